@@ -1,0 +1,73 @@
+"""Packaging metadata: what tinyconv needs, what it may need, and what it registers."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "dqn": ["tf-agents==0.19.0", "tf-keras", "ale-py", "tensorboard"],
+    "gpu": ["tensorflow[and-cuda]"],
+    "jax": ["jax"],
+    "export": ["onnx", "tf2onnx"],
+}
+
+MODELS = {
+    "linear": ["linear", "two_layer"],
+    "convnet": ["convnet"],
+    "vgg": ["vgg11", "vgg13", "vgg16", "vgg19"],
+    "resnet": ["resnet18", "resnet34", "resnet50", "resnet101"],
+    "resnet_small": ["resnet20", "resnet56"],
+    "resnet9": ["resnet9"],
+    "rectifier": ["rectifier_a", "rectifier_b", "rectifier_c"],
+}
+
+setup(
+    name="tinyconv",
+    version="0.1.0",
+    description="The last lecture of a ConvNet course, runnable on the machine in front of you",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["tinyconv", "tinyconv.*"]),
+    package_data={"tinyconv": ["report.html"]},
+    install_requires=[
+        "click>=8.1",
+        "click-default-group>=1.2.4",
+        "jinja2>=3.1",
+        "keras>=3.13",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "pillow>=11",
+        "rich>=13",
+        "scikit-learn>=1.5",
+        "simplejpeg>=1.8",
+        "tensorflow>=2.20",
+    ],
+    extras_require={**EXTRAS, "all": sorted(sum(EXTRAS.values(), []))},
+    entry_points={
+        "console_scripts": ["tinyconv = tinyconv.cli:main"],
+        "tinyconv.models": [
+            f"{name} = tinyconv.zoo.{module}:{name}"
+            for module, names in MODELS.items()
+            for name in names
+        ],
+        "tinyconv.datasets": [
+            "digits = tinyconv.data.digits:digits",
+            "mnist = tinyconv.data.idx:mnist",
+            "fashion-mnist = tinyconv.data.idx:fashion_mnist",
+            "cifar10 = tinyconv.data.cifar10:cifar10",
+            "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
+            "folder = tinyconv.data.folder:folder",
+        ],
+        "tinyconv.tasks": ["classify = tinyconv.classify:Classify"],
+    },
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Education",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,16 @@
+"""What every test shares: quiet Keras, folders of its own, and no warnings."""
+
+import pytest
+
+from tinyconv.startup import start
+
+start()
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """Give each test a cache and a runs folder of its own, and an empty current folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TINYCONV_RUNS", raising=False)

@@ -1,0 +1,216 @@
+"""The zoo: one body over every registered network, and the papers' and torchvision's counts."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tinyconv import registry, zoo
+from tinyconv.errors import UserError
+from tinyconv.zoo.anatomy import activations, multiply_adds
+
+MODELS = [entry.name for entry in registry.entries("models") if entry.distribution == "tinyconv"]
+ACTIVATIONS = ("prelu", "prelu-shared", "relu")
+
+# Arguments that make each network small enough to try on every input.
+SMALL = {
+    "linear": {},
+    "two_layer": {"hidden": 8},
+    "convnet": {"widths": (4, 8), "hidden": 8},
+    **{name: {"width": 4, "hidden": 8} for name in ("vgg11", "vgg13", "vgg16", "vgg19")},
+    **{f"resnet{n}": {"width": 4} for n in (9, 18, 20, 34, 50, 56, 101)},
+    **{f"rectifier_{x}": {"stem": 4, "widths": (4, 8, 8), "hidden": 8} for x in "abc"},
+}
+
+# Trainable parameters at 224x224x3 and 1,000 classes, with ReLU. VGG: Simonyan & Zisserman
+# 2014, table 2, in full as torchvision prints them; ResNets: torchvision's.
+PUBLISHED = {
+    "vgg11": 132_863_336,
+    "vgg13": 133_047_848,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+}
+
+# Multiply-adds in billions: He et al. 2015, table 3; He et al. 2016, table 1, where the
+# bottleneck's stride stands on the 3x3 convolution here, as in torchvision (4.09, 7.80).
+OPERATIONS = {
+    "rectifier_a": 19.0,
+    "rectifier_b": 23.2,
+    "vgg19": 19.6,
+    "resnet18": 1.8,
+    "resnet34": 3.6,
+    "resnet50": 4.09,
+    "resnet101": 7.80,
+}
+
+
+def trainable(model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def small(name, shape=(16, 16, 3), classes=5, **more):
+    return getattr(zoo, name)(shape, classes, **SMALL[name], **more)
+
+
+def test_every_registered_network_is_public():
+    assert set(MODELS) == set(SMALL)
+    assert set(MODELS) | {"activations", "multiply_adds"} == set(zoo.__all__)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (33, 40, 3), (72, 72, 3)])
+@pytest.mark.parametrize("name", MODELS)
+def test_builds_for_any_picture(name, shape):
+    model = small(name, shape)
+    assert isinstance(model, keras.Model) and model.name == name
+    assert model.output_shape == (None, 5)
+    assert model.layers[-1].name == "scores"
+    scores = model.predict_on_batch(np.full((2, *shape), 255, "uint8"))
+    assert scores.shape == (2, 5) and scores.dtype == np.float32 and np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", MODELS)
+def test_rectifiers_are_as_asked(name, activation):
+    model = small(name, activation=activation)
+    slopes = [weight for weight in model.trainable_weights if weight.name == "alpha"]
+    if activation == "relu" or name == "linear":
+        assert not slopes
+        return
+    assert slopes
+    for slope in slopes:
+        np.testing.assert_array_equal(slope, 0.25)
+        assert slope.shape == (1,) or activation == "prelu"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_seed_same_weights_and_first_loss_is_chance(name):
+    made = []
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        made.append(small(name))
+    for one, other in zip(*(model.get_weights() for model in made)):
+        np.testing.assert_array_equal(one, other)
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3)).astype("uint8")
+    scores = np.asarray(made[0](pictures, training=True))
+    softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert -np.log(softmax[:, 0]).mean() == pytest.approx(np.log(5), abs=0.35)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_half_precision_keeps_float32_scores(name):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = small(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    scores = model.predict_on_batch(np.zeros((2, 16, 16, 3), "uint8"))
+    assert scores.dtype == np.float32
+    assert {keras.backend.standardize_dtype(w.dtype) for w in model.trainable_weights} == {
+        "float32"
+    }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_learns_eight_pictures_by_heart(name):
+    keras.utils.set_random_seed(1)
+    random = np.random.default_rng(1)
+    model = small(name, shape=(8, 8, 3), classes=2)
+    pictures = random.integers(0, 256, (8, 8, 8, 3)).astype("uint8")
+    labels = np.arange(8) % 2
+    model.compile(
+        keras.optimizers.AdamW(5e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    before = after = model.test_on_batch(pictures, labels)
+    for _ in range(150):
+        model.train_on_batch(pictures, labels)
+        after = model.test_on_batch(pictures, labels)
+        if after < before / 4:
+            break
+    assert after < before / 4
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_parameters_are_the_published_ones(name):
+    assert trainable(getattr(zoo, name)((224, 224, 3), 1000, activation="relu")) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name, millions", [("resnet20", 0.27), ("resnet56", 0.85)])
+def test_small_resnets_are_of_the_papers_size(name, millions):
+    """He et al. 2016, table 6."""
+    count = trainable(getattr(zoo, name)((32, 32, 3), 10, activation="relu"))
+    assert round(count / 1e6, 2) == millions
+
+
+def test_resnet9_has_its_authors_weights():
+    """Page 2018: 6,568,640 in convolutions and classifier; ours adds norms and ten biases."""
+    model = zoo.resnet9((32, 32, 3), 10, activation="relu")
+    kernels = [w for w in model.trainable_weights if w.name == "kernel"]
+    assert sum(int(np.prod(w.shape)) for w in kernels) == 6_568_640
+
+
+@pytest.mark.parametrize("entry", registry.entries("models"), ids=lambda entry: entry.name)
+def test_listed_parameters_are_the_built_ones(entry):
+    size = 224 if "224x224x3" in entry.summary else 32
+    classes = 1000 if "1,000 classes" in entry.summary else 10
+    assert entry.parameters == trainable(entry.load()((size, size, 3), classes))
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_multiply_adds_are_the_published_ones(name):
+    model = getattr(zoo, name)((224, 224, 3), 1000)
+    assert multiply_adds(model) / 1e9 == pytest.approx(OPERATIONS[name], rel=0.02)
+
+
+def test_multiply_adds_by_hand():
+    """Four 3x3 convolutions, then dense layers, for 8x8x1 pictures and 5 classes."""
+    by_hand = 9 * (64 * (1 * 4 + 4 * 4) + 16 * (4 * 8 + 8 * 8)) + 2 * 2 * 8 * 8 + 8 * 5
+    assert multiply_adds(small("convnet", (8, 8, 1))) == by_hand
+
+
+@pytest.mark.parametrize("size, cells", [(8, 8), (32, 32), (64, 32), (96, 24), (224, 56)])
+def test_stems_suit_the_picture(size, cells):
+    model = small("resnet18", (size, size, 3))
+    assert model.get_layer("stage1_block1").output.shape[1:3] == (cells, cells)
+
+
+def test_activations_by_name():
+    model = small("convnet", (8, 8, 1))
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
+    found = activations(model, pictures, ["pool1", "scores"])
+    assert list(found) == ["pool1", "scores"]
+    assert found["pool1"].shape == (3, 4, 4, 4)
+    np.testing.assert_allclose(found["scores"], model.predict_on_batch(pictures), rtol=1e-5)
+    assert set(activations(model, pictures)) == {layer.name for layer in model.layers}
+    with pytest.raises(UserError, match="did you mean pool1"):
+        activations(model, pictures, ["pol1"])
+
+
+def test_saved_networks_open_in_another_process(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
+    np.save(tmp_path / "pictures.npy", pictures)
+    for name in MODELS:
+        model = small(name)
+        model.save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", model.predict_on_batch(pictures))
+    script = (
+        "import sys, pathlib, numpy as np\n"
+        "from tinyconv.startup import start; start()\n"
+        "import keras, tinyconv.layers\n"
+        "folder = pathlib.Path(sys.argv[1]); pictures = np.load(folder / 'pictures.npy')\n"
+        "for path in sorted(folder.glob('*.keras')):\n"
+        "    scores = keras.saving.load_model(path).predict_on_batch(pictures)\n"
+        "    np.testing.assert_allclose(scores, np.load(path.with_suffix('.npy')), rtol=1e-4)\n"
+        "    print(path.stem)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stdout.split()) == sorted(MODELS)

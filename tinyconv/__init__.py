@@ -1,0 +1,34 @@
+"""tinyconv: the last lecture of a famous ConvNet course, runnable on the machine in front of you.
+
+    run = tinyconv.fit("classify", model="resnet18", data="digits", epochs=5)
+    run.evaluate()
+    tinyconv.load("runs/2026-11-23-resnet18-digits").predict("seven.png")
+
+Names are loaded when first used, so that `import tinyconv` does not start TensorFlow.
+"""
+
+import importlib
+
+_HOME = {
+    "fit": "tinyconv.verbs",
+    "load": "tinyconv.verbs",
+    "resume": "tinyconv.verbs",
+    "Run": "tinyconv.runs",
+    "UserError": "tinyconv.errors",
+    "PluginError": "tinyconv.errors",
+}
+_MODULES = ("data", "layers", "losses", "zoo")
+
+__all__ = [*_HOME, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"tinyconv.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"tinyconv has no {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return __all__

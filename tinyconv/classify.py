@@ -1,0 +1,315 @@
+"""The task `classify`: one label a picture, the course's image classification.
+
+The verbs stand in the order in which a learner meets them: fit, evaluate, predict, pictures.
+Keras is imported inside them, so that `tinyconv fit --help` is instant.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv import screen
+from tinyconv.data import Dataset, Split
+from tinyconv.data.augment import POLICIES, policy
+from tinyconv.data.decode import CorruptPicture, decode, resize
+from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
+from tinyconv.errors import UserError
+from tinyconv.plugins import Evaluation, Prediction
+from tinyconv.recipe import TrainingSettings
+from tinyconv.settings import setting
+
+SCORING_BATCH = 256  # pictures scored at a time
+TOLD = 5  # labels that an answer names
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """Which pictures, and which network for them."""
+
+    data: str = setting("digits", "Data set by name, or a folder of class folders.")
+    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
+    image_size: int | None = setting(
+        None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
+    )
+    limit: int | None = setting(
+        None, "Take this many pictures of each split, for a quick look.", minimum=1
+    )
+    skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
+    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+    model: str = setting("convnet", "Network by name; `tinyconv models` lists them.")
+    activation: str = setting(
+        "prelu", "Rectifier of the network.", choices=("prelu", "prelu-shared", "relu")
+    )
+    loss: str = setting("softmax", "Loss function.", choices=("softmax", "hinge"))
+    label_smoothing: float = setting(
+        0.0, "Share of the target spread over all classes.", minimum=0.0, maximum=0.9
+    )
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings, PictureSettings):
+    """Everything that `tinyconv fit classify` can be told."""
+
+
+class Classify:
+    """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
+
+    name = "classify"
+    Settings = Settings
+
+    def fit(self, run) -> None:
+        """Train from the settings, or from where the run stands if it has a folder."""
+        import keras
+
+        from tinyconv import losses, precision, training
+
+        options = run.options
+        numbers = training.prepare(options)
+        dataset = open_dataset(run.catalogue, options, options.data, options.root)
+        train, validation = dataset.splits["train"], dataset.splits["validation"]
+        shape = train.pictures.shape[1:]
+        saved = run.model("last", compiled=True) if run.state() else None
+        with precision.policy(numbers):
+            build = run.catalogue.find("models", options.model)
+            model = build(shape, len(dataset.classes), activation=options.activation)
+        describe(model, options)
+        loss = losses.loss(options.loss, options.label_smoothing)
+        top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+        training.compile(model, options, loss, [top1], saved)
+        if run.path is None:
+            run.create(
+                f"{model.name}-{dataset.name}",
+                picture_shape=shape,
+                resized=dataset.resized,
+                classes=dataset.classes,
+                policy=numbers,
+            )
+        steps = policy(options.augment, dataset.mirror)
+        training.Training(
+            run,
+            model,
+            options,
+            lambda epoch, first_step: training_batches(
+                train, options.batch_size, steps, options.seed, epoch, first_step
+            ),
+            steps_per_epoch(len(train.labels), options.batch_size),
+            lambda: measure(scores(model, validation.pictures), validation.labels, loss),
+            rank=lambda metrics: [metrics["top1"], -metrics["loss"]],
+        ).run()
+
+    def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
+        """Measure best.keras; without a split, on the labelled test pictures or, failing
+        those, on the validation pictures."""
+        from tinyconv import losses
+
+        model = run.model()
+        dataset = self._dataset(run, data, root)
+        chosen = split or labelled_split(dataset)
+        if chosen not in dataset.splits:
+            raise UserError(
+                f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+            )
+        examples = dataset.splits[chosen]
+        if (examples.labels < 0).any():
+            raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
+        loss = losses.loss(run.options.loss)
+        metrics = measure(scores(model, examples.pictures), examples.labels, loss)
+        return Evaluation(dataset.name, chosen, len(examples.labels), metrics)
+
+    def predict(
+        self, run, inputs: Sequence[str], resize_pictures=False, skip_corrupt=False
+    ) -> Iterator[Prediction]:
+        """The five best labels of each file; a folder or a glob stands for its pictures."""
+        model = run.model()
+        shape = tuple(run.settings["picture_shape"])
+        may_resize = resize_pictures or run.settings["resized"]
+        files = expand(inputs)
+        for start in range(0, len(files), SCORING_BATCH):
+            names, pictures = [], []
+            for file in files[start : start + SCORING_BATCH]:
+                try:
+                    pictures.append(read_picture(file, shape, may_resize))
+                    names.append(file)
+                except CorruptPicture as error:
+                    if not skip_corrupt:
+                        raise UserError(
+                            f"{file} is not a picture that can be read ({error}); "
+                            "--skip-corrupt goes on without it."
+                        ) from error
+                    screen.say(f"skipped {file}: {error}")
+            if pictures:
+                for name, row in zip(names, scores(model, np.stack(pictures)), strict=True):
+                    yield Prediction(name, answers(row, run.settings["classes"]))
+
+    def predict_test(self, run, root=None) -> Iterator[tuple[str, str]]:
+        """(file name, class code) of every unlabelled test picture: the course's submission."""
+        dataset = self._dataset(run, None, root)
+        if "test" not in dataset.splits:
+            raise UserError(f"{dataset.name} has no test pictures to predict.")
+        examples = dataset.splits["test"]
+        codes = dataset.codes or dataset.classes
+        best = scores(run.model(), examples.pictures).argmax(axis=1)
+        for name, label in zip(examples.names, best, strict=True):
+            yield Path(name).name, codes[label]
+
+    def pictures(self, run) -> Iterable:
+        """Curves, confusion, mistakes, right ones, filters and slopes."""
+        from tinyconv import pictures
+
+        dataset = self._dataset(run, None, None)
+        split = labelled_split(dataset)
+        examples = dataset.splits[split]
+        model = run.model()
+        all_scores = scores(model, examples.pictures)
+        yield pictures.curves(run.history)
+        yield from pictures.confusion(all_scores, examples.labels, dataset.classes, split)
+        yield from pictures.mistakes(all_scores, examples, dataset.classes, split)
+        yield from pictures.filters(model)
+        yield from pictures.slopes(model)
+
+    def _dataset(self, run, data, root) -> Dataset:
+        """The run's own data set or another one with the same classes and picture shape."""
+        options = run.options
+        root = root or (options.root if data in (None, options.data) else None)
+        dataset = open_dataset(run.catalogue, options, data or options.data, root)
+        shape = list(next(iter(dataset.splits.values())).pictures.shape[1:])
+        if list(dataset.classes) != run.settings["classes"]:
+            raise UserError(
+                f"{dataset.name} has other classes than those the run was trained on: "
+                f"{len(dataset.classes)} against {len(run.settings['classes'])}, "
+                f"such as {dataset.classes[0]!r} against {run.settings['classes'][0]!r}."
+            )
+        if shape != run.settings["picture_shape"]:
+            raise UserError(
+                f"{dataset.name} has pictures of {size(shape)} and the run takes "
+                f"{size(run.settings['picture_shape'])}."
+            )
+        return dataset
+
+
+def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | None) -> Dataset:
+    """The data set called `data`, or the folder of class folders at that path, and a line
+    that tells of it."""
+    if data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir()):
+        if root is not None:
+            raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
+        data, root = "folder", Path(data)
+    load = catalogue.find("datasets", data)
+    dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
+    if options.limit is not None:
+        splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
+        dataset = Dataset(**{**vars(dataset), "splits": splits})
+    counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
+    shape = next(iter(dataset.splits.values())).pictures.shape[1:]
+    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
+    screen.say(
+        f"data       {dataset.name}: {counts} pictures of {size(shape)}, "
+        f"{len(dataset.classes)} classes{skipped}; cache {dataset.cache}"
+    )
+    return dataset
+
+
+def limited(split: Split, limit: int) -> Split:
+    """`limit` pictures of the split, the same ones every time."""
+    count = len(split.labels)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:limit])
+    return Split(
+        split.pictures[chosen],
+        split.labels[chosen],
+        [split.names[i] for i in chosen],
+        None if split.boxes is None else split.boxes[chosen],
+    )
+
+
+def describe(model, options) -> None:
+    """The model line: name, rectifier, parameters, multiply-adds."""
+    from tinyconv.zoo import multiply_adds
+
+    parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    screen.say(
+        f"model      {model.name} with {options.activation}: {parameters:,} parameters, "
+        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
+    )
+
+
+def scores(model, pictures) -> np.ndarray:
+    """float32 logits (N, classes) for uint8 pictures (N, H, W, C), in bounded memory."""
+    rows = [
+        np.asarray(model.predict_on_batch(batch))[:count]
+        for batch, count in whole_batches(pictures, SCORING_BATCH)
+    ]
+    return np.concatenate(rows)
+
+
+def measure(scores, labels, loss) -> dict[str, float]:
+    """loss, top1 and top5 of scores (N, classes) against labels (N,)."""
+    of_label = scores[np.arange(len(labels)), labels]
+    better = (scores > of_label[:, None]).sum(axis=1)  # classes that beat the right one
+    return {
+        "loss": float(loss(labels, scores)),
+        "top1": float((better < 1).mean()),
+        "top5": float((better < 5).mean()),
+    }
+
+
+def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:
+    """The best labels of one picture's scores (classes,) with their softmax probabilities."""
+    probabilities = np.exp(row - row.max())
+    probabilities /= probabilities.sum()
+    best = np.argsort(-row, kind="stable")[:TOLD]
+    return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]
+
+
+def labelled_split(dataset: Dataset) -> str:
+    """ "test" where it has labels, else "validation"."""
+    test = dataset.splits.get("test")
+    return "test" if test is not None and (test.labels >= 0).all() else "validation"
+
+
+def expand(inputs: Sequence[str]) -> list[str]:
+    """The picture files that paths, folders and globs stand for, in order."""
+    files = []
+    for item in inputs:
+        if os.path.isdir(item):
+            found = [
+                os.path.join(folder, name)
+                for folder, _, names in os.walk(item)
+                for name in names
+                if name.lower().endswith(ENDINGS)
+            ]
+        elif os.path.exists(item):
+            found = [item]
+        else:
+            found = glob.glob(item, recursive=True)
+        if not found:
+            raise UserError(f"There is no picture at {item}.")
+        files += sorted(found)
+    return files
+
+
+def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np.ndarray:
+    """One uint8 picture of `shape` (H, W, C) from a file; CorruptPicture if it is none."""
+    height, width, channels = shape
+    try:
+        picture = decode(Path(file).read_bytes(), channels)
+    except OSError as error:
+        raise CorruptPicture(error.strerror) from error
+    if may_resize:
+        return resize(picture, height)
+    if picture.shape != shape:
+        raise UserError(
+            f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "
+            "--resize scales and crops it."
+        )
+    return picture
+
+
+def size(shape: Sequence[int]) -> str:
+    """A picture's size for people: 64x64 pixels, grey or colour; rows before columns."""
+    height, width, channels = shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'colour'} pixels"

@@ -1,0 +1,35 @@
+"""Data sets: pictures decoded once into memory maps, in splits that never mix.
+
+A loader is `load(root=None, image_size=None, skip_corrupt=False) -> Dataset`; `root` names
+local files, and without it the data set is downloaded and checked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pictures of one split, in a fixed order."""
+
+    pictures: np.ndarray  # (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB)
+    labels: np.ndarray  # (N,) int32, -1 where unknown
+    names: Sequence[str]  # N names: a path inside the root, or a running number
+    boxes: np.ndarray | None = None  # (N, 4) int32 left, top, right, bottom in pixels; -1 unknown
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that is ready to be trained on."""
+
+    name: str
+    classes: tuple[str, ...]  # a name for people, by label
+    splits: dict[str, Split]  # "train", "validation", and "test" where one exists
+    mirror: bool  # whether a picture's mirror image keeps its class
+    resized: bool  # whether pictures were scaled and cropped from other sizes
+    skipped: tuple[str, ...]  # files that could not be read
+    cache: Path  # the folder of memory maps
+    codes: tuple[str, ...]  # the source's own name of each class, such as n01443537

@@ -1,0 +1,62 @@
+"""Random changes that keep a picture's class, on whole NumPy batches (B, H, W, C) of uint8.
+
+They run between the memory map and the network, in the feeding thread; a function takes the
+batch and a random generator and returns a new batch of the same shape and dtype.
+"""
+
+import numpy as np
+
+
+def flip(pictures, random):
+    """Mirror each picture left to right with probability one half."""
+    flipped = random.random(len(pictures)) < 0.5
+    return np.where(flipped[:, None, None, None], pictures[:, :, ::-1], pictures)
+
+
+def crop(pictures, random):
+    """Shift each picture by up to an eighth of its size; mirrored borders fill the gap.
+
+    He et al. 2016, section 4.2, pad 32x32 by 4 pixels; mirrored pixels keep the statistics.
+    """
+    _, height, width, _ = pictures.shape
+    pad = max(1, min(height, width) // 8)
+    if min(height, width) <= pad:
+        return pictures
+    padded = np.pad(pictures, [(0, 0), (pad, pad), (pad, pad), (0, 0)], mode="reflect")
+    tops, lefts = random.integers(0, 2 * pad + 1, (2, len(pictures)))
+    moved = np.empty_like(pictures)
+    for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        moved[i] = padded[i, top : top + height, left : left + width]
+    return moved
+
+
+def colour(pictures, random):
+    """Change brightness and contrast by up to 40 %, one draw of each a picture."""
+    brightness, contrast = random.uniform(0.6, 1.4, (2, len(pictures), 1, 1, 1)).astype("float32")
+    mean = pictures.mean(axis=(1, 2, 3), keepdims=True, dtype="float32")
+    changed = (pictures - mean) * contrast + mean * brightness
+    return np.clip(changed, 0, 255).astype(np.uint8)
+
+
+def cutout(pictures, random):
+    """Grey out one square of a quarter of the side (DeVries & Taylor 2017, arXiv 1708.04552)."""
+    _, height, width, _ = pictures.shape
+    side = max(1, min(height, width) // 4)
+    tops = random.integers(0, height - side + 1, len(pictures))
+    lefts = random.integers(0, width - side + 1, len(pictures))
+    cut = pictures.copy()
+    for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        cut[i, top : top + side, left : left + side] = 128
+    return cut
+
+
+POLICIES = {
+    "none": (),
+    "basic": (flip, crop),
+    "strong": (flip, crop, colour, cutout),
+}
+
+
+def policy(name: str, mirror: bool):
+    """The steps of policy `name`; without `flip` where a mirror image changes the class."""
+    return tuple(step for step in POLICIES[name] if mirror or step is not flip)

@@ -1,0 +1,214 @@
+"""The cache of decoded pictures: one folder of memory maps a data set and its settings.
+
+    <name>-<key>/index.json               classes, names, labels and boxes by split
+    <name>-<key>/train.npy …              uint8 (N, H, W, C)
+
+The key is a hash of where the pictures came from and how they were read. A folder is written
+beside its place and renamed when it is whole, so that a crash leaves nothing half-made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv import screen
+from tinyconv.data import Dataset, Split
+from tinyconv.data.decode import CorruptPicture
+from tinyconv.errors import UserError
+
+FORMAT = 1  # of this file's layout and of the decoding; part of every key
+HEADER_BYTES = 128  # of a .npy file here
+CHUNK = 1024  # pictures decoded before they are written
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split before it is cached: names and labels, and how to read picture i as uint8."""
+
+    names: Sequence[str]
+    labels: Sequence[int]
+    read: Callable[[int], np.ndarray]
+    boxes: Sequence[Sequence[int]] | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A whole data set before it is cached."""
+
+    classes: Sequence[str]
+    splits: dict[str, Source]
+    mirror: bool
+    resized: bool = False
+    codes: Sequence[str] = ()
+
+
+def cache_root() -> Path:
+    """$TINYCONV_CACHE, or tinyconv's folder in the user's cache."""
+    if given := os.environ.get("TINYCONV_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyconv"
+
+
+def fingerprint(path: Path) -> list:
+    """What changes when the file, or any file below the folder, changes: size and time."""
+    if path.is_file():
+        status = path.stat()
+        return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    found = [str(path.resolve())]
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                found.append(fingerprint(Path(entry.path)))
+            else:
+                status = entry.stat()
+                found.append([entry.name, status.st_size, status.st_mtime_ns])
+    return found
+
+
+def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], Sources]) -> Dataset:
+    """The data set under `key`, decoded from `sources()` if the cache does not hold it.
+
+    Raises UserError for a file that is not a picture (unless `skip_corrupt`), and where the
+    cache cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps([FORMAT, name, skip_corrupt, *key]).encode()).hexdigest()
+    folder = cache_root() / f"{name}-{digest[:16]}"
+    found = _open(name, folder)
+    if found is not None:
+        return found
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(error) from error
+    try:
+        _write(name, building, sources(), skip_corrupt)
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        try:
+            os.rename(building, folder)
+        except OSError:  # another process was first
+            if _open(name, folder) is None:
+                raise
+    except OSError as error:
+        raise _unwritable(error) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return _open(name, folder)
+
+
+def _unwritable(error: OSError) -> UserError:
+    return UserError(
+        f"The cache {cache_root()} cannot be written ({error.strerror}); make room, or name "
+        "another folder in TINYCONV_CACHE."
+    )
+
+
+def _open(name: str, folder: Path) -> Dataset | None:
+    """The cached data set; None where there is none, or a damaged one."""
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        splits = {}
+        for split, kept in index["splits"].items():
+            pictures = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+            labels = np.array(kept["labels"], np.int32)
+            boxes = None if kept["boxes"] is None else np.array(kept["boxes"], np.int32)
+            if not len(pictures) == len(labels) == len(kept["names"]):
+                return None
+            splits[split] = Split(pictures, labels, kept["names"], boxes)
+        return Dataset(
+            name=name,
+            classes=tuple(index["classes"]),
+            splits=splits,
+            mirror=index["mirror"],
+            resized=index["resized"],
+            skipped=tuple(index["skipped"]),
+            cache=folder,
+            codes=tuple(index["codes"]),
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> None:
+    total = sum(len(source.names) for source in sources.splits.values())
+    index = {
+        "classes": list(sources.classes),
+        "mirror": sources.mirror,
+        "resized": sources.resized,
+        "codes": list(sources.codes),
+        "skipped": [],
+        "splits": {},
+    }
+    with screen.bar(f"reading {name}", total, "pictures") as bar:
+        for split, source in sources.splits.items():
+            corrupt = _write_pictures(folder / f"{split}.npy", source, skip_corrupt, bar)
+            kept = [i for i in range(len(source.names)) if i not in corrupt]
+            if not kept:
+                raise UserError(f"{name} has no {split} picture that can be read.")
+            boxes = source.boxes
+            index["skipped"] += [source.names[i] for i in sorted(corrupt)]
+            index["splits"][split] = {
+                "names": [source.names[i] for i in kept],
+                "labels": [int(source.labels[i]) for i in kept],
+                "boxes": None if boxes is None else [[int(b) for b in boxes[i]] for i in kept],
+            }
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar) -> set[int]:
+    """Decode a split into a .npy file, in threads and bounded memory; returns the corrupt ones."""
+    workers = os.cpu_count() or 1
+    corrupt: set[int] = set()
+    shape, written = None, 0
+
+    def read(numbers: range) -> list[np.ndarray]:
+        pictures = []
+        for i in numbers:
+            try:
+                pictures.append(source.read(i))
+            except CorruptPicture as error:
+                if not skip_corrupt:
+                    raise UserError(
+                        f"{source.names[i]} is not a picture that can be read ({error}); "
+                        "--skip-corrupt goes on without it."
+                    ) from error
+                corrupt.add(i)
+        return pictures
+
+    with ThreadPoolExecutor(workers) as pool, path.open("wb") as file:
+        file.write(bytes(HEADER_BYTES))
+        for start in range(0, len(source.names), CHUNK):
+            stop = min(start + CHUNK, len(source.names))
+            edges = np.linspace(start, stop, workers + 1).astype(int)
+            for pictures in pool.map(read, map(range, edges[:-1], edges[1:])):
+                for picture in pictures:
+                    shape = shape or picture.shape
+                    if picture.shape != shape:
+                        raise UserError(
+                            f"The pictures of {path.stem} are not of one size: "
+                            f"{shape} and {picture.shape}."
+                        )
+                    file.write(np.ascontiguousarray(picture, np.uint8).data)
+                    written += 1
+            bar.advance(stop - start)
+        file.seek(0)
+        file.write(_header((written, *(shape or (0, 0, 0)))))
+    return corrupt
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """A .npy header (NEP 1, version 1.0) of fixed length, written once the count is known."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+    length = HEADER_BYTES - 10
+    return (
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
+    )

@@ -1,0 +1,58 @@
+"""Digits: the embedded data set, real handwriting inside scikit-learn.
+
+The test part of the UCI "Optical Recognition of Handwritten Digits" data (Alpaydin & Kaynak
+1998): 1,797 pictures of 8x8 cells, each a count of ink from 0 to 16.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.data import Dataset
+from tinyconv.data.cache import Source, Sources, cached
+from tinyconv.data.decode import resize
+from tinyconv.errors import UserError
+
+INK = 16  # the greatest value of a cell
+SHARES = {"test": 0.2, "validation": 0.1}  # of each class; the rest is for training
+
+
+def digits(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """1,797 real handwritten digits, 8x8 grey pixels, inside scikit-learn (no download).
+
+    10 classes; 1,259 training, 179 validation and 359 test pictures, fixed.
+    """
+    if root is not None:
+        raise UserError(f"digits comes with tinyconv and needs no --root, and {root} was given.")
+    return cached("digits", ["scikit-learn", image_size], skip_corrupt, lambda: _read(image_size))
+
+
+def _read(image_size: int | None) -> Sources:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pictures = np.round(bunch.images * (255 / INK)).astype(np.uint8)[..., None]
+    if image_size is not None:
+        pictures = np.stack([resize(picture, image_size) for picture in pictures])
+    chosen = {"train": [], "validation": [], "test": []}
+    for label in range(10):
+        # Shuffled once and for all, so that each split has every writer and every class.
+        members = np.random.default_rng(label).permutation(np.flatnonzero(bunch.target == label))
+        start = 0
+        for split, share in SHARES.items():
+            stop = start + round(share * len(members))
+            chosen[split].extend(members[start:stop])
+            start = stop
+        chosen["train"].extend(members[start:])
+    splits = {
+        split: Source(
+            [f"{i:04d}" for i in members],
+            bunch.target[members],
+            lambda i, members=members: pictures[members[i]],
+        )
+        for split, members in ((name, sorted(members)) for name, members in chosen.items())
+    }
+    classes = [str(label) for label in range(10)]
+    return Sources(classes, splits, mirror=False, resized=image_size is not None)

@@ -1,0 +1,95 @@
+"""Downloads that can break off: to a .part file, resumed, checked by SHA-256, then renamed."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tinyconv import screen
+from tinyconv.data.cache import cache_root
+from tinyconv.errors import UserError
+
+BLOCK = 1 << 18  # bytes read at a time
+TIMEOUT = 30  # seconds without an answer
+
+
+def download(url: str, sha256: str) -> Path:
+    """The file at `url` in the cache, downloaded if it is not there yet.
+
+    Raises UserError when the network fails, keeping what has come for the next time, and
+    when the checksum is wrong, keeping nothing.
+    """
+    path = cache_root() / "downloads" / url.rsplit("/", 1)[-1]
+    # Fashion-MNIST's files are named as MNIST's are: the checksum tells them apart.
+    path = path.with_name(f"{sha256[:8]}-{path.name}")
+    if path.exists():
+        return path
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(url, part)
+        found = checksum(part)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"{url} cannot be downloaded ({reason}); try again, or fetch it by other means "
+            "and name it with --root."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{part} cannot be written ({error.strerror}); make room, or name another folder "
+            "in TINYCONV_CACHE."
+        ) from error
+    if found != sha256:
+        part.unlink()
+        raise UserError(
+            f"{url} is not the file it should be: its SHA-256 is {found}, and {sha256} was "
+            "expected; it was deleted, try again."
+        )
+    os.replace(part, path)
+    return path
+
+
+def _fetch(url: str, part: Path) -> None:
+    """Append to `part` what it lacks; start anew where the server cannot go on."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url)
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing lies beyond what is there
+            return
+        raise
+    with answer:
+        if answer.status != 206:  # the server sends the whole file
+            have = 0
+        total = have + int(answer.headers.get("Content-Length") or 0)
+        megabytes = total / 1e6
+        title = f"downloading {url.rsplit('/', 1)[-1]}"
+        with (
+            part.open("ab" if have else "wb") as file,
+            screen.bar(title, megabytes, "MB", done=have / 1e6) as bar,
+        ):
+            while block := answer.read(BLOCK):
+                file.write(block)
+                bar.advance(len(block) / 1e6)
+        if total and part.stat().st_size < total:
+            raise ConnectionError(f"it broke off after {part.stat().st_size:,} of {total:,} bytes")
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def existing(root: Path, what: str) -> Path:
+    """`root`, if it exists and is not an empty folder; `what` says what should be there."""
+    if not root.exists():
+        raise UserError(f"--root {root} does not exist; it should be {what}.")
+    if root.is_dir() and not any(root.iterdir()):
+        raise UserError(f"--root {root} is an empty folder; it should be {what}.")
+    return root

@@ -1,0 +1,93 @@
+"""From the memory map to the network: order, batches, augmentation, one thread ahead.
+
+Everything random is drawn from (seed, epoch, step), so that a run which goes on after a stop
+sees the pictures that an unbroken run would have seen.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+AHEAD = 4  # batches made before they are asked for
+
+
+def steps_per_epoch(pictures: int, batch_size: int) -> int:
+    """Whole batches in an epoch; the left-over pictures wait for the next one's order."""
+    return max(1, pictures // batch_size)
+
+
+def training_batches(split, batch_size, policy, seed, epoch, first_step=0) -> Iterator[tuple]:
+    """The batches of one epoch from `first_step` on: (B, H, W, C) uint8 and (B,) int32.
+
+    A data set smaller than a batch gives one batch of all its pictures.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
+    for step in range(first_step, steps_per_epoch(len(order), batch_size)):
+        chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
+        pictures, labels = split.pictures[chosen], split.labels[chosen]
+        random = np.random.default_rng([seed, epoch, step])
+        for change in policy:
+            pictures = change(pictures, random)
+        yield pictures, labels
+
+
+def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
+    """All pictures in order as (batch, count); the last is filled up to the batch size.
+
+    One shape for every batch keeps the compiled function from being traced again.
+    """
+    for start in range(0, len(pictures), batch_size):
+        batch = np.asarray(pictures[start : start + batch_size])
+        count = len(batch)
+        if count < batch_size and start > 0:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - count, axis=0)])
+        yield batch, count
+
+
+class Feeder:
+    """Makes batches in a thread of its own, `AHEAD` of the network.
+
+    Iterate over it once, inside a `with` block that ends the thread; `waited` tells for how
+    many seconds the network had to wait for data.
+    """
+
+    def __init__(self, batches: Iterator):
+        self.waited = 0.0
+        self._batches = batches
+        self._queue = queue.Queue(maxsize=AHEAD)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopped.set()
+        while not self._queue.empty():  # a worker that waits for room goes on and sees the stop
+            self._queue.get_nowait()
+        self._thread.join()
+
+    def __iter__(self):
+        while True:
+            start = time.perf_counter()
+            batch, error = self._queue.get()
+            self.waited += time.perf_counter() - start
+            if error is not None:
+                raise error
+            if batch is None:
+                return
+            yield batch
+
+    def _work(self):
+        try:
+            for batch in self._batches:
+                self._queue.put((batch, None))
+                if self._stopped.is_set():
+                    return
+            self._queue.put((None, None))
+        except BaseException as error:  # noqa: BLE001  it is raised again in the main thread
+            self._queue.put((None, error))

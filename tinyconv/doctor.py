@@ -1,0 +1,38 @@
+"""What this machine offers a run."""
+
+import importlib.metadata
+import os
+import platform
+
+from tinyconv import precision, registry
+from tinyconv.runs import runs_folder
+from tinyconv.startup import start
+
+
+def examine() -> dict[str, str | int | list[str]]:
+    """Backend, devices, precision, cores, folders and installed plugins, by name."""
+    start()
+    import keras
+
+    from tinyconv.data.cache import cache_root
+
+    backend = keras.config.backend()
+    policy, why = precision.choose("auto")
+    plugins = {
+        f"{entry.distribution} {entry.version}"
+        for kind in registry.KINDS
+        for entry in registry.entries(kind)
+    }
+    return {
+        "tinyconv": importlib.metadata.version("tinyconv"),
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": f"{backend} {importlib.metadata.version(backend)}",
+        "devices": keras.distribution.list_devices(),
+        "processor": precision.cpu_name(),
+        "cores": os.cpu_count(),
+        "precision": f"{policy}: {why}",
+        "cache": str(cache_root()),
+        "runs": str(runs_folder().resolve()),
+        "plugins": sorted(plugins),
+    }

@@ -1,0 +1,33 @@
+"""The errors that reach a person, and the exit code each one means.
+
+An error's text is one sentence: what happened, what was given, the nearest valid
+names, what to do. `cli.py` prints it and exits with the class's code; any other
+exception is our fault and exits with 1.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used: a name, a value, a file, a full disk."""
+
+    exit_code = 2
+
+
+class PluginError(Exception):
+    """A plugin failed; the text names its distribution, its version and the cause."""
+
+    exit_code = 3
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Say which valid names come close to `name`, or all of them where none does.
+
+    Returns a clause to end a sentence with, such as "did you mean resnet18 or resnet34?".
+    """
+    names = sorted(names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"choose from {', '.join(names)}." if names else "there is none to choose from."

@@ -1,0 +1,63 @@
+"""A trained network as a file for other programs: Keras, SavedModel, ONNX.
+
+Every format takes pictures as they are, pixels 0 to 255, and gives the same scores.
+"""
+
+import contextlib
+import io
+from pathlib import Path
+
+from tinyconv.errors import UserError
+
+
+def to_keras(model, path: Path) -> None:
+    """A .keras file without optimizer; `import tinyconv.layers` before loading it."""
+    model.save(path, include_optimizer=False)
+
+
+def to_saved_model(model, path: Path) -> None:
+    """A TensorFlow SavedModel folder with the endpoint `serve`."""
+    with _quiet():
+        in_float32(model).export(path, format="tf_saved_model", verbose=False)
+
+
+def to_onnx(model, path: Path) -> None:
+    """An ONNX file; needs the extra `export`."""
+    try:
+        import onnx  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"ONNX files need {error.name}, which is not installed; "
+            "install it with: pip install 'tinyconv[export]'"
+        ) from error
+    with _quiet():
+        in_float32(model).export(path, format="onnx", verbose=False)
+
+
+EXPORTERS = {"keras": to_keras, "savedmodel": to_saved_model, "onnx": to_onnx}
+ENDINGS = {"keras": ".keras", "savedmodel": "", "onnx": ".onnx"}
+
+
+def in_float32(model):
+    """The same network and weights with every layer in float32, whatever it trained in."""
+    import keras
+
+    if model.dtype_policy.name == "float32" and all(
+        layer.dtype_policy.name == "float32" for layer in model.layers
+    ):
+        return model
+
+    def plain(layer):
+        return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=plain)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep the converters' own lines off the screen; an exception still tells its text."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

@@ -1,0 +1,223 @@
+"""The house style, decided once: rectifiers, initialisation, normalisation, the head.
+
+Sources: He et al. 2015, "Delving deep into rectifiers" (arXiv 1502.01852), for PReLU and
+the initialisation; He et al. 2014 (arXiv 1406.4729) for spatial pyramid pooling; He et al.
+2016 (arXiv 1512.03385) for the parameter-free shortcut. Keras' own defaults contradict the
+first paper in four places (slope 0, one slope a pixel, truncated noise, Glorot variance);
+every network of the zoo is built from the functions here, so that none of them leaks in.
+
+Axes: B batch, H height, W width, C channels; pictures are channels-last.
+"""
+
+import keras
+from keras import ops
+
+from tinyconv.errors import UserError, nearest
+
+# The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
+INITIAL_SLOPE = {"prelu": 0.25, "prelu-shared": 0.25, "relu": 0.0}
+
+# Weight decay pulls these to values that mean nothing: a slope to 0 turns PReLU into ReLU
+# (He et al. 2015, section 2.1), and a bias or a normalisation's scale holds no capacity.
+UNDECAYED = ("alpha", "bias", "gamma", "beta")
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class PReLU(keras.layers.Layer):
+    """Parametric rectifier (He et al. 2015, equation 1): f(y) = max(0, y) + a min(0, y).
+
+    One slope `a` a channel, or one for the whole layer with `shared=True`; never one a
+    pixel. Works on (B, ..., C) of any rank; the output has the input's shape and dtype.
+    """
+
+    def __init__(self, shared=False, initial_slope=INITIAL_SLOPE["prelu"], **kwargs):
+        super().__init__(**kwargs)
+        self.shared = shared
+        self.initial_slope = initial_slope
+
+    def build(self, input_shape):
+        self.alpha = self.add_weight(
+            name="alpha",
+            shape=(1 if self.shared else input_shape[-1],),
+            initializer=keras.initializers.Constant(self.initial_slope),
+        )
+
+    def call(self, inputs):
+        return ops.maximum(inputs, 0) + self.alpha * ops.minimum(inputs, 0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "shared": self.shared,
+            "initial_slope": self.initial_slope,
+        }
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class SpatialPyramidPooling(keras.layers.Layer):
+    """Max-pool a map of any size into a fixed grid a level (He et al. 2014, section 2.2).
+
+    (B, H, W, C) -> (B, bins * C), where level n has n x n bins; bin i covers rows
+    floor(i H / n) to ceil((i + 1) H / n), so that a map smaller than the grid works too.
+    H and W may be unknown when the model is built.
+    """
+
+    def __init__(self, levels=(7, 3, 2, 1), **kwargs):
+        super().__init__(**kwargs)
+        self.levels = tuple(levels)
+
+    @property
+    def bins(self) -> int:
+        """The number of bins over all levels: 63 for (7, 3, 2, 1)."""
+        return sum(level**2 for level in self.levels)
+
+    def call(self, inputs):
+        batch, height, width, channels = ops.shape(inputs)
+        pooled = []
+        for level in self.levels:
+            rows = [
+                ops.max(inputs[:, start:stop], axis=1)  # (B, W, C)
+                for start, stop in _bins(height, level)
+            ]
+            rows = ops.stack(rows, axis=1)  # (B, level, W, C)
+            columns = [
+                ops.max(rows[:, :, start:stop], axis=2)  # (B, level, C)
+                for start, stop in _bins(width, level)
+            ]
+            pooled.append(ops.reshape(ops.stack(columns, axis=2), (batch, level**2 * channels)))
+        return ops.concatenate(pooled, axis=1)  # (B, bins * C)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.bins * input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels}
+
+
+def _bins(length, level):
+    """Where each of `level` bins starts and stops along an axis of `length` cells."""
+    return [(i * length // level, -(-(i + 1) * length // level)) for i in range(level)]
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class PaddedShortcut(keras.layers.Layer):
+    """The shortcut without parameters (He et al. 2016, section 3.3, option A).
+
+    (B, H, W, C) -> (B, H / strides, W / strides, filters): every `strides`-th pixel, and
+    zeros for the channels that are new.
+    """
+
+    def __init__(self, filters, strides=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+
+    def call(self, inputs):
+        kept = inputs[:, :: self.strides, :: self.strides]
+        new_channels = self.filters - inputs.shape[-1]
+        return ops.pad(kept, [(0, 0), (0, 0), (0, 0), (0, new_channels)])
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        smaller = [None if n is None else -(-n // self.strides) for n in (height, width)]
+        return (batch, *smaller, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "strides": self.strides}
+
+
+def he_normal(activation: str):
+    """Gaussian of variance 2 / ((1 + a^2) n), n the fan-in (He et al. 2015, equations 10, 15).
+
+    `a` is the initial slope of the rectifier before the layer: 0 gives 2 / n, Keras'
+    he_normal without its truncation. The paper's backward form (fan-out) differs by the
+    ratio of the layers' widths only; the forward form keeps a head's scores small as well.
+    """
+    return keras.initializers.VarianceScaling(
+        scale=2.0 / (1.0 + initial_slope(activation) ** 2),
+        mode="fan_in",
+        distribution="untruncated_normal",
+    )
+
+
+def initial_slope(activation: str) -> float:
+    """The slope that `activation` ("prelu", "prelu-shared" or "relu") starts from."""
+    if activation not in INITIAL_SLOPE:
+        raise UserError(
+            f"There is no activation {activation!r}; {nearest(activation, INITIAL_SLOPE)}"
+        )
+    return INITIAL_SLOPE[activation]
+
+
+def rectifier(activation: str, name: str):
+    """The non-linearity: "prelu" (a slope a channel), "prelu-shared" (one) or "relu"."""
+    slope = initial_slope(activation)
+    if activation == "relu":
+        return keras.layers.ReLU(name=name)
+    return PReLU(shared=activation == "prelu-shared", initial_slope=slope, name=name)
+
+
+def pixels(input_shape):
+    """The input, and pixel values 0 to 255 brought to -2 to 2, about unit variance.
+
+    Both constants are powers of two, so the 256 values stay exact in bfloat16; one fixed
+    scale, not a data set's mean, so that a network takes any picture as it is.
+    Returns (the input tensor, the scaled tensor), both (B, H, W, C).
+    """
+    inputs = keras.Input(input_shape, name="pictures")
+    return inputs, keras.layers.Rescaling(1 / 64, offset=-2.0, name="pixels")(inputs)
+
+
+def stem_geometry(pictures):
+    """(kernel, strides, pool) of a first convolution that suits the pictures (B, H, W, C).
+
+    Up to 32 pixels 3x3 and stride 1, up to 64 3x3 and stride 2, neither with a pool: both
+    leave about 32x32 cells. Larger or unknown sizes get the papers' 7x7, stride 2 and pool.
+    """
+    sides = pictures.shape[1:3]
+    if None in sides or max(sides) > 64:
+        return 7, 2, True
+    return 3, 2 if max(sides) > 32 else 1, False
+
+
+def conv(filters, size, activation, strides=1, use_bias=True, name=None):
+    """A He-initialised size x size convolution, padded so that only strides shrink the map."""
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer=he_normal(activation),
+        name=name,
+    )
+
+
+def dense(units, activation, name):
+    """A He-initialised fully-connected layer: (B, inputs) -> (B, units)."""
+    return keras.layers.Dense(units, kernel_initializer=he_normal(activation), name=name)
+
+
+def batch_norm(name):
+    """Batch normalisation whose statistics follow within ten steps, not Keras' hundred.
+
+    Short runs end before statistics of momentum 0.99 have arrived; 0.9 and epsilon 1e-5
+    are also what the published ResNet code uses.
+    """
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+def head(classes: int):
+    """The scores: (B, features) -> (B, classes) logits, float32 under every precision.
+
+    Small weights (He et al. 2015 use 0.01) make the first loss ln(classes).
+    """
+    return keras.layers.Dense(
+        classes,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype="float32",
+        name="scores",
+    )

@@ -1,0 +1,218 @@
+"""Every plot and picture grid, as PNG bytes with a title and a sentence that reads it.
+
+matplotlib figures are made without pyplot, so that no window system or global state is met.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+DPI = 110
+INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
+SHOWN = 24  # pictures in a grid
+NAMED = 30  # classes whose names fit beside a confusion matrix
+PAIRS = 12  # rows of the table of confused pairs
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot for the run folder and the report; `caption` says how to read it."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text for the report; `caption` says how to read them."""
+
+    name: str
+    title: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def curves(history: Sequence[dict[str, float]]) -> Picture:
+    """Loss and accuracy by epoch, training beside validation."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for axes, name, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "accuracy")):
+        for key, colour, label in (
+            (name, TRAIN, "training"),
+            (f"val_{name}", VALIDATION, "validation"),
+        ):
+            axes.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
+        axes.set(xlabel="epoch", title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    caption = (
+        "Validation pictures are never trained on. Training better than validation, and the "
+        "gap growing: the network learns by heart. Both still getting better: train longer. "
+        "Training pictures are changed at random, which can make them the harder ones."
+    )
+    return Picture("curves", "How it learnt", caption, _png(figure))
+
+
+def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:
+    """The confusion matrix, and the pairs of classes that are taken for each other most."""
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (labels, scores.argmax(axis=1)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    named = len(classes) <= NAMED
+    side = max(4.5, 0.33 * len(classes) + 2) if named else 7.0
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="what the network said", ylabel="what it was")
+    if named:
+        axes.set_xticks(range(len(classes)), classes, rotation=90)
+        axes.set_yticks(range(len(classes)), classes)
+    if len(classes) <= 12:
+        for row, column in np.argwhere(counts > 0):
+            colour = "white" if shares[row, column] > 0.5 else INK
+            axes.text(column, row, counts[row, column], ha="center", va="center", color=colour)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
+    caption = f"A row is a true class of the {split} pictures. All on the diagonal: no mistake."
+    yield Picture("confusion", "What it takes for what", caption, _png(figure))
+
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
+    pairs = [np.unravel_index(flat, counts.shape) for flat in order]
+    rows = [
+        (classes[was], classes[said], str(counts[was, said]), f"{shares[was, said]:.0%}")
+        for was, said in pairs
+        if counts[was, said]
+    ]
+    yield Table(
+        "confused-pairs",
+        "The pairs it confuses most",
+        "Share: of all pictures of the true class." if rows else "It confused no pair at all.",
+        ("was", "taken for", "pictures", "share"),
+        rows,
+    )
+
+
+def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
+    """The mistakes of which the network was surest, and a sample of right answers."""
+    sure = _softmax(scores)
+    said = scores.argmax(axis=1)
+    confidence = sure[np.arange(len(said)), said]
+    wrong = np.flatnonzero(said != split.labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
+    right = np.flatnonzero(said == split.labels)
+    sample = np.sort(np.random.default_rng(0).permutation(right)[:SHOWN])
+
+    def titles(chosen, with_truth):
+        for i in chosen:
+            truth = f"\nis {short(classes[split.labels[i]])}" if with_truth else ""
+            yield f"{short(classes[said[i]])} {confidence[i]:.0%}{truth}"
+
+    if len(worst):
+        yield Picture(
+            "mistakes",
+            "Its worst mistakes",
+            f"The {len(worst)} wrong {name} pictures of which it was surest, of {len(wrong)} "
+            "wrong ones: what it said, how sure it was, and what the picture is. Some are "
+            "hard, and some labels are wrong.",
+            _png(grid(split.pictures[worst], list(titles(worst, True)))),
+        )
+    if len(sample):
+        yield Picture(
+            "right",
+            "Some that it got right",
+            f"A random sample of the {len(right)} right {name} pictures, with how sure it was.",
+            _png(grid(split.pictures[sample], list(titles(sample, False)))),
+        )
+
+
+def filters(model) -> Iterator[Picture]:
+    """The first layer's weights as pictures: filters of a convolution, or a class's template."""
+    import keras
+
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    first = next((layer for layer in model.layers if isinstance(layer, kinds)), None)
+    if first is None:
+        return
+    kernel = np.asarray(keras.ops.convert_to_numpy(first.kernel), "float32")
+    if isinstance(first, keras.layers.Dense):
+        kernel = kernel.reshape(*model.input_shape[1:], -1)  # (H, W, C, units)
+    pictures = np.moveaxis(kernel, -1, 0)[:64]  # (filters, h, w, C)
+    if pictures.shape[-1] not in (1, 3):
+        return
+    low = pictures.min(axis=(1, 2, 3), keepdims=True)
+    high = pictures.max(axis=(1, 2, 3), keepdims=True)
+    pictures = (255 * (pictures - low) / np.maximum(high - low, 1e-12)).astype("uint8")
+    yield Picture(
+        "filters",
+        f"What the first layer looks for ({first.name})",
+        "Each square is one filter's weights, stretched to the full range of grey or colour. "
+        "Edges and colour contrasts: it has learnt. Pure noise: it has hardly begun.",
+        _png(grid(pictures, None, columns=16)),
+    )
+
+
+def slopes(model) -> Iterator[Picture]:
+    """Where each PReLU layer's slopes have gone from their start at 0.25."""
+    from tinyconv.layers import PReLU
+
+    found = [layer for layer in model.layers if isinstance(layer, PReLU)]
+    if not found:
+        return
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    values = [np.asarray(layer.alpha.value, "float32").ravel() for layer in found]
+    for i, alphas in enumerate(values):
+        spread = np.linspace(-0.25, 0.25, len(alphas)) if len(alphas) > 1 else [0.0]
+        axes.plot(i + np.asarray(spread), np.sort(alphas), ".", ms=2, color=TRAIN, alpha=0.5)
+    axes.plot([a.mean() for a in values], "o", color=VALIDATION, label="mean of the layer")
+    axes.axhline(found[0].initial_slope, color=INK, lw=0.8, ls="--", label="start")
+    axes.set_xticks(range(len(found)), [layer.name for layer in found], rotation=90, fontsize=7)
+    axes.set(ylabel="slope below zero")
+    axes.legend(frameon=False)
+    yield Picture(
+        "slopes",
+        "PReLU slopes by layer",
+        "A slope of 0 is a ReLU, of 1 a straight line. He et al. 2015 found large slopes in "
+        "the first layer, which keeps both signs of an edge, and smaller ones deeper down.",
+        _png(figure),
+    )
+
+
+def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
+    """A figure of uint8 pictures (N, H, W, C) side by side, each with its title."""
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    cell = 1.15 if titles else 0.55
+    figure = Figure(figsize=(columns * cell, rows * (cell + (0.35 if titles else 0))))
+    figure.set_layout_engine("constrained")
+    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if i < len(pictures):
+            axes.imshow(pictures[i].squeeze(), cmap="gray", vmin=0, vmax=255)
+            if titles:
+                axes.set_title(titles[i], fontsize=6.5, color=INK, pad=2)
+    return figure
+
+
+def short(name: str, length: int = 18) -> str:
+    """A class's name, cut to fit over a small picture."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def _softmax(scores):
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

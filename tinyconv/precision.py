@@ -1,0 +1,91 @@
+"""Which number format a run computes in, and why: Keras' dtype policies by hardware.
+
+float32 is always right. bfloat16 pays where the processor has instructions for it; float16
+pays on a GPU's tensor cores and needs loss scaling, which Keras adds by itself. Keras is
+imported inside the functions, so that the settings can name the formats without it.
+"""
+
+import contextlib
+import platform
+import subprocess
+from pathlib import Path
+
+from tinyconv.errors import UserError
+
+NAMES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+# Linux names of the instructions that multiply bfloat16 numbers.
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
+
+
+def choose(requested: str, force: bool = False) -> tuple[str, str]:
+    """(policy, reason in one clause) for what the user asked for on this machine.
+
+    Raises UserError for mixed_float16 on a CPU, which was measured 24 to 84 times slower than
+    float32, unless `force` is given.
+    """
+    if requested == "auto":
+        return automatic(has_gpu(), cpu_flags())
+    if requested == "mixed_float16" and not has_gpu() and not force:
+        raise UserError(
+            "Precision mixed_float16 needs a GPU: on a CPU it is 24 to 84 times slower than "
+            "float32; take --precision auto, or add --force to run it all the same."
+        )
+    return requested, "as asked"
+
+
+def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
+    """(policy, reason) for a machine with or without a GPU, and its CPU's feature flags."""
+    if gpu:
+        return "mixed_float16", "the GPU has fast float16 arithmetic"
+    found = next((flag for flag in BFLOAT16_FLAGS if flag in flags), None)
+    if found:
+        return "mixed_bfloat16", f"this CPU multiplies bfloat16 in hardware ({found})"
+    return "float32", "this CPU has no bfloat16 instructions"
+
+
+@contextlib.contextmanager
+def policy(name: str):
+    """Build models inside the block under dtype policy `name`."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def has_gpu() -> bool:
+    """Whether Keras' backend sees a GPU."""
+    import keras
+
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+def cpu_flags() -> frozenset[str]:
+    """The processor's feature flags as Linux names them; empty where they are not told."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+def cpu_name() -> str:
+    """The processor's name for people, such as "AMD EPYC"."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    if platform.system() == "Darwin":
+        answer = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
+        )
+        return answer.stdout.strip()
+    return platform.processor() or platform.machine()

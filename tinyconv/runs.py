@@ -1,0 +1,235 @@
+"""Run: one folder a training run, written so that a crash loses nothing.
+
+    settings.json            every setting resolved, versions, machine, git commit, command line
+    history.csv              one row an epoch
+    last.keras, best.keras   weights, optimizer state, and (in last.keras) where training stood
+    pictures/*.png  report.html  log.txt
+
+Every file is written beside its place and renamed into it, so a reader, or a run that goes
+on, finds either the old file or the new one. `last.keras` is a zip, and the training state
+is one more member of it: weights and state cannot disagree.
+"""
+
+import csv
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinyconv.errors import UserError
+from tinyconv.screen import Log
+
+STATE_MEMBER = "tinyconv-training-state.json"
+
+
+def runs_folder() -> Path:
+    """Where run folders are kept: $TINYCONV_RUNS, or `runs` in the current folder."""
+    return Path(os.environ.get("TINYCONV_RUNS") or "runs")
+
+
+class Run:
+    """A training run: its folder, its settings, its history, its model, and its task's verbs.
+
+    `options` is the task's checked Settings; `catalogue.find(kind, name)` gives a model builder
+    or a data set loader. A new run has no folder before its task calls `create`.
+    """
+
+    def __init__(self, task, options, catalogue, name: str | None = None, log: Log | None = None):
+        self.task = task
+        self.options = options
+        self.catalogue = catalogue
+        self.name = name
+        self.log = log
+        self.path: Path | None = None
+        self.settings: dict[str, Any] = {}
+
+    def create(self, default_name: str, **facts) -> None:
+        """Make the folder and settings.json; `facts` are kept beside the settings.
+
+        A name that is taken gets a number, so that nothing is overwritten.
+        """
+        today = datetime.date.today().isoformat()
+        self.path = _new_folder(runs_folder(), self.name or f"{today}-{default_name}")
+        self.settings = {
+            "task": self.task.name,
+            **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
+            **facts,
+            "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command_line": sys.argv,
+            "git_commit": _git_commit(),
+            "versions": _versions(),
+            "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+        }
+        self._write_settings()
+        self.log.open(self.path / "log.txt")
+
+    def add(self, **facts) -> None:
+        """Keep more facts in settings.json, such as the final metrics."""
+        self.settings.update(facts)
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
+        write(self.path / "settings.json", text.encode())
+
+    # History ------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One dict an epoch, in order; the keys are history.csv's columns."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {column: float(value) for column, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Replace history.csv."""
+        lines = [",".join(rows[0])]
+        lines += [",".join(f"{value:.6g}" for value in row.values()) for row in rows]
+        write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+
+    # Model and training state -------------------------------------------------------------
+
+    def save(self, model, state: dict, is_best: bool) -> None:
+        """Write last.keras with the training state inside it, and best.keras if it is."""
+        temporary = self.path / ".last.keras"
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(STATE_MEMBER, json.dumps(state))
+        _sync(temporary)
+        os.replace(temporary, self.path / "last.keras")
+        if is_best:
+            self._link_best()
+
+    def _link_best(self) -> None:
+        """best.keras as a second name of last.keras: a rename never changes what it holds."""
+        temporary = self.path / ".best.keras"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(self.path / "last.keras", temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self.path / "last.keras", temporary)
+        os.replace(temporary, self.path / "best.keras")
+
+    def state(self) -> dict | None:
+        """Where training stood at the last save; None before the first."""
+        path = self.path / "last.keras"
+        if not path.exists():
+            return None
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(STATE_MEMBER))
+
+    def model(self, which: str = "best", compiled: bool = False):
+        """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
+        path = self.path / f"{which}.keras"
+        if not path.exists():
+            raise UserError(
+                f"The run {self.path} has no {path.name}: it stopped before its first epoch "
+                f"ended; go on with: tinyconv fit --resume {self.path}"
+            )
+        import keras
+
+        import tinyconv.layers
+        import tinyconv.losses  # noqa: F401  registers the classes that the file names
+
+        try:
+            return keras.saving.load_model(path, compile=compiled, safe_mode=True)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is not a model that can be opened: {error}") from error
+
+    # Verbs --------------------------------------------------------------------------------
+
+    def evaluate(self, **where) -> dict[str, float]:
+        """The run's metrics on its test split, or on `data=`, `root=`, `split=`."""
+        return self.task.evaluate(self, **where).metrics
+
+    def predict(self, *inputs: str | os.PathLike) -> Iterator:
+        """A Prediction for each file; folders and globs stand for the files in them."""
+        return self.task.predict(self, [os.fspath(path) for path in inputs])
+
+
+def find_folder(path: str | os.PathLike) -> Path:
+    """The run folder that `path` names, by itself or inside the folder of runs."""
+    path = Path(path)
+    for folder in (path, runs_folder() / path):
+        if (folder / "settings.json").is_file():
+            return folder
+    what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
+    raise UserError(f"{path} {what}; `tinyconv runs` lists the runs that there are.")
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's settings.json."""
+    file = folder / "settings.json"
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings["task"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} cannot be read as the settings of a run: {error!r}") from error
+    return settings
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put `content` at `path` by a rename, so that no reader meets half a file."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_bytes(content)
+    _sync(temporary)
+    os.replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold the file's bytes before its name does."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """Make `parent/name`, or `parent/name-2` and so on where it is taken."""
+    if name != Path(name).name or name in {"", ".", ".."}:
+        raise UserError(f"A run's name is one folder name without slashes, and {name!r} was given.")
+    name = re.sub(r"\s+", "-", name)
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _plain(value):
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _git_commit() -> str | None:
+    """The commit of the code around the current folder; None outside a repository."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata
+
+    import keras
+
+    names = ("tinyconv", "keras", keras.config.backend(), "numpy")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **versions}

@@ -1,0 +1,107 @@
+"""A setting is written once, as a dataclass field; its option, checks and help follow from it.
+
+    @dataclass(frozen=True)
+    class Settings:
+        epochs: int = setting(20, "passes over the training pictures", minimum=1)
+
+gives `--epochs`, the Python argument `epochs=`, the key in settings.json and the help line.
+Types are bool, int, float, str and Path, each also as `… | None`.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tinyconv.errors import UserError, nearest
+
+
+def setting(default, help, *, unit=None, choices=None, minimum=None, maximum=None):
+    """A dataclass field with its help, unit, choices and the closed range it must lie in."""
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def names(Settings: type) -> list[str]:
+    """The names of all settings, in order."""
+    return [field.name for field in dataclasses.fields(Settings)]
+
+
+def build(Settings: type, given: Mapping):
+    """A checked `Settings` from names and values; a UserError names what does not fit."""
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    hints = typing.get_type_hints(Settings)
+    for name in given:
+        if name not in fields:
+            raise UserError(f"There is no setting {name!r}; {nearest(name, fields)}")
+    values = {name: _checked(fields[name], hints[name], value) for name, value in given.items()}
+    return Settings(**values)
+
+
+def _checked(field, hint, value):
+    """`value` as the field's type; raises UserError where it is of another or out of range."""
+    kind, optional = _kind(hint)
+    if value is None and optional:
+        return None
+    given = f"{field.name} must be {_KIND_NAMES[kind]}, and {value!r} was given"
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is Path and isinstance(value, str):
+        value = Path(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise UserError(f"{given}.")
+    choices = field.metadata["choices"]
+    if choices is not None and value not in choices:
+        raise UserError(f"There is no {field.name} {value!r}; {nearest(value, choices)}")
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    # `not (low <= value)` refuses a NaN as well.
+    if (low is not None and not low <= value) or (high is not None and not value <= high):
+        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise UserError(f"{field.name} must be {bounds}, and {value!r} was given.")
+    return value
+
+
+_KIND_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    Path: "a path",
+}
+
+
+def _kind(hint) -> tuple[type, bool]:
+    """(type, whether None is allowed) of a field's annotation."""
+    if isinstance(hint, types.UnionType):
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return kinds[0], True
+    return hint, False
+
+
+def options(Settings: type) -> list[click.Option]:
+    """The command's options, one a field, with type, unit, choices and default in the help."""
+    hints = typing.get_type_hints(Settings)
+    return [_option(field, hints[field.name]) for field in dataclasses.fields(Settings)]
+
+
+def _option(field, hint) -> click.Option:
+    kind, _ = _kind(hint)
+    name = "--" + field.name.replace("_", "-")
+    unit = field.metadata["unit"]
+    common = {"default": field.default, "help": field.metadata["help"]}
+    if kind is bool:
+        return click.Option([name], is_flag=True, **common)
+    common["show_default"] = field.default is not None
+    if field.metadata["choices"] is not None:
+        return click.Option([name], type=click.Choice(list(field.metadata["choices"])), **common)
+    metavar = unit.upper() if unit else {int: "N", float: "X", str: "NAME", Path: "PATH"}[kind]
+    return click.Option([name], type=kind, metavar=metavar, **common)

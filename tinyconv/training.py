@@ -1,0 +1,273 @@
+"""The training loop that tasks share.
+
+`train` is the loop of the lecture: a batch, a step down the gradient, and so on; around it
+stand the schedule, the clock of `--minutes`, a checkpoint after each epoch, and the clean end
+of a run that is stopped or whose loss is no longer a number. Keras' `train_on_batch` does the
+step on every backend. `Model.fit` is not used: its input thread stalls at the end of every
+epoch, and it cannot go on in the middle of one.
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import keras
+
+from tinyconv import precision, screen
+from tinyconv.data.pipeline import Feeder
+from tinyconv.errors import UserError
+from tinyconv.layers import UNDECAYED
+from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
+
+RESERVED = 0.02  # share of --minutes kept for saving
+MANY = 10**9  # steps left before any has been measured: the schedule stands still
+PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
+VALIDATION_SHARE = 0.1  # of an epoch, until the first validation has been measured
+
+
+def prepare(settings: TrainingSettings) -> str:
+    """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
+    keras.utils.set_random_seed(settings.seed)
+    if settings.deterministic and keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    policy, why = precision.choose(settings.precision, settings.force)
+    device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
+    screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
+    return policy
+
+
+def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
+    """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
+    decay = settings.decay or None
+    if settings.optimizer == "sgd":
+        made = keras.optimizers.SGD(
+            settings.peak_rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay
+        )
+    else:
+        made = keras.optimizers.AdamW(settings.peak_rate, weight_decay=decay)
+    made.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    return made
+
+
+def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> None:
+    """Compile the model; `saved`, a compiled model of a stopped run, gives weights and slots.
+
+    Keras forgets which variables do not decay when it saves an optimizer, so that a fresh
+    one is made and filled.
+    """
+    # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
+    on_cpu = keras.config.backend() == "tensorflow" and not precision.has_gpu()
+    model.compile(
+        optimizer=optimizer(settings),
+        loss=loss,
+        metrics=metrics,
+        jit_compile=False if on_cpu else "auto",
+    )
+    if saved is not None:
+        model.set_weights(saved.get_weights())
+        model.optimizer.build(model.trainable_variables)
+        pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
+        for variable, value in pairs:
+            variable.assign(value)
+
+
+@dataclasses.dataclass
+class State:
+    """Where training stands; kept inside last.keras, so that a run can go on."""
+
+    epoch: int = 0  # epochs finished
+    step: int = 0  # steps done in the epoch that is under way
+    progress: float = 0.0  # share of the whole run done, 0 to 1: what the schedule sees
+    seconds: float = 0.0  # time spent in training
+    best: list[float] | None = None  # rank of the best epoch so far
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
+    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
+
+
+class Clock:
+    """How many steps are left: those of the epochs asked for, or those the time allows.
+
+    With `--minutes` the first steps are measured, and the plan is renewed at every step, so
+    that a machine which slows down still ends in time.
+    """
+
+    def __init__(self, settings: TrainingSettings, steps_per_epoch: int, state: State):
+        self.steps_per_epoch = steps_per_epoch
+        self.total = settings.epochs * steps_per_epoch
+        self.deadline = None
+        if settings.minutes is not None:
+            budget = settings.minutes * 60 * (1 - RESERVED) - state.seconds
+            self.deadline = time.monotonic() + budget
+        self.steps: list[float] = []  # seconds each step took, since this process started
+        self.validation: float | None = None  # seconds that the last validation took
+
+    def steps_left(self, state: State) -> int:
+        """Steps still to do; 0 when the run is over."""
+        if self.deadline is None:
+            return max(0, self.total - state.epoch * self.steps_per_epoch - state.step)
+        left = self.deadline - time.monotonic()
+        if len(self.steps) < 2:  # the first step holds the tracing and tells nothing
+            return MANY if left > 0 else 0
+        recent = self.steps[1:][-100:]
+        a_step = sum(recent) / len(recent)
+        validation = self.validation
+        if validation is None:
+            validation = a_step * self.steps_per_epoch * VALIDATION_SHARE
+        # The last epoch, whole or not, ends with a validation pass of its own.
+        a_step += validation / self.steps_per_epoch
+        return max(0, round((left - validation) / a_step))
+
+
+class Training:
+    """One run's training: `run` goes from where the run stands to the end of its settings.
+
+    `batches(epoch, first_step)` gives an epoch's (inputs, targets); `validate()` the metrics
+    after it; the epoch of the greatest `rank(metrics)` becomes best.keras.
+    """
+
+    def __init__(
+        self,
+        run,
+        model,
+        settings: TrainingSettings,
+        batches: Callable[[int, int], Iterator],
+        steps_per_epoch: int,
+        validate: Callable[[], dict[str, float]],
+        rank: Callable[[dict[str, float]], list[float]],
+    ):
+        self.folder, self.model, self.settings = run, model, settings
+        self.batches, self.steps_per_epoch = batches, steps_per_epoch
+        self.validate, self.rank = validate, rank
+        self.state = State(**(run.state() or {}))
+        self.clock = Clock(settings, steps_per_epoch, self.state)
+        self.schedule = SCHEDULES[settings.schedule]
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
+        everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
+        """
+        done = self.state.progress
+        with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
+            while self.clock.steps_left(self.state) > 0:
+                if self.epoch(bar, stopped):
+                    self.end_epoch(bar)
+                if stopped.is_set() and self.clock.steps_left(self.state) > 0:
+                    if self.state.step:
+                        self.save(is_best=False)
+                    raise KeyboardInterrupt
+
+    def epoch(self, bar, stopped) -> bool:
+        """Go through an epoch, or what is left of it; False if it was stopped on the way."""
+        state, start, first_step = self.state, time.monotonic(), self.state.step
+        seconds_before = state.seconds
+        with Feeder(self.batches(state.epoch, first_step)) as feeder:
+            for inputs, targets in feeder:
+                rate = self.step(inputs, targets)
+                left = self.clock.steps_left(state)
+                share = (1 - state.progress) / (left + 1)
+                state.progress += share
+                elapsed = time.monotonic() - start
+                state.seconds = seconds_before + elapsed
+                pictures = (state.step - first_step) * self.settings.batch_size
+                self.row = {
+                    "epoch": state.epoch + 1,
+                    "seconds": state.seconds,
+                    "learning_rate": rate,
+                    "pictures_per_second": pictures / elapsed,
+                    "waiting": feeder.waited / elapsed,
+                    **{name: total / state.step for name, total in state.sums.items()},
+                }
+                bar.advance(share, self.line(self.row))
+                if left == 0:
+                    return True
+                if stopped.is_set():
+                    return state.step == self.steps_per_epoch
+        return True
+
+    def step(self, inputs, targets) -> float:
+        """One step down the gradient; returns the step size taken."""
+        start = time.monotonic()
+        rate = self.settings.peak_rate * self.schedule(self.state.progress)
+        self.model.optimizer.learning_rate = rate
+        logs = self.model.train_on_batch(inputs, targets, return_dict=True)
+        if not math.isfinite(logs["loss"]):
+            raise UserError(self.diverged(logs["loss"], rate))
+        self.state.step += 1
+        for name, value in logs.items():
+            self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
+        self.clock.steps.append(time.monotonic() - start)
+        return rate
+
+    def end_epoch(self, bar) -> None:
+        """Validate, keep the checkpoint and the history, and tell of the epoch in one line."""
+        state, start = self.state, time.monotonic()
+        metrics = self.validate()
+        self.clock.validation = time.monotonic() - start
+        state.seconds += self.clock.validation
+        self.row["seconds"] = state.seconds
+        self.row |= {f"val_{name}": value for name, value in metrics.items()}
+        state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
+        state.rows.append(self.row)
+        is_best = state.best is None or self.rank(metrics) >= state.best
+        if is_best:
+            state.best = self.rank(metrics)
+        self.save(is_best)
+        screen.note(f"{self.line(self.row)}  {bar.left} left")
+
+    def save(self, is_best: bool) -> None:
+        """Write the checkpoint, then the history that it holds."""
+        self.folder.save(self.model, dataclasses.asdict(self.state), is_best)
+        if self.state.rows:
+            self.folder.write_history(self.state.rows)
+
+    def line(self, row) -> str:
+        """The numbers of an epoch, so far or whole, and of the last validation, on one line."""
+        of = "" if self.settings.minutes else f"/{self.settings.epochs}"
+        last = self.state.rows[-1] if self.state.rows else {}
+        validation = {name: value for name, value in last.items() if name.startswith("val_")}
+        numbers = {name: value for name, value in {**row, **validation}.items() if name not in PACE}
+        told = [f"{name.replace('val_', 'validation ')} {numbers[name]:.3f}" for name in numbers]
+        pace = f"{row['pictures_per_second']:,.0f} pictures/s"
+        waiting = f"waiting for data {row['waiting']:.1%}"
+        return "  ".join([f"epoch {row['epoch']}{of}", *told, pace, waiting])
+
+    def diverged(self, loss: float, rate: float) -> str:
+        """Why the run ends here, what is kept, and what to try."""
+        state, settings = self.state, self.settings
+        kept = f"the checkpoint of epoch {state.epoch} is kept in {self.folder.path}"
+        if state.epoch == 0:
+            kept = "no epoch had ended, so that there is no checkpoint"
+        return (
+            f"The loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}; {kept}. "
+            f"The probable cause is a step size too large for this network ({rate:.2g}); "
+            f"try --learning-rate {settings.peak_rate / 10:.2g}."
+        )
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped  # Python gives signals to the main thread alone
+        return
+
+    def ask(*_):
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,99 @@
+"""The words that the command and Python share: fit, load, report, export."""
+
+from pathlib import Path
+
+from tinyconv import registry, runs, screen, settings
+from tinyconv.errors import UserError, nearest
+from tinyconv.runs import Run
+
+
+def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
+    """Train `task` with the settings in `values`, and return the run it leaves on disk.
+
+    `name` names the run's folder. Raises UserError for a setting or a value that does not
+    fit, before anything is written.
+    """
+    from tinyconv.startup import start
+
+    found = registry.find("tasks", task)()
+    options = settings.build(found.Settings, values)
+    start()
+    with screen.logging() as log:
+        run = Run(found, options, registry, name, log)
+        found.fit(run)
+        _finish(run)
+    return run
+
+
+def resume(path, **changes) -> Run:
+    """Go on with the run at `path` where it stopped; `changes` may raise `epochs` or `minutes`."""
+    from tinyconv.startup import start
+
+    start()
+    with screen.logging() as log:
+        run = load(path, **changes)
+        run.log = log
+        log.open(run.path / "log.txt")
+        run.task.fit(run)
+        _finish(run)
+    return run
+
+
+def load(path, **changes) -> Run:
+    """Open the run folder at `path`, or of that name inside the folder of runs."""
+    folder = runs.find_folder(path)
+    kept = runs.read_settings(folder)
+    task = registry.find("tasks", kept["task"])()
+    known = settings.names(task.Settings)
+    options = settings.build(
+        task.Settings, {name: kept[name] for name in known if name in kept} | changes
+    )
+    run = Run(task, options, registry)
+    run.path, run.settings = folder, kept
+    return run
+
+
+def _finish(run: Run) -> None:
+    """Measure the trained run, keep the numbers, and make its pictures and report."""
+    measured = run.task.evaluate(run)
+    seconds = run.history[-1]["seconds"]
+    run.add(
+        result={
+            "data": measured.data,
+            "split": measured.split,
+            "pictures": measured.pictures,
+            "metrics": measured.metrics,
+            "seconds": seconds,
+        }
+    )
+    report(run)
+    told = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
+    screen.say(
+        f"{measured.split:10} {told}  ({measured.pictures:,} pictures), "
+        f"after {screen.duration(seconds)} of training"
+    )
+    screen.say(f"run        {run.path}")
+    screen.say(f"next       tinyconv report {run.path}   then open {run.path / 'report.html'}")
+
+
+def report(run: Run) -> Path:
+    """Write pictures/*.png and report.html into the run folder; returns the page's path."""
+    from tinyconv.report import write_report
+
+    return write_report(run)
+
+
+def export(run: Run, format: str, output: Path | None = None) -> Path:
+    """Write the run's best model as "keras", "savedmodel" or "onnx"; returns where.
+
+    Raises UserError where `output` exists already.
+    """
+    from tinyconv.export import ENDINGS, EXPORTERS
+
+    if format not in EXPORTERS:
+        raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
+    path = Path(output) if output else run.path / f"export-{format}{ENDINGS[format]}"
+    if path.exists():
+        raise UserError(f"{path} exists already; name another place with --output.")
+    EXPORTERS[format](run.model(), path)
+    return path

@@ -1,0 +1,25 @@
+"""The score function and its first wiggle: the lecture's linear and two-layer networks."""
+
+import keras
+
+from tinyconv import layers
+
+
+def linear(input_shape, classes, activation="prelu"):
+    """Linear score function, s = W x + b: 30,730 parameters at 32x32x3 and 10 classes.
+
+    It has no rectifier, so every `activation` gives the same network.
+    """
+    layers.initial_slope(activation)
+    inputs, x = layers.pixels(input_shape)
+    x = keras.layers.Flatten(name="flat")(x)  # (B, H W C)
+    return keras.Model(inputs, layers.head(classes)(x), name="linear")
+
+
+def two_layer(input_shape, classes, activation="prelu", hidden=128):
+    """Two fully-connected layers: 394,762 parameters at 32x32x3 and 10 classes."""
+    inputs, x = layers.pixels(input_shape)
+    x = keras.layers.Flatten(name="flat")(x)  # (B, H W C)
+    x = layers.dense(hidden, activation, name="hidden")(x)
+    x = layers.rectifier(activation, name="hidden_rectifier")(x)
+    return keras.Model(inputs, layers.head(classes)(x), name="two_layer")

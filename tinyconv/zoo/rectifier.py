@@ -1,0 +1,53 @@
+"""The networks that first passed human top-5 error on ImageNet: models A, B and C.
+
+He et al. 2015, "Delving deep into rectifiers" (arXiv 1502.01852), table 3: a 7x7 stem, three
+stages of 3x3 convolutions, spatial pyramid pooling into 63 bins, three fully-connected
+layers. There is no normalisation; initialisation alone carries the signal through.
+"""
+
+import keras
+
+from tinyconv import layers
+
+
+def rectifier_a(
+    input_shape, classes, activation="prelu", stem=96, widths=(256, 512, 512), hidden=4096
+):
+    """He et al. 2015 model A, 19 layers: 178,032,072 parameters at 224x224x3, 1,000 classes."""
+    return _rectifier("rectifier_a", 5, input_shape, classes, activation, stem, widths, hidden)
+
+
+def rectifier_b(
+    input_shape, classes, activation="prelu", stem=96, widths=(256, 512, 512), hidden=4096
+):
+    """He et al. 2015 model B, 22 layers: 183,343,048 parameters at 224x224x3, 1,000 classes."""
+    return _rectifier("rectifier_b", 6, input_shape, classes, activation, stem, widths, hidden)
+
+
+def rectifier_c(
+    input_shape, classes, activation="prelu", stem=96, widths=(384, 768, 896), hidden=4096
+):
+    """He et al. 2015 model C, 22 layers: 330,623,944 parameters at 224x224x3, 1,000 classes."""
+    return _rectifier("rectifier_c", 6, input_shape, classes, activation, stem, widths, hidden)
+
+
+def _rectifier(name, depth, input_shape, classes, activation, stem, widths, hidden):
+    """`depth` convolutions a stage, of `widths` filters; a stem of `stem` filters before."""
+    inputs, x = layers.pixels(input_shape)
+    kernel, strides, pool = layers.stem_geometry(x)
+    x = layers.conv(stem, kernel, activation, strides, name="stem")(x)
+    x = layers.rectifier(activation, name="stem_rectifier")(x)
+    if pool:
+        x = keras.layers.MaxPooling2D(2, padding="same", name="stem_pool")(x)
+    for stage, width in enumerate(widths, start=1):
+        if stage > 1:
+            x = keras.layers.MaxPooling2D(2, padding="same", name=f"pool{stage - 1}")(x)
+        for i in range(1, depth + 1):
+            x = layers.conv(width, 3, activation, name=f"conv{stage}_{i}")(x)
+            x = layers.rectifier(activation, name=f"conv{stage}_{i}_rectifier")(x)
+    x = layers.SpatialPyramidPooling((7, 3, 2, 1), name="pyramid")(x)
+    for i in (1, 2):
+        x = layers.dense(hidden, activation, name=f"fc{i}")(x)
+        x = layers.rectifier(activation, name=f"fc{i}_rectifier")(x)
+        x = keras.layers.Dropout(0.5, name=f"fc{i}_dropout")(x)
+    return keras.Model(inputs, layers.head(classes)(x), name=name)

@@ -1,0 +1,45 @@
+"""Residual networks for small pictures (He et al. 2016, section 4.2): 6 n + 2 layers.
+
+Three stages of n blocks with 16, 32 and 64 filters, and shortcuts without parameters
+(option A) throughout, as in the paper's CIFAR-10 experiments.
+"""
+
+import keras
+
+from tinyconv import layers
+from tinyconv.zoo.resnet import conv_norm
+
+
+def resnet20(input_shape, classes, activation="prelu", width=16):
+    """ResNet-20 for small pictures, paper's 0.27 M: 270,410 parameters at 32x32x3, 10 classes."""
+    return _resnet_small("resnet20", 3, input_shape, classes, activation, width)
+
+
+def resnet56(input_shape, classes, activation="prelu", width=16):
+    """ResNet-56 for small pictures, paper's 0.85 M: 855,050 parameters at 32x32x3, 10 classes."""
+    return _resnet_small("resnet56", 9, input_shape, classes, activation, width)
+
+
+def _resnet_small(name, depth, input_shape, classes, activation, width):
+    """`depth` blocks a stage; `width` filters in the first stage."""
+    inputs, x = layers.pixels(input_shape)
+    x = conv_norm(x, width, 3, 1, activation, "stem")
+    x = layers.rectifier(activation, name="stem_rectifier")(x)
+    for stage in (1, 2, 3):
+        for i in range(1, depth + 1):
+            strides = 2 if stage > 1 and i == 1 else 1
+            filters = width * 2 ** (stage - 1)
+            x = padded_block(x, filters, strides, activation, f"stage{stage}_block{i}")
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)  # (B, C)
+    return keras.Model(inputs, layers.head(classes)(x), name=name)
+
+
+def padded_block(x, filters, strides, activation, name):
+    """Two 3x3 convolutions; new channels of the shortcut are zeros."""
+    residual = conv_norm(x, filters, 3, strides, activation, f"{name}_1")
+    residual = layers.rectifier(activation, name=f"{name}_1_rectifier")(residual)
+    residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")
+    if strides > 1 or x.shape[-1] != filters:
+        x = layers.PaddedShortcut(filters, strides, name=f"{name}_shortcut")(x)
+    x = keras.layers.Add(name=f"{name}_add")([residual, x])
+    return layers.rectifier(activation, name=name)(x)
