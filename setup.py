@@ -45,7 +45,7 @@ setup(
         "simplejpeg>=1.8",
         "tensorflow>=2.20",
     ],
-    extras_require={**EXTRAS, "all": sorted(sum(EXTRAS.values(), []))},
+    extras_require={**EXTRAS, "all": [needed for extra in EXTRAS.values() for needed in extra]},
     entry_points={
         "console_scripts": ["tinyconv = tinyconv.cli:main"],
         "tinyconv.models": [

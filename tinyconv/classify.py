@@ -71,13 +71,14 @@ class Classify:
         options = run.options
         numbers = training.prepare(options)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
+        describe_data(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(numbers):
             build = run.catalogue.find("models", options.model)
             model = build(shape, len(dataset.classes), activation=options.activation)
-        describe(model, options)
+        describe_model(model, options)
         loss = losses.loss(options.loss, options.label_smoothing)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
@@ -193,8 +194,7 @@ class Classify:
 
 
 def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | None) -> Dataset:
-    """The data set called `data`, or the folder of class folders at that path, and a line
-    that tells of it."""
+    """The data set called `data`, or the folder of class folders at that path."""
     if data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir()):
         if root is not None:
             raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
@@ -204,6 +204,11 @@ def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | No
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
         dataset = Dataset(**{**vars(dataset), "splits": splits})
+    return dataset
+
+
+def describe_data(dataset: Dataset) -> None:
+    """The data line: pictures by split, their size, classes, cache."""
     counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
     shape = next(iter(dataset.splits.values())).pictures.shape[1:]
     skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
@@ -211,7 +216,6 @@ def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | No
         f"data       {dataset.name}: {counts} pictures of {size(shape)}, "
         f"{len(dataset.classes)} classes{skipped}; cache {dataset.cache}"
     )
-    return dataset
 
 
 def limited(split: Split, limit: int) -> Split:
@@ -226,7 +230,7 @@ def limited(split: Split, limit: int) -> Split:
     )
 
 
-def describe(model, options) -> None:
+def describe_model(model, options) -> None:
     """The model line: name, rectifier, parameters, multiply-adds."""
     from tinyconv.zoo import multiply_adds
 
@@ -294,13 +298,12 @@ def expand(inputs: Sequence[str]) -> list[str]:
 
 def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np.ndarray:
     """One uint8 picture of `shape` (H, W, C) from a file; CorruptPicture if it is none."""
-    height, width, channels = shape
     try:
-        picture = decode(Path(file).read_bytes(), channels)
+        picture = decode(Path(file).read_bytes(), shape[2])
     except OSError as error:
         raise CorruptPicture(error.strerror) from error
     if may_resize:
-        return resize(picture, height)
+        return resize(picture, shape[0])
     if picture.shape != shape:
         raise UserError(
             f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "

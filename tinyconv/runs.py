@@ -59,7 +59,7 @@ class Run:
         """
         today = datetime.date.today().isoformat()
         self.path = _new_folder(runs_folder(), self.name or f"{today}-{default_name}")
-        self.settings = {
+        facts = {
             "task": self.task.name,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
             **facts,
@@ -69,6 +69,7 @@ class Run:
             "versions": _versions(),
             "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
         }
+        self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
         self.log.open(self.path / "log.txt")
 
@@ -126,10 +127,9 @@ class Run:
 
     def state(self) -> dict | None:
         """Where training stood at the last save; None before the first."""
-        path = self.path / "last.keras"
-        if not path.exists():
+        if self.path is None or not (self.path / "last.keras").exists():
             return None
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(self.path / "last.keras") as archive:
             return json.loads(archive.read(STATE_MEMBER))
 
     def model(self, which: str = "best", compiled: bool = False):

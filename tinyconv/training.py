@@ -220,7 +220,7 @@ class Training:
         if is_best:
             state.best = self.rank(metrics)
         self.save(is_best)
-        screen.note(f"{self.line(self.row)}  {bar.left} left")
+        screen.note(f"{self.line(self.row)}  | {bar.left} left")
 
     def save(self, is_best: bool) -> None:
         """Write the checkpoint, then the history that it holds."""
@@ -232,12 +232,18 @@ class Training:
         """The numbers of an epoch, so far or whole, and of the last validation, on one line."""
         of = "" if self.settings.minutes else f"/{self.settings.epochs}"
         last = self.state.rows[-1] if self.state.rows else {}
-        validation = {name: value for name, value in last.items() if name.startswith("val_")}
-        numbers = {name: value for name, value in {**row, **validation}.items() if name not in PACE}
-        told = [f"{name.replace('val_', 'validation ')} {numbers[name]:.3f}" for name in numbers]
-        pace = f"{row['pictures_per_second']:,.0f} pictures/s"
-        waiting = f"waiting for data {row['waiting']:.1%}"
-        return "  ".join([f"epoch {row['epoch']}{of}", *told, pace, waiting])
+        training = {name: row[name] for name in row if name not in PACE and name[:4] != "val_"}
+        validation = {name[4:]: last[name] for name in last if name[:4] == "val_"}
+        return "  ".join(
+            [
+                f"epoch {row['epoch']}{of}",
+                *(f"{name} {value:.3f}" for name, value in training.items()),
+                *(["| validation"] if validation else []),
+                *(f"{name} {value:.3f}" for name, value in validation.items()),
+                f"| {row['pictures_per_second']:,.0f} pictures/s",
+                f"waiting for data {row['waiting']:.1%}",
+            ]
+        )
 
     def diverged(self, loss: float, rate: float) -> str:
         """Why the run ends here, what is kept, and what to try."""

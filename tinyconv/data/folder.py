@@ -46,24 +46,22 @@ def folder(
 
 def _read(root: Path, image_size: int | None, skip_corrupt: bool) -> Sources:
     split_folders = {SPLITS[f.name.lower()]: f for f in _folders(root) if f.name.lower() in SPLITS}
-    if "train" in split_folders:
-        classes = [f.name for f in _folders(split_folders["train"])]
+    top = split_folders.get("train", root)
+    classes = [f.name for f in _folders(top)]
+    if len(classes) < 2:
+        raise UserError(
+            f"{top} has {len(classes)} class folders, and two are needed to tell apart: "
+            "put the pictures of each class into a folder of its own."
+        )
+    if top == root:
+        listed = {"train": _listed(root, root, classes, required=True)}
+    else:
         listed = {
             split: _listed(root, place, classes, required=split == "train")
             for split, place in split_folders.items()
         }
-        if "validation" not in listed:
-            listed["train"], listed["validation"] = _divide(listed["train"])
-    else:
-        classes = [f.name for f in _folders(root)]
-        everything = _listed(root, root, classes, required=True)
-        listed = {}
-        listed["train"], listed["validation"] = _divide(everything)
-    if len(classes) < 2:
-        raise UserError(
-            f"{root} has {len(classes)} class folders, and two are needed to tell apart: "
-            "put the pictures of each class into a folder of its own."
-        )
+    if not listed.get("validation"):
+        listed["train"], listed["validation"] = _divide(listed["train"])
     sizes, grey = _survey(root, [name for rows in listed.values() for name, _ in rows])
     common = sizes.pop() if len(sizes) == 1 else None
     keep = image_size is None and common is not None and max(common) <= LARGEST

@@ -89,5 +89,5 @@ class Feeder:
                 if self._stopped.is_set():
                     return
             self._queue.put((None, None))
-        except BaseException as error:  # noqa: BLE001  it is raised again in the main thread
+        except BaseException as error:
             self._queue.put((None, error))
