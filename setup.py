@@ -47,7 +47,7 @@ setup(
     ],
     extras_require={**EXTRAS, "all": [needed for extra in EXTRAS.values() for needed in extra]},
     entry_points={
-        "console_scripts": ["tinyconv = tinyconv.cli:main"],
+        "console_scripts": ["tinyconv = tinyconv.__main__:main"],
         "tinyconv.models": [
             f"{name} = tinyconv.zoo.{module}:{name}"
             for module, names in MODELS.items()

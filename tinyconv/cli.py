@@ -1,16 +1,11 @@
-"""The command `tinyconv`: its verbs, its tables, and the one place where errors end.
+"""The verbs of the command `tinyconv`.
 
 People's text goes to standard error and answers to standard output; `--json` puts exactly
-one JSON document there. Exit codes: 0 done, 1 our fault, 2 the user's mistake, 3 a plugin's
-fault, 130 stopped by Ctrl-C. No TensorFlow is imported before a verb needs it.
+one JSON document there. No TensorFlow is imported before a verb needs it.
 """
 
 import csv
-import errno
 import json
-import os
-import sys
-import traceback
 from pathlib import Path
 
 import click
@@ -18,57 +13,11 @@ from click.core import ParameterSource
 from click_default_group import DefaultGroup
 
 from tinyconv import registry, settings, verbs
-from tinyconv.errors import PluginError, UserError, nearest
+from tinyconv.errors import UserError, nearest
 from tinyconv.runs import find_folder, read_settings, runs_folder
-
-# Errors of the disk that the user can mend.
-DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENAMETOOLONG}
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 run_argument = click.argument("run", metavar="RUN")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit; the entry point of the console script."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments  # wherever it stands, before or after the verb
-    try:
-        sys.exit(cli.main([a for a in arguments if a != "--debug"], standalone_mode=False) or 0)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        if debug:
-            traceback.print_exc()
-        _fail("Stopped. A run that was under way goes on with: tinyconv fit --resume RUN", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # head closed the pipe
-        sys.exit(0)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        _fail(*_explain(error))
-
-
-def _explain(error: Exception) -> tuple[str, int]:
-    """(one sentence, exit code) for an exception."""
-    if isinstance(error, (UserError, PluginError)):
-        return str(error), error.exit_code
-    if isinstance(error, click.ClickException):
-        command = f" See: {error.ctx.command_path} --help" if getattr(error, "ctx", None) else ""
-        return error.format_message() + command, 2
-    if isinstance(error, OSError) and error.errno in DISK:
-        where = error.filename or "the disk"
-        return f"{where} cannot be written or read: {error.strerror}.", 2
-    return (
-        f"tinyconv failed, and that is our fault ({type(error).__name__}: {error}); "
-        "run it again with --debug and report what it prints.",
-        1,
-    )
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"tinyconv: {message}", err=True)
-    sys.exit(code)
 
 
 class Verbs(click.Group):

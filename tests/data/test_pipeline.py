@@ -1,0 +1,139 @@
+"""Order, batches, augmentation and the feeding thread."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tinyconv.data import Split
+from tinyconv.data.augment import POLICIES, colour, crop, cutout, flip, policy
+from tinyconv.data.pipeline import AHEAD, Feeder, steps_per_epoch, training_batches, whole_batches
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3)).astype("uint8")
+SPLIT = Split(PICTURES, np.arange(50, dtype="int32"), [str(i) for i in range(50)])
+
+
+def epoch(number, first_step=0, changes=(), seed=3):
+    return list(training_batches(SPLIT, 16, changes, seed, number, first_step))
+
+
+def test_an_epoch_sees_no_picture_twice():
+    batches = epoch(0)
+    assert len(batches) == steps_per_epoch(50, 16) == 3
+    labels = np.concatenate([labels for _, labels in batches])
+    assert len(set(labels)) == 48
+    for pictures, labels in batches:
+        np.testing.assert_array_equal(pictures, PICTURES[labels])
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    same = [labels.tolist() for _, labels in epoch(4)]
+    assert same == [labels.tolist() for _, labels in epoch(4)]
+    assert same != [labels.tolist() for _, labels in epoch(5)]
+    assert same != [labels.tolist() for _, labels in epoch(4, seed=4)]
+
+
+def test_going_on_in_mid_epoch_gives_the_same_pictures():
+    changes = policy("strong", mirror=True)
+    whole, rest = epoch(2, changes=changes), epoch(2, first_step=1, changes=changes)
+    assert len(rest) == 2
+    for (one, _), (other, _) in zip(whole[1:], rest):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fewer_pictures_than_a_batch():
+    ((pictures, labels),) = training_batches(SPLIT, 64, (), 0, 0)
+    assert len(pictures) == len(labels) == 50
+
+
+def test_whole_batches_give_all_pictures_in_one_shape():
+    batches = list(whole_batches(PICTURES, 16))
+    assert {len(batch) for batch, _ in batches} == {16}
+    again = np.concatenate([batch[:count] for batch, count in batches])
+    np.testing.assert_array_equal(again, PICTURES)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("shape", [(8, 8, 1), (5, 9, 3), (1, 1, 1)])
+def test_policies_keep_shape_and_type_and_leave_the_source_alone(name, shape):
+    batch = np.random.default_rng(1).integers(0, 256, (6, *shape)).astype("uint8")
+    before = batch.copy()
+    for change in policy(name, mirror=True):
+        batch_after = change(batch, np.random.default_rng(2))
+        assert batch_after.shape == batch.shape and batch_after.dtype == np.uint8
+        np.testing.assert_array_equal(batch, before)
+
+
+def test_flip_mirrors_about_half():
+    many = np.repeat(PICTURES[:1], 1000, axis=0)
+    flipped = flip(many, np.random.default_rng(0))
+    is_mirror = (flipped == many[0, :, ::-1]).all(axis=(1, 2, 3))
+    is_same = (flipped == many[0]).all(axis=(1, 2, 3))
+    assert (is_mirror | is_same).all() and 0.45 < is_mirror.mean() < 0.55
+
+
+def test_digits_are_never_mirrored():
+    assert flip not in policy("basic", mirror=False)
+    assert flip in policy("basic", mirror=True)
+
+
+def test_crop_shifts_by_at_most_an_eighth():
+    picture = np.zeros((1, 16, 16, 1), "uint8")
+    picture[0, 8, 8] = 255
+    many = crop(np.repeat(picture, 500, axis=0), np.random.default_rng(0))
+    shifts = np.argwhere(many[..., 0] == 255)[:, 1:] - 8
+    assert len(shifts) == 500
+    assert set(map(tuple, shifts)) == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
+
+
+def test_colour_keeps_order_and_cutout_cuts_one_square():
+    batch = np.repeat(np.arange(64, 192, 2, dtype="uint8").reshape(1, 8, 8, 1), 20, axis=0)
+    changed = colour(batch, np.random.default_rng(0)).reshape(20, -1).astype(int)
+    assert (np.diff(changed) >= 0).all() and len({tuple(row) for row in changed}) == 20
+    cut = cutout(np.zeros((20, 8, 8, 1), "uint8"), np.random.default_rng(0))
+    np.testing.assert_array_equal((cut == 128).sum(axis=(1, 2, 3)), 4)
+
+
+def test_feeder_keeps_order_and_works_ahead():
+    made = []
+
+    def batches():
+        for i in range(20):
+            made.append(i)
+            yield i
+
+    with Feeder(batches()) as feeder:
+        taken = []
+        for batch in feeder:
+            if not taken:
+                time.sleep(0.2)
+                assert 1 < len(made) <= AHEAD + 2
+            taken.append(batch)
+    assert taken == list(range(20))
+
+
+def test_feeder_passes_errors_on_and_ends_its_thread():
+    def broken():
+        yield 1
+        raise OSError("the disk is gone")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="disk is gone"), Feeder(broken()) as feeder:
+        list(feeder)
+    with Feeder(iter(range(1000))) as feeder:
+        for batch in feeder:
+            if batch == 3:
+                break
+    assert threading.active_count() == before
+
+
+def test_feeder_measures_the_waiting():
+    def slow():
+        for i in range(3):
+            time.sleep(0.1)
+            yield i
+
+    with Feeder(slow()) as feeder:
+        list(feeder)
+    assert 0.2 < feeder.waited < 2

@@ -1,0 +1,86 @@
+"""Imports run one way, listings import nothing heavy, and no file grows out of hand."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinyconv
+
+PACKAGE = Path(tinyconv.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A module may import those of the layers before its own, and of its own.
+LAYERS = [
+    {"errors", "screen", "settings", "startup"},
+    {"precision", "recipe", "layers", "losses", "plugins"},
+    {"data", "zoo"},
+    {"runs", "pictures"},
+    {"training", "report", "export"},
+    {"classify"},
+    {"registry"},
+    {"verbs", "doctor"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def part(path: Path) -> str:
+    """The part of the package that a file belongs to: its first folder, or its own name."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_parts(path: Path) -> set[str]:
+    found = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # types named for readers are no imports
+    for node in ast.walk(tree):
+        modules = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        found |= {m.split(".")[1] for m in modules if m.startswith("tinyconv.")}
+    return found & set(LEVEL)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_one_way(path):
+    if path == PACKAGE / "__init__.py":
+        return  # it names every part, and imports one when it is asked for
+    for other in imported_parts(path):
+        assert LEVEL[other] <= LEVEL[part(path)], f"{part(path)} imports {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_files_stay_short_and_safe(path):
+    text = path.read_text()
+    assert text.count("\n") <= 320
+    assert "tf.keras" not in text and "import pickle" not in text
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks", "--json"]]
+)
+def test_listings_import_neither_tensorflow_nor_keras(arguments):
+    script = (
+        "import sys\n"
+        "from tinyconv.__main__ import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True)
+
+
+def test_public_names_can_be_had():
+    for name in tinyconv.__all__:
+        assert getattr(tinyconv, name)
+    with pytest.raises(AttributeError, match="has no 'fitt'"):
+        _ = tinyconv.fitt

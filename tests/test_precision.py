@@ -1,0 +1,40 @@
+"""Which precision is chosen, by faked hardware."""
+
+import pytest
+
+from tinyconv import precision
+from tinyconv.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "gpu, flags, expected",
+    [
+        (True, {"avx2"}, "mixed_float16"),
+        (False, {"avx2", "amx_bf16"}, "mixed_bfloat16"),
+        (False, {"avx512f", "avx512_bf16"}, "mixed_bfloat16"),
+        (False, {"avx2", "avx512f"}, "float32"),
+        (False, set(), "float32"),
+    ],
+)
+def test_auto_follows_the_hardware(monkeypatch, gpu, flags, expected):
+    monkeypatch.setattr(precision, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset(flags))
+    policy, why = precision.choose("auto")
+    assert policy == expected and why
+
+
+def test_half_precision_on_a_cpu_must_be_forced(monkeypatch):
+    monkeypatch.setattr(precision, "has_gpu", lambda: False)
+    with pytest.raises(UserError, match="24 to 84 times slower"):
+        precision.choose("mixed_float16")
+    assert precision.choose("mixed_float16", force=True)[0] == "mixed_float16"
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    assert precision.choose("mixed_float16")[0] == "mixed_float16"
+
+
+def test_a_policy_ends_with_its_block():
+    import keras
+
+    with precision.policy("mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"

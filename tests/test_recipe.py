@@ -1,0 +1,51 @@
+"""Schedules by hand, and which variables decay."""
+
+import keras
+import numpy as np
+import pytest
+
+from tinyconv import recipe, training, zoo
+from tinyconv.classify import Settings
+from tinyconv.layers import UNDECAYED
+
+
+@pytest.mark.parametrize(
+    "name, points",
+    [
+        ("one-cycle", {0.0: 0.04, 0.125: 0.52, 0.25: 1.0, 0.625: 0.5, 1.0: 0.0}),
+        ("cosine", {0.0: 1.0, 0.5: 0.5, 0.75: 0.146447, 1.0: 0.0}),
+        ("step", {0.0: 1.0, 0.49: 1.0, 0.5: 0.1, 0.74: 0.1, 0.75: 0.01, 1.0: 0.01}),
+    ],
+)
+def test_schedules_by_hand(name, points):
+    for progress, expected in points.items():
+        assert recipe.SCHEDULES[name](progress) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_kernels_decay_and_nothing_else(name):
+    """With gradients of zero, one step changes what decays and leaves the rest."""
+    settings = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
+    model = zoo.resnet18((8, 8, 3), 4, width=4)
+    optimizer = training.optimizer(settings)
+    optimizer.build(model.trainable_weights)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    zeros = [keras.ops.zeros_like(weight) for weight in model.trainable_weights]
+    optimizer.apply(zeros, model.trainable_weights)
+    for weight, old in zip(model.trainable_weights, before):
+        expected = old * 0.95 if weight.name == "kernel" else old
+        assert weight.name == "kernel" or weight.name in UNDECAYED
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
+
+
+def test_sgd_with_nesterov_momentum_is_its_formula():
+    """Sutskever et al. 2013: v = mu v - e g; w = w + mu v - e g."""
+    optimizer = training.optimizer(Settings(optimizer="sgd", learning_rate=0.1, weight_decay=0.0))
+    weight = keras.Variable([1.0, -2.0])
+    optimizer.build([weight])
+    by_hand, velocity = np.array([1.0, -2.0]), np.zeros(2)
+    for gradient in ([0.5, 1.0], [0.25, -1.0], [1.0, 0.0]):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [weight])
+        velocity = recipe.MOMENTUM * velocity - 0.1 * np.array(gradient)
+        by_hand = by_hand + recipe.MOMENTUM * velocity - 0.1 * np.array(gradient)
+    np.testing.assert_allclose(weight, by_hand, rtol=1e-6)

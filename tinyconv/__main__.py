@@ -1,0 +1,65 @@
+"""The start of the command, and the one place where its errors end.
+
+Exit codes: 0 done, 1 our fault, 2 the user's mistake, 3 a plugin's fault, 130 stopped by
+Ctrl-C. An error is one sentence on standard error; the traceback is for `--debug`.
+"""
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from tinyconv.cli import cli
+from tinyconv.errors import PluginError, UserError
+
+# Errors of the disk that the user can mend.
+DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENAMETOOLONG}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit; the entry point of the console script."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments  # wherever it stands, before or after the verb
+    try:
+        sys.exit(cli.main([a for a in arguments if a != "--debug"], standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        if debug:
+            traceback.print_exc()
+        _fail("Stopped. A run that was under way goes on with: tinyconv fit --resume RUN", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # head closed the pipe
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _fail(*_explain(error))
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """(one sentence, exit code) for an exception."""
+    if isinstance(error, (UserError, PluginError)):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        command = f" See: {error.ctx.command_path} --help" if getattr(error, "ctx", None) else ""
+        return error.format_message() + command, 2
+    if isinstance(error, OSError) and error.errno in DISK:
+        where = error.filename or "the disk"
+        return f"{where} cannot be written or read: {error.strerror}.", 2
+    return (
+        f"tinyconv failed, and that is our fault ({type(error).__name__}: {error}); "
+        "run it again with --debug and report what it prints.",
+        1,
+    )
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"tinyconv: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
