@@ -41,7 +41,7 @@ def test_softmax_equals_keras_with_one_hot_targets(smoothing):
 def test_equal_scores_give_the_sanity_values():
     flat = np.zeros((3, 10), "float32")
     labels = np.array([1, 5, 9])
-    assert float(losses.loss("softmax")(labels, flat)) == pytest.approx(np.log(10), rel=1e-6)
+    assert float(losses.loss("softmax", 0.0)(labels, flat)) == pytest.approx(np.log(10), rel=1e-6)
     assert float(losses.loss("hinge")(labels, flat)) == pytest.approx(9.0)
 
 

@@ -50,10 +50,13 @@ class MulticlassHinge(keras.losses.Loss):
         return ops.sum(margins * (1.0 - target), axis=-1)
 
 
-def loss(name: str, label_smoothing: float = 0.0) -> keras.losses.Loss:
+SMOOTHING = 0.1  # of the softmax loss, unless another is asked for (Szegedy et al. 2016)
+
+
+def loss(name: str, label_smoothing: float | None = None) -> keras.losses.Loss:
     """The loss called "softmax" or "hinge"; only softmax can be smoothed."""
     if name == "softmax":
-        return SoftmaxCrossEntropy(label_smoothing)
+        return SoftmaxCrossEntropy(SMOOTHING if label_smoothing is None else label_smoothing)
     if label_smoothing:
         raise UserError(
             f"The hinge loss has no label smoothing, and {label_smoothing} was given; "

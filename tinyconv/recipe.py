@@ -36,7 +36,7 @@ def step(progress: float) -> float:
 SCHEDULES = {"one-cycle": one_cycle, "cosine": cosine, "step": step}
 
 # Peak step size and decoupled decay that train every network of the zoo.
-LEARNING_RATE = {"adamw": 1e-3, "sgd": 0.02}
+LEARNING_RATE = {"adamw": 2e-3, "sgd": 0.02}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-3}
 MOMENTUM = 0.9
 
@@ -54,7 +54,7 @@ class TrainingSettings:
         "adamw", "adamw, or sgd with Nesterov momentum 0.9.", choices=tuple(LEARNING_RATE)
     )
     learning_rate: float | None = setting(
-        None, "Peak step size.  [default: 0.001 for adamw, 0.02 for sgd]", minimum=0.0
+        None, "Peak step size.  [default: 0.002 for adamw, 0.02 for sgd]", minimum=0.0
     )
     weight_decay: float | None = setting(
         None,

@@ -56,7 +56,7 @@ def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
 
 
 def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> None:
-    """Compile the model; `saved`, a compiled model of a stopped run, gives weights and slots.
+    """Compile the model; `saved`, a compiled model of a stopped run, gives its state.
 
     Keras forgets which variables do not decay when it saves an optimizer, so that a fresh
     one is made and filled.
@@ -77,6 +77,12 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
             variable.assign(value)
 
 
+def generators(model) -> list:
+    """The states of the model's random generators (dropout), which Keras does not save."""
+    weights = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
 @dataclasses.dataclass
 class State:
     """Where training stands; kept inside last.keras, so that a run can go on."""
@@ -85,9 +91,10 @@ class State:
     step: int = 0  # steps done in the epoch that is under way
     progress: float = 0.0  # share of the whole run done, 0 to 1: what the schedule sees
     seconds: float = 0.0  # time spent in training
-    best: list[float] | None = None  # rank of the best epoch so far
+    best: float | None = None  # rank of the best epoch so far
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
+    generators: list[list[int]] = dataclasses.field(default_factory=list)
 
 
 class Clock:
@@ -139,7 +146,7 @@ class Training:
         batches: Callable[[int, int], Iterator],
         steps_per_epoch: int,
         validate: Callable[[], dict[str, float]],
-        rank: Callable[[dict[str, float]], list[float]],
+        rank: Callable[[dict[str, float]], float],
     ):
         self.folder, self.model, self.settings = run, model, settings
         self.batches, self.steps_per_epoch = batches, steps_per_epoch
@@ -147,6 +154,11 @@ class Training:
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
         self.schedule = SCHEDULES[settings.schedule]
+        for variable, value in zip(generators(model), self.state.generators):
+            variable.assign(value)
+        if settings.minutes is None:  # a run that goes on may have been given more epochs
+            done = self.state.epoch * steps_per_epoch + self.state.step
+            self.state.progress = done / self.clock.total
 
     def run(self) -> None:
         """Train to the end.
@@ -224,6 +236,9 @@ class Training:
 
     def save(self, is_best: bool) -> None:
         """Write the checkpoint, then the history that it holds."""
+        self.state.generators = [
+            keras.ops.convert_to_numpy(variable).tolist() for variable in generators(self.model)
+        ]
         self.folder.save(self.model, dataclasses.asdict(self.state), is_best)
         if self.state.rows:
             self.folder.write_history(self.state.rows)

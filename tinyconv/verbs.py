@@ -6,6 +6,8 @@ from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
 from tinyconv.runs import Run
 
+CHANGEABLE = ("epochs", "minutes")  # of a run that goes on
+
 
 def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     """Train `task` with the settings in `values`, and return the run it leaves on disk.
@@ -26,14 +28,29 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
 
 
 def resume(path, **changes) -> Run:
-    """Go on with the run at `path` where it stopped; `changes` may raise `epochs` or `minutes`."""
+    """Go on with the run at `path` where it stopped; `changes` may give more epochs or minutes.
+
+    Raises UserError for any other change, and for a run that has nothing left to do.
+    """
     from tinyconv.startup import start
 
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise UserError(
+                f"A run that goes on cannot change {name}, only {' and '.join(CHANGEABLE)}; "
+                "start a new run for other settings."
+            )
+    run = load(path, **changes)
+    state = run.state() or {"progress": 0.0, "epoch": 0}
+    if state["progress"] >= 1.0 and state["epoch"] >= run.options.epochs:
+        raise UserError(
+            f"{run.path} has done all of its {state['epoch']} epochs; "
+            "give it more with --epochs, or start a new run."
+        )
     start()
-    with screen.logging() as log:
-        run = load(path, **changes)
-        run.log = log
-        log.open(run.path / "log.txt")
+    with screen.logging() as run.log:
+        run.log.open(run.path / "log.txt")
+        run.add(**changes)
         run.task.fit(run)
         _finish(run)
     return run

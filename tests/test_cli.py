@@ -1,0 +1,243 @@
+"""The command as people and scripts use it: verbs, JSON, messages and exit codes."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyconv import registry
+from tinyconv.__main__ import main
+from tinyconv.data.digits import digits
+
+QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of the command, in this process."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return stop.value.code or 0, out, err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder made by the real command, in a process of its own; and what it printed."""
+    folder = tmp_path_factory.mktemp("command")
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyconv", "fit", "--epochs", "3", "--json"],
+        cwd=folder,
+        env=os.environ | {"TINYCONV_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / json.loads(done.stdout)["run"], done
+
+
+def test_fit_prints_one_document_and_plain_lines(trained):
+    path, done = trained
+    document = json.loads(done.stdout)
+    assert list(document) == ["run", "task", "metrics", "seconds"]
+    assert document["task"] == "classify" and document["seconds"] > 0
+    assert list(document["metrics"]) == ["loss", "top1", "top5"]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stderr)  # no control characters
+    lines = done.stderr.splitlines()
+    starts = ["device", "data", "model", "epoch", "epoch", "epoch", "test", "run", "next"]
+    assert [line.split()[0] for line in lines] == starts  # and no noise of TensorFlow's
+    for part in ("loss", "top1", "validation", "pictures/s", "waiting for data", "left"):
+        assert part in lines[3]
+    assert (path / "log.txt").read_text().splitlines() == lines
+
+
+def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
+    path, _ = trained
+    code, out, _ = run(capsys, "evaluate", path, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert list(document) == ["run", "data", "split", "pictures", "metrics"]
+    assert (document["data"], document["split"]) == ("digits", "test")
+
+    code, out, err = run(capsys, "evaluate", path, "--split", "validation")
+    assert code == 0 and out.startswith("loss") and "validation pictures of digits" in err
+
+    split = digits().splits["test"]
+    for i in range(3):
+        Image.fromarray(split.pictures[i, ..., 0]).save(tmp_path / f"{i}.png")
+    code, out, _ = run(capsys, "predict", path, tmp_path / "*.png", "--json")
+    answers = json.loads(out)
+    assert code == 0 and len(answers) == 3
+    assert list(answers[0]) == ["input", "answers"] and len(answers[0]["answers"]) == 5
+    assert list(answers[0]["answers"][0]) == ["label", "probability"]
+
+    code, out, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
+    assert (code, out) == (0, "") and "wrote 3 answers" in err
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert len(rows) == 15 and list(rows[0]) == ["input", "rank", "label", "probability"]
+    assert rows[0]["label"] == answers[0]["answers"][0]["label"]
+    code, _, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
+    assert code == 2 and "exists already" in err
+
+    code, out, _ = run(capsys, "report", path)
+    assert (code, out.strip()) == (0, str(path / "report.html"))
+
+
+def test_runs_are_listed_the_newest_first(trained, capsys, monkeypatch):
+    path, _ = trained
+    monkeypatch.setenv("TINYCONV_RUNS", str(path.parent))
+    code, out, _ = run(capsys, "runs", "--json")
+    (row,) = json.loads(out)
+    assert code == 0 and row["task"] == "classify" and row["metrics"]["top1"] > 0.3
+    assert run(capsys, "evaluate", path.name)[0] == 0  # a name alone will do
+    monkeypatch.setenv("TINYCONV_RUNS", "nowhere")
+    code, out, err = run(capsys, "runs")
+    assert (code, out) == (0, "") and "tinyconv fit" in err
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets", "tasks"])
+def test_listings(capsys, kind):
+    code, out, _ = run(capsys, kind, "--json")
+    rows = json.loads(out)
+    assert code == 0 and [row["name"] for row in rows] == registry.names(kind)
+    for row in rows:
+        assert len(row["summary"]) > 20 and row["distribution"] == "tinyconv" and row["version"]
+        assert kind != "models" or row["parameters"] > 0
+        assert row["summary"] in run(capsys, kind)[1]
+
+
+def test_doctor(capsys):
+    code, out, _ = run(capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert code == 0 and {"backend", "devices", "precision", "cores", "cache"} <= set(found)
+    assert "precision" in run(capsys, "doctor")[1]
+
+
+def test_fit_help_shows_the_default_tasks_options(capsys):
+    for arguments in (["fit", "--help"], ["fit", "classify", "--help"]):
+        code, out, _ = run(capsys, *arguments)
+        assert code == 0
+        for part in ("--model", "--label-smoothing", "[default: convnet]", "adamw|sgd", "MINUTES"):
+            assert part in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["frobnicate"], "There is no verb 'frobnicate'"),
+        (["evalute", "x"], "did you mean evaluate?"),
+        (["fit", "--epoch", "3"], "--epochs"),
+        (["fit", "--modle", "convnet"], "--model"),
+        (["fit", "--epochs", "many"], "'many' is not a valid integer"),
+        (["fit", "--epochs", "0"], "epochs must be at least 1"),
+        (["fit", "--model", "resnet19"], "did you mean resnet1"),
+        (["fit", "--data", "digit"], "did you mean digits?"),
+        (["fit", "--data", "./nowhere"], "nowhere"),
+        (["fit", "--loss", "hing"], "hinge"),
+        (["fit", "--data", "mnist", "--root", "nowhere"], "nowhere does not exist"),
+        (["fit", "--precision", "mixed_float16"], "--force"),
+        (["fit", "--resume", "nowhere"], "`tinyconv runs`"),
+        (["fit", "classify", "extra"], "extra"),
+        (["evaluate", "nowhere"], "`tinyconv runs`"),
+        (["evaluate"], "RUN"),
+        (["predict", "."], "FILES"),
+        (["export", ".", "--format", "pth"], "onnx"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_users_mistakes_get_one_sentence_and_exit_2(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    lines = [line for line in err.splitlines() if not line.startswith("device")]
+    assert len(lines) == 1 and lines[0].startswith("tinyconv: ")
+    assert message in lines[0]
+    assert not os.path.exists("runs")
+
+
+def test_our_own_fault_exits_1_and_debug_shows_where(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "entries", lambda kind: 1 / 0)
+    code, _, err = run(capsys, "models")
+    assert code == 1 and "our fault (ZeroDivisionError" in err and "Traceback" not in err
+    code, _, err = run(capsys, "models", "--debug")
+    assert code == 1 and "Traceback" in err
+
+
+def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
+    Path("file").touch()
+    monkeypatch.setenv("TINYCONV_RUNS", "file/runs")
+    code, _, err = run(capsys, "fit", *QUICK)
+    assert code == 2 and "file/runs" in err
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setenv("TINYCONV_RUNS", "runs")
+    monkeypatch.setattr("tinyconv.runs.write", full)
+    code, _, err = run(capsys, "fit", *QUICK)
+    assert code == 2 and "somewhere cannot be written or read: No space left" in err
+
+
+def test_a_broken_plugin_exits_3(capsys, monkeypatch):
+    class Broken:
+        name, module, attr = "broken", "broken", "model"
+        dist = type("Distribution", (), {"name": "broken-nets", "version": "9.9"})
+
+        def load(self):
+            raise ImportError("no module named flux")
+
+    found = {"tinyconv.models": [Broken()]}
+    original = registry.importlib.metadata.entry_points
+    monkeypatch.setattr(
+        registry.importlib.metadata,
+        "entry_points",
+        lambda group: found.get(group, original(group=group)),
+    )
+    code, _, err = run(capsys, "fit", "--model", "broken")
+    assert code == 3
+    assert "broken-nets 9.9" in err and "no module named flux" in err and "pip uninstall" in err
+    assert run(capsys, "datasets")[0] == 0
+
+
+def test_two_plugins_of_one_name_must_be_told_apart(monkeypatch):
+    from types import SimpleNamespace
+
+    def point(distribution):
+        dist = SimpleNamespace(name=distribution, version="1")
+        return SimpleNamespace(name="same", dist=dist, load=lambda: distribution)
+
+    monkeypatch.setattr(
+        registry.importlib.metadata, "entry_points", lambda group: [point("a"), point("b")]
+    )
+    with pytest.raises(registry.UserError, match="a/same and b/same"):
+        registry.find("models", "same")
+    assert registry.find("models", "b/same") == "b"
+
+
+def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
+    from tests.data.sources import tiny_imagenet_zip
+
+    root = tiny_imagenet_zip(tmp_path)
+    arguments = ["--data", "tiny-imagenet", "--root", root, "--model", "linear", "--epochs", "1"]
+    assert run(capsys, "fit", *arguments, "--name", "tiny")[0] == 0
+    assert run(capsys, "predict", "tiny", "--test", "--output", "submission.txt")[0] == 0
+    lines = Path("submission.txt").read_text().splitlines()
+    assert len(lines) == 12
+    assert all(re.fullmatch(r"test_\d+\.JPEG n0(1443537|1629819)", line) for line in lines)
+
+
+def test_colour_pictures_through_predict(capsys, tmp_path):
+    """A colour or transparent scan is read as the grey picture that the network takes."""
+    assert run(capsys, "fit", *QUICK, "--name", "grey")[0] == 0
+    pixels = digits().splits["test"].pictures[0]
+    colour = np.repeat(pixels, 3, axis=-1)
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    Image.fromarray(colour).convert("RGBA").save(tmp_path / "alpha.png")
+    _, out, _ = run(capsys, "predict", "grey", tmp_path, "--json")
+    assert len({json.dumps(answer["answers"]) for answer in json.loads(out)}) == 1

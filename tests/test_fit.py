@@ -1,0 +1,329 @@
+"""`fit` from Python: it learns, it goes on, it stops well; then every verb on what it left."""
+
+import csv
+import json
+import os
+import signal
+import threading
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyconv
+from tests.data.sources import class_folders, tiny_imagenet_folder
+from tinyconv import runs, training
+from tinyconv.classify import scores
+from tinyconv.errors import UserError
+
+QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on all digits that every verb can be asked about; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("trained")
+    before = os.environ.get("TINYCONV_RUNS")
+    os.environ |= {"TINYCONV_RUNS": str(folder), "TINYCONV_CACHE": str(folder / "cache")}
+    try:
+        return tinyconv.fit(model="convnet", epochs=6)
+    finally:
+        del os.environ["TINYCONV_RUNS"]
+        if before is not None:
+            os.environ["TINYCONV_RUNS"] = before
+
+
+# What a run leaves ------------------------------------------------------------------------
+
+
+def test_it_learns(trained):
+    assert trained.settings["result"]["metrics"]["top1"] > 0.85
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"] / 2
+
+
+def test_the_folder_is_whole(trained):
+    names = {path.name for path in trained.path.iterdir()}
+    assert names == {
+        "settings.json",
+        "history.csv",
+        "last.keras",
+        "best.keras",
+        "log.txt",
+        "pictures",
+        "report.html",
+    }
+    assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4, 5, 6]
+    with (trained.path / "history.csv").open() as file:
+        assert "val_top1" in next(csv.reader(file))
+    settings = json.loads((trained.path / "settings.json").read_text())
+    assert settings["seed"] == 0 and settings["model"] == "convnet"
+    assert {"versions", "machine", "git_commit", "command_line"} <= set(settings)
+    log = (trained.path / "log.txt").read_text()
+    for line in ("device ", "data ", "model ", "epoch 6/6", "test ", "next "):
+        assert f"\n{line}" in f"\n{log}"
+
+
+def test_pictures_open_and_the_report_holds_them(trained):
+    pictures = sorted((trained.path / "pictures").glob("*.png"))
+    assert {"curves", "confusion", "right", "filters", "slopes"} <= {p.stem for p in pictures}
+    for path in pictures:
+        with Image.open(path) as image:
+            assert min(image.size) > 50
+            assert len(image.convert("RGB").getcolors(1 << 24)) > 10  # it shows something
+    page = (trained.path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+    for fact in ("convnet", "The pairs it confuses most", "learning_rate"):
+        assert fact in page
+
+
+def test_best_is_the_best_epoch(trained):
+    best = min(trained.history, key=lambda row: row["val_loss"])
+    measured = trained.task.evaluate(trained, split="validation")
+    assert measured.metrics["top1"] == pytest.approx(best["val_top1"], abs=1e-5)
+    assert measured.metrics["loss"] == pytest.approx(best["val_loss"], rel=1e-3)
+
+
+def test_models_open_in_plain_keras(trained):
+    for name in ("best", "last"):
+        model = keras.saving.load_model(trained.path / f"{name}.keras")
+        assert model.predict_on_batch(np.zeros((1, 8, 8, 1))).shape == (1, 10)
+
+
+def test_evaluate_agrees_with_numpy(trained):
+    measured = trained.task.evaluate(trained)
+    split = tinyconv.data.digits.digits().splits["test"]
+    logits = scores(trained.model(), split.pictures)
+    order = np.argsort(-logits, axis=1)
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    smoothed = 0.9 * np.eye(10)[split.labels] + 0.1 / 10  # the default label smoothing
+    expected = {
+        "top1": (order[:, 0] == split.labels).mean(),
+        "top5": (order[:, :5] == split.labels[:, None]).any(axis=1).mean(),
+        "loss": -(smoothed * log_softmax).sum(axis=1).mean(),
+    }
+    assert measured.metrics == pytest.approx(expected, rel=1e-5)
+    assert trained.evaluate() == measured.metrics
+    assert (measured.split, measured.pictures) == ("test", len(split.labels))
+    with pytest.raises(UserError, match="no split 'tset'"):
+        trained.evaluate(split="tset")
+
+
+def test_predict_answers_for_files_folders_and_globs(trained, tmp_path):
+    split = tinyconv.data.digits.digits().splits["test"]
+    (tmp_path / "scans").mkdir()
+    for i in range(20):
+        Image.fromarray(split.pictures[i, ..., 0]).save(tmp_path / f"scans/{i:02}.png")
+    folder = list(trained.predict(tmp_path / "scans"))
+    glob = list(trained.predict(tmp_path / "scans" / "*.png"))
+    assert folder == glob and len(folder) == 20
+    right = [p.answers[0]["label"] == str(label) for p, label in zip(folder, split.labels)]
+    assert np.mean(right) > 0.8
+    for prediction in folder:
+        probabilities = [answer["probability"] for answer in prediction.answers]
+        assert len(probabilities) == 5 and probabilities == sorted(probabilities, reverse=True)
+        assert 0 < sum(probabilities) <= 1 + 1e-6
+
+
+def test_predict_refuses_what_is_no_picture_of_its_size(trained, tmp_path):
+    Image.new("L", (30, 20)).save(tmp_path / "large.png")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(UserError, match=r"large.png has 20x30 grey pixels.*8x8.*--resize"):
+        list(trained.predict(tmp_path / "large.png"))
+    with pytest.raises(UserError, match=r"torn.png is not a picture"):
+        list(trained.predict(tmp_path / "torn.png"))
+    with pytest.raises(UserError, match="There is no picture at"):
+        list(trained.predict(tmp_path / "nothing*.png"))
+    both = [str(tmp_path / "large.png"), str(tmp_path / "torn.png")]
+    answered = trained.task.predict(trained, both, resize_pictures=True, skip_corrupt=True)
+    assert [os.path.basename(p.input) for p in answered] == ["large.png"]
+
+
+def test_other_classes_are_refused(trained, tmp_path):
+    (tmp_path / "pets").mkdir()
+    with pytest.raises(UserError, match="has other classes than those the run was trained on"):
+        trained.evaluate(data=str(class_folders(tmp_path / "pets")))
+
+
+# Settings that change the training --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": "hinge"},
+        {"label_smoothing": 0.1},
+        {"optimizer": "sgd", "learning_rate": 0.05},
+        {"schedule": "cosine"},
+        {"schedule": "step"},
+        {"activation": "prelu-shared"},
+        {"precision": "mixed_bfloat16"},
+        {"augment": "none"},
+        {"augment": "strong"},
+        {"image_size": 16},
+        {"batch_size": 1000},
+    ],
+    ids=str,
+)
+def test_each_choice_trains(settings):
+    run = tinyconv.fit(**(QUICK | {"epochs": 12, "learning_rate": 3e-3} | settings))
+    assert run.history[-1]["top1"] > 0.3  # of ten classes
+
+
+def test_limit_and_image_size_are_honoured():
+    run = tinyconv.fit(**QUICK | {"limit": 50, "epochs": 1, "image_size": 12})
+    assert run.settings["result"]["pictures"] == 50
+    assert run.model().input_shape == (None, 12, 12, 1)
+
+
+def test_a_run_on_a_folder_and_on_tiny_imagenet(tmp_path):
+    (tmp_path / "pets").mkdir()
+    run = tinyconv.fit(data=str(class_folders(tmp_path / "pets")), model="linear", epochs=1)
+    assert run.path.name.endswith("linear-pets")
+    assert run.settings["classes"] == ["cat", "dog"]
+    root = tiny_imagenet_folder(tmp_path)
+    run = tinyconv.fit(data="tiny-imagenet", root=root, model="resnet20", epochs=1, batch_size=4)
+    assert run.settings["result"]["split"] == "validation"
+    lines = list(run.task.predict_test(run))
+    assert [name for name, _ in lines] == [f"test_{i}.JPEG" for i in range(12)]
+    assert {code for _, code in lines} <= {"n01443537", "n01629819"}
+    assert next(iter(run.predict(root / "tiny-imagenet-200/test/images/test_3.JPEG"))).answers
+
+
+def test_minutes_end_in_time_and_at_the_schedules_end():
+    run = tinyconv.fit(model="linear", minutes=0.1, epochs=1)
+    assert 3 < run.history[-1]["seconds"] < 9
+    assert len(run.history) > 1
+    assert run.history[-1]["learning_rate"] < 1e-4 < max(r["learning_rate"] for r in run.history)
+
+
+def test_same_seed_same_history():
+    same = [tinyconv.fit(**QUICK, seed=5, deterministic=True).history for _ in range(2)]
+    other = tinyconv.fit(**QUICK, seed=6, deterministic=True).history
+    kept = ("loss", "top1", "val_loss", "val_top1")
+    assert [[row[k] for k in kept] for row in same[0]] == [
+        [row[k] for k in kept] for row in same[1]
+    ]
+    assert other[0]["loss"] != same[0][0]["loss"]
+
+
+# Stopping and going on --------------------------------------------------------------------
+
+
+def test_names_are_never_overwritten():
+    paths = [tinyconv.fit(**QUICK, name="mine").path.name for _ in range(3)]
+    assert paths == ["mine", "mine-2", "mine-3"]
+    with pytest.raises(UserError, match="one folder name without slashes"):
+        tinyconv.fit(**QUICK, name="../mine")
+
+
+def stop_at(step, monkeypatch):
+    """Send Ctrl-C to ourselves during step number `step` of the next training."""
+    steps = []
+    original = training.Training.step
+
+    def counted(self, *batch):
+        steps.append(1)
+        if len(steps) == step:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, *batch)
+
+    monkeypatch.setattr(training.Training, "step", counted)
+
+
+@pytest.mark.parametrize("step", [4, 6, 7], ids=["mid-epoch", "epoch's end", "later"])
+def test_ctrl_c_leaves_a_run_that_goes_on_exactly(monkeypatch, step):
+    """200 pictures in batches of 64 are 3 steps an epoch; 4 epochs."""
+    settings = QUICK | {"model": "convnet", "epochs": 4}
+    whole = tinyconv.fit(**settings, name="whole")
+    with monkeypatch.context() as patch:
+        stop_at(step, patch)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(**settings, name="stopped")
+    stopped = tinyconv.load("stopped")
+    assert stopped.state()["step"] == step % 3 and len(stopped.history) == step // 3
+    resumed = tinyconv.resume("stopped")
+    assert resumed.path.name == "stopped"
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        for name in ("epoch", "learning_rate", "loss", "val_loss"):
+            assert one[name] == pytest.approx(other[name], rel=1e-4)
+    for one, other in zip(whole.model("last").weights, resumed.model("last").weights):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_resume_with_more_epochs_and_other_changes():
+    run = tinyconv.fit(**QUICK, name="short")
+    with pytest.raises(UserError, match="has done all of its 3 epochs.*--epochs"):
+        tinyconv.resume("short")
+    with pytest.raises(UserError, match="cannot change model"):
+        tinyconv.resume("short", model="linear")
+    longer = tinyconv.resume("short", epochs=5)
+    assert len(longer.history) == 5 and longer.settings["epochs"] == 5
+    assert longer.history[:3] == run.history[:3]
+    log = (run.path / "log.txt").read_text()
+    assert log.count("epoch 3/3") == 1 and "epoch 5/5" in log
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
+    with pytest.raises(UserError, match=r"The loss became (nan|inf).*try --learning-rate"):
+        tinyconv.fit(**QUICK | {"optimizer": "sgd", "learning_rate": 1e9}, name="wild")
+    tinyconv.fit(**QUICK, name="tame")
+
+    original = training.Training.step
+
+    def poisoned(self, inputs, targets):
+        if self.state.epoch == 2:
+            self.model.layers[-1].kernel.assign(self.model.layers[-1].kernel * np.nan)
+        return original(self, inputs, targets)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "step", poisoned)
+        with pytest.raises(UserError, match="the checkpoint of epoch 2 is kept in"):
+            tinyconv.fit(**QUICK, name="poisoned")
+    kept = tinyconv.load("poisoned")
+    assert len(kept.history) == 2
+    assert np.isfinite(kept.model("last").predict_on_batch(np.ones((1, 8, 8, 1)))).all()
+
+
+def test_nothing_is_made_of_a_refused_fit(tmp_path):
+    for wrong in (
+        {"model": "resnet81"},
+        {"data": "digit"},
+        {"epochs": 0},
+        {"root": str(tmp_path)},
+        {"loss": "hinge", "label_smoothing": 0.2},
+        {"precision": "mixed_float16"},
+    ):
+        with pytest.raises(UserError):
+            tinyconv.fit(**QUICK | wrong)
+    assert not (tmp_path / "here" / "runs").exists()
+
+
+def test_wrong_run_folders(tmp_path):
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        tinyconv.load("nowhere")
+    with pytest.raises(UserError, match="is not a run folder"):
+        tinyconv.load(tmp_path)
+    (tmp_path / "settings.json").write_text('{"task": ')
+    with pytest.raises(UserError, match="cannot be read as the settings"):
+        tinyconv.load(tmp_path)
+    (tmp_path / "settings.json").write_text('{"task": "classify", "epochs": "many"}')
+    with pytest.raises(UserError, match="epochs must be a whole number"):
+        tinyconv.load(tmp_path)
+
+
+def test_last_keras_holds_its_own_state(trained):
+    with zipfile.ZipFile(trained.path / "last.keras") as archive:
+        state = json.loads(archive.read(runs.STATE_MEMBER))
+    assert state["epoch"] == 6 and len(state["rows"]) == 6 and state["progress"] == 1.0
+
+
+def test_fit_works_outside_the_main_thread():
+    """Signals belong to the main thread; a notebook or a server may train in another."""
+    made = []
+    thread = threading.Thread(target=lambda: made.append(tinyconv.fit(**QUICK)))
+    thread.start()
+    thread.join()
+    assert made[0].history
