@@ -34,7 +34,6 @@ setup(
     package_data={"tinyconv": ["report.html"]},
     install_requires=[
         "click>=8.1",
-        "click-default-group>=1.2.4",
         "jinja2>=3.1",
         "keras>=3.13",
         "matplotlib>=3.9",

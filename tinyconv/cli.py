@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 from click.core import ParameterSource
-from click_default_group import DefaultGroup
 
 from tinyconv import registry, settings, verbs
 from tinyconv.errors import UserError, nearest
@@ -21,17 +20,27 @@ run_argument = click.argument("run", metavar="RUN")
 
 
 class Verbs(click.Group):
-    """The top group: an unknown verb is told the nearest ones."""
+    """A group that tells the nearest names of an unknown one."""
+
+    called = "verb"
 
     def resolve_command(self, ctx, args):
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            known = self.list_commands(ctx)
-            raise UserError(f"There is no verb {args[0]!r}; {nearest(args[0], known)}")
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            raise UserError(f"There is no {self.called} {args[0]!r}; {nearest(args[0], known)}")
         return super().resolve_command(ctx, args)
 
 
-class TaskGroup(DefaultGroup):
+class Tasks(Verbs):
     """`fit`: a sub-command for each registered task, imported when it is used."""
+
+    called = "task"
+    default = "classify"
+
+    def parse_args(self, ctx, args):
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx):
         return registry.names("tasks")
@@ -45,7 +54,7 @@ class TaskGroup(DefaultGroup):
             formatter.write_dl([(entry.name, entry.summary) for entry in entries])
 
     def format_options(self, ctx, formatter):
-        self.get_command(ctx, self.default_cmd_name).format_options(ctx, formatter)
+        self.get_command(ctx, self.default).format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
 
@@ -59,7 +68,7 @@ def cli(debug):
     """
 
 
-@cli.group(cls=TaskGroup, default="classify", default_if_no_args=True)
+@cli.group(cls=Tasks)
 def fit():
     """Train a network; without a task's name, classify pictures.
 

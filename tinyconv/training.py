@@ -26,7 +26,7 @@ from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
 RESERVED = 0.02  # share of --minutes kept for saving
 MANY = 10**9  # steps left before any has been measured: the schedule stands still
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
-VALIDATION_SHARE = 0.1  # of an epoch, until the first validation has been measured
+VALIDATION_SHARE = 0.04  # of an epoch, until the first one has been measured
 
 
 def prepare(settings: TrainingSettings) -> str:

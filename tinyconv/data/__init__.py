@@ -30,6 +30,6 @@ class Dataset:
     splits: dict[str, Split]  # "train", "validation", and "test" where one exists
     mirror: bool  # whether a picture's mirror image keeps its class
     resized: bool  # whether pictures were scaled and cropped from other sizes
-    skipped: tuple[str, ...]  # files that could not be read
-    cache: Path  # the folder of memory maps
-    codes: tuple[str, ...]  # the source's own name of each class, such as n01443537
+    skipped: tuple[str, ...] = ()  # files that could not be read
+    cache: Path | None = None  # the folder of memory maps
+    codes: tuple[str, ...] = ()  # the source's own name of each class, such as n01443537

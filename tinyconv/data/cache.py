@@ -4,15 +4,18 @@
     <name>-<key>/train.npy …              uint8 (N, H, W, C)
 
 The key is a hash of where the pictures came from and how they were read. A folder is written
-beside its place and renamed when it is whole, so that a crash leaves nothing half-made.
+beside its place and renamed when it is whole, so that a crash leaves nothing half-made but
+that folder, which a later writer removes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import struct
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,9 +28,10 @@ from tinyconv.data import Dataset, Split
 from tinyconv.data.decode import CorruptPicture
 from tinyconv.errors import UserError
 
-FORMAT = 1  # of this file's layout and of the decoding; part of every key
+FORMAT = 2  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
 CHUNK = 1024  # pictures decoded before they are written
+ABANDONED = 24 * 3600  # seconds after which a half-made folder has no living writer
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,22 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyconv"
 
 
-def fingerprint(path: Path) -> list:
+def fingerprint(path: Path, above: frozenset[str] = frozenset()) -> list:
     """What changes when the file, or any file below the folder, changes: size and time."""
+    real = str(path.resolve())
     if path.is_file():
         status = path.stat()
-        return [str(path.resolve()), status.st_size, status.st_mtime_ns]
-    found = [str(path.resolve())]
+        return [real, status.st_size, status.st_mtime_ns]
+    found = [real]
+    if real in above:  # a link back to a folder that holds it
+        return found
     with os.scandir(path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
-                found.append(fingerprint(Path(entry.path)))
+                found.append(fingerprint(Path(entry.path), above | {real}))
             else:
-                status = entry.stat()
+                dangling = entry.is_symlink() and not entry.is_file()
+                status = entry.stat(follow_symlinks=not dangling)
                 found.append([entry.name, status.st_size, status.st_mtime_ns])
     return found
 
@@ -86,23 +94,37 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
     if found is not None:
         return found
     try:
+        made = sources()
+    except OSError as error:
+        raise UserError(f"{error.filename or name} cannot be read ({error.strerror}).") from error
+    try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise _unwritable(error) from error
     try:
-        _write(name, building, sources(), skip_corrupt)
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-        try:
-            os.rename(building, folder)
-        except OSError:  # another process was first
-            if _open(name, folder) is None:
-                raise
+        _write(name, building, made, skip_corrupt)
+        if _open(name, folder) is None:  # not there or damaged; else another process was first
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.rename(building, folder)
+            except OSError:
+                if _open(name, folder) is None:
+                    raise
     except OSError as error:
         raise _unwritable(error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return _open(name, folder)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the half-made folders of writers that were killed, known by their age."""
+    for path in root.glob(".*-????????????????-*/"):
+        with contextlib.suppress(OSError):  # its living writer has just renamed it
+            if time.time() - max(p.stat().st_mtime for p in (path, *path.iterdir())) > ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _unwritable(error: OSError) -> UserError:
@@ -134,7 +156,7 @@ def _open(name: str, folder: Path) -> Dataset | None:
             cache=folder,
             codes=tuple(index["codes"]),
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -148,9 +170,11 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "skipped": [],
         "splits": {},
     }
+    shape = None
     with screen.bar(f"reading {name}", total, "pictures") as bar:
         for split, source in sources.splits.items():
-            corrupt = _write_pictures(folder / f"{split}.npy", source, skip_corrupt, bar)
+            path = folder / f"{split}.npy"
+            corrupt, shape = _write_pictures(path, source, skip_corrupt, bar, shape)
             kept = [i for i in range(len(source.names)) if i not in corrupt]
             if not kept:
                 raise UserError(f"{name} has no {split} picture that can be read.")
@@ -164,18 +188,21 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
-def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar) -> set[int]:
-    """Decode a split into a .npy file, in threads and bounded memory; returns the corrupt ones."""
+def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape):
+    """Decode a split into a .npy file, in threads and bounded memory.
+
+    `shape` is that of the pictures before, if any; returns (the corrupt ones, the shape).
+    """
     workers = os.cpu_count() or 1
     corrupt: set[int] = set()
-    shape, written = None, 0
+    written = 0
 
-    def read(numbers: range) -> list[np.ndarray]:
+    def read(numbers: range) -> list[tuple[int, np.ndarray]]:
         pictures = []
         for i in numbers:
             try:
-                pictures.append(source.read(i))
-            except CorruptPicture as error:
+                pictures.append((i, source.read(i)))
+            except (CorruptPicture, OSError) as error:
                 if not skip_corrupt:
                     raise UserError(
                         f"{source.names[i]} is not a picture that can be read ({error}); "
@@ -190,19 +217,24 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar) -> set[
             stop = min(start + CHUNK, len(source.names))
             edges = np.linspace(start, stop, workers + 1).astype(int)
             for pictures in pool.map(read, map(range, edges[:-1], edges[1:])):
-                for picture in pictures:
+                for i, picture in pictures:
                     shape = shape or picture.shape
                     if picture.shape != shape:
                         raise UserError(
-                            f"The pictures of {path.stem} are not of one size: "
-                            f"{shape} and {picture.shape}."
+                            f"{source.names[i]} is {_size(picture.shape)}, and the pictures "
+                            f"before it are {_size(shape)}; --image-size makes them one size."
                         )
                     file.write(np.ascontiguousarray(picture, np.uint8).data)
                     written += 1
             bar.advance(stop - start)
         file.seek(0)
         file.write(_header((written, *(shape or (0, 0, 0)))))
-    return corrupt
+    return corrupt, shape
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    height, width, channels = shape
+    return f"{width}x{height} {'grey' if channels == 1 else 'colour'}"
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -5,6 +5,7 @@ and blue bytes, plane after plane; five training files of 10,000 records and one
 """
 
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,10 @@ def _find(root: Path) -> Path:
 
 def _read(place: Path, image_size: int | None) -> Sources:
     files = _files(place)
-    classes = files[NAMES].decode().split()
+    try:
+        classes = files[NAMES].decode().split()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{NAMES} in {place} is not a list of class names.") from error
     training = [_records(name, files[name], len(classes)) for name in TRAINING]
     pictures = np.concatenate([pictures for pictures, _ in training])
     labels = np.concatenate([labels for _, labels in training])
@@ -70,7 +74,7 @@ def _files(place: Path) -> dict[str, bytes]:
             return {name: archive.extractfile(f"{FOLDER}/{name}").read() for name in wanted}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing from CIFAR-10's binary version.") from error
-    except (tarfile.TarError, KeyError, EOFError, OSError, AttributeError) as error:
+    except (tarfile.TarError, zlib.error, KeyError, EOFError, OSError, AttributeError) as error:
         raise UserError(
             f"{place} is not CIFAR-10's binary archive ({error}); the Python and MATLAB "
             "versions cannot be read."

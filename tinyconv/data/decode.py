@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MOST_PIXELS = 100_000_000  # a header that promises more is refused before decoding
 JPEG_START = b"\xff\xd8\xff"
+TURNED = (b"Exif\0\0", b"tiff:Orientation")  # what may say that a JPEG is not upright
 
 
 class CorruptPicture(ValueError):
@@ -24,7 +25,7 @@ def decode(data: bytes, channels: int = 3) -> np.ndarray:
     Upright by its EXIF orientation, on white where it is transparent, the first frame where
     it moves. Raises CorruptPicture for anything that is not a whole picture.
     """
-    if data.startswith(JPEG_START) and b"Exif" not in data[:64]:
+    if data.startswith(JPEG_START) and not any(mark in data for mark in TURNED):
         try:
             height, width, kind, _ = simplejpeg.decode_jpeg_header(data, strict=True)
             if kind in ("YCbCr", "Gray") and height * width <= MOST_PIXELS:
@@ -54,7 +55,9 @@ def _with_pillow(data: bytes, channels: int) -> np.ndarray:
             image = image.convert("RGB" if channels == 3 else "L")
     except CorruptPicture:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except UnidentifiedImageError as error:  # whose text is the address of a buffer
+        raise CorruptPicture("it has no known format") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise CorruptPicture(str(error) or "it ends too early") from error
     except Image.DecompressionBombError as error:
         raise CorruptPicture(str(error)) from error

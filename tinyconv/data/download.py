@@ -1,6 +1,7 @@
 """Downloads that can break off: to a .part file, resumed, checked by SHA-256, then renamed."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -30,8 +31,13 @@ def download(url: str, sha256: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(url, part)
         found = checksum(part)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
+    except (
+        urllib.error.URLError,
+        TimeoutError,
+        ConnectionError,
+        http.client.HTTPException,
+    ) as error:
+        reason = str(getattr(error, "reason", error)).strip()
         raise UserError(
             f"{url} cannot be downloaded ({reason}); try again, or fetch it by other means "
             "and name it with --root."

@@ -5,7 +5,6 @@ root/train/<class>/…  root/val/<class>/…  root/test/<class>/…     or split
 """
 
 import hashlib
-import io
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -45,7 +44,7 @@ def folder(
 
 
 def _read(root: Path, image_size: int | None, skip_corrupt: bool) -> Sources:
-    split_folders = {SPLITS[f.name.lower()]: f for f in _folders(root) if f.name.lower() in SPLITS}
+    split_folders = _split_folders(root)
     top = split_folders.get("train", root)
     classes = [f.name for f in _folders(top)]
     if len(classes) < 2:
@@ -75,6 +74,22 @@ def _read(root: Path, image_size: int | None, skip_corrupt: bool) -> Sources:
     return Sources(classes, splits, mirror=True, resized=not keep)
 
 
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split that is there; none where the root holds classes."""
+    found = {}
+    for place in _folders(root):
+        split = SPLITS.get(place.name.lower())
+        if split in found:
+            raise UserError(
+                f"{found[split]} and {place} both are the {split} split; leave one of them."
+            )
+        if split:
+            found[split] = place
+    if found and "train" not in found and len(found) == len(_folders(root)):
+        raise UserError(f"{root} has {' and '.join(sorted(found))} pictures, and no folder train.")
+    return found if "train" in found else {}
+
+
 def _folders(place: Path) -> list[Path]:
     return sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith("."))
 
@@ -89,7 +104,9 @@ def _listed(root, place, classes, required) -> list[tuple[str, int]]:
         found = sorted(
             str(path.relative_to(root))
             for path in (place / name).rglob("*")
-            if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+            if path.suffix.lower() in ENDINGS
+            and not any(part.startswith(".") for part in path.relative_to(place / name).parts)
+            and not path.is_dir()
         )
         if not found and required:
             raise UserError(
@@ -124,7 +141,7 @@ def _survey(root, names) -> tuple[set[tuple[int, int]], bool]:
     sizes, grey = set(), True
     for name in names:
         try:
-            with Image.open(io.BytesIO((root / name).read_bytes())) as image:
+            with Image.open(root / name) as image:
                 turned = image.getexif().get(0x0112, 1) >= 5  # lies on its side
                 sizes.add(image.size[::-1] if turned else image.size)
                 grey = grey and image.mode in GREY_MODES

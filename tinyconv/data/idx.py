@@ -5,6 +5,7 @@ the bytes). Fashion-MNIST: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747).
 """
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -79,18 +80,44 @@ def _load(name, root, image_size, skip_corrupt, url, checksums, classes, mirror)
             for (key, file), sha256 in zip(FILES.items(), checksums, strict=True)
         }
     else:
-        paths = {key: _find(root, file) for key, file in FILES.items()}
+        folder = _find(name, root)
+        paths = {key: _file(folder, file) for key, file in FILES.items()}
     key = [[fingerprint(path) for path in paths.values()], image_size]
     return cached(name, key, skip_corrupt, lambda: _read(paths, classes, mirror, image_size))
 
 
-def _find(root: Path, file: str) -> Path:
-    """The file, gzipped or not, in the folder or below it."""
+def _find(name: str, root: Path) -> Path:
+    """The one folder, `root` or below it, that holds the files of this data set.
+
+    MNIST and Fashion-MNIST give their files the same names and often lie side by side, so
+    that below `root` a folder named after the other one is passed over.
+    """
+    file = FILES["train", "pictures"]
     existing(root, f"a folder with {file}.gz and the three files that go with it")
-    for pattern in (f"{file}.gz", file):
-        if found := sorted(root.rglob(pattern)):
-            return found[0]
-    raise UserError(f"--root {root} holds neither {file}.gz nor {file}.")
+    holders = {path.parent for path in root.rglob(f"{file}*") if path.name in (file, f"{file}.gz")}
+    if root in holders:
+        return root
+    holders = {folder for folder in holders if not _is_other(name, folder.relative_to(root))}
+    if not holders:
+        raise UserError(f"--root {root} holds neither {file}.gz nor {file} of {name}.")
+    if len(holders) > 1:
+        one, other = sorted(holders)[:2]
+        raise UserError(f"Both {one} and {other} hold {file}; name one of them with --root.")
+    return holders.pop()
+
+
+def _is_other(name: str, below: Path) -> bool:
+    """Whether the folder's path names the data set that `name` is not."""
+    path = below.as_posix().lower()
+    return "fashion" in path if name == "mnist" else "mnist" in path and "fashion" not in path
+
+
+def _file(folder: Path, file: str) -> Path:
+    """The file, gzipped or not."""
+    for path in (folder / f"{file}.gz", folder / file):
+        if path.is_file():
+            return path
+    raise UserError(f"{folder} holds neither {file}.gz nor {file}.")
 
 
 def _read(paths, classes, mirror, image_size) -> Sources:
@@ -144,8 +171,8 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
         raise UserError(f"{path} is not an IDX file of {dimensions}-dimensional bytes.")
     shape = struct.unpack(f">{dimensions}I", data[4:header])
     values = np.frombuffer(data, np.uint8, offset=header)
-    if len(values) != np.prod(shape):
+    if len(values) != math.prod(shape):
         raise UserError(
-            f"{path} should hold {np.prod(shape):,} bytes of data and has {len(values):,}."
+            f"{path} should hold {math.prod(shape):,} bytes of data and has {len(values):,}."
         )
     return values.reshape(shape)

@@ -14,12 +14,13 @@ unpacked folder does as well.
 
 import re
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
-from tinyconv.data.decode import decode, resize
+from tinyconv.data.decode import CorruptPicture, decode, resize
 from tinyconv.data.download import download, existing
 from tinyconv.errors import UserError
 
@@ -88,24 +89,27 @@ def _read(place: Path, image_size: int | None) -> Sources:
         words = dict(
             line.split("\t", 1) for line in files.read("words.txt").decode().splitlines() if line
         )
-        annotations = _table(files.read("val/val_annotations.txt"))
-        boxes = {code: _boxes(files.read(f"train/{code}/{code}_boxes.txt")) for code in codes}
-    except (zipfile.BadZipFile, KeyError, FileNotFoundError, ValueError) as error:
+        annotations = [
+            (file, code, tuple(map(int, box)))
+            for file, code, *box in _table(files, "val/val_annotations.txt", fields=6)
+        ]
+        boxes = {code: _boxes(files, code) for code in codes}
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, ValueError) as error:
         raise UserError(f"{place} is not Tiny ImageNet: {error}.") from error
 
     label = {code: i for i, code in enumerate(codes)}
-    unknown = sorted({row[1] for row in annotations} - set(label))
+    unknown = sorted({code for _, code, _ in annotations} - set(label))
     if unknown:
         raise UserError(f"val_annotations.txt names the class {unknown[0]}, which wnids.txt lacks.")
+    for code in codes:
+        if not files.names(f"train/{code}/images"):
+            raise UserError(f"{place} is not Tiny ImageNet: train/{code}/images has no pictures.")
     train = [
         (name, label[code], boxes[code].get(Path(name).name, UNKNOWN_BOX))
         for code in codes
         for name in sorted(files.names(f"train/{code}/images"), key=_number)
     ]
-    validation = [
-        (f"val/images/{file}", label[code], tuple(map(int, box)))
-        for file, code, *box in annotations
-    ]
+    validation = [(f"val/images/{file}", label[code], box) for file, code, box in annotations]
     test = [(name, -1, UNKNOWN_BOX) for name in sorted(files.names("test/images"), key=_number)]
     splits = {
         split: _source(files, rows, image_size)
@@ -133,6 +137,8 @@ def _bytes(files, name: str) -> bytes:
         return files.read(name)
     except (KeyError, FileNotFoundError) as error:
         raise UserError(f"{name} is named by val_annotations.txt and is not there.") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise CorruptPicture(f"the zip is damaged there: {error}") from error
 
 
 def _class_names(codes, words) -> list[str]:
@@ -142,14 +148,21 @@ def _class_names(codes, words) -> list[str]:
     return [f"{name} ({code})" if name in shared else name for name, code in zip(first, codes)]
 
 
-def _table(data: bytes) -> list[list[str]]:
-    return [line.split("\t") for line in data.decode().splitlines() if line.strip()]
+def _table(files, name: str, fields: int) -> list[list[str]]:
+    """The rows of a tab-separated file; ValueError where one is short or long."""
+    rows = [line.split("\t") for line in files.read(name).decode().splitlines() if line.strip()]
+    for row in rows:
+        if len(row) != fields:
+            raise ValueError(f"{name} has a line of {len(row)} fields, and {fields} make one")
+    return rows
 
 
-def _boxes(data: bytes) -> dict[str, tuple[int, ...]]:
-    return {row[0]: tuple(map(int, row[1:5])) for row in _table(data)}
+def _boxes(files, code: str) -> dict[str, tuple[int, ...]]:
+    table = _table(files, f"train/{code}/{code}_boxes.txt", fields=5)
+    return {file: tuple(map(int, box)) for file, *box in table}
 
 
 def _number(name: str) -> int:
-    """The running number that ends a file's name: 10 in n01443537_10.JPEG."""
-    return int(re.search(r"(\d+)\.JPEG$", name)[1])
+    """The running number that ends a file's name: 10 in n01443537_10.JPEG; -1 without one."""
+    found = re.search(r"(\d+)\.JPEG$", name)
+    return int(found[1]) if found else -1
