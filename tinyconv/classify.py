@@ -7,7 +7,7 @@ Keras is imported inside them, so that `tinyconv fit --help` is instant.
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,8 @@ class Classify:
         from tinyconv import losses, precision, training
 
         options = run.options
+        if is_folder(run.catalogue, options.data):  # found again from any other folder
+            options = run.options = replace(options, data=str(Path(options.data).resolve()))
         numbers = training.prepare(options)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         describe_data(dataset)
@@ -199,7 +201,7 @@ class Classify:
 
 def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | None) -> Dataset:
     """The data set called `data`, or the folder of class folders at that path."""
-    if data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir()):
+    if is_folder(catalogue, data):
         if root is not None:
             raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
         data, root = "folder", Path(data)
@@ -209,6 +211,11 @@ def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | No
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
         dataset = Dataset(**{**vars(dataset), "splits": splits})
     return dataset
+
+
+def is_folder(catalogue, data: str) -> bool:
+    """Whether `data` names a folder on this machine, and not a registered data set."""
+    return data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir())
 
 
 def describe_data(dataset: Dataset) -> None:

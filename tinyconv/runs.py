@@ -213,7 +213,8 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 
 def _plain(value):
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    """A value for JSON; a path in full, so that the run answers from any other folder."""
+    return os.path.abspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _git_commit() -> str | None:

@@ -4,6 +4,7 @@ Everything random is drawn from (seed, epoch, step), so that a run which goes on
 sees the pictures that an unbroken run would have seen.
 """
 
+import mmap
 import queue
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 AHEAD = 4  # batches made before they are asked for
+RELEASE = 64  # batches after which a memory map's pages are given back
 
 
 def steps_per_epoch(pictures: int, batch_size: int) -> int:
@@ -32,6 +34,8 @@ def training_batches(split, batch_size, policy, seed, epoch, first_step=0) -> It
         for change in policy:
             pictures = change(pictures, random)
         yield pictures, labels
+        if step % RELEASE == 0:
+            release(split.pictures)
 
 
 def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
@@ -45,6 +49,16 @@ def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
         if count < batch_size and start > 0:
             batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - count, axis=0)])
         yield batch, count
+    release(pictures)
+
+
+def release(pictures: np.ndarray) -> None:
+    """Give the pages of a memory map back; they stay in the system's cache of the disk.
+
+    Without it a pass over a data set makes all of it resident, 1.2 GB for Tiny ImageNet.
+    """
+    if isinstance(pictures.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pictures.base.madvise(mmap.MADV_DONTNEED)
 
 
 class Feeder:

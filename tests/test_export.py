@@ -1,0 +1,74 @@
+"""Exported files give the model's own scores when other programs run them."""
+
+import keras
+import numpy as np
+import pytest
+
+import tinyconv
+from tinyconv import export, verbs, zoo
+from tinyconv.errors import UserError
+
+pytestmark = pytest.mark.tensorflow
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module", params=["float32", "mixed_bfloat16"])
+def model(request):
+    """A small ResNet whose normalisation statistics are not those it started with."""
+    keras.config.set_dtype_policy(request.param)
+    try:
+        made = zoo.resnet18((16, 16, 3), 5, width=8)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for _ in range(3):
+        made(PICTURES, training=True)
+    return made
+
+
+def run_keras(path):
+    return keras.saving.load_model(path).predict_on_batch(PICTURES)
+
+
+def run_saved_model(path):
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(path)).serve(PICTURES).numpy()
+
+
+def run_onnx(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {session.get_inputs()[0].name: PICTURES})[0]
+
+
+RUNNERS = {"keras": run_keras, "savedmodel": run_saved_model, "onnx": run_onnx}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("format", export.EXPORTERS)
+def test_exported_scores_are_the_models(model, format, tmp_path):
+    path = tmp_path / f"model{export.ENDINGS[format]}"
+    export.EXPORTERS[format](model, path)
+    # Other formats hold float32; a bfloat16 model's own scores are rounded to 8 bits.
+    own = model if format == "keras" else export.in_float32(model)
+    np.testing.assert_allclose(RUNNERS[format](path), own.predict_on_batch(PICTURES), rtol=1e-3, atol=1e-4)
+    half = model.predict_on_batch(PICTURES)
+    np.testing.assert_allclose(own.predict_on_batch(PICTURES), half, rtol=0.1, atol=0.3)
+
+
+def test_the_verb_names_its_file_and_overwrites_nothing(tmp_path):
+    run = tinyconv.fit(model="linear", epochs=1, limit=100)
+    path = verbs.export(run, "keras")
+    assert path == run.path / "export-keras.keras" and path.is_file()
+    with pytest.raises(UserError, match="exists already"):
+        verbs.export(run, "keras")
+    assert verbs.export(run, "keras", tmp_path / "mine.keras").is_file()
+    with pytest.raises(UserError, match="no format 'onx'; did you mean onnx"):
+        verbs.export(run, "onx")
+
+
+def test_a_missing_extra_is_named(model, monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
+    with pytest.raises(UserError, match=r"tinyconv\[export\]"):
+        export.to_onnx(model, tmp_path / "x.onnx")

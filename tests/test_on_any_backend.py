@@ -1,0 +1,64 @@
+"""What must also hold on JAX: a network that learns, goes on after a stop, and answers.
+
+`tox -e jax` runs this file with KERAS_BACKEND=jax; under TensorFlow it starts a process of
+its own for the command, so that both backends are tried wherever the tests run.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import tinyconv
+from tinyconv import training
+
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"
+)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyconv", "fit", "--epochs", "8", "--json"],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["metrics"]["top1"] > 0.9
+    lines = done.stderr.splitlines()
+    assert backend in lines[0] and len(lines) == 3 + 8 + 3  # no noise
+
+
+def test_a_stopped_run_goes_on_exactly(monkeypatch):
+    settings = {"model": "resnet20", "limit": 128, "epochs": 2, "image_size": 8}
+    whole = tinyconv.fit(**settings, name="whole")
+    original = training.Training.step
+
+    def stopped_at_first(self, *batch):
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", stopped_at_first)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(**settings, name="stopped")
+    resumed = tinyconv.resume("stopped")
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
+def test_half_precision_trains_and_saves():
+    run = tinyconv.fit(model="convnet", limit=128, epochs=1, precision="mixed_bfloat16")
+    model = run.model()
+    assert keras.backend.standardize_dtype(model.output.dtype) == "float32"
+    assert np.isfinite(model.predict_on_batch(np.ones((1, 8, 8, 1)))).all()
