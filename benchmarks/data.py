@@ -1,6 +1,6 @@
 """Tiny ImageNet: seconds to decode it once, pictures/s from the cache, and memory.
 
-    python benchmarks/data.py PATH      the official zip, its folder, or the subset
+python benchmarks/data.py PATH      the official zip, its folder, or the subset
 """
 
 import os

@@ -52,7 +52,9 @@ def test_exported_scores_are_the_models(model, format, tmp_path):
     export.EXPORTERS[format](model, path)
     # Other formats hold float32; a bfloat16 model's own scores are rounded to 8 bits.
     own = model if format == "keras" else export.in_float32(model)
-    np.testing.assert_allclose(RUNNERS[format](path), own.predict_on_batch(PICTURES), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        RUNNERS[format](path), own.predict_on_batch(PICTURES), rtol=1e-3, atol=1e-4
+    )
     half = model.predict_on_batch(PICTURES)
     np.testing.assert_allclose(own.predict_on_batch(PICTURES), half, rtol=0.1, atol=0.3)
 

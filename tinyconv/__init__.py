@@ -24,6 +24,9 @@ __all__ = [*_HOME, *_MODULES]
 
 def __getattr__(name):
     if name in _MODULES:
+        from tinyconv.startup import start
+
+        start()  # most of them import Keras
         return importlib.import_module(f"tinyconv.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)

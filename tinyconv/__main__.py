@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         if debug:
             traceback.print_exc()
-        _fail("Stopped. A run that was under way goes on with: tinyconv fit --resume RUN", 130)
+        _fail("stopped.", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # head closed the pipe
         sys.exit(0)

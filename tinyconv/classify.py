@@ -4,8 +4,6 @@ The verbs stand in the order in which a learner meets them: fit, evaluate, predi
 Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
-import glob
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv import screen
-from tinyconv.data import Dataset, Split
-from tinyconv.data.augment import POLICIES, policy
-from tinyconv.data.decode import CorruptPicture, decode, resize
+from tinyconv.data import Dataset, opening
+from tinyconv.data.augment import policy
+from tinyconv.data.decode import CorruptPicture
+from tinyconv.data.files import expand, read_picture
+from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, size
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
@@ -24,23 +24,12 @@ from tinyconv.settings import setting
 
 SCORING_BATCH = 256  # pictures scored at a time
 TOLD = 5  # labels that an answer names
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 
 
 @dataclass(frozen=True)
-class PictureSettings:
-    """Which pictures, and which network for them."""
+class NetworkSettings:
+    """Which network, and what it makes small."""
 
-    data: str = setting("digits", "Data set by name, or a folder of class folders.")
-    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
-    image_size: int | None = setting(
-        None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
-    )
-    limit: int | None = setting(
-        None, "Take this many pictures of each split, for a quick look.", minimum=1
-    )
-    skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
-    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
     model: str = setting("convnet", "Network by name; `tinyconv models` lists them.")
     activation: str = setting(
         "prelu", "Rectifier of the network.", choices=("prelu", "prelu-shared", "relu")
@@ -55,7 +44,7 @@ class PictureSettings:
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings, PictureSettings):
+class Settings(TrainingSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
 
@@ -72,11 +61,11 @@ class Classify:
         from tinyconv import losses, precision, training
 
         options = run.options
-        if is_folder(run.catalogue, options.data):  # found again from any other folder
+        if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
             options = run.options = replace(options, data=str(Path(options.data).resolve()))
         numbers = training.prepare(options)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
-        describe_data(dataset)
+        opening.describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
@@ -199,48 +188,6 @@ class Classify:
         return dataset
 
 
-def open_dataset(catalogue, options: PictureSettings, data: str, root: Path | None) -> Dataset:
-    """The data set called `data`, or the folder of class folders at that path."""
-    if is_folder(catalogue, data):
-        if root is not None:
-            raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
-        data, root = "folder", Path(data)
-    load = catalogue.find("datasets", data)
-    dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
-    if options.limit is not None:
-        splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
-        dataset = Dataset(**{**vars(dataset), "splits": splits})
-    return dataset
-
-
-def is_folder(catalogue, data: str) -> bool:
-    """Whether `data` names a folder on this machine, and not a registered data set."""
-    return data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir())
-
-
-def describe_data(dataset: Dataset) -> None:
-    """The data line: pictures by split, their size, classes, cache."""
-    counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
-    shape = next(iter(dataset.splits.values())).pictures.shape[1:]
-    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
-    screen.say(
-        f"data       {dataset.name}: {counts} pictures of {size(shape)}, "
-        f"{len(dataset.classes)} classes{skipped}; cache {dataset.cache}"
-    )
-
-
-def limited(split: Split, limit: int) -> Split:
-    """`limit` pictures of the split, the same ones every time."""
-    count = len(split.labels)
-    chosen = np.sort(np.random.default_rng(0).permutation(count)[:limit])
-    return Split(
-        split.pictures[chosen],
-        split.labels[chosen],
-        [split.names[i] for i in chosen],
-        None if split.boxes is None else split.boxes[chosen],
-    )
-
-
 def describe_model(model, options) -> None:
     """The model line: name, rectifier, parameters, multiply-adds."""
     from tinyconv.zoo import multiply_adds
@@ -278,52 +225,3 @@ def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:
     probabilities /= probabilities.sum()
     best = np.argsort(-row, kind="stable")[:TOLD]
     return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]
-
-
-def labelled_split(dataset: Dataset) -> str:
-    """ "test" where it has labels, else "validation"."""
-    test = dataset.splits.get("test")
-    return "test" if test is not None and (test.labels >= 0).all() else "validation"
-
-
-def expand(inputs: Sequence[str]) -> list[str]:
-    """The picture files that paths, folders and globs stand for, in order."""
-    files = []
-    for item in inputs:
-        if os.path.isdir(item):
-            found = [
-                os.path.join(folder, name)
-                for folder, _, names in os.walk(item)
-                for name in names
-                if name.lower().endswith(ENDINGS)
-            ]
-        elif os.path.exists(item):
-            found = [item]
-        else:
-            found = glob.glob(item, recursive=True)
-        if not found:
-            raise UserError(f"There is no picture at {item}.")
-        files += sorted(found)
-    return files
-
-
-def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np.ndarray:
-    """One uint8 picture of `shape` (H, W, C) from a file; CorruptPicture if it is none."""
-    try:
-        picture = decode(Path(file).read_bytes(), shape[2])
-    except OSError as error:
-        raise CorruptPicture(error.strerror) from error
-    if may_resize:
-        return resize(picture, shape[0])
-    if picture.shape != shape:
-        raise UserError(
-            f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "
-            "--resize scales and crops it."
-        )
-    return picture
-
-
-def size(shape: Sequence[int]) -> str:
-    """A picture's size for people: 64x64 pixels, grey or colour; rows before columns."""
-    height, width, channels = shape
-    return f"{height}x{width} {'grey' if channels == 1 else 'colour'} pixels"

@@ -174,26 +174,27 @@ class Training:
                 if stopped.is_set() and self.clock.steps_left(self.state) > 0:
                     if self.state.step:
                         self.save(is_best=False)
+                    screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
                     raise KeyboardInterrupt
 
     def epoch(self, bar, stopped) -> bool:
         """Go through an epoch, or what is left of it; False if it was stopped on the way."""
-        state, start, first_step = self.state, time.monotonic(), self.state.step
+        state, start, seen = self.state, time.monotonic(), 0
         seconds_before = state.seconds
-        with Feeder(self.batches(state.epoch, first_step)) as feeder:
+        with Feeder(self.batches(state.epoch, state.step)) as feeder:
             for inputs, targets in feeder:
                 rate = self.step(inputs, targets)
+                seen += len(targets)
                 left = self.clock.steps_left(state)
                 share = (1 - state.progress) / (left + 1)
                 state.progress += share
                 elapsed = time.monotonic() - start
                 state.seconds = seconds_before + elapsed
-                pictures = (state.step - first_step) * self.settings.batch_size
                 self.row = {
                     "epoch": state.epoch + 1,
                     "seconds": state.seconds,
                     "learning_rate": rate,
-                    "pictures_per_second": pictures / elapsed,
+                    "pictures_per_second": seen / elapsed,
                     "waiting": feeder.waited / elapsed,
                     **{name: total / state.step for name, total in state.sums.items()},
                 }

@@ -1,0 +1,42 @@
+"""Names, summaries and versions without an import; the nearest name where one is wrong."""
+
+import sys
+
+import pytest
+
+from tinyconv import registry
+from tinyconv.errors import UserError, nearest
+
+
+def test_shipped_names_in_their_natural_order():
+    names = registry.names("models")
+    assert names.index("resnet9") < names.index("resnet18") < names.index("resnet101")
+    assert registry.names("tasks") == ["classify"]
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_summaries_are_the_docstrings_first_lines(kind):
+    for entry in registry.entries(kind):
+        assert entry.load().__doc__.strip().startswith(entry.summary)
+
+
+def test_a_summary_imports_nothing(tmp_path, monkeypatch):
+    (tmp_path / "strange_nets").mkdir()
+    (tmp_path / "strange_nets/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "strange_nets/net.py").write_text(
+        'raise RuntimeError("imported")\ndef net():\n    """A net of 1,234 parameters."""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    point = registry.importlib.metadata.EntryPoint("net", "strange_nets.net:net", "tinyconv.models")
+    entry = registry.Entry("models", "net", "strange-nets", "1.0", point)
+    assert entry.summary == "A net of 1,234 parameters" and entry.parameters == 1234
+    assert "strange_nets" not in sys.modules
+    with pytest.raises(registry.PluginError, match=r"strange-nets 1.0.*RuntimeError: imported"):
+        entry.load()
+
+
+def test_unknown_names():
+    with pytest.raises(UserError, match="There is no data set 'cifar'; did you mean cifar10"):
+        registry.find("datasets", "cifar")
+    assert nearest("zzz", ["b", "a"]) == "choose from a, b."
+    assert nearest("resnet19", ["resnet18", "vgg11"]) == "did you mean resnet18?"

@@ -1,0 +1,79 @@
+"""What people see: times in words, the time left, and a live bar where there is a terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinyconv import screen
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(0.2, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3599, "59 min 59 s")]
+    + [(7620, "2 h 07 min")],
+)
+def test_durations_in_words(seconds, words):
+    assert screen.duration(seconds) == words
+
+
+def test_time_left_by_hand(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    bar = screen.Bar(total=10, done=2)  # goes on from 2
+    assert bar.left == "?"
+    now[0] += 8
+    bar.advance(2)  # 4 s a unit, 6 units to go
+    assert bar.left == "24 s"
+
+
+def test_a_pipe_is_told_once_and_only_of_long_work(capsys, monkeypatch):
+    with screen.bar("reading", 1000, "pictures") as bar:
+        bar.advance(1000)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(screen, "WORTH_TELLING", -1)
+    with screen.bar("reading", 1000, "pictures") as bar:
+        bar.advance(1000)
+    assert capsys.readouterr().err == "reading: 1,000 pictures in 0 s\n"
+
+
+def test_the_log_keeps_what_was_said_before_it_was_opened(tmp_path, capsys):
+    with screen.logging() as log:
+        screen.say("one")
+        log.open(tmp_path / "log.txt")
+        screen.say("two")
+    screen.say("three")
+    assert (tmp_path / "log.txt").read_text() == "one\ntwo\n"
+    assert capsys.readouterr().err == "one\ntwo\nthree\n"
+
+
+def test_a_terminal_gets_one_live_bar():
+    """The real command under a pseudo-terminal: one bar for the run, epochs in the log alone."""
+    reader, writer = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tinyconv", "fit", "--model", "linear", "--epochs", "3"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=writer,
+        env=os.environ | {"COLUMNS": "200", "TERM": "xterm"},
+    ) as process:
+        os.close(writer)
+        shown = b""
+        while True:
+            try:
+                block = os.read(reader, 65536)
+            except OSError:  # Linux ends a pseudo-terminal so
+                break
+            if not block:
+                break
+            shown += block
+        os.close(reader)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "\x1b[" in text and "left" in text and "training" in text
+    for part in ("loss", "top1", "validation", "pictures/s", "waiting for data"):
+        assert part in text
+    assert "next " in text.splitlines()[-1]

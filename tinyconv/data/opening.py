@@ -1,0 +1,86 @@
+"""The data set that a person asks for: the settings that say which, and the line that tells.
+
+Tasks on pictures share this file.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv import screen
+from tinyconv.data import Dataset, Split
+from tinyconv.data.augment import POLICIES
+from tinyconv.errors import UserError
+from tinyconv.settings import setting
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which pictures."""
+
+    data: str = setting("digits", "Data set by name, or a folder of class folders.")
+    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
+    image_size: int | None = setting(
+        None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
+    )
+    limit: int | None = setting(
+        None, "Take this many pictures of each split, for a quick look.", minimum=1
+    )
+    skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
+    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+
+
+def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None) -> Dataset:
+    """The data set called `data`, or the folder of class folders at that path."""
+    if is_folder(catalogue, data):
+        if root is not None:
+            raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
+        data, root = "folder", Path(data)
+    load = catalogue.find("datasets", data)
+    dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
+    if options.limit is not None:
+        splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
+        dataset = Dataset(**{**vars(dataset), "splits": splits})
+    return dataset
+
+
+def is_folder(catalogue, data: str) -> bool:
+    """Whether `data` names a folder on this machine, and not a registered data set."""
+    return data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir())
+
+
+def describe(dataset: Dataset) -> None:
+    """The data line: pictures by split, their size, classes, cache."""
+    counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
+    shape = next(iter(dataset.splits.values())).pictures.shape[1:]
+    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
+    screen.say(
+        f"data       {dataset.name}: {counts} pictures of {size(shape)}, "
+        f"{len(dataset.classes)} classes{skipped}; cache {dataset.cache}"
+    )
+
+
+def limited(split: Split, limit: int) -> Split:
+    """`limit` pictures of the split, the same ones every time."""
+    count = len(split.labels)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:limit])
+    return Split(
+        split.pictures[chosen],
+        split.labels[chosen],
+        [split.names[i] for i in chosen],
+        None if split.boxes is None else split.boxes[chosen],
+    )
+
+
+def labelled_split(dataset: Dataset) -> str:
+    """ "test" where it has labels, else "validation"."""
+    test = dataset.splits.get("test")
+    return "test" if test is not None and (test.labels >= 0).all() else "validation"
+
+
+def size(shape: Sequence[int]) -> str:
+    """A picture's size for people: 64x64 pixels, grey or colour; rows before columns."""
+    height, width, channels = shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'colour'} pixels"
