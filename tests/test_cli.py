@@ -79,7 +79,7 @@ def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
 
     code, out, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
     assert (code, out) == (0, "") and "wrote 3 answers" in err
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert len(rows) == 15 and list(rows[0]) == ["input", "rank", "label", "probability"]
     assert rows[0]["label"] == answers[0]["answers"][0]["label"]
     code, _, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
@@ -236,8 +236,10 @@ def test_colour_pictures_through_predict(capsys, tmp_path):
     assert run(capsys, "fit", *QUICK, "--name", "grey")[0] == 0
     pixels = digits().splits["test"].pictures[0]
     colour = np.repeat(pixels, 3, axis=-1)
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    Image.fromarray(colour).save(tmp_path / "colour.png")
-    Image.fromarray(colour).convert("RGBA").save(tmp_path / "alpha.png")
-    _, out, _ = run(capsys, "predict", "grey", tmp_path, "--json")
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "scans/grey.png")
+    Image.fromarray(colour).save(tmp_path / "scans/colour.png")
+    Image.fromarray(colour).convert("RGBA").save(tmp_path / "scans/alpha.png")
+    _, out, _ = run(capsys, "predict", "grey", tmp_path / "scans", "--json")
+    assert len(json.loads(out)) == 3
     assert len({json.dumps(answer["answers"]) for answer in json.loads(out)}) == 1

@@ -15,7 +15,8 @@ from tinyconv.cli import cli
 from tinyconv.errors import PluginError, UserError
 
 # Errors of the disk that the user can mend.
-DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENAMETOOLONG}
+DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+DISK |= {errno.ENAMETOOLONG, errno.ENOTDIR}
 
 
 def main(arguments: list[str] | None = None) -> None:

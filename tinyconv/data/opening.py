@@ -4,6 +4,7 @@ Tasks on pictures share this file.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
