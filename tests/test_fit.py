@@ -4,10 +4,11 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,9 +88,13 @@ def test_best_is_the_best_epoch(trained):
 
 
 def test_models_open_in_plain_keras(trained):
-    for name in ("best", "last"):
-        model = keras.saving.load_model(trained.path / f"{name}.keras")
-        assert model.predict_on_batch(np.zeros((1, 8, 8, 1))).shape == (1, 10)
+    script = (
+        "import sys, keras, tinyconv\n"
+        "for path in sys.argv[1:]: print(keras.saving.load_model(path).output_shape)"
+    )
+    files = [trained.path / "best.keras", trained.path / "last.keras"]
+    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["(None, 10)"] * 2, done.stderr
 
 
 def test_evaluate_agrees_with_numpy(trained):
@@ -210,6 +215,28 @@ def test_same_seed_same_history():
 
 
 # Stopping and going on --------------------------------------------------------------------
+
+
+def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
+    saved = []
+    original = runs.Run.save
+
+    def watched(self, model, state, is_best):
+        saved.append((state["epoch"], state["step"], is_best))
+        original(self, model, state, is_best)
+
+    monkeypatch.setattr(training, "CHECKPOINT", -1)
+    monkeypatch.setattr(runs.Run, "save", watched)
+    tinyconv.fit(**QUICK | {"epochs": 2})  # three steps an epoch
+    assert [place[:2] for place in saved] == [
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (2, 0),
+    ]
 
 
 def test_names_are_never_overwritten():

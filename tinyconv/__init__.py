@@ -8,6 +8,7 @@ Names are loaded when first used, so that `import tinyconv` does not start Tenso
 """
 
 import importlib
+import sys
 
 _HOME = {
     "fit": "tinyconv.verbs",
@@ -35,3 +36,9 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+if "keras" in sys.modules:
+    # A file with our layers then opens in `keras.saving.load_model` without another import.
+    importlib.import_module("tinyconv.layers")
+    importlib.import_module("tinyconv.losses")

@@ -23,6 +23,7 @@ from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
 from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
 
+CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
 RESERVED = 0.02  # share of --minutes kept for saving
 MANY = 10**9  # steps left before any has been measured: the schedule stands still
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
@@ -154,6 +155,7 @@ class Training:
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
         self.schedule = SCHEDULES[settings.schedule]
+        self.saved = time.monotonic()
         for variable, value in zip(generators(model), self.state.generators):
             variable.assign(value)
         if settings.minutes is None:  # a run that goes on may have been given more epochs
@@ -203,6 +205,8 @@ class Training:
                     return True
                 if stopped.is_set():
                     return state.step == self.steps_per_epoch
+                if time.monotonic() - self.saved > CHECKPOINT:
+                    self.save(is_best=False)
         return True
 
     def step(self, inputs, targets) -> float:
@@ -243,6 +247,7 @@ class Training:
         self.folder.save(self.model, dataclasses.asdict(self.state), is_best)
         if self.state.rows:
             self.folder.write_history(self.state.rows)
+        self.saved = time.monotonic()
 
     def line(self, row) -> str:
         """The numbers of an epoch, so far or whole, and of the last validation, on one line."""
