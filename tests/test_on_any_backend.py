@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import training
+from tests.zoo.small import KINDS, small
+from tinyconv import losses, training
+from tinyconv.classify import Settings
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"
@@ -55,6 +57,18 @@ def test_a_stopped_run_goes_on_exactly(monkeypatch):
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
         assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_block_takes_a_step(name):
+    model = small(name, shape=(8, 8, 3), classes=4)
+    training.compile(model, Settings(), losses.loss("softmax"), metrics=None)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    loss = model.train_on_batch(pictures, np.arange(4))
+    assert loss == pytest.approx(np.log(4), abs=0.5)
+    moved = [np.abs(np.array(w) - b).max() > 0 for w, b in zip(model.trainable_weights, before)]
+    assert np.mean(moved) > 0.9
 
 
 def test_half_precision_trains_and_saves():

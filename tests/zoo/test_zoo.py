@@ -7,22 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from tests.zoo.small import KINDS, SMALL, small
 from tinyconv import registry, zoo
 from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
 
 MODELS = [entry.name for entry in registry.entries("models") if entry.distribution == "tinyconv"]
 ACTIVATIONS = ("prelu", "prelu-shared", "relu")
-
-# Arguments that make each network small enough to try on every input.
-SMALL = {
-    "linear": {},
-    "two_layer": {"hidden": 8},
-    "convnet": {"widths": (4, 8), "hidden": 8},
-    **{name: {"width": 4, "hidden": 8} for name in ("vgg11", "vgg13", "vgg16", "vgg19")},
-    **{f"resnet{n}": {"width": 4} for n in (9, 18, 20, 34, 50, 56, 101)},
-    **{f"rectifier_{x}": {"stem": 4, "widths": (4, 8, 8), "hidden": 8} for x in "abc"},
-}
 
 # Trainable parameters at 224x224x3 and 1,000 classes, with ReLU. VGG: Simonyan & Zisserman
 # 2014, table 2, in full as torchvision prints them; ResNets: torchvision's.
@@ -52,10 +43,6 @@ OPERATIONS = {
 
 def trainable(model) -> int:
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-
-
-def small(name, shape=(16, 16, 3), classes=5, **more):
-    return getattr(zoo, name)(shape, classes, **SMALL[name], **more)
 
 
 def test_every_registered_network_is_public():
@@ -114,13 +101,6 @@ def test_half_precision_keeps_float32_scores(name):
     assert {keras.backend.standardize_dtype(w.dtype) for w in model.trainable_weights} == {
         "float32"
     }
-
-
-# One network of each kind of block: the others differ in depth alone.
-KINDS = [
-    *("linear", "two_layer", "convnet", "vgg11", "resnet9", "resnet18", "resnet20"),
-    *("resnet50", "rectifier_a"),
-]
 
 
 @pytest.mark.parametrize("name", KINDS)
