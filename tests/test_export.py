@@ -32,7 +32,8 @@ def run_keras(path):
 def run_saved_model(path):
     import tensorflow as tf
 
-    return tf.saved_model.load(str(path)).serve(PICTURES).numpy()
+    loaded = tf.saved_model.load(str(path))  # it owns the variables that `serve` reads
+    return loaded.serve(PICTURES).numpy()
 
 
 def run_onnx(path):

@@ -30,7 +30,7 @@ def test_kernels_decay_and_nothing_else(name):
     optimizer = training.optimizer(settings)
     optimizer.build(model.trainable_weights)
     before = [np.array(weight) for weight in model.trainable_weights]
-    zeros = [keras.ops.zeros_like(weight) for weight in model.trainable_weights]
+    zeros = [keras.ops.zeros(weight.shape) for weight in model.trainable_weights]
     optimizer.apply(zeros, model.trainable_weights)
     for weight, old in zip(model.trainable_weights, before):
         expected = old * 0.95 if weight.name == "kernel" else old

@@ -63,6 +63,8 @@ class Classify:
         options = run.options
         if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
             options = run.options = replace(options, data=str(Path(options.data).resolve()))
+        build = run.catalogue.find("models", options.model)
+        loss = losses.loss(options.loss, options.label_smoothing)
         numbers = training.prepare(options)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         opening.describe(dataset)
@@ -70,10 +72,8 @@ class Classify:
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(numbers):
-            build = run.catalogue.find("models", options.model)
             model = build(shape, len(dataset.classes), activation=options.activation)
         describe_model(model, options)
-        loss = losses.loss(options.loss, options.label_smoothing)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
         if run.path is None:

@@ -53,6 +53,7 @@ def in_float32(model):
 
     copy = keras.models.clone_model(model, clone_function=plain)
     copy.set_weights(model.get_weights())
+    copy(keras.ops.zeros((1, *model.input_shape[1:])))  # Keras exports what was called once
     return copy
 
 

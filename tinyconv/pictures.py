@@ -70,7 +70,7 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
     side = max(4.5, 0.33 * len(classes) + 2) if named else 7.0
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0)
     axes.set(xlabel="what the network said", ylabel="what it was")
     if named:
         axes.set_xticks(range(len(classes)), classes, rotation=90)

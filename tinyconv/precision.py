@@ -61,7 +61,7 @@ def has_gpu() -> bool:
     """Whether Keras' backend sees a GPU."""
     import keras
 
-    return bool(keras.distribution.list_devices("gpu"))
+    return any(device.startswith("gpu") for device in keras.distribution.list_devices())
 
 
 def cpu_flags() -> frozenset[str]:

@@ -32,6 +32,7 @@ def start() -> None:
     try:
         with _standard_error_aside():
             import keras
+            import tensorflow  # noqa: F401  Keras imports it on JAX too, to seed it
 
             keras.distribution.list_devices()  # the backend tells of its devices when asked
     except ModuleNotFoundError as error:
