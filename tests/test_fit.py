@@ -314,6 +314,22 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
     assert np.isfinite(kept.model("last").predict_on_batch(np.ones((1, 8, 8, 1)))).all()
 
 
+def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
+    original = runs._sync
+
+    def full(path):
+        if path.name == ".last.keras" and (path.parent / "last.keras").exists():
+            raise OSError(28, "No space left on device")
+        original(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_sync", full)
+        with pytest.raises(UserError, match=r"No space left on device.*--resume"):
+            tinyconv.fit(**QUICK, name="full")
+    assert not list(runs.find_folder("full").glob(".*"))
+    assert len(tinyconv.resume("full").history) == 3
+
+
 def test_nothing_is_made_of_a_refused_fit(tmp_path):
     for wrong in (
         {"model": "resnet81"},

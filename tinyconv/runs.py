@@ -10,6 +10,7 @@ on, finds either the old file or the new one. `last.keras` is a zip, and the tra
 is one more member of it: weights and state cannot disagree.
 """
 
+import contextlib
 import csv
 import dataclasses
 import datetime
@@ -107,13 +108,21 @@ class Run:
     def save(self, model, state: dict, is_best: bool) -> None:
         """Write last.keras with the training state inside it, and best.keras if it is."""
         temporary = self.path / ".last.keras"
-        model.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(STATE_MEMBER, json.dumps(state))
-        _sync(temporary)
-        os.replace(temporary, self.path / "last.keras")
-        if is_best:
-            self._link_best()
+        try:
+            model.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(STATE_MEMBER, json.dumps(state))
+            _sync(temporary)
+            os.replace(temporary, self.path / "last.keras")
+            if is_best:
+                self._link_best()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # half a file that only takes room
+            raise UserError(
+                f"The run cannot be saved in {self.path} ({error.strerror or error}); mend that, "
+                f"then go on from its last save with: tinyconv fit --resume {self.path}"
+            ) from error
 
     def _link_best(self) -> None:
         """best.keras as a second name of last.keras: a rename never changes what it holds."""

@@ -89,8 +89,8 @@ def _finish(run: Run) -> None:
         f"{measured.split:10} {told}  ({measured.pictures:,} pictures), "
         f"after {screen.duration(seconds)} of training"
     )
-    screen.say(f"run        {run.path}")
-    screen.say(f"next       tinyconv report {run.path}   then open {run.path / 'report.html'}")
+    screen.say(f"run        {run.path}   (open {run.path / 'report.html'})")
+    screen.say(f"next       tinyconv predict {run.path} PICTURE")
 
 
 def report(run: Run) -> Path:
