@@ -15,8 +15,8 @@ from PIL import Image
 
 import tinyconv
 from tests.data.sources import class_folders, tiny_imagenet_folder
-from tinyconv import runs, training
-from tinyconv.classify import scores
+from tinyconv import losses, runs, training
+from tinyconv.classify import measure, scores
 from tinyconv.errors import UserError
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
@@ -114,6 +114,14 @@ def test_evaluate_agrees_with_numpy(trained):
     assert (measured.split, measured.pictures) == ("test", len(split.labels))
     with pytest.raises(UserError, match="no split 'tset'"):
         trained.evaluate(split="tset")
+
+
+@pytest.mark.parametrize("dead", [0.0, np.nan])
+def test_a_dead_network_is_not_right_about_everything(dead):
+    """Ten classes, seven of each, and the same score for all: a tenth, a half at the most."""
+    labels = np.arange(70) % 10
+    metrics = measure(np.full((70, 10), dead, "float32"), labels, losses.loss("softmax"))
+    assert metrics["top1"] == pytest.approx(0.1) and metrics["top5"] == pytest.approx(0.5)
 
 
 def test_predict_answers_for_files_folders_and_globs(trained, tmp_path):
