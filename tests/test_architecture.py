@@ -17,7 +17,7 @@ LAYERS = [
     {"errors", "screen", "settings", "startup"},
     {"precision", "recipe", "layers", "losses", "plugins"},
     {"data", "zoo"},
-    {"runs", "pictures"},
+    {"runs", "pictures", "clock"},
     {"training", "report", "export"},
     {"classify"},
     {"registry"},

@@ -210,6 +210,10 @@ def test_minutes_end_in_time_and_at_the_schedules_end():
     assert 3 < run.history[-1]["seconds"] < 9
     assert len(run.history) > 1
     assert run.history[-1]["learning_rate"] < 1e-4 < max(r["learning_rate"] for r in run.history)
+    with pytest.raises(UserError, match="has done all that was asked of it.*--minutes"):
+        tinyconv.resume(run.path)
+    longer = tinyconv.resume(run.path, minutes=0.2)
+    assert len(longer.history) > len(run.history) and longer.history[-1]["seconds"] < 18
 
 
 def test_same_seed_same_history():
@@ -290,7 +294,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on_exactly(monkeypatch, step):
 
 def test_resume_with_more_epochs_and_other_changes():
     run = tinyconv.fit(**QUICK, name="short")
-    with pytest.raises(UserError, match="has done all of its 3 epochs.*--epochs"):
+    with pytest.raises(UserError, match="has done all that was asked of it.*--epochs"):
         tinyconv.resume("short")
     with pytest.raises(UserError, match="cannot change model"):
         tinyconv.resume("short", model="linear")

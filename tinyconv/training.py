@@ -18,16 +18,14 @@ from collections.abc import Callable, Iterator
 import keras
 
 from tinyconv import precision, screen
+from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
 from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
-RESERVED = 0.02  # share of --minutes kept for saving
-MANY = 10**9  # steps left before any has been measured: the schedule stands still
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
-VALIDATION_SHARE = 0.04  # of an epoch, until the first one has been measured
 
 
 def prepare(settings: TrainingSettings) -> str:
@@ -85,54 +83,6 @@ def generators(model) -> list:
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
-@dataclasses.dataclass
-class State:
-    """Where training stands; kept inside last.keras, so that a run can go on."""
-
-    epoch: int = 0  # epochs finished
-    step: int = 0  # steps done in the epoch that is under way
-    progress: float = 0.0  # share of the whole run done, 0 to 1: what the schedule sees
-    seconds: float = 0.0  # time spent in training
-    best: float | None = None  # rank of the best epoch so far
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
-    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
-    generators: list[list[int]] = dataclasses.field(default_factory=list)
-
-
-class Clock:
-    """How many steps are left: those of the epochs asked for, or those the time allows.
-
-    With `--minutes` the first steps are measured, and the plan is renewed at every step, so
-    that a machine which slows down still ends in time.
-    """
-
-    def __init__(self, settings: TrainingSettings, steps_per_epoch: int, state: State):
-        self.steps_per_epoch = steps_per_epoch
-        self.total = settings.epochs * steps_per_epoch
-        self.deadline = None
-        if settings.minutes is not None:
-            budget = settings.minutes * 60 * (1 - RESERVED) - state.seconds
-            self.deadline = time.monotonic() + budget
-        self.steps: list[float] = []  # seconds each step took, since this process started
-        self.validation: float | None = None  # seconds that the last validation took
-
-    def steps_left(self, state: State) -> int:
-        """Steps still to do; 0 when the run is over."""
-        if self.deadline is None:
-            return max(0, self.total - state.epoch * self.steps_per_epoch - state.step)
-        left = self.deadline - time.monotonic()
-        if len(self.steps) < 2:  # the first step holds the tracing and tells nothing
-            return MANY if left > 0 else 0
-        recent = self.steps[1:][-100:]
-        a_step = sum(recent) / len(recent)
-        validation = self.validation
-        if validation is None:
-            validation = a_step * self.steps_per_epoch * VALIDATION_SHARE
-        # The last epoch, whole or not, ends with a validation pass of its own.
-        a_step += validation / self.steps_per_epoch
-        return max(0, round((left - validation) / a_step))
-
-
 class Training:
     """One run's training: `run` goes from where the run stands to the end of its settings.
 
@@ -159,9 +109,7 @@ class Training:
         self.saved = time.monotonic()
         for variable, value in zip(generators(model), self.state.generators):
             variable.assign(value)
-        if settings.minutes is None:  # a run that goes on may have been given more epochs
-            done = self.state.epoch * steps_per_epoch + self.state.step
-            self.state.progress = done / self.clock.total
+        self.state.progress = self.clock.progress(self.state)
 
     def run(self) -> None:
         """Train to the end.

@@ -41,11 +41,10 @@ def resume(path, **changes) -> Run:
                 "start a new run for other settings."
             )
     run = load(path, **changes)
-    state = run.state() or {"progress": 0.0, "epoch": 0}
-    if state["progress"] >= 1.0 and state["epoch"] >= run.options.epochs:
+    if run.state() and _is_done(run):
         raise UserError(
-            f"{run.path} has done all of its {state['epoch']} epochs; "
-            "give it more with --epochs, or start a new run."
+            f"{run.path} has done all that was asked of it; give it more with "
+            f"--{' or --'.join(CHANGEABLE)}, or start a new run."
         )
     start()
     with screen.logging() as run.log:
@@ -54,6 +53,14 @@ def resume(path, **changes) -> Run:
         run.task.fit(run)
         _finish(run)
     return run
+
+
+def _is_done(run: Run) -> bool:
+    """Whether the epochs asked for are done, or the minutes, if those were not changed."""
+    state, asked = run.state(), run.options
+    if asked.minutes is None:
+        return state["epoch"] >= asked.epochs
+    return state["progress"] >= 1.0 and asked.minutes == run.settings["minutes"]
 
 
 def load(path, **changes) -> Run:
