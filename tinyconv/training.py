@@ -1,6 +1,6 @@
 """The training loop that tasks share.
 
-`train` is the loop of the lecture: a batch, a step down the gradient, and so on; around it
+`Training` is the loop of the lecture: a batch, a step down the gradient, and so on; around it
 stand the schedule, the clock of `--minutes`, a checkpoint after each epoch, and the clean end
 of a run that is stopped or whose loss is no longer a number. Keras' `train_on_batch` does the
 step on every backend. `Model.fit` is not used: its input thread stalls at the end of every
