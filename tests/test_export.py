@@ -25,22 +25,22 @@ def model(request):
     return made
 
 
-def run_keras(path):
-    return keras.saving.load_model(path).predict_on_batch(PICTURES)
+def run_keras(path, pictures=PICTURES):
+    return keras.saving.load_model(path).predict_on_batch(pictures)
 
 
-def run_saved_model(path):
+def run_saved_model(path, pictures=PICTURES):
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))  # it owns the variables that `serve` reads
-    return loaded.serve(PICTURES).numpy()
+    return loaded.serve(pictures).numpy()
 
 
-def run_onnx(path):
+def run_onnx(path, pictures=PICTURES):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
-    return session.run(None, {session.get_inputs()[0].name: PICTURES})[0]
+    return session.run(None, {session.get_inputs()[0].name: pictures})[0]
 
 
 RUNNERS = {"keras": run_keras, "savedmodel": run_saved_model, "onnx": run_onnx}
@@ -60,8 +60,14 @@ def test_exported_scores_are_the_models(model, format, tmp_path):
     np.testing.assert_allclose(own.predict_on_batch(PICTURES), half, rtol=0.1, atol=0.3)
 
 
-def test_the_verb_names_its_file_and_overwrites_nothing(tmp_path):
-    run = tinyconv.fit(model="linear", epochs=1, limit=100)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_verb_exports_runs_and_overwrites_nothing(tmp_path):
+    run = tinyconv.fit(model="linear", image_size=16, epochs=1, limit=100)
+    grey = PICTURES[..., :1]
+    for format, runner in RUNNERS.items():
+        path = tmp_path / f"digits{export.ENDINGS[format]}"
+        scores = runner(verbs.export(tinyconv.load(run.path), format, path), grey)
+        np.testing.assert_allclose(scores, run.model().predict_on_batch(grey), rtol=1e-3, atol=1e-3)
     path = verbs.export(run, "keras")
     assert path == run.path / "export-keras.keras" and path.is_file()
     with pytest.raises(UserError, match="exists already"):

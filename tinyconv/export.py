@@ -43,18 +43,15 @@ def in_float32(model):
     """The same network and weights with every layer in float32, whatever it trained in."""
     import keras
 
-    if model.dtype_policy.name == "float32" and all(
-        layer.dtype_policy.name == "float32" for layer in model.layers
-    ):
-        return model
-
     def plain(layer):
         return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
-    copy = keras.models.clone_model(model, clone_function=plain)
-    copy.set_weights(model.get_weights())
-    copy(keras.ops.zeros((1, *model.input_shape[1:])))  # Keras exports what was called once
-    return copy
+    if any(layer.dtype_policy.name != "float32" for layer in model.layers):
+        copy = keras.models.clone_model(model, clone_function=plain)
+        copy.set_weights(model.get_weights())
+        model = copy
+    model(keras.ops.zeros((1, *model.input_shape[1:])))  # Keras exports what was called once
+    return model
 
 
 @contextlib.contextmanager
