@@ -13,4 +13,6 @@ def own_folders(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TINYCONV_RUNS", raising=False)
+    for name in ("TINYCONV_RUNS", "TINYCONV_PLUGINS", "TINYCONV_STRICT_PLUGINS"):
+        monkeypatch.setenv(name, "")  # noted, so that what a test leaves there ends with it
+        monkeypatch.delenv(name)

@@ -15,13 +15,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
     {"errors", "screen", "settings", "startup"},
-    {"precision", "recipe", "layers", "losses", "plugins"},
+    {"precision", "recipe", "layers", "losses", "plugins", "source"},
+    {"guard"},
+    {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
     {"training", "report", "export"},
     {"classify"},
     {"registry"},
-    {"verbs", "doctor"},
+    {"verbs", "doctor", "groups", "new_plugin"},
+    {"checks"},
+    {"listings"},
     {"cli"},
     {"__main__"},
 ]

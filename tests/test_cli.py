@@ -183,42 +183,6 @@ def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
     assert code == 2 and "somewhere cannot be written or read: No space left" in err
 
 
-def test_a_broken_plugin_exits_3(capsys, monkeypatch):
-    class Broken:
-        name, module, attr = "broken", "broken", "model"
-        dist = type("Distribution", (), {"name": "broken-nets", "version": "9.9"})
-
-        def load(self):
-            raise ImportError("no module named flux")
-
-    found = {"tinyconv.models": [Broken()]}
-    original = registry.importlib.metadata.entry_points
-    monkeypatch.setattr(
-        registry.importlib.metadata,
-        "entry_points",
-        lambda group: found.get(group, original(group=group)),
-    )
-    code, _, err = run(capsys, "fit", "--model", "broken")
-    assert code == 3
-    assert "broken-nets 9.9" in err and "no module named flux" in err and "pip uninstall" in err
-    assert run(capsys, "datasets")[0] == 0
-
-
-def test_two_plugins_of_one_name_must_be_told_apart(monkeypatch):
-    from types import SimpleNamespace
-
-    def point(distribution):
-        dist = SimpleNamespace(name=distribution, version="1")
-        return SimpleNamespace(name="same", dist=dist, load=lambda: distribution)
-
-    monkeypatch.setattr(
-        registry.importlib.metadata, "entry_points", lambda group: [point("a"), point("b")]
-    )
-    with pytest.raises(registry.UserError, match="a/same and b/same"):
-        registry.find("models", "same")
-    assert registry.find("models", "b/same") == "b"
-
-
 def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
     from tests.data.sources import tiny_imagenet_zip
 

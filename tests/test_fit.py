@@ -150,7 +150,7 @@ def test_predict_refuses_what_is_no_picture_of_its_size(trained, tmp_path):
     with pytest.raises(UserError, match="There is no picture at"):
         list(trained.predict(tmp_path / "nothing*.png"))
     both = [str(tmp_path / "large.png"), str(tmp_path / "torn.png")]
-    answered = trained.task.predict(trained, both, resize_pictures=True, skip_corrupt=True)
+    answered = trained.predict(*both, resize=True, skip_corrupt=True)
     assert [os.path.basename(p.input) for p in answered] == ["large.png"]
 
 
@@ -199,9 +199,9 @@ def test_a_run_on_a_folder_and_on_tiny_imagenet(tmp_path):
     root = tiny_imagenet_folder(tmp_path)
     run = tinyconv.fit(data="tiny-imagenet", root=root, model="resnet20", epochs=1, batch_size=4)
     assert run.settings["result"]["split"] == "validation"
-    lines = list(run.task.predict_test(run))
-    assert [name for name, _ in lines] == [f"test_{i}.JPEG" for i in range(12)]
-    assert {code for _, code in lines} <= {"n01443537", "n01629819"}
+    tested = list(run.predict(test=True))
+    assert [prediction.input for prediction in tested] == [f"test_{i}.JPEG" for i in range(12)]
+    assert {p.answers[0]["label"] for p in tested} <= {"n01443537", "n01629819"}
     assert next(iter(run.predict(root / "tiny-imagenet-200/test/images/test_3.JPEG"))).answers
 
 

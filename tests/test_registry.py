@@ -27,8 +27,7 @@ def test_a_summary_imports_nothing(tmp_path, monkeypatch):
         'raise RuntimeError("imported")\ndef net():\n    """A net of 1,234 parameters."""\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
-    point = registry.importlib.metadata.EntryPoint("net", "strange_nets.net:net", "tinyconv.models")
-    entry = registry.Entry("models", "net", "strange-nets", "1.0", point)
+    entry = registry.Entry("models", "net", "strange-nets", "1.0", "strange_nets.net:net")
     assert entry.summary == "A net of 1,234 parameters" and entry.parameters == 1234
     assert "strange_nets" not in sys.modules
     with pytest.raises(registry.PluginError, match=r"strange-nets 1.0.*RuntimeError: imported"):

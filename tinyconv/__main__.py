@@ -13,6 +13,10 @@ import click
 
 from tinyconv.cli import cli
 from tinyconv.errors import PluginError, UserError
+from tinyconv.guard import said
+from tinyconv.registry import culprit
+
+FLAGS = ("--debug", "--no-plugins")  # that may stand anywhere, before or after the verb
 
 # Errors of the disk that the user can mend.
 DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
@@ -22,9 +26,11 @@ DISK |= {errno.ENAMETOOLONG, errno.ENOTDIR}
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit; the entry point of the console script."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments  # wherever it stands, before or after the verb
+    debug = "--debug" in arguments
+    flags = [argument for argument in arguments if argument in FLAGS]
+    others = [argument for argument in arguments if argument not in FLAGS]
     try:
-        sys.exit(cli.main([a for a in arguments if a != "--debug"], standalone_mode=False) or 0)
+        code = cli.main(flags + others, standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -34,13 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # head closed the pipe
         sys.exit(0)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if debug:
             traceback.print_exc()
         _fail(*_explain(error))
+    sys.exit(code)
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def _explain(error: BaseException) -> tuple[str, int]:
     """(one sentence, exit code) for an exception."""
     if isinstance(error, (UserError, PluginError)):
         return str(error), error.exit_code
@@ -50,8 +57,14 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in DISK:
         where = error.filename or "the disk"
         return f"{where} cannot be written or read: {error.strerror}.", 2
+    if entry := culprit(error):
+        return (
+            f"The plugin {entry.distribution} {entry.version} failed ({said(error)}); tell its "
+            f"author what --debug prints, or remove it with: {entry.removal}",
+            PluginError.exit_code,
+        )
     return (
-        f"tinyconv failed, and that is our fault ({type(error).__name__}: {error}); "
+        f"tinyconv failed, and that is our fault ({said(error)}); "
         "run it again with --debug and report what it prints.",
         1,
     )

@@ -4,6 +4,7 @@ The verbs stand in the order in which a learner meets them: fit, evaluate, predi
 Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,8 +32,10 @@ class NetworkSettings:
     """Which network, and what it makes small."""
 
     model: str = setting("convnet", "Network by name; `tinyconv models` lists them.")
-    activation: str = setting(
-        "prelu", "Rectifier of the network.", choices=("prelu", "prelu-shared", "relu")
+    activation: str | None = setting(
+        None,
+        "Rectifier of the network.  [default: prelu in the zoo]",
+        choices=("prelu", "prelu-shared", "relu"),
     )
     loss: str = setting("softmax", "Loss function.", choices=("softmax", "hinge"))
     label_smoothing: float | None = setting(
@@ -51,8 +54,8 @@ class Settings(TrainingSettings, NetworkSettings, DataSettings):
 class Classify:
     """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
 
-    name = "classify"
     Settings = Settings
+    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
 
     def fit(self, run) -> None:
         """Train from the settings, or from where the run stands if it has a folder."""
@@ -64,16 +67,21 @@ class Classify:
         if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
             options = run.options = replace(options, data=str(Path(options.data).resolve()))
         build = run.catalogue.find("models", options.model)
+        chosen = {} if options.activation is None else {"activation": options.activation}
+        if chosen and "activation" not in inspect.signature(build).parameters:
+            raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
         loss = losses.loss(options.loss, options.label_smoothing)
         numbers = training.prepare(options)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
+        if not dataset.classes:
+            raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
         opening.describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(numbers):
-            model = build(shape, len(dataset.classes), activation=options.activation)
-        describe_model(model, options)
+            model = build(shape, len(dataset.classes), **chosen)
+        describe_model(model)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
         if run.path is None:
@@ -115,15 +123,21 @@ class Classify:
             raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
         loss = losses.loss(run.options.loss, run.options.label_smoothing)
         metrics = measure(scores(model, examples.pictures), examples.labels, loss)
-        return Evaluation(dataset.name, chosen, len(examples.labels), metrics)
+        return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 
     def predict(
-        self, run, inputs: Sequence[str], resize_pictures=False, skip_corrupt=False
+        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, test=False, root=None
     ) -> Iterator[Prediction]:
-        """The five best labels of each file; a folder or a glob stands for its pictures."""
+        """The five best labels of each file; a folder or a glob stands for its pictures.
+
+        With `test`, of the data set's own test pictures (at `root`), which need no labels.
+        """
+        if test:
+            yield from self._predict_test(run, root)
+            return
         model = run.model()
         shape = tuple(run.settings["picture_shape"])
-        may_resize = resize_pictures or run.settings["resized"]
+        may_resize = resize or run.settings["resized"]
         files = expand(inputs)
         for start in range(0, len(files), SCORING_BATCH):
             names, pictures = [], []
@@ -142,16 +156,15 @@ class Classify:
                 for name, row in zip(names, scores(model, np.stack(pictures)), strict=True):
                     yield Prediction(name, answers(row, run.settings["classes"]))
 
-    def predict_test(self, run, root=None) -> Iterator[tuple[str, str]]:
-        """(file name, class code) of every unlabelled test picture: the course's submission."""
+    def _predict_test(self, run, root) -> Iterator[Prediction]:
+        """The label of each test picture by the source's own code: the course's submission."""
         dataset = self._dataset(run, None, root)
         if "test" not in dataset.splits:
             raise UserError(f"{dataset.name} has no test pictures to predict.")
         examples = dataset.splits["test"]
         codes = dataset.codes or dataset.classes
-        best = scores(run.model(), examples.pictures).argmax(axis=1)
-        for name, label in zip(examples.names, best, strict=True):
-            yield Path(name).name, codes[label]
+        for name, row in zip(examples.names, scores(run.model(), examples.pictures), strict=True):
+            yield Prediction(Path(name).name, answers(row, codes))
 
     def pictures(self, run) -> Iterable:
         """Curves, confusion, mistakes, right ones, filters and slopes."""
@@ -188,13 +201,13 @@ class Classify:
         return dataset
 
 
-def describe_model(model, options) -> None:
-    """The model line: name, rectifier, parameters, multiply-adds."""
+def describe_model(model) -> None:
+    """The model line: name, parameters, multiply-adds."""
     from tinyconv.zoo import multiply_adds
 
     parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     screen.say(
-        f"model      {model.name} with {options.activation}: {parameters:,} parameters, "
+        f"model      {model.name}: {parameters:,} parameters, "
         f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
     )
 

@@ -4,7 +4,8 @@ import importlib.metadata
 import os
 import platform
 
-from tinyconv import precision, registry
+from tinyconv import precision
+from tinyconv.entries import OURS, installed
 from tinyconv.runs import runs_folder
 from tinyconv.startup import start
 
@@ -19,9 +20,9 @@ def examine() -> dict[str, str | int | list[str]]:
     backend = keras.config.backend()
     policy, why = precision.choose("auto")
     plugins = {
-        f"{entry.distribution} {entry.version}"
-        for kind in registry.KINDS
-        for entry in registry.entries(kind)
+        f"{entry.distribution} {entry.version}, {entry.status}"
+        for entry in installed()
+        if entry.distribution != OURS
     }
     return {
         "tinyconv": importlib.metadata.version("tinyconv"),
@@ -34,5 +35,5 @@ def examine() -> dict[str, str | int | list[str]]:
         "precision": f"{policy}: {why}",
         "cache": str(cache_root()),
         "runs": str(runs_folder().resolve()),
-        "plugins": sorted(plugins),
+        "plugins": sorted(plugins) or "none",
     }

@@ -1,127 +1,117 @@
-"""Names to models, data sets and tasks: the only user of entry points.
+"""Names to models, data sets and tasks, ours and strangers' alike."""
 
-Names, versions and summaries come from the distributions' metadata and source text, so that
-a listing imports nothing; an entry is imported when it is used.
-"""
+import sys
 
-import ast
-import importlib.metadata
-import importlib.util
-import re
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
+from tinyconv.entries import KINDS, OURS, Entry, installed
 from tinyconv.errors import PluginError, UserError, nearest
-
-KINDS = {"models": "model", "datasets": "data set", "tasks": "task"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered name, and who registered it."""
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    target: importlib.metadata.EntryPoint
-
-    @property
-    def summary(self) -> str:
-        """The first line of the target's docstring, read from its source; "" if unreadable."""
-        return _first_docstring_line(self.target.module, self.target.attr)
-
-    @property
-    def parameters(self) -> int | None:
-        """The count that a model's summary states, at the size it states."""
-        stated = re.search(r"([\d,]+) parameters", self.summary)
-        return int(stated[1].replace(",", "")) if stated else None
-
-    def load(self):
-        """Import what the entry names; a PluginError tells whose fault a failure is."""
-        try:
-            return self.target.load()
-        except (Exception, SystemExit) as error:
-            cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PluginError(
-                f"The {KINDS[self.kind]} {self.name} of {self.distribution} {self.version} "
-                f"cannot be imported ({cause}); "
-                f"repair it, or remove it with: pip uninstall {self.distribution}"
-            ) from error
 
 
 def entries(kind: str) -> list[Entry]:
-    """All entries of "models", "datasets" or "tasks", by name."""
-    found = [
-        Entry(kind, point.name, point.dist.name, point.dist.version, point)
-        for point in importlib.metadata.entry_points(group=f"tinyconv.{kind}")
-    ]
-    return sorted(found, key=lambda entry: _natural(entry.name))
+    """The entries of "models", "datasets" or "tasks" that are switched on, by name."""
+    return [entry for entry in installed() if entry.kind == kind and not entry.off]
 
 
 def names(kind: str) -> list[str]:
-    """The registered names of a kind."""
-    return [entry.name for entry in entries(kind)]
+    """The names of a kind that `find` knows, each by its shortest name."""
+    return [entry.called for entry in entries(kind)]
+
+
+def locate(kind: str, name: str) -> Entry:
+    """The entry that `name` (or `distribution/name`) stands for, not imported.
+
+    Raises UserError for an unknown name and PluginError for one that two plugins claim.
+    """
+    known = [entry for entry in installed() if entry.kind == kind]
+    for wanted in (lambda e: name in (e.called, e.full_name), lambda e: name == e.name):
+        found = [entry for entry in known if wanted(entry)]
+        usable = [entry for entry in found if not entry.off]
+        if len(usable) == 1:
+            return usable[0]
+        if usable:
+            claims = " and ".join(f"{e.distribution} {e.version}" for e in usable)
+            full = " or ".join(e.full_name for e in usable)
+            raise PluginError(f"{claims} both claim the {KINDS[kind]} {name!r}; say {full}.")
+        if found:
+            raise UserError(
+                f"The {KINDS[kind]} {name!r} of {found[0].distribution} is switched off by "
+                "--no-plugins or TINYCONV_PLUGINS; leave that out to use it."
+            )
+    choices = {entry.called for entry in known if not entry.off}
+    raise UserError(f"There is no {KINDS[kind]} {name!r}; {nearest(name, choices)}")
 
 
 def find(kind: str, name: str):
     """What `name` (or `distribution/name`) stands for, imported.
 
-    Raises UserError for an unknown name or one that two distributions claim, and PluginError
-    when the import fails.
+    Raises UserError for an unknown name, and PluginError for one that two plugins claim or
+    that cannot be imported.
     """
-    known = entries(kind)
-    found = [e for e in known if name in (e.name, f"{e.distribution}/{e.name}")]
-    if not found:
-        raise UserError(
-            f"There is no {KINDS[kind]} {name!r}; {nearest(name, {e.name for e in known})}"
-        )
-    if len(found) > 1:
-        claims = " and ".join(f"{e.distribution}/{e.name}" for e in found)
-        raise UserError(f"The {KINDS[kind]} {name!r} is claimed twice; say which: {claims}.")
-    return found[0].load()
+    return locate(kind, name).load()
 
 
-def _natural(name: str) -> list:
-    """A sort key that puts resnet9 before resnet18."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+class Catalogue:
+    """The registry as a run sees it: it keeps what was found, for settings.json."""
+
+    def __init__(self):
+        self.used: dict[str, Entry] = {}
+
+    def find(self, kind: str, name: str):
+        """As `registry.find`."""
+        entry = self.used[kind] = locate(kind, name)
+        return entry.load()
+
+    def names(self, kind: str) -> list[str]:
+        """As `registry.names`."""
+        return names(kind)
+
+    @property
+    def origins(self) -> dict[str, dict[str, str]]:
+        """The name, distribution and version of all that was found, by kind."""
+        return {
+            kind: {"name": e.name, "distribution": e.distribution, "version": e.version}
+            for kind, e in self.used.items()
+        }
+
+    def reopen(self, kind: str, origin: dict[str, str], asker) -> None:
+        """Import what a run of before had found, so that its classes are known.
+
+        Raises UserError, with the package to install, where it is not there.
+        """
+        name, distribution, version = (origin[k] for k in ("name", "distribution", "version"))
+        here = [e for e in installed() if e.kind == kind and e.distribution == distribution]
+        if not any(e.name == name and not e.off for e in here):
+            is_off = any(e.off for e in here)
+            what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
+            if not is_off:
+                what = f"is not installed; install it with: pip install {distribution}=={version}"
+            raise UserError(
+                f"{asker} was made with the {KINDS[kind]} {name} of {distribution} {version}, "
+                f"which {what}"
+            )
+        if distribution != OURS:
+            self.find(kind, f"{distribution}/{name}")
 
 
-def _first_docstring_line(module: str, attribute: str) -> str:
-    source = _source_file(module)
-    if source is None:
-        return ""
-    for node in _definitions(source):
-        if node.name == attribute:
-            return (ast.get_docstring(node) or "").split("\n")[0].rstrip(".")
-    return ""
+def culprit(error: BaseException) -> Entry | None:
+    """The plugin whose code raised `error`; None if ours did.
+
+    The innermost frame that is a plugin's or tinyconv's decides: Keras raises where it was
+    called wrongly, and who called it is at fault.
+    """
+    plugins = {e.target.split(".")[0].split(":")[0]: e for e in installed()}
+    trace, package = error.__traceback__, None
+    while trace is not None:
+        top = trace.tb_frame.f_globals.get("__name__", "").split(".")[0]
+        package = top if top in plugins else package
+        trace = trace.tb_next
+    entry = plugins.get(package)
+    return None if entry is None or entry.distribution == OURS else entry
 
 
-@cache
-def _definitions(source: Path) -> list:
-    """The functions and classes at the top of a source file; none if it does not parse."""
+def try_one(kind: str, name: str) -> None:
+    """Import one entry; exits 3, with the fault alone on standard output, where it has one."""
     try:
-        body = ast.parse(source.read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
-        return []
-    return [n for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-
-
-def _source_file(module: str) -> Path | None:
-    """Where a module's source lies; its packages are located, not imported."""
-    package, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin else None
-    for folder in spec.submodule_search_locations or ():
-        place = Path(folder, *rest)
-        for candidate in (place.with_suffix(".py"), place / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
+        find(kind, name)
+    except PluginError as error:
+        print(error.__cause__ or error)
+        sys.exit(error.exit_code)

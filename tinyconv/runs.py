@@ -14,6 +14,7 @@ import contextlib
 import csv
 import dataclasses
 import datetime
+import inspect
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyconv.errors import UserError
+from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
 STATE_MEMBER = "tinyconv-training-state.json"
@@ -40,8 +42,9 @@ def runs_folder() -> Path:
 class Run:
     """A training run: its folder, its settings, its history, its model, and its task's verbs.
 
-    `options` is the task's checked Settings; `catalogue.find(kind, name)` gives a model builder
-    or a data set loader. A new run has no folder before its task calls `create`.
+    `options` is the task's checked Settings; `catalogue.find("models", name)` gives a model
+    builder and `catalogue.find("datasets", name)` a data set loader; settings.json keeps whose
+    they are. A new run has no folder before its task calls `create`.
     """
 
     def __init__(self, task, options, catalogue, name: str | None = None, log: Log | None = None):
@@ -61,9 +64,10 @@ class Run:
         today = datetime.date.today().isoformat()
         self.path = _new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         facts = {
-            "task": self.task.name,
+            "task": self.catalogue.used["tasks"].called,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
             **facts,
+            "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
             "git_commit": _git_commit(),
@@ -163,11 +167,36 @@ class Run:
 
     def evaluate(self, **where) -> dict[str, float]:
         """The run's metrics on its test split, or on `data=`, `root=`, `split=`."""
-        return self.task.evaluate(self, **where).metrics
+        return self.measure(**where).metrics
 
-    def predict(self, *inputs: str | os.PathLike) -> Iterator:
-        """A Prediction for each file; folders and globs stand for the files in them."""
-        return self.task.predict(self, [os.fspath(path) for path in inputs])
+    def measure(self, **where) -> Evaluation:
+        """As `evaluate`, with what was measured on.
+
+        Raises UserError for a keyword that the task does not take.
+        """
+        _takes(self.task, "evaluate", where, after=1)
+        measured = self.task.evaluate(self, **where)
+        return Evaluation(measured) if isinstance(measured, dict) else measured
+
+    def predict(self, *inputs: str | os.PathLike, **how) -> Iterator[Prediction]:
+        """A Prediction for each file; folders and globs stand for the files in them.
+
+        Raises UserError for a keyword that the task does not take.
+        """
+        _takes(self.task, "predict", how, after=2)
+        return self.task.predict(self, [os.fspath(path) for path in inputs], **how)
+
+
+def _takes(task, verb: str, given: dict, after: int) -> None:
+    """Raise UserError for a keyword that is not among the verb's parameters `after` the first."""
+    parameters = inspect.signature(getattr(task, verb)).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters][after:]
+    for name in given:
+        if name not in known:
+            others = f"it takes {', '.join(known)}." if known else "it takes nothing more."
+            raise UserError(f"This run's task takes no {name} to {verb}; {others}")
 
 
 def find_folder(path: str | os.PathLike) -> Path:

@@ -65,9 +65,16 @@ def _checked(field, hint, value):
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     # `not (low <= value)` refuses a NaN as well.
     if (low is not None and not low <= value) or (high is not None and not value <= high):
-        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise UserError(f"{field.name} must be {bounds}, and {value!r} was given.")
+        raise UserError(f"{field.name} must be {_range(field)}, and {value!r} was given.")
     return value
+
+
+def _range(field) -> str:
+    """Where a field's value must lie, "" for anywhere."""
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if high is not None:
+        return f"at most {high}" if low is None else f"from {low} to {high}"
+    return "" if low is None else f"at least {low}"
 
 
 _KIND_NAMES = {
@@ -87,9 +94,24 @@ def _kind(hint) -> tuple[type, bool]:
     return hint, False
 
 
+# Words that `tinyconv fit TASK` takes for every task, and so no setting can have as its name.
+RESERVED = ("name", "resume", "json", "help", "debug", "no_plugins")
+
+
 def options(Settings: type) -> list[click.Option]:
-    """The command's options, one a field, with type, unit, choices and default in the help."""
+    """The command's options, one a field, with type, unit, choices and default in the help.
+
+    Raises TypeError for a field that is no `setting`, of another type, or of a reserved name.
+    """
     hints = typing.get_type_hints(Settings)
+    for field in dataclasses.fields(Settings):
+        if field.name in RESERVED:
+            raise TypeError(f"{field.name} is the name of another option")
+        if "choices" not in field.metadata:
+            raise TypeError(f"{field.name} is not made by tinyconv.settings.setting")
+        if _kind(hints[field.name])[0] not in _KIND_NAMES:
+            kinds = ", ".join(kind.__name__ for kind in _KIND_NAMES)
+            raise TypeError(f"{field.name} is of another type than {kinds}")
     return [_option(field, hints[field.name]) for field in dataclasses.fields(Settings)]
 
 
@@ -97,7 +119,8 @@ def _option(field, hint) -> click.Option:
     kind, _ = _kind(hint)
     name = "--" + field.name.replace("_", "-")
     unit = field.metadata["unit"]
-    common = {"default": field.default, "help": field.metadata["help"]}
+    told = [field.metadata["help"], *([f"[{_range(field)}]"] if _range(field) else [])]
+    common = {"default": field.default, "help": "  ".join(told)}
     if kind is bool:
         return click.Option([name], is_flag=True, **common)
     common["show_default"] = field.default is not None

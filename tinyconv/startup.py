@@ -15,12 +15,17 @@ from tinyconv.errors import UserError
 BACKENDS = ("tensorflow", "jax")
 
 
-def start() -> None:
-    """Import Keras and its backend, silently, once; nothing happens where they are loaded."""
+def prepare() -> None:
+    """Set what TensorFlow reads when it is imported, whoever imports it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow uses oneDNN by itself on processors with AVX-512 or AMX alone; with AVX2 its
     # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def start() -> None:
+    """Import Keras and its backend, silently, once; nothing happens where they are loaded."""
+    prepare()
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
         raise UserError(
@@ -47,17 +52,28 @@ def start() -> None:
 @contextlib.contextmanager
 def _standard_error_aside() -> Iterator[None]:
     """Send file descriptor 2 to a temporary file, and show that file after an exception."""
-    sys.stderr.flush()
-    kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
         try:
-            yield
+            with descriptor_aside(2, aside.fileno()):
+                yield
         except BaseException:
             aside.seek(0)
-            os.write(kept, aside.read())
+            os.write(2, aside.read())
             raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+
+
+@contextlib.contextmanager
+def descriptor_aside(number: int, target: int | None = None) -> Iterator[None]:
+    """Send what is written to file descriptor `number` to `target`, or to nowhere."""
+    stream = {1: sys.stdout, 2: sys.stderr}[number]
+    stream.flush()
+    kept = os.dup(number)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere if target is None else target, number)
+    try:
+        yield
+    finally:
+        stream.flush()
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(nowhere)

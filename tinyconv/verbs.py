@@ -1,9 +1,11 @@
-"""The words that the command and Python share: fit, load, report, export."""
+"""The words that the command and Python share: fit, resume, load, report, export."""
 
+import time
 from pathlib import Path
 
 from tinyconv import registry, runs, screen, settings
-from tinyconv.errors import UserError, nearest
+from tinyconv.errors import PluginError, UserError, nearest
+from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
 
 CHANGEABLE = ("epochs", "minutes")  # of a run that goes on
@@ -17,13 +19,13 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     """
     from tinyconv.startup import start
 
-    found = registry.find("tasks", task)()
+    catalogue = registry.Catalogue()
+    found = catalogue.find("tasks", task)()
     options = settings.build(found.Settings, values)
     start()
     with screen.logging() as log:
-        run = Run(found, options, registry, name, log)
-        found.fit(run)
-        _finish(run)
+        run = Run(found, options, catalogue, name, log)
+        _train(run)
     return run
 
 
@@ -41,7 +43,7 @@ def resume(path, **changes) -> Run:
                 "start a new run for other settings."
             )
     run = load(path, **changes)
-    if run.state() and _is_done(run):
+    if _is_done(run, changes):
         raise UserError(
             f"{run.path} has done all that was asked of it; give it more with "
             f"--{' or --'.join(CHANGEABLE)}, or start a new run."
@@ -50,14 +52,20 @@ def resume(path, **changes) -> Run:
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")
         run.add(**changes)
-        run.task.fit(run)
-        _finish(run)
+        _train(run)
     return run
 
 
-def _is_done(run: Run) -> bool:
-    """Whether the epochs asked for are done, or the minutes, if those were not changed."""
+def _is_done(run: Run, changes: dict) -> bool:
+    """Whether the epochs asked for are done, or the minutes, if those were not changed.
+
+    A task with a measure of its own has done all once it has a result, unless asked for more.
+    """
     state, asked = run.state(), run.options
+    if not isinstance(asked, TrainingSettings):
+        return "result" in run.settings and not changes
+    if state is None:
+        return False
     if asked.minutes is None:
         return state["epoch"] >= asked.epochs
     return state["progress"] >= 1.0 and asked.minutes == run.settings["minutes"]
@@ -67,35 +75,38 @@ def load(path, **changes) -> Run:
     """Open the run folder at `path`, or of that name inside the folder of runs."""
     folder = runs.find_folder(path)
     kept = runs.read_settings(folder)
-    task = registry.find("tasks", kept["task"])()
+    catalogue = registry.Catalogue()
+    for kind, origin in kept.get("plugins", {}).items():
+        catalogue.reopen(kind, origin, folder)
+    task = catalogue.find("tasks", kept["task"])()
     known = settings.names(task.Settings)
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
     )
-    run = Run(task, options, registry)
+    run = Run(task, options, catalogue)
     run.path, run.settings = folder, kept
     return run
 
 
-def _finish(run: Run) -> None:
-    """Measure the trained run, keep the numbers, and make its pictures and report."""
-    measured = run.task.evaluate(run)
-    seconds = run.history[-1]["seconds"]
-    run.add(
-        result={
-            "data": measured.data,
-            "split": measured.split,
-            "pictures": measured.pictures,
-            "metrics": measured.metrics,
-            "seconds": seconds,
-        }
-    )
+def _train(run: Run) -> None:
+    """Train, measure the run, keep the numbers, and make its pictures and report."""
+    start = time.monotonic()
+    run.task.fit(run)
+    if run.path is None:
+        raise PluginError(
+            f"The task {type(run.task).__name__} ended and made no run folder; its fit has to call "
+            "run.create once nothing can be refused any more."
+        )
+    history = run.history
+    seconds = history[-1]["seconds"] if history else time.monotonic() - start
+    measured = run.measure()
+    run.add(result={**vars(measured), "seconds": seconds})
     report(run)
     told = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
-    screen.say(
-        f"{measured.split:10} {told}  ({measured.pictures:,} pictures), "
-        f"after {screen.duration(seconds)} of training"
-    )
+    split = measured.split or "result"
+    after = f"after {screen.duration(seconds)} of training"
+    count = "" if measured.pictures is None else f"  ({measured.pictures:,} pictures)"
+    screen.say(f"{split:10} {told}{count}, {after}")
     screen.say(f"run        {run.path}   (open {run.path / 'report.html'})")
     screen.say(f"next       tinyconv predict {run.path} PICTURE")
 

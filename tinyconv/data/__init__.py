@@ -19,6 +19,7 @@ class Split:
     labels: np.ndarray  # (N,) int32, -1 where unknown
     names: Sequence[str]  # N names: a path inside the root, or a running number
     boxes: np.ndarray | None = None  # (N, 4) int32 left, top, right, bottom in pixels; -1 unknown
+    targets: Sequence | None = None  # N targets of another kind than a class, such as captions
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Dataset:
     """A data set that is ready to be trained on."""
 
     name: str
-    classes: tuple[str, ...]  # a name for people, by label
+    classes: tuple[str, ...]  # a name for people, by label; none where nothing has a class
     splits: dict[str, Split]  # "train", "validation", and "test" where one exists
     mirror: bool  # whether a picture's mirror image keeps its class
     resized: bool  # whether pictures were scaled and cropped from other sizes

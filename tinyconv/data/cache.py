@@ -28,7 +28,7 @@ from tinyconv.data import Dataset, Split
 from tinyconv.data.decode import CorruptPicture
 from tinyconv.errors import UserError
 
-FORMAT = 2  # of this file's layout and of the decoding; part of every key
+FORMAT = 3  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
 CHUNK = 1024  # pictures decoded before they are written
 ABANDONED = 24 * 3600  # seconds after which a half-made folder has no living writer
@@ -42,6 +42,7 @@ class Source:
     labels: Sequence[int]
     read: Callable[[int], np.ndarray]
     boxes: Sequence[Sequence[int]] | None = None
+    targets: Sequence | None = None  # numbers, text, or lists of them
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _open(name: str, folder: Path) -> Dataset | None:
             boxes = None if kept["boxes"] is None else np.array(kept["boxes"], np.int32)
             if not len(pictures) == len(labels) == len(kept["names"]):
                 return None
-            splits[split] = Split(pictures, labels, kept["names"], boxes)
+            splits[split] = Split(pictures, labels, kept["names"], boxes, kept["targets"])
         return Dataset(
             name=name,
             classes=tuple(index["classes"]),
@@ -178,12 +179,13 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
             kept = [i for i in range(len(source.names)) if i not in corrupt]
             if not kept:
                 raise UserError(f"{name} has no {split} picture that can be read.")
-            boxes = source.boxes
+            boxes, targets = source.boxes, source.targets
             index["skipped"] += [source.names[i] for i in sorted(corrupt)]
             index["splits"][split] = {
                 "names": [source.names[i] for i in kept],
                 "labels": [int(source.labels[i]) for i in kept],
                 "boxes": None if boxes is None else [[int(b) for b in boxes[i]] for i in kept],
+                "targets": None if targets is None else [targets[i] for i in kept],
             }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 

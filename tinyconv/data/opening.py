@@ -72,6 +72,7 @@ def limited(split: Split, limit: int) -> Split:
         split.labels[chosen],
         [split.names[i] for i in chosen],
         None if split.boxes is None else split.boxes[chosen],
+        None if split.targets is None else [split.targets[i] for i in chosen],
     )
 
 

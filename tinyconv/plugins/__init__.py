@@ -10,7 +10,14 @@ A distribution adds them by entry points; tinyconv's own use the same three grou
     detect = "my_package.detect:Detect"
 
 Listings show the first line of the docstring of what an entry point names, read without
-importing it; a model's says "N parameters" at its usual size.
+importing it; a model's says "N parameters" at its usual size. A module is imported when its
+entry is used: it prints nothing, and what is slow to import (Keras) waits inside functions.
+Raise `tinyconv.UserError`, one sentence, for what the user can mend.
+
+Any of the three may carry two attributes that `tinyconv.checks` reads:
+
+    small               arguments (of a task: settings) that make it quick to try
+    expected_failures   {promise: why it is not kept}
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,20 +29,28 @@ if TYPE_CHECKING:
     import keras
 
     from tinyconv.data import Dataset
-    from tinyconv.pictures import Picture
+    from tinyconv.pictures import Picture, Table
     from tinyconv.runs import Run
 
 
 class Model(Protocol):
-    """Builds an untrained network that takes pixels 0 to 255 and gives float32 logits."""
+    """Builds an untrained network: pixels 0 to 255 (B, H, W, C) to float32 scores (B, classes).
+
+    Sizes (widths, depths) are keyword arguments with defaults. A network whose rectifiers can
+    be chosen takes `activation` ("prelu", "prelu-shared" or "relu") among them.
+    """
 
     def __call__(
-        self, input_shape: tuple[int, int, int], classes: int, activation: str = "prelu"
+        self, input_shape: tuple[int, int, int], classes: int, **sizes: Any
     ) -> "keras.Model": ...
 
 
 class DatasetLoader(Protocol):
-    """Opens a data set from local files, or downloads it when `root` is None."""
+    """Opens a data set from local files at `root`, or without them if it can.
+
+    `image_size` scales and crops pictures to a square of so many pixels; `skip_corrupt`
+    leaves out files that cannot be read, which are otherwise refused by name.
+    """
 
     def __call__(
         self, root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
@@ -44,12 +59,12 @@ class DatasetLoader(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's numbers on one split of a data set."""
+    """A run's numbers, and what they were measured on."""
 
-    data: str
-    split: str
-    pictures: int
     metrics: dict[str, float]
+    data: str | None = None
+    split: str | None = None
+    pictures: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,20 +79,25 @@ class Task(Protocol):
     """Something to learn, and the verbs that a run of it answers.
 
     `Settings` is a frozen dataclass of `tinyconv.settings.setting` fields; the command's
-    options, the Python arguments and settings.json all come from it.
+    options, the Python arguments and settings.json all come from it. The class is made
+    without arguments; `run.options` holds the settings, and `run.catalogue.find` gives any
+    registered model or data set.
     """
 
-    name: ClassVar[str]
     Settings: ClassVar[type]
 
     def fit(self, run: "Run") -> None:
-        """Train; call `run.create` once nothing can be refused any more."""
+        """Train, or go on if `run.path` is a folder already.
 
-    def evaluate(self, run: "Run", **where: Any) -> Evaluation:
-        """Measure the run on its own data, or on `data`, `root` and `split`."""
+        A new run calls `run.create` once nothing can be refused any more, and `run.save` at
+        the end of each epoch; `tinyconv.training.Training` does the latter and all the rest.
+        """
+
+    def evaluate(self, run: "Run", **where: Any) -> Evaluation | dict[str, float]:
+        """Measure the run; keywords `data`, `root` and `split` where it can choose."""
 
     def predict(self, run: "Run", inputs: Sequence[str], **how: Any) -> Iterator[Prediction]:
-        """Answer for each input."""
+        """Answer for each input; keywords `resize`, `skip_corrupt`, `test`, `root` likewise."""
 
-    def pictures(self, run: "Run") -> Iterable["Picture"]:
+    def pictures(self, run: "Run") -> Iterable["Picture | Table"]:
         """What the report shows."""

@@ -1,0 +1,269 @@
+"""Broken plugins: each leaves every other command working, and is told with its cause."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.strangers import SOUND_MODEL, install
+from tests.test_cli import run
+from tinyconv import guard, registry
+
+MODEL = "[tinyconv.models]\nstrange = strange_nets:strange\n"
+TASK = "[tinyconv.tasks]\nstrange = strange_nets:Strange\n"
+
+# name: (entry points, the module, more of the metadata, the cause told)
+BROKEN = {
+    "raises": (
+        MODEL,
+        "strange = 0\nraise RuntimeError('boom\\nand more')",
+        "",
+        "it raises RuntimeError: boom at import",
+    ),
+    "exits": (
+        MODEL,
+        "import sys\nsys.exit(strange := 5)",
+        "",
+        "it ends Python at import (exit code 5)",
+    ),
+    "dies": (
+        MODEL,
+        "import os\nos._exit(strange := 7)",
+        "",
+        "it ends Python with exit code 7",
+    ),
+    "prints": (
+        MODEL,
+        f"print('hello there')\n{SOUND_MODEL}",
+        "",
+        "it prints at import ('hello there')",
+    ),
+    "prints from C": (
+        MODEL,
+        f"import os\nos.write(1, b'hello there')\n{SOUND_MODEL}",
+        "",
+        "it prints at import ('hello there')",
+    ),
+    "hangs": (
+        MODEL,
+        "import time\nstrange = 0\n"
+        "while True:\n    try: time.sleep(99)\n    except Exception: pass\n",
+        "",
+        "its import did not end within 2 seconds",
+    ),
+    "needs a module": (
+        MODEL,
+        "from flux import strange",
+        "",
+        "it needs the module flux, which is not installed",
+    ),
+    "is no model": (
+        MODEL,
+        "strange = 7",
+        "",
+        "it is of type int, and should be a function",
+    ),
+    "takes nothing": (
+        MODEL,
+        "def strange(): pass",
+        "",
+        "it should take (input_shape, classes, **sizes)",
+    ),
+    "lacks its attribute": (MODEL, "stranger = 7", "", "strange_nets has no strange"),
+    "is not Python": (MODEL, "def strange(:", "", "line 1"),
+    "has no module": (MODEL.replace("_nets", "_gone"), "", "", "module strange_gone"),
+    "is no entry point": (MODEL.replace(":", "/"), "", "", "should be 'module:attribute'"),
+    "asks for a newer tinyconv": (
+        MODEL,
+        SOUND_MODEL,
+        "Requires-Dist: tinyconv>=99\n",
+        "it needs tinyconv >=99, and 0.1.0 is installed",
+    ),
+    "claims a name of ours": (
+        MODEL.replace("strange =", "convnet ="),
+        SOUND_MODEL,
+        "",
+        "its name is also that of tinyconv 0.1.0; it answers as strange-nets/convnet",
+    ),
+    "is half a task": (TASK, "class Strange: pass", "", "the class lacks Settings, fit, evaluate"),
+    "is a task of no class": (TASK, "def Strange(): pass", "", "and a task is a class"),
+    "has settings that are none": (
+        TASK,
+        "class Strange:\n    Settings = dict\n    fit = evaluate = predict = pictures = print\n",
+        "",
+        "its Settings are not a dataclass of settings",
+    ),
+}
+SEEN_WITHOUT_IMPORT = {
+    *("lacks its attribute", "is not Python", "has no module", "is no entry point"),
+    *("asks for a newer tinyconv", "claims a name of ours"),
+}
+
+
+@pytest.fixture(params=BROKEN)
+def broken(request, tmp_path, monkeypatch):
+    """(kind, cause, whether the metadata shows it) of a broken plugin that is installed."""
+    points, source, metadata, cause = BROKEN[request.param]
+    sys.modules.pop("strange_nets", None)
+    folder = tmp_path / "plugin"
+    names = {"points": points, "requires": metadata, "strange_nets": source}
+    install(folder, monkeypatch, "strange-nets", **names)
+    monkeypatch.setattr(guard, "SECONDS", 2)
+    monkeypatch.setattr(guard, "TOO_LONG", "its import did not end within 2 seconds")
+    yield request.param, cause, request.param in SEEN_WITHOUT_IMPORT
+    sys.modules.pop("strange_nets", None)
+
+
+def row(capsys, *arguments):
+    """What `tinyconv plugins --json` says of the stranger."""
+    code, out, _ = run(capsys, "plugins", "--json", *arguments)
+    assert code == 0
+    (found,) = [row for row in json.loads(out) if row["distribution"] == "strange-nets"]
+    return found
+
+
+def test_every_other_command_works(broken, capsys):
+    for verb in ("models", "datasets", "tasks", "runs"):
+        code, out, _ = run(capsys, verb, "--json")
+        assert code == 0 and isinstance(json.loads(out), list)
+    assert run(capsys, "fit", "--help")[0] == 0
+    assert registry.find("models", "convnet").__module__ == "tinyconv.zoo.convnet"
+    assert "strange_nets" not in sys.modules
+
+
+def test_it_is_listed_with_its_cause_and_its_removal(broken, capsys):
+    what, cause, at_once = broken
+    found = row(capsys)
+    assert (found["status"], bool(found["error"])) == (
+        ("broken", True) if at_once else ("ok", False)
+    )
+    assert "strange_nets" not in sys.modules
+    if what == "hangs":  # the child has its own thirty seconds; the parent gives up after 4
+        cause = "its import did not end within 2 seconds"
+    found = row(capsys, "--check")
+    assert found["status"] == "broken" and cause in found["error"]
+    assert "\n" not in found["error"]
+    _, out, _ = run(capsys, "plugins", "--check")
+    assert cause in out and "remove it with pip uninstall strange-nets" in out
+    assert "strange_nets" not in sys.modules
+
+
+def test_using_it_exits_3_with_its_cause(broken, capsys):
+    what, cause, _ = broken
+    if what in ("dies", "claims a name of ours"):
+        return  # the first ends this very process; the second is tinyconv's own under that name
+    use = ["fit", "strange", "--help"] if " task" in what or "settings" in what else None
+    code, out, err = run(capsys, *(use or ["fit", "--model", "strange", "--epochs", "1"]))
+    assert code == 3 and out == ""
+    line = err.splitlines()[-1]
+    assert "strange-nets 1.5 cannot be used" in line and cause in line
+    assert "pip uninstall strange-nets" in line and "Traceback" not in err
+
+
+def test_strict_raises_at_any_listing(broken, capsys, monkeypatch):
+    what, cause, _ = broken
+    if what in ("dies", "claims a name of ours"):
+        return
+    monkeypatch.setenv("TINYCONV_STRICT_PLUGINS", "1")
+    code, _, err = run(capsys, "models")
+    assert code == 3 and cause in err
+
+
+def test_switching_plugins_off(broken, capsys, monkeypatch):
+    code, out, _ = run(capsys, "plugins", "--no-plugins", "--json")
+    assert {r["status"] for r in json.loads(out) if r["distribution"] != "tinyconv"} == {"off"}
+    code, _, err = run(capsys, "--no-plugins", "fit", "--model", "strange")
+    assert code == 2
+    for chosen, status in (("other", {"off"}), ("other,Strange_Nets", {"ok", "broken"})):
+        monkeypatch.setenv("TINYCONV_PLUGINS", chosen)
+        assert row(capsys)["status"] in status
+
+
+def test_debug_shows_the_plugins_own_traceback(capsys, tmp_path, monkeypatch):
+    source = "def deep():\n    raise RuntimeError('boom')\ndeep()\n"
+    install(tmp_path / "p", monkeypatch, "strange-nets", points=MODEL, strange_nets=source)
+    code, _, err = run(capsys, "fit", "--model", "strange", "--debug")
+    assert code == 3 and "in deep" in err
+
+
+def test_a_plugin_that_fails_at_work_is_named(capsys, tmp_path, monkeypatch):
+    source = "def strange(input_shape, classes):\n    raise KeyError('width')\n"
+    install(tmp_path / "p", monkeypatch, "strange-nets", points=MODEL, strange_nets=source)
+    sys.modules.pop("strange_nets", None)
+    code, _, err = run(capsys, "fit", "--model", "strange")
+    assert code == 3
+    assert "The plugin strange-nets 1.5 failed (KeyError: 'width')" in err.splitlines()[-1]
+    code, _, err = run(capsys, "fit", "--model", "strange", "--activation", "relu")
+    assert code == 2 and "has its own rectifiers" in err
+
+
+def test_entry_points_that_are_no_entry_points(capsys, tmp_path, monkeypatch):
+    points = "[tinyconv.models]\nthis is no entry point\n"
+    install(tmp_path / "p", monkeypatch, "strange-nets", points=points)
+    assert run(capsys, "models")[0] == 0
+    found = row(capsys)
+    assert found["status"] == "broken" and "its metadata cannot be read" in found["error"]
+
+
+def test_two_strangers_of_one_name(capsys, tmp_path, monkeypatch):
+    for name in ("first-nets", "second-nets"):
+        install(
+            tmp_path / name,
+            monkeypatch,
+            name,
+            points=f"[tinyconv.models]\nstrange = {name.replace('-', '_')}:strange\n",
+            **{name.replace("-", "_"): SOUND_MODEL},
+        )
+    code, _, err = run(capsys, "fit", "--model", "strange", "--epochs", "1")
+    assert code == 3
+    assert "first-nets 1.5 and second-nets 1.5 both claim the model 'strange'" in err
+    assert "say first-nets/strange or second-nets/strange" in err
+    arguments = ["--model", "second-nets/strange", "--epochs", "1", "--limit", "64"]
+    code, out, _ = run(capsys, "fit", *arguments, "--json")
+    assert code == 0
+    kept = json.loads(Path(json.loads(out)["run"], "settings.json").read_text())
+    assert kept["plugins"]["models"]["distribution"] == "second-nets"
+
+
+def test_a_run_knows_its_plugin(capsys, tmp_path, monkeypatch):
+    sys.modules.pop("strange_nets", None)
+    folder = install(
+        tmp_path / "p", monkeypatch, "strange-nets", points=MODEL, strange_nets=SOUND_MODEL
+    )
+    code, out, _ = run(
+        capsys, "fit", "--model", "strange", "--epochs", "1", "--limit", "64", "--json"
+    )
+    path = json.loads(out)["run"]
+    assert run(capsys, "evaluate", path)[0] == 0
+    code, _, err = run(capsys, "evaluate", path, "--no-plugins")
+    assert code == 2 and "strange of strange-nets 1.5, which is switched off" in err
+    monkeypatch.delenv("TINYCONV_PLUGINS")
+    folder.rename(tmp_path / "uninstalled")
+    code, _, err = run(capsys, "evaluate", path)
+    assert code == 2
+    assert "the model strange of strange-nets 1.5, which is not installed; install it" in err
+    assert "pip install strange-nets==1.5" in err and len(err.splitlines()) == 1
+    assert run(capsys, "runs")[0] == 0
+
+
+def test_help_with_twenty_plugins_imports_none(tmp_path, monkeypatch):
+    for i in range(20):
+        install(
+            tmp_path / "many",
+            monkeypatch,
+            f"heavy-{i}",
+            points=f"[tinyconv.models]\nheavy{i} = heavy_{i}:heavy\n",
+            **{f"heavy_{i}": "import tensorflow\ndef heavy(input_shape, classes): pass\n"},
+        )
+    script = (
+        "import sys\nfrom tinyconv.__main__ import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "assert not {'tensorflow', 'heavy_0', 'heavy_19'} & set(sys.modules)\n"
+    )
+    for arguments in (["--help"], ["models"], ["plugins"], ["fit", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True
+        )
+        assert ("heavy19" in done.stdout) == (arguments[0] in ("models", "plugins"))
