@@ -135,7 +135,8 @@ def check(name, root, as_json):
     if as_json:
         print_json({"name": name, **counts, "checks": [vars(result) for result in results]})
     else:
-        click.echo(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+        told = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
+        click.echo(", ".join(told))
     if counts["failed"]:
         raise PluginError(f"{name} breaks {counts['failed']} of its {len(results)} promises.")
 

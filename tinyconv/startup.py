@@ -5,6 +5,7 @@ itself is turned aside while the import runs; should the import fail, they are s
 """
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def start() -> None:
             f"KERAS_BACKEND is {backend!r}, and tinyconv runs on {' or '.join(BACKENDS)}; "
             "unset it, or set it to one of them."
         )
+    # Building many networks in one process makes TensorFlow warn of "retracing" each time.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if "keras" in sys.modules:
         return
     try:

@@ -1,16 +1,14 @@
 """The zoo: one body over every registered network, and the papers' and torchvision's counts."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
-from tests.zoo.small import KINDS, SMALL, small
+from tests.zoo.small import small
 from tinyconv import registry, zoo
 from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
+from tinyconv.zoo.small import SMALL
 
 MODELS = [entry.name for entry in registry.entries("models") if entry.distribution == "tinyconv"]
 ACTIVATIONS = ("prelu", "prelu-shared", "relu")
@@ -57,15 +55,16 @@ def test_every_registered_network_is_public():
     assert set(MODELS) | {"activations", "multiply_adds"} == set(zoo.__all__)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (33, 40, 3), (72, 72, 3)])
 @pytest.mark.parametrize("name", MODELS)
-def test_builds_for_any_picture(name, shape):
-    model = small(name, shape)
-    assert isinstance(model, keras.Model) and model.name == name
-    assert model.output_shape == (None, 5)
-    assert model.layers[-1].name == "scores"
-    scores = model.predict_on_batch(np.full((2, *shape), 255, "uint8"))
-    assert scores.shape == (2, 5) and scores.dtype == np.float32 and np.isfinite(scores).all()
+def test_the_first_loss_is_chance_and_the_scores_have_their_name(name):
+    """tinyconv.checks holds what every model promises; this is the zoo's own."""
+    keras.utils.set_random_seed(7)
+    model = small(name)
+    assert model.name == name and model.layers[-1].name == "scores"
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3)).astype("uint8")
+    scores = np.asarray(model(pictures, training=True))
+    softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert -np.log(softmax[:, 0]).mean() == pytest.approx(np.log(5), abs=0.35)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -80,55 +79,6 @@ def test_rectifiers_are_as_asked(name, activation):
     for slope in slopes:
         np.testing.assert_array_equal(slope, 0.25)
         assert slope.shape == (1,) or activation == "prelu"
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_same_seed_same_weights_and_first_loss_is_chance(name):
-    made = []
-    for _ in range(2):
-        keras.utils.set_random_seed(7)
-        made.append(small(name))
-    for one, other in zip(*(model.get_weights() for model in made)):
-        np.testing.assert_array_equal(one, other)
-    pictures = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3)).astype("uint8")
-    scores = np.asarray(made[0](pictures, training=True))
-    softmax = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    assert -np.log(softmax[:, 0]).mean() == pytest.approx(np.log(5), abs=0.35)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_half_precision_keeps_float32_scores(name):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = small(name)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    scores = model.predict_on_batch(np.zeros((2, 16, 16, 3), "uint8"))
-    assert scores.dtype == np.float32
-    assert {keras.backend.standardize_dtype(w.dtype) for w in model.trainable_weights} == {
-        "float32"
-    }
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_learns_eight_pictures_by_heart(name):
-    keras.utils.set_random_seed(1)
-    random = np.random.default_rng(1)
-    model = small(name, shape=(8, 8, 3), classes=2)
-    pictures = random.integers(0, 256, (8, 8, 8, 3)).astype("uint8")
-    labels = np.arange(8) % 2
-    model.compile(
-        keras.optimizers.AdamW(5e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-    )
-    before = after = model.test_on_batch(pictures, labels)
-    for _ in range(150):
-        model.train_on_batch(pictures, labels)
-        after = model.test_on_batch(pictures, labels)
-        if after < before / 4:
-            break
-    assert after < before / 4
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -185,26 +135,3 @@ def test_activations_by_name():
     assert set(activations(model, pictures)) == {layer.name for layer in model.layers}
     with pytest.raises(UserError, match="did you mean pool1"):
         activations(model, pictures, ["pol1"])
-
-
-def test_saved_networks_open_in_another_process(tmp_path):
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
-    np.save(tmp_path / "pictures.npy", pictures)
-    for name in MODELS:
-        model = small(name)
-        model.save(tmp_path / f"{name}.keras")
-        np.save(tmp_path / f"{name}.npy", model.predict_on_batch(pictures))
-    script = (
-        "import sys, pathlib, numpy as np\n"
-        "from tinyconv.startup import start; start()\n"
-        "import keras, tinyconv.layers\n"
-        "folder = pathlib.Path(sys.argv[1]); pictures = np.load(folder / 'pictures.npy')\n"
-        "for path in sorted(folder.glob('*.keras')):\n"
-        "    scores = keras.saving.load_model(path).predict_on_batch(pictures)\n"
-        "    np.testing.assert_allclose(scores, np.load(path.with_suffix('.npy')), rtol=1e-4)\n"
-        "    print(path.stem)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
-    )
-    assert sorted(done.stdout.split()) == sorted(MODELS)

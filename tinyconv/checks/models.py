@@ -1,0 +1,198 @@
+"""The promises of a model: build(input_shape, classes, **sizes) -> keras.Model."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from tinyconv.checks.subject import Skipped, Subject
+from tinyconv.errors import UserError
+
+SHAPES = ((8, 8, 1), (33, 40, 3), (72, 72, 3))  # pixels high and wide, channels
+CLASSES = 5
+DEEP = 128  # pixels of the picture that goes through all layers; padding dims small maps
+# A layer's usual change of the mean square. The zoo's He networks lie from 0.83 (padding) to
+# 1.36 (max-pooling); half the variance brings all that have no normalisation below 0.73.
+GAIN = (0.75, 1.6)
+
+
+def builds_at_several_sizes(subject: Subject) -> None:
+    """Grey and colour, square and not; too small a picture may be refused in one sentence."""
+    import keras
+
+    built = 0
+    for shape in SHAPES:
+        try:
+            model = build(subject, shape)
+        except UserError:
+            continue
+        assert isinstance(model, keras.Model), f"{shape} gives a {type(model).__name__}, no Model"
+        _check_scores(model, shape, CLASSES)
+        built += 1
+    assert built >= 2, f"it takes {built} of the picture sizes {SHAPES}"
+
+
+def gives_as_many_scores_as_classes(subject: Subject) -> None:
+    """float32 (B, classes), finite for black and for white pictures."""
+    shape = smallest(subject)
+    for classes in (2, 17):
+        _check_scores(build(subject, shape, classes), shape, classes)
+
+
+def saves_and_loads(subject: Subject) -> None:
+    """The file gives the same scores in another process, which imports only the entry."""
+    shape = smallest(subject)
+    pictures = _noise((2, *shape))
+    model = build(subject, shape)
+    model.save(subject.folder / "model.keras")
+    np.save(subject.folder / "pictures.npy", pictures)
+    np.save(subject.folder / "scores.npy", model.predict_on_batch(pictures))
+    script = (
+        "import sys, pathlib, numpy as np\n"
+        "from tinyconv.startup import start; start()\n"
+        "import keras, tinyconv.layers\n"
+        "from tinyconv import registry\n"
+        "registry.find('models', sys.argv[1]); folder = pathlib.Path(sys.argv[2])\n"
+        "model = keras.saving.load_model(folder / 'model.keras')\n"
+        "scores = model.predict_on_batch(np.load(folder / 'pictures.npy'))\n"
+        "np.testing.assert_allclose(scores, np.load(folder / 'scores.npy'), 1e-4, 1e-5)\n"
+    )
+    command = [sys.executable, "-c", script, subject.entry.full_name, str(subject.folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1:] or [""]
+    assert done.returncode == 0, f"another process cannot use its file: {last[0]}"
+
+
+def learns_eight_pictures_by_heart(subject: Subject) -> None:
+    """150 steps bring the loss of eight pictures of noise to a quarter."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    shape = smallest(subject, channels=3)
+    model = build(subject, shape, classes=2)
+    pictures, labels = _noise((8, *shape)), np.arange(8) % 2
+    model.compile(
+        keras.optimizers.AdamW(5e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
+    )
+    before = after = model.test_on_batch(pictures, labels)
+    for _ in range(150):
+        model.train_on_batch(pictures, labels)
+        after = model.test_on_batch(pictures, labels)
+        if after < before / 4:
+            return
+    raise AssertionError(f"after 150 steps its loss is {after:.3f}, and it was {before:.3f}")
+
+
+def same_seed_same_weights(subject: Subject) -> None:
+    """Every random number is drawn from Keras' seed."""
+    import keras
+
+    shape = smallest(subject)
+    made = []
+    for seed in (7, 7, 8):
+        keras.utils.set_random_seed(seed)
+        made.append(build(subject, shape).get_weights())
+    one, same, other = made
+    pairs = zip(one, same, strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs), "two builds of one seed differ"
+    pairs = zip(one, other, strict=True)
+    assert not all(np.array_equal(a, b) for a, b in pairs), "another seed changes nothing"
+
+
+def works_in_mixed_precision(subject: Subject) -> None:
+    """mixed_bfloat16: weights and scores stay float32, and the scores are about the same."""
+    import keras
+
+    shape = smallest(subject)
+    before = keras.config.dtype_policy()
+    model = build(subject, shape)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = build(subject, shape)
+    finally:
+        keras.config.set_dtype_policy(before)
+    computed = {str(layer.compute_dtype) for layer in mixed.layers}
+    assert "bfloat16" in computed, f"no layer computes in bfloat16, only in {computed}"
+    weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}
+    assert weights <= {"float32"}, f"its weights are {weights}"
+    mixed.set_weights(model.get_weights())
+    pictures = _noise((4, *shape))
+    plain, rounded = model.predict_on_batch(pictures), mixed.predict_on_batch(pictures)
+    assert rounded.dtype == np.float32, f"its scores are {rounded.dtype}"
+    error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
+    assert error < 0.2, f"its scores change by {error:.0%} of the largest"
+
+
+def keeps_the_variance(subject: Subject) -> None:
+    """He et al. 2015, equation 10: no layer shrinks or swells the signal on the way through."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    model = build(subject, (DEEP, DEEP, 3))
+    layers = [layer for layer in model.layers if _claims_he(layer)]
+    if len(layers) < 3:
+        raise Skipped(f"{len(layers)} layers claim He initialisation, too few to tell")
+    try:
+        outputs = keras.Model(model.input, [layer.output for layer in layers])
+    except AttributeError as error:
+        raise Skipped("it is no functional model, and cannot be looked into") from error
+    signals = [
+        float(np.mean(np.square(np.asarray(output, "float32"))))
+        for output in outputs(_noise((8, DEEP, DEEP, 3)), training=True)
+    ]
+    gain = (signals[-1] / signals[0]) ** (1 / (len(signals) - 1))
+    assert GAIN[0] < gain < GAIN[1], (
+        f"from its first to its last of {len(signals)} He layers the mean square goes from "
+        f"{signals[0]:.3g} to {signals[-1]:.3g}"
+    )
+
+
+PROMISES = (
+    builds_at_several_sizes,
+    gives_as_many_scores_as_classes,
+    saves_and_loads,
+    learns_eight_pictures_by_heart,
+    same_seed_same_weights,
+    works_in_mixed_precision,
+    keeps_the_variance,
+)
+
+
+def build(subject: Subject, shape, classes=CLASSES):
+    """The subject's model with its small sizes."""
+    return subject.found(tuple(shape), classes, **subject.small)
+
+
+def smallest(subject: Subject, channels: int = 1) -> tuple[int, int, int]:
+    """The smallest square picture that the model takes, of 8 to 224 pixels."""
+    for size in (8, 16, 32, 64):
+        try:
+            build(subject, (size, size, channels))
+        except UserError:
+            continue
+        return size, size, channels
+    return 224, 224, channels
+
+
+def _claims_he(layer) -> bool:
+    """Whether a layer draws its kernel by fan-in with a variance of about 2 / n."""
+    import keras
+
+    initializer = getattr(layer, "kernel_initializer", None)
+    if not isinstance(initializer, keras.initializers.VarianceScaling):
+        return False
+    return initializer.mode == "fan_in" and initializer.scale > 1.5
+
+
+def _check_scores(model, shape, classes: int) -> None:
+    pictures = np.stack([np.full(shape, value, "uint8") for value in (0, 255)])
+    scores = model.predict_on_batch(pictures)
+    assert scores.shape == (2, classes), f"{shape} gives scores {scores.shape}"
+    assert scores.dtype == np.float32, f"{shape} gives {scores.dtype}, and float32 is promised"
+    assert np.isfinite(scores).all(), f"{shape} gives scores that are no numbers"
+
+
+def _noise(shape) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, shape).astype("uint8")

@@ -1,0 +1,10 @@
+"""Every network of the zoo in a size that is quick to try, for `tinyconv.checks`."""
+
+SMALL = {
+    "linear": {},
+    "two_layer": {"hidden": 8},
+    "convnet": {"widths": (4, 8), "hidden": 8},
+    **{name: {"width": 4, "hidden": 8} for name in ("vgg11", "vgg13", "vgg16", "vgg19")},
+    **{f"resnet{n}": {"width": 4} for n in (9, 18, 20, 34, 50, 56, 101)},
+    **{f"rectifier_{x}": {"stem": 4, "widths": (4, 8, 8), "hidden": 8} for x in "abc"},
+}
