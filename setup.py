@@ -31,13 +31,19 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["tinyconv", "tinyconv.*"]),
-    package_data={"tinyconv": ["report.html"]},
+    package_data={
+        "tinyconv": ["report.html"],
+        "tinyconv.new_plugin": [
+            f"template/{place}*" for place in ("", "src/my_plugin/", "tests/", ".github/workflows/")
+        ],
+    },
     install_requires=[
         "click>=8.1",
         "jinja2>=3.1",
         "keras>=3.13",
         "matplotlib>=3.9",
         "numpy>=2.0",
+        "packaging>=24",
         "pillow>=11",
         "rich>=13",
         "scikit-learn>=1.5",

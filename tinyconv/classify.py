@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import screen
 from tinyconv.data import Dataset, opening
-from tinyconv.data.augment import policy
-from tinyconv.data.decode import CorruptPicture
-from tinyconv.data.files import expand, read_picture
+from tinyconv.data.augment import POLICIES, policy
+from tinyconv.data.files import read_pictures
 from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, size
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
@@ -50,6 +48,8 @@ class NetworkSettings:
 class Settings(TrainingSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
+    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+
 
 class Classify:
     """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
@@ -81,7 +81,7 @@ class Classify:
         saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(numbers):
             model = build(shape, len(dataset.classes), **chosen)
-        describe_model(model)
+        training.describe(model)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
         if run.path is None:
@@ -138,23 +138,9 @@ class Classify:
         model = run.model()
         shape = tuple(run.settings["picture_shape"])
         may_resize = resize or run.settings["resized"]
-        files = expand(inputs)
-        for start in range(0, len(files), SCORING_BATCH):
-            names, pictures = [], []
-            for file in files[start : start + SCORING_BATCH]:
-                try:
-                    pictures.append(read_picture(file, shape, may_resize))
-                    names.append(file)
-                except CorruptPicture as error:
-                    if not skip_corrupt:
-                        raise UserError(
-                            f"{file} is not a picture that can be read ({error}); "
-                            "--skip-corrupt goes on without it."
-                        ) from error
-                    screen.say(f"skipped {file}: {error}")
-            if pictures:
-                for name, row in zip(names, scores(model, np.stack(pictures)), strict=True):
-                    yield Prediction(name, answers(row, run.settings["classes"]))
+        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+            for name, row in zip(names, scores(model, pictures), strict=True):
+                yield Prediction(name, answers(row, run.settings["classes"]))
 
     def _predict_test(self, run, root) -> Iterator[Prediction]:
         """The label of each test picture by the source's own code: the course's submission."""
@@ -199,17 +185,6 @@ class Classify:
                 f"{size(run.settings['picture_shape'])}."
             )
         return dataset
-
-
-def describe_model(model) -> None:
-    """The model line: name, parameters, multiply-adds."""
-    from tinyconv.zoo import multiply_adds
-
-    parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    screen.say(
-        f"model      {model.name}: {parameters:,} parameters, "
-        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
-    )
 
 
 def scores(model, pictures) -> np.ndarray:

@@ -69,9 +69,10 @@ def plugins(ctx, check, as_json):
             ]
         )
         return
-    for distribution in sorted({entry.distribution for entry in entries}):
+    distributions = {entry.distribution for entry in entries}
+    for distribution in sorted(distributions, key=lambda name: (name != OURS, name)):
         _tell_distribution([entry for entry in entries if entry.distribution == distribution])
-    if {entry.distribution for entry in entries} <= {OURS}:
+    if distributions <= {OURS}:
         click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
     elif not check:
         click.echo("Nothing was imported; --check tries every plugin.", err=True)

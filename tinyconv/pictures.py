@@ -39,16 +39,18 @@ class Table:
 
 
 def curves(history: Sequence[dict[str, float]]) -> Picture:
-    """Loss and accuracy by epoch, training beside validation."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    """Each validated number by epoch, training beside validation; top1 is called accuracy."""
+    names = [name[4:] for name in history[-1] if name.startswith("val_")]
+    names = [name for name in names if name in history[-1]]  # those that training has too
+    figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for axes, name, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "accuracy")):
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False).flat, names):
         for key, colour, label in (
             (name, TRAIN, "training"),
             (f"val_{name}", VALIDATION, "validation"),
         ):
             axes.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
-        axes.set(xlabel="epoch", title=title)
+        axes.set(xlabel="epoch", title="accuracy" if name == "top1" else name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -57,7 +59,7 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         "gap growing: the network learns by heart. Both still getting better: train longer. "
         "Training pictures are changed at random, which can make them the harder ones."
     )
-    return Picture("curves", "How it learnt", caption, _png(figure))
+    return Picture("curves", "How it learnt", caption, png(figure))
 
 
 def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:
@@ -81,7 +83,7 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
     caption = f"A row is a true class of the {split} pictures. All on the diagonal: no mistake."
-    yield Picture("confusion", "What it takes for what", caption, _png(figure))
+    yield Picture("confusion", "What it takes for what", caption, png(figure))
 
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
@@ -122,14 +124,14 @@ def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Pictu
             f"The {len(worst)} wrong {name} pictures of which it was surest, of {len(wrong)} "
             "wrong ones: what it said, how sure it was, and what the picture is. Some are "
             "hard, and some labels are wrong.",
-            _png(grid(split.pictures[worst], list(titles(worst, True)))),
+            png(grid(split.pictures[worst], list(titles(worst, True)))),
         )
     if len(sample):
         yield Picture(
             "right",
             "Some that it got right",
             f"A random sample of the {len(right)} right {name} pictures, with how sure it was.",
-            _png(grid(split.pictures[sample], list(titles(sample, False)))),
+            png(grid(split.pictures[sample], list(titles(sample, False)))),
         )
 
 
@@ -155,7 +157,7 @@ def filters(model) -> Iterator[Picture]:
         f"What the first layer looks for ({first.name})",
         "Each square is one filter's weights, stretched to the full range of grey or colour. "
         "Edges and colour contrasts: it has learnt. Pure noise: it has hardly begun.",
-        _png(grid(pictures, None, columns=16)),
+        png(grid(pictures, None, columns=16)),
     )
 
 
@@ -182,7 +184,7 @@ def slopes(model) -> Iterator[Picture]:
         "PReLU slopes by layer",
         "A slope of 0 is a ReLU, of 1 a straight line. He et al. 2015 found large slopes in "
         "the first layer, which keeps both signs of an edge, and smaller ones deeper down.",
-        _png(figure),
+        png(figure),
     )
 
 
@@ -212,7 +214,8 @@ def _softmax(scores):
     return e / e.sum(axis=1, keepdims=True)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

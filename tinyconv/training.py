@@ -23,6 +23,7 @@ from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
 from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
+from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
@@ -40,6 +41,15 @@ def prepare(settings: TrainingSettings) -> str:
     device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
     screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
     return policy
+
+
+def describe(model) -> None:
+    """The model line: name, parameters, multiply-adds."""
+    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    screen.say(
+        f"model      {model.name}: {parameters:,} parameters, "
+        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
+    )
 
 
 def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:

@@ -129,12 +129,12 @@ def class_folders(folder):
 
 
 def split_folders(folder):
-    for split, count in (("train", 3), ("val", 2), ("test", 2)):
+    for first, (split, count) in enumerate((("train", 3), ("val", 2), ("test", 2))):
         for label, name in enumerate(("cat", "dog")):
             (folder / split / name).mkdir(parents=True)
             for i in range(count):
                 path = folder / split / name / f"{i}.png"
-                picture(100 * label + i, size=32).save(path)
+                picture(1000 * first + 100 * label + i, size=32).save(path)
     return folder
 
 

@@ -14,6 +14,7 @@ DEEP = 128  # pixels of the picture that goes through all layers; padding dims s
 # A layer's usual change of the mean square. The zoo's He networks lie from 0.83 (padding) to
 # 1.36 (max-pooling); half the variance brings all that have no normalisation below 0.73.
 GAIN = (0.75, 1.6)
+POOLED = 3.1  # by which max-pooling 2x2 rectified values, independent Gaussians, swells it
 
 
 def builds_at_several_sizes(subject: Subject) -> None:
@@ -46,7 +47,7 @@ def saves_and_loads(subject: Subject) -> None:
     model = build(subject, shape)
     model.save(subject.folder / "model.keras")
     np.save(subject.folder / "pictures.npy", pictures)
-    np.save(subject.folder / "scores.npy", model.predict_on_batch(pictures))
+    np.save(subject.folder / "scores.npy", _scores(model, pictures))
     script = (
         "import sys, pathlib, numpy as np\n"
         "from tinyconv.startup import start; start()\n"
@@ -54,7 +55,7 @@ def saves_and_loads(subject: Subject) -> None:
         "from tinyconv import registry\n"
         "registry.find('models', sys.argv[1]); folder = pathlib.Path(sys.argv[2])\n"
         "model = keras.saving.load_model(folder / 'model.keras')\n"
-        "scores = model.predict_on_batch(np.load(folder / 'pictures.npy'))\n"
+        "scores = keras.ops.convert_to_numpy(model(np.load(folder / 'pictures.npy')))\n"
         "np.testing.assert_allclose(scores, np.load(folder / 'scores.npy'), 1e-4, 1e-5)\n"
     )
     command = [sys.executable, "-c", script, subject.entry.full_name, str(subject.folder)]
@@ -72,17 +73,18 @@ def learns_eight_pictures_by_heart(subject: Subject) -> None:
     model = build(subject, shape, classes=2)
     pictures, labels = _noise((8, *shape)), np.arange(8) % 2
     model.compile(
-        keras.optimizers.AdamW(5e-3),
+        keras.optimizers.Lion(2e-3),  # surefooted as Adam is, and traced in half the time
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
-    before = after = model.test_on_batch(pictures, labels)
+    losses = []
     for _ in range(150):
-        model.train_on_batch(pictures, labels)
-        after = model.test_on_batch(pictures, labels)
-        if after < before / 4:
+        losses.append(float(model.train_on_batch(pictures, labels)))
+        if losses[-1] < losses[0] / 4:
             return
-    raise AssertionError(f"after 150 steps its loss is {after:.3f}, and it was {before:.3f}")
+    raise AssertionError(
+        f"after 150 steps its loss is {losses[-1]:.3f}, and it was {losses[0]:.3f}"
+    )
 
 
 def same_seed_same_weights(subject: Subject) -> None:
@@ -119,7 +121,7 @@ def works_in_mixed_precision(subject: Subject) -> None:
     assert weights <= {"float32"}, f"its weights are {weights}"
     mixed.set_weights(model.get_weights())
     pictures = _noise((4, *shape))
-    plain, rounded = model.predict_on_batch(pictures), mixed.predict_on_batch(pictures)
+    plain, rounded = _scores(model, pictures), _scores(mixed, pictures)
     assert rounded.dtype == np.float32, f"its scores are {rounded.dtype}"
     error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
     assert error < 0.2, f"its scores change by {error:.0%} of the largest"
@@ -142,8 +144,10 @@ def keeps_the_variance(subject: Subject) -> None:
         float(np.mean(np.square(np.asarray(output, "float32"))))
         for output in outputs(_noise((8, DEEP, DEEP, 3)), training=True)
     ]
-    gain = (signals[-1] / signals[0]) ** (1 / (len(signals) - 1))
-    assert GAIN[0] < gain < GAIN[1], (
+    steps = len(signals) - 1
+    pools = sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
+    gain = (signals[-1] / signals[0]) ** (1 / steps)
+    assert GAIN[0] < gain < GAIN[1] * POOLED ** (pools / steps), (
         f"from its first to its last of {len(signals)} He layers the mean square goes from "
         f"{signals[0]:.3g} to {signals[-1]:.3g}"
     )
@@ -188,10 +192,17 @@ def _claims_he(layer) -> bool:
 
 def _check_scores(model, shape, classes: int) -> None:
     pictures = np.stack([np.full(shape, value, "uint8") for value in (0, 255)])
-    scores = model.predict_on_batch(pictures)
+    scores = _scores(model, pictures)
     assert scores.shape == (2, classes), f"{shape} gives scores {scores.shape}"
     assert scores.dtype == np.float32, f"{shape} gives {scores.dtype}, and float32 is promised"
     assert np.isfinite(scores).all(), f"{shape} gives scores that are no numbers"
+
+
+def _scores(model, pictures) -> np.ndarray:
+    """One call, not compiled: tracing a deep network would take longer than all else."""
+    import keras
+
+    return keras.ops.convert_to_numpy(model(pictures, training=False))
 
 
 def _noise(shape) -> np.ndarray:

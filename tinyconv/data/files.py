@@ -2,15 +2,18 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tinyconv import screen
 from tinyconv.data.decode import CorruptPicture, decode, resize
 from tinyconv.data.folder import ENDINGS
 from tinyconv.data.opening import size
 from tinyconv.errors import UserError
+
+BATCH = 256  # pictures read at a time
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
@@ -48,3 +51,29 @@ def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np
             "--resize scales and crops it."
         )
     return picture
+
+
+def read_pictures(
+    inputs: Sequence[str], shape: tuple[int, int, int], may_resize: bool, skip_corrupt: bool
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """The pictures that paths, folders and globs stand for: (names, uint8 (B, H, W, C)).
+
+    In batches of at most BATCH. Raises UserError, naming the file, for one that cannot be
+    read, unless `skip_corrupt` leaves it out.
+    """
+    files = expand(inputs)
+    for start in range(0, len(files), BATCH):
+        names, pictures = [], []
+        for file in files[start : start + BATCH]:
+            try:
+                pictures.append(read_picture(file, shape, may_resize))
+                names.append(file)
+            except CorruptPicture as error:
+                if not skip_corrupt:
+                    raise UserError(
+                        f"{file} is not a picture that can be read ({error}); "
+                        "--skip-corrupt goes on without it."
+                    ) from error
+                screen.say(f"skipped {file}: {error}")
+        if pictures:
+            yield names, np.stack(pictures)

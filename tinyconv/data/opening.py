@@ -12,7 +12,6 @@ import numpy as np
 
 from tinyconv import screen
 from tinyconv.data import Dataset, Split
-from tinyconv.data.augment import POLICIES
 from tinyconv.errors import UserError
 from tinyconv.settings import setting
 
@@ -30,7 +29,6 @@ class DataSettings:
         None, "Take this many pictures of each split, for a quick look.", minimum=1
     )
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
-    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
 
 
 def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None) -> Dataset:
@@ -56,10 +54,11 @@ def describe(dataset: Dataset) -> None:
     """The data line: pictures by split, their size, classes, cache."""
     counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
     shape = next(iter(dataset.splits.values())).pictures.shape[1:]
+    classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
     screen.say(
-        f"data       {dataset.name}: {counts} pictures of {size(shape)}, "
-        f"{len(dataset.classes)} classes{skipped}; cache {dataset.cache}"
+        f"data       {dataset.name}: {counts} pictures of {size(shape)}"
+        f"{classes}{skipped}; cache {dataset.cache}"
     )
 
 

@@ -1,0 +1,122 @@
+"""Plugins as real packages: installed by pip into a fresh environment, tested, used, removed."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import run
+from tinyconv.new_plugin import OF_KIND, write
+
+COMPASS = Path(__file__).parents[1] / "third_party/compass"
+USES = {
+    "model": ["fit", "--model", "quick-look"],
+    "dataset": ["fit", "--data", "quick-look"],
+    "task": ["fit", "quick-look"],
+}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """The interpreter of a fresh environment that sees this one's packages, and no plugin."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, with_pip=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    outer = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    lines = [f"import site; site.addsitedir({path!r})\n" for path in outer]
+    (packages / "outer.pth").write_text("".join(lines))
+    return folder / "bin/python"
+
+
+def succeed(*command, **where) -> str:
+    """What a command prints; the test fails with all of it if the command does."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": ""},
+        **where,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def pip_install(python, folder, tmp_path):
+    """Install a copy of the folder: building it leaves files beside its sources."""
+    copy = shutil.copytree(folder, tmp_path / "build" / Path(folder).name)
+    options = ["--no-build-isolation", "--no-index", "--quiet"]
+    succeed(python, "-m", "pip", "install", *options, copy)
+
+
+def plugins(python) -> dict:
+    """The rows of `tinyconv plugins --check --json`, by distribution."""
+    command = [python, "-m", "tinyconv", "plugins", "--check", "--json"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    rows = json.loads(done.stdout)
+    return {row["distribution"]: row for row in rows if row["distribution"] != "tinyconv"}
+
+
+@pytest.mark.parametrize("kind", [*OF_KIND, "all"])
+def test_a_new_plugin_is_right_as_written(kind, python, tmp_path, capsys):
+    assert run(capsys, "plugins", "new", "quick-look", "--kind", kind)[:2] == (0, "quick-look\n")
+    assert "my" not in " ".join(path.stem for path in Path("quick-look").rglob("*"))
+    pip_install(python, "quick-look", tmp_path)
+    assert plugins(python)["quick-look"]["status"] == "ok"
+    told = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd="quick-look")
+    assert " passed" in told
+    for use in USES if kind == "all" else [kind]:
+        quick = ["--epochs", "1", "--limit", "64", "--name", use]
+        succeed(python, "-m", "tinyconv", *USES[use], *quick)
+        settings = json.loads(Path("runs", use, "settings.json").read_text())
+        made_by = {origin["distribution"] for origin in settings["plugins"].values()}
+        assert "quick-look" in made_by
+    succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
+    assert "quick-look" not in plugins(python)
+    done = subprocess.run(
+        [str(python), "-m", "tinyconv", "evaluate", f"runs/{use}"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "pip install quick-look==0.1.0" in done.stderr
+
+
+def test_a_third_partys_plugin_of_another_kind(python, tmp_path):
+    pip_install(python, COMPASS, tmp_path)
+    tests = shutil.copytree(COMPASS / "tests", tmp_path / "compass-tests")
+    told = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
+    assert " passed" in told
+    quick = ["--epochs", "3", "--limit", "500", "--json"]
+    answer = succeed(python, "-m", "tinyconv", "fit", "bearing", *quick).splitlines()[-1]
+    assert json.loads(answer)["metrics"]["degrees"] < 80  # 90 by chance
+    assert "--model NAME" in succeed(python, "-m", "tinyconv", "fit", "bearing", "--help")
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("My Plugin", "small letters"),
+        ("../plugin", "small letters"),
+        ("json", "a name of Python's own"),
+        ("convnet", "There is a model 'convnet' already"),
+        ("taken", "taken exists already"),
+    ],
+)
+def test_names_that_cannot_be(name, message, capsys):
+    Path("taken").mkdir()
+    code, _, err = run(capsys, "plugins", "new", name)
+    assert code == 2 and message in err and os.listdir() == ["taken"]
+    assert not list(Path("taken").iterdir())
+
+
+def test_the_template_is_a_plugin_called_my_plugin(tmp_path):
+    write("my-plugin", parent=tmp_path)
+    template = Path(sys.modules["tinyconv.new_plugin"].TEMPLATE)
+    for path in template.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            copy = tmp_path / "my-plugin" / path.relative_to(template)
+            assert copy.read_text() == path.read_text()

@@ -1,0 +1,1 @@
+"""A plugin of another kind than classification: the direction of a compass needle."""

@@ -1,0 +1,144 @@
+"""Bearing: which way the needle points, in degrees clockwise from the top.
+
+The network gives two numbers, the direction's cosine and sine, so that 359 and 1 degree are
+neighbours; the loss is their squared error.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyconv import UserError
+from tinyconv.data.files import read_pictures
+from tinyconv.data.opening import DataSettings, describe, open_dataset
+from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
+from tinyconv.plugins import Evaluation, Prediction
+from tinyconv.recipe import TrainingSettings
+from tinyconv.settings import setting
+
+BATCH = 256  # pictures read at a time
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings, DataSettings):
+    """Everything that `tinyconv fit bearing` can be told."""
+
+    data: str = setting("needles", "Data set whose targets are degrees.")
+    model: str = setting("coordconv", "Network by name; `tinyconv models` lists them.")
+
+
+class Bearing:
+    """Read which way a compass needle points, in degrees, with any network."""
+
+    Settings = Settings
+    small = {"limit": 128, "epochs": 2, "model": "two_layer"}
+
+    def fit(self, run) -> None:
+        """Train from the settings, or from where the run stands if it has a folder."""
+        import keras
+
+        from tinyconv import precision, training
+
+        options = run.options
+        build = run.catalogue.find("models", options.model)
+        policy = training.prepare(options)
+        dataset = _opened(run)
+        describe(dataset)
+        train, validation = dataset.splits["train"], dataset.splits["validation"]
+        shape = train.pictures.shape[1:]
+        saved = run.model("last", compiled=True) if run.state() else None
+        with precision.policy(policy):
+            model = build(shape, 2)
+        training.describe(model)
+        training.compile(model, options, keras.losses.MeanSquaredError(), [], saved)
+        if run.path is None:
+            run.create(f"bearing-{model.name}", picture_shape=shape, resized=dataset.resized)
+        degrees = np.arange(len(train.names))  # stands in for labels: which target is meant
+        targets = directions(train.targets)
+
+        def batches(epoch, first_step):
+            numbered = type(train)(train.pictures, degrees, train.names)
+            size, seed = options.batch_size, options.seed
+            for pictures, numbers in training_batches(numbered, size, (), seed, epoch, first_step):
+                yield pictures, targets[numbers]
+
+        training.Training(
+            run,
+            model,
+            options,
+            batches,
+            steps_per_epoch(len(train.names), options.batch_size),
+            validate=lambda: measure(model, validation),
+            rank=lambda metrics: -metrics["degrees"],
+        ).run()
+
+    def evaluate(self, run, split="test") -> Evaluation:
+        """The mean number of degrees that the answer is off; by chance it is 90."""
+        dataset = _opened(run)
+        if split not in dataset.splits:
+            raise UserError(f"needles have no split {split!r}, but {', '.join(dataset.splits)}.")
+        examples = dataset.splits[split]
+        metrics = measure(run.model(), examples)
+        return Evaluation(metrics, dataset.name, split, len(examples.names))
+
+    def predict(self, run, inputs, resize=False, skip_corrupt=False):
+        """The direction in each picture."""
+        model, shape = run.model(), tuple(run.settings["picture_shape"])
+        may_resize = resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+            for name, degrees in zip(names, answers(answered(model, pictures))):
+                yield Prediction(name, [{"degrees": float(degrees)}])
+
+    def pictures(self, run):
+        """Curves, and the needles that were read worst."""
+        from tinyconv import pictures
+
+        yield pictures.curves(run.history)
+        examples = _opened(run).splits["test"]
+        said = answers(answered(run.model(), examples.pictures))
+        off = difference(said, np.asarray(examples.targets))
+        worst = np.argsort(-off)[:16]
+        titles = [f"said {said[i]:.0f}°\nis {examples.targets[i]:.0f}°" for i in worst]
+        grid = pictures.grid(examples.pictures[worst], titles)
+        caption = "Of all test pictures, those of which the answer is furthest off."
+        yield pictures.Picture("worst", "Read worst", caption, pictures.png(grid))
+
+
+def _opened(run):
+    dataset = open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
+    if any(split.targets is None for split in dataset.splits.values()):
+        raise UserError(f"{dataset.name} has no degrees to learn; try --data needles.")
+    return dataset
+
+
+def directions(degrees) -> np.ndarray:
+    """Degrees (N,) as cosine and sine (N, 2), float32."""
+    angles = np.deg2rad(np.asarray(degrees))
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
+
+
+def answers(vectors) -> np.ndarray:
+    """Cosine and sine (N, 2), of any length, as degrees (N,) from 0 to 360."""
+    return np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360
+
+
+def difference(one, other) -> np.ndarray:
+    """The angle between two directions in degrees, 0 to 180."""
+    return np.abs((one - other + 180) % 360 - 180)
+
+
+def answered(model, pictures) -> np.ndarray:
+    """The network's two numbers for each of uint8 pictures (N, H, W, C)."""
+    rows = [
+        np.asarray(model.predict_on_batch(batch))[:count]
+        for batch, count in whole_batches(pictures, BATCH)
+    ]
+    return np.concatenate(rows)
+
+
+def measure(model, split) -> dict[str, float]:
+    """loss: the squared error; degrees: how far the answer is off, on average."""
+    vectors = answered(model, split.pictures)
+    off = difference(answers(vectors), np.asarray(split.targets))
+    loss = np.square(vectors - directions(split.targets)).mean()
+    return {"loss": float(loss), "degrees": float(off.mean())}

@@ -1,0 +1,1 @@
+"""my-plugin: what it adds to tinyconv, in one line."""

@@ -1,0 +1,8 @@
+"""Each test has a folder of its own for its runs."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYCONV_RUNS", str(tmp_path / "runs"))

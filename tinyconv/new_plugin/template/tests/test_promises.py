@@ -1,0 +1,10 @@
+"""my-plugin keeps everything that tinyconv asks of a plugin."""
+
+import pytest
+
+from tinyconv import checks
+
+
+@pytest.mark.parametrize("check", checks.of("my-plugin"), ids=str)
+def test_promise(check):
+    check()
