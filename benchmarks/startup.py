@@ -1,18 +1,49 @@
-"""Seconds until the listings and the help answer: medians of ten runs of each command."""
+"""Seconds until the listings and the help answer, alone and beside twenty plugins.
 
+Medians of ten runs of each command. Every one of the plugins imports TensorFlow, and none is
+imported: a plugin that is would show here as seconds.
+"""
+
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("tinyconv")
+PLUGINS = 20
 
-for arguments in (["--help"], ["models"], ["datasets"], ["fit", "--help"]):
-    seconds = []
-    for _ in range(11):
-        start = time.perf_counter()
-        subprocess.run([COMMAND, *arguments], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds[1:])  # the first one fills the disk cache
-    print(f"tinyconv {' '.join(arguments):10} {median:.3f} s")
+
+def install_plugins(folder: Path) -> None:
+    """Write the distributions as pip leaves them: a module and its metadata."""
+    for i in range(PLUGINS):
+        (folder / f"heavy_{i}.py").write_text(
+            f'import tensorflow\n\ndef heavy{i}(input_shape, classes):\n    """A heavy model."""\n'
+        )
+        metadata = folder / f"heavy_{i}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: heavy-{i}\nVersion: 1.0\nRequires-Dist: tinyconv>=0.1\n"
+        )
+        (metadata / "entry_points.txt").write_text(
+            f"[tinyconv.models]\nheavy{i} = heavy_{i}:heavy{i}\n"
+        )
+
+
+with tempfile.TemporaryDirectory() as folder:
+    install_plugins(Path(folder))
+    beside = os.environ | {"PYTHONPATH": folder}
+    print(f"{'':25} alone    beside {PLUGINS} plugins")
+    for arguments in (["--help"], ["models"], ["datasets"], ["fit", "--help"], ["plugins"]):
+        seconds = {False: [], True: []}
+        for _ in range(11):
+            for crowded, environment in ((False, os.environ), (True, beside)):
+                start = time.perf_counter()
+                subprocess.run(
+                    [COMMAND, *arguments], capture_output=True, check=True, env=environment
+                )
+                seconds[crowded].append(time.perf_counter() - start)
+        alone, crowd = (statistics.median(times[1:]) for times in seconds.values())
+        print(f"tinyconv {' '.join(arguments):15} {alone:6.3f} s {crowd:6.3f} s")

@@ -207,3 +207,9 @@ def test_colour_pictures_through_predict(capsys, tmp_path):
     _, out, _ = run(capsys, "predict", "grey", tmp_path / "scans", "--json")
     assert len(json.loads(out)) == 3
     assert len({json.dumps(answer["answers"]) for answer in json.loads(out)}) == 1
+
+
+def test_the_reference_page_is_of_today(capsys):
+    code, out, _ = run(capsys, "tasks", "--reference", "--no-plugins")
+    page = Path(__file__).parents[1] / "REFERENCE.md"
+    assert code == 0 and page.read_text().partition("\n\n## ")[2] == out.removeprefix("## ")

@@ -21,16 +21,16 @@ def test_summaries_are_the_docstrings_first_lines(kind):
 
 
 def test_a_summary_imports_nothing(tmp_path, monkeypatch):
-    (tmp_path / "strange_nets").mkdir()
-    (tmp_path / "strange_nets/__init__.py").write_text("raise RuntimeError('imported')")
-    (tmp_path / "strange_nets/net.py").write_text(
+    (tmp_path / "unseen_nets").mkdir()
+    (tmp_path / "unseen_nets/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "unseen_nets/net.py").write_text(
         'raise RuntimeError("imported")\ndef net():\n    """A net of 1,234 parameters."""\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
-    entry = registry.Entry("models", "net", "strange-nets", "1.0", "strange_nets.net:net")
+    entry = registry.Entry("models", "net", "unseen-nets", "1.0", "unseen_nets.net:net")
     assert entry.summary == "A net of 1,234 parameters" and entry.parameters == 1234
-    assert "strange_nets" not in sys.modules
-    with pytest.raises(registry.PluginError, match=r"strange-nets 1.0.*RuntimeError: imported"):
+    assert "unseen_nets" not in sys.modules
+    with pytest.raises(registry.PluginError, match=r"unseen-nets 1.0.*RuntimeError: imported"):
         entry.load()
 
 

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_reported_at_the_lessons_own_line(tmp_path):
         ("```python\nprint(1)\n```\n\n```text\n2\n```\n", r"lesson.md:6 says\n2\n"),
         ("```bash\necho 1\n```\n```text\n2\n```\n", r"lesson.md:5 says"),
         ("```bash\ntinyconv fitt\n```\n", "lesson.md:2: .*did you mean fit"),
-        ("```bash\ntinyconv fit --epoch 3 --modle x\n```\n", "lesson.md:2: .*--model"),
+        ("```bash\ntinyconv fit --epochs 3 --modle x\n```\n", "lesson.md:2: .*--modle"),
     ],
 )
 def test_a_lesson_that_lies_fails(tmp_path, text, message):

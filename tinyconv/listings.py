@@ -3,13 +3,14 @@
 None imports a plugin, but for `plugins --check` and `plugins check`.
 """
 
+import inspect
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 
-from tinyconv import registry, screen
+from tinyconv import registry, screen, settings
 from tinyconv.entries import KINDS, OURS, installed
 from tinyconv.errors import PluginError
 from tinyconv.groups import Verbs, as_json, print_json
@@ -47,7 +48,21 @@ def _row(entry) -> dict:
 
 models = _listing("models", "List the networks.")
 datasets = _listing("datasets", "List the data sets.")
-tasks = _listing("tasks", "List what can be learnt.")
+
+
+@click.command()
+@as_json
+@click.option("--reference", is_flag=True, help="Print every setting of every task, as Markdown.")
+@click.pass_context
+def tasks(ctx, as_json, reference):
+    """List what can be learnt."""
+    if not reference:
+        ctx.invoke(_listing("tasks", ""), as_json=as_json)
+        return
+    for entry in registry.entries("tasks"):
+        task = entry.load()
+        click.echo(f"## {entry.called}\n\n{inspect.getdoc(task)}\n")
+        click.echo(settings.reference(task.Settings))
 
 
 @click.group(cls=Verbs, invoke_without_command=True)

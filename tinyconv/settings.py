@@ -115,6 +115,23 @@ def options(Settings: type) -> list[click.Option]:
     return [_option(field, hints[field.name]) for field in dataclasses.fields(Settings)]
 
 
+def reference(Settings: type) -> str:
+    """A Markdown table of all settings: option, type, default, what it means."""
+    hints = typing.get_type_hints(Settings)
+    rows = ["| option | Python | type | default | |", "| --- | --- | --- | --- | --- |"]
+    for field in dataclasses.fields(Settings):
+        option = _option(field, hints[field.name])
+        kind, optional = _kind(hints[field.name])
+        choices = field.metadata["choices"]
+        told = ", ".join(choices) if choices else field.metadata["unit"] or kind.__name__
+        default = "" if field.default is None else field.default
+        rows.append(
+            f"| `{option.opts[0]}` | `{field.name}` | {told}{' or None' if optional else ''} "
+            f"| {default} | {option.help} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
 def _option(field, hint) -> click.Option:
     kind, _ = _kind(hint)
     name = "--" + field.name.replace("_", "-")
