@@ -13,6 +13,7 @@ import click
 
 from tinyconv.cli import cli
 from tinyconv.errors import PluginError, UserError
+from tinyconv.groups import output_kept
 from tinyconv.guard import said
 from tinyconv.registry import culprit
 
@@ -30,7 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
     flags = [argument for argument in arguments if argument in FLAGS]
     others = [argument for argument in arguments if argument not in FLAGS]
     try:
-        code = cli.main(flags + others, standalone_mode=False) or 0
+        with output_kept(others):
+            code = cli.main(flags + others, standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -84,11 +84,15 @@ class Entry:
             if wrong := guard.misfit(self.kind, found):
                 raise guard.Fault(wrong)
         except guard.Fault as fault:
-            raise PluginError(
-                f"The {KINDS[self.kind]} {self.name} of {self.distribution} {self.version} "
-                f"cannot be used: {fault}; repair it, or remove it with: {self.removal}"
-            ) from fault
+            raise self.blamed(f"cannot be used: {fault}") from fault
         return found
+
+    def blamed(self, what: str) -> PluginError:
+        """The error that says what is wrong with this entry, and how to be rid of it."""
+        return PluginError(
+            f"The {KINDS[self.kind]} {self.name} of {self.distribution} {self.version} {what}; "
+            f"repair it, or remove it with: {self.removal}"
+        )
 
     @property
     def removal(self) -> str:
@@ -156,28 +160,43 @@ def _entries(distribution, name: str) -> list[Entry]:
     except Exception as error:
         return [Entry("", name, name, "?", "", off, f"its metadata cannot be read: {error!r}")]
     return [
-        Entry(kind, p.name, name, version, p.value, off, fault or _malformed(p), _flaw(p, name))
-        for p in points
-        if (kind := p.group.removeprefix("tinyconv.")) in KINDS
+        _entry(kind, point, name, version, off, fault)
+        for point in points
+        if (kind := point.group.removeprefix("tinyconv.")) in KINDS
     ]
+
+
+def _entry(kind: str, point, distribution: str, version: str, off: bool, fault) -> Entry:
+    """An entry of a distribution whose requirements have the `fault`, if any."""
+    parts = re.fullmatch(r"([\w.]+)\s*:\s*([\w.]+)\s*(\[.*\])?", point.value)
+    if parts is None:
+        fault = fault or f"its entry point is {point.value!r}, and should be 'module:attribute'"
+        return Entry(kind, point.name, distribution, version, point.value, off, fault)
+    module, attribute, _ = parts.groups()
+    flaw = None if distribution == OURS else source.flaw(module, attribute)
+    return Entry(kind, point.name, distribution, version, f"{module}:{attribute}", off, fault, flaw)
+
+
+def chosen() -> list[str]:
+    """The distributions that TINYCONV_PLUGINS names."""
+    return [name for name in os.environ.get("TINYCONV_PLUGINS", "").split(",") if name.strip()]
 
 
 def _is_on(distribution: str) -> bool:
     """Whether TINYCONV_PLUGINS, a list of distributions, lets this one in; unset lets all."""
-    chosen = os.environ.get("TINYCONV_PLUGINS")
-    if chosen is None or distribution == OURS:
+    if "TINYCONV_PLUGINS" not in os.environ or distribution == OURS:
         return True
-    return _canonical(distribution) in {_canonical(name) for name in chosen.split(",")}
+    return canonical(distribution) in map(canonical, chosen())
 
 
-def _canonical(distribution: str) -> str:
+def canonical(distribution: str) -> str:
     """My_Plugin and my-plugin are one name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
 def _unmet(distribution) -> str | None:
     """Which tinyconv the distribution asks for, if it is not this one."""
-    asking = [text for text in distribution.requires or () if _canonical(text).startswith(OURS)]
+    asking = [text for text in distribution.requires or () if canonical(text).startswith(OURS)]
     if not asking:
         return None
     from packaging.requirements import Requirement
@@ -186,19 +205,9 @@ def _unmet(distribution) -> str | None:
     for needed in map(Requirement, asking):
         applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
         met = needed.specifier.contains(ours, prereleases=True)
-        if _canonical(needed.name) == OURS and applies and not met:
+        if canonical(needed.name) == OURS and applies and not met:
             return f"it needs tinyconv {needed.specifier}, and {ours} is installed"
     return None
-
-
-def _malformed(point) -> str | None:
-    if re.fullmatch(r"[\w.]+:[\w.]+", point.value):
-        return None
-    return f"its entry point is {point.value!r}, and should be 'module:attribute'"
-
-
-def _flaw(point, distribution: str) -> str | None:
-    return None if distribution == OURS else source.flaw(*point.value.partition(":")[::2])
 
 
 def _settle_claims(found: list[Entry]) -> list[Entry]:

@@ -1,6 +1,9 @@
 """What the files of verbs share: groups that tell the nearest names, and the one `--json`."""
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 
 import click
 
@@ -9,9 +12,28 @@ from tinyconv.errors import UserError, nearest
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+@contextlib.contextmanager
+def output_kept(arguments: list[str]) -> Iterator[None]:
+    """With --json among the arguments, whatever else prints does so on standard error."""
+    global _answers
+    if "--json" not in arguments:
+        yield
+        return
+    _answers = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _answers = None
+
+
+_answers = None  # where the one JSON document goes; None is the usual standard output
+
+
 def print_json(document) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    """One JSON document on standard output; NumPy's numbers become Python's."""
+    text = json.dumps(document, ensure_ascii=False, default=lambda value: value.item())
+    click.echo(text, file=_answers)
 
 
 class Verbs(click.Group):

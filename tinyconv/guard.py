@@ -6,6 +6,7 @@ its entry point promises; each becomes a `Fault`, one sentence about the plugin.
 
 import contextlib
 import inspect
+import os
 import signal
 import tempfile
 import threading
@@ -35,6 +36,7 @@ def guarded() -> Iterator[None]:
     A UserError passes, for a plugin that knows what the user should do.
     """
     startup.prepare()
+    here = os.getcwd()
     try:
         with _alarm(), _output_aside() as printed:
             yield
@@ -48,6 +50,8 @@ def guarded() -> Iterator[None]:
         raise Fault(f"it needs the module {error.name}, which is not installed") from error
     except BaseException as error:
         raise Fault(f"it raises {said(error)} at import") from error
+    finally:
+        os.chdir(here)  # a run is to land where the user stands
     if printed:
         raise Fault(f"it prints at import ({_line(printed[0])!r}), which would spoil --json")
 
@@ -136,4 +140,8 @@ def _task_misfit(found) -> str | None:
         settings.options(found.Settings)
     except Exception as error:
         return f"its Settings are not a dataclass of settings ({said(error)})"
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        return f"its class should be made without arguments ({said(error)})"
     return None

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from tinyconv import registry, screen, settings
-from tinyconv.entries import KINDS, OURS, installed
-from tinyconv.errors import PluginError
+from tinyconv.entries import KINDS, OURS, canonical, chosen, installed
+from tinyconv.errors import PluginError, nearest
 from tinyconv.groups import Verbs, as_json, print_json
 from tinyconv.runs import read_settings, runs_folder
 
@@ -87,6 +87,12 @@ def plugins(ctx, check, as_json):
     distributions = {entry.distribution for entry in entries}
     for distribution in sorted(distributions, key=lambda name: (name != OURS, name)):
         _tell_distribution([entry for entry in entries if entry.distribution == distribution])
+    for name in chosen():
+        if canonical(name) not in map(canonical, distributions):
+            others = sorted(distributions - {OURS})
+            click.echo(
+                f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, others)}", err=True
+            )
     if distributions <= {OURS}:
         click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
     elif not check:

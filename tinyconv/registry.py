@@ -1,5 +1,6 @@
 """Names to models, data sets and tasks, ours and strangers' alike."""
 
+import functools
 import sys
 
 from tinyconv.entries import KINDS, OURS, Entry, installed
@@ -56,9 +57,10 @@ class Catalogue:
         self.used: dict[str, Entry] = {}
 
     def find(self, kind: str, name: str):
-        """As `registry.find`."""
+        """As `registry.find`; what a stranger's function gives is checked when it is called."""
         entry = self.used[kind] = locate(kind, name)
-        return entry.load()
+        found = entry.load()
+        return found if entry.distribution == OURS or kind == "tasks" else _checked(entry, found)
 
     def names(self, kind: str) -> list[str]:
         """As `registry.names`."""
@@ -90,6 +92,24 @@ class Catalogue:
             )
         if distribution != OURS:
             self.find(kind, f"{distribution}/{name}")
+
+
+def _checked(entry: Entry, found):
+    """A model's or data set's function that raises PluginError where it gives something else."""
+
+    @functools.wraps(found)
+    def call(*given, **named):
+        if entry.kind == "models":
+            from keras import Model as promised
+        else:
+            from tinyconv.data import Dataset as promised
+        made = found(*given, **named)
+        if not isinstance(made, promised):
+            given = type(made).__name__
+            raise entry.blamed(f"gives a {given}, and should give a {promised.__name__}")
+        return made
+
+    return call
 
 
 def culprit(error: BaseException) -> Entry | None:

@@ -14,7 +14,7 @@ def write_report(run) -> Path:
     """Write pictures/*.png and report.html into the run's folder; returns the page's path."""
     import jinja2
 
-    shown = list(run.task.pictures(run))
+    shown = run.pictures()
     folder = run.path / "pictures"
     folder.mkdir(exist_ok=True)
     for picture in shown:

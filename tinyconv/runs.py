@@ -176,7 +176,15 @@ class Run:
         """
         _takes(self.task, "evaluate", where, after=1)
         measured = self.task.evaluate(self, **where)
-        return Evaluation(measured) if isinstance(measured, dict) else measured
+        if isinstance(measured, dict):
+            measured = Evaluation(measured)
+        if not isinstance(measured, Evaluation):
+            raise self._blamed("evaluate", measured, "an Evaluation or a dict")
+        try:
+            metrics = {name: float(value) for name, value in measured.metrics.items()}
+        except (TypeError, ValueError) as error:
+            raise self._blamed("evaluate", measured.metrics, "numbers") from error
+        return dataclasses.replace(measured, metrics=metrics)
 
     def predict(self, *inputs: str | os.PathLike, **how) -> Iterator[Prediction]:
         """A Prediction for each file; folders and globs stand for the files in them.
@@ -184,7 +192,25 @@ class Run:
         Raises UserError for a keyword that the task does not take.
         """
         _takes(self.task, "predict", how, after=2)
-        return self.task.predict(self, [os.fspath(path) for path in inputs], **how)
+        for prediction in self.task.predict(self, [os.fspath(path) for path in inputs], **how):
+            if not isinstance(prediction, Prediction):
+                raise self._blamed("predict", prediction, "a Prediction")
+            yield prediction
+
+    def pictures(self) -> list:
+        """What the task shows of the run: Pictures and Tables."""
+        from tinyconv.pictures import Picture, Table  # which import matplotlib
+
+        shown = list(self.task.pictures(self) or [])
+        for each in shown:
+            if not isinstance(each, (Picture, Table)):
+                raise self._blamed("pictures", each, "a Picture or a Table")
+        return shown
+
+    def _blamed(self, verb: str, given, promised: str):
+        """The error of a task whose verb gives something else than the specification says."""
+        what = f"gives {given!r} to {verb}"
+        return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should give {promised}")
 
 
 def _takes(task, verb: str, given: dict, after: int) -> None:

@@ -88,7 +88,7 @@ _KIND_NAMES = {
 
 def _kind(hint) -> tuple[type, bool]:
     """(type, whether None is allowed) of a field's annotation."""
-    if isinstance(hint, types.UnionType):
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return kinds[0], True
     return hint, False
@@ -101,7 +101,8 @@ RESERVED = ("name", "resume", "json", "help", "debug", "no_plugins")
 def options(Settings: type) -> list[click.Option]:
     """The command's options, one a field, with type, unit, choices and default in the help.
 
-    Raises TypeError for a field that is no `setting`, of another type, or of a reserved name.
+    Raises TypeError for a field that is no `setting`, of another type, or of a reserved name,
+    and UserError for a default that does not fit.
     """
     hints = typing.get_type_hints(Settings)
     for field in dataclasses.fields(Settings):
@@ -112,6 +113,7 @@ def options(Settings: type) -> list[click.Option]:
         if _kind(hints[field.name])[0] not in _KIND_NAMES:
             kinds = ", ".join(kind.__name__ for kind in _KIND_NAMES)
             raise TypeError(f"{field.name} is of another type than {kinds}")
+        _checked(field, hints[field.name], field.default)
     return [_option(field, hints[field.name]) for field in dataclasses.fields(Settings)]
 
 

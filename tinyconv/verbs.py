@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tinyconv import registry, runs, screen, settings
-from tinyconv.errors import PluginError, UserError, nearest
+from tinyconv.errors import UserError, nearest
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
 
@@ -93,10 +93,7 @@ def _train(run: Run) -> None:
     start = time.monotonic()
     run.task.fit(run)
     if run.path is None:
-        raise PluginError(
-            f"The task {type(run.task).__name__} ended and made no run folder; its fit has to call "
-            "run.create once nothing can be refused any more."
-        )
+        raise run.catalogue.used["tasks"].blamed("made no run folder: its fit calls no run.create")
     history = run.history
     seconds = history[-1]["seconds"] if history else time.monotonic() - start
     measured = run.measure()

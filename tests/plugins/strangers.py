@@ -1,6 +1,7 @@
 """Distributions of strangers, written as pip leaves them, but in a folder of the test's own."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -10,6 +11,8 @@ def install(folder: Path, monkeypatch, name: str, *, points: str, requires: str 
     `points` is entry_points.txt; child processes find the distribution too.
     """
     folder.mkdir(exist_ok=True)
+    for module in modules:
+        sys.modules.pop(module, None)  # of an earlier test
     for module, text in modules.items():
         (folder / f"{module}.py").write_text(text)
     metadata = folder / f"{name.replace('-', '_')}-1.5.dist-info"

@@ -1,0 +1,135 @@
+"""Plugins that import well and fail at work: named, with exit code 3, and `--json` unspoilt."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.strangers import SOUND_MODEL, install
+from tests.test_cli import run
+
+POINTS = {
+    "model": "[tinyconv.models]\nstrange = strange_nets:strange\n",
+    "data": "[tinyconv.datasets]\nstrange = strange_nets:strange\n",
+    "task": "[tinyconv.tasks]\nstrange = strange_nets:Strange\n",
+}
+SOURCE = """
+from dataclasses import dataclass
+from typing import Optional
+from tinyconv.plugins import Prediction
+from tinyconv.settings import setting
+
+@dataclass(frozen=True)
+class Settings:
+    epochs: Optional[int] = setting(None, "Passes.", minimum=1)
+
+class Sound:
+    '''A stranger's task.'''
+    Settings = Settings
+    def fit(self, run): run.create("strange")
+    def evaluate(self, run): return {"answer": 42.0}
+    def predict(self, run, inputs): return iter([Prediction("x", [{"label": "yes"}])])
+    def pictures(self, run): return []
+
+class Strange(Sound):
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """Installs a stranger's model, data or task from its source."""
+
+    def installed(kind: str, source: str):
+        modules = {"strange_nets": source}
+        install(tmp_path / "p", monkeypatch, "strange-nets", points=POINTS[kind], **modules)
+
+    return installed
+
+
+# name: (the member that rebels, what is told)
+REBELS = {
+    "raises": ("def fit(self, run): {}['width']", "failed (KeyError: 'width')"),
+    "exits": ("def fit(self, run): raise SystemExit(0)", "failed (SystemExit: 0)"),
+    "makes no folder": ("def fit(self, run): pass", "made no run folder: its fit calls no run.cr"),
+    "measures nothing": (
+        "def evaluate(self, run): return None",
+        "gives None to evaluate, and should give an Evaluation or a dict",
+    ),
+    "measures words": (
+        "def evaluate(self, run): return {'a': 'b'}",
+        "gives {'a': 'b'} to evaluate, and should give numbers",
+    ),
+    "shows a number": (
+        "def pictures(self, run): return [3]",
+        "gives 3 to pictures, and should give a Picture or a Table",
+    ),
+}
+
+
+@pytest.mark.parametrize("rebel", REBELS)
+def test_a_task_that_fails_is_named(rebel, capsys, stranger):
+    member, told = REBELS[rebel]
+    stranger("task", f"{SOURCE}    {member}\n")
+    code, out, err = run(capsys, "fit", "strange", "--json")
+    assert (code, out) == (3, "") and "Traceback" not in err
+    line = err.splitlines()[-1]
+    assert "strange-nets 1.5" in line and told in line and "pip uninstall" in line
+
+
+CHATTY = """import os
+os.chdir("/")  # while it is imported
+""" + (
+    SOURCE
+    + """    def predict(self, run, inputs):
+        import numpy
+        print("hello")
+        yield Prediction("x", [{"degrees": numpy.float32(1.5)}])
+"""
+)
+
+
+def test_a_task_that_prints_and_moves_spoils_nothing(capsys, stranger):
+    stranger("task", CHATTY)
+    code, out, _ = run(capsys, "fit", "strange", "--json", "--epochs", "3")
+    document = json.loads(out)
+    assert code == 0 and document["metrics"] == {"answer": 42.0}
+    assert Path(document["run"], "settings.json").is_file()  # here, not at the root
+    code, out, err = run(capsys, "predict", document["run"], "any.png", "--json")
+    assert json.loads(out) == [{"input": "x", "answers": [{"degrees": 1.5}]}]
+    assert "hello" in err
+    code, out, _ = run(capsys, "evaluate", document["run"], "--json")
+    assert json.loads(out)["metrics"] == {"answer": 42.0}
+    code, _, err = run(capsys, "evaluate", document["run"], "--split", "test")
+    assert code == 2 and "takes no split to evaluate; it takes nothing more" in err
+    code, _, err = run(capsys, "fit", "--resume", document["run"])
+    assert code == 2 and "has done all that was asked of it" in err
+
+
+@pytest.mark.parametrize(
+    "kind, source, told",
+    [
+        ("model", "def strange(shape, classes): return None", "gives a NoneType, and should"),
+        ("model", "def strange(shape, classes): {}['width']", "failed (KeyError: 'width')"),
+        (
+            "data",
+            "def strange(root=None, image_size=None, skip_corrupt=False): return 7",
+            "gives a int, and should give a Dataset",
+        ),
+    ],
+)
+def test_a_function_that_fails_is_named(kind, source, told, capsys, stranger):
+    stranger(kind, source)
+    code, _, err = run(capsys, "fit", f"--{kind}", "strange")
+    assert code == 3 and told in err and "strange-nets 1.5" in err
+
+
+def test_rectifiers_that_a_model_does_not_offer(capsys, stranger):
+    stranger("model", SOUND_MODEL)
+    code, _, err = run(capsys, "fit", "--model", "strange", "--activation", "relu")
+    assert code == 2 and "has its own rectifiers" in err
+
+
+def test_an_unknown_plugin_in_the_environment_is_told(capsys, stranger, monkeypatch):
+    stranger("model", SOUND_MODEL)
+    monkeypatch.setenv("TINYCONV_PLUGINS", "strange-net")
+    assert "did you mean strange-nets?" in run(capsys, "plugins")[2]
