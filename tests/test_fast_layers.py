@@ -1,0 +1,166 @@
+"""The fast TensorFlow paths agree with Keras' own operations, with NumPy, and with the slope
+of the function itself (finite differences in float64)."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+
+from tinyconv import layers, precision
+
+pytestmark = pytest.mark.tensorflow
+
+RANDOM = np.random.default_rng(0)
+SHAPE = (5, 6, 4, 3)  # B, H, W, C
+
+
+def values(*shape, dtype="float32"):
+    return RANDOM.normal(size=shape).astype(dtype)
+
+
+def results(layer, x, upstream, fast: bool, **how):
+    """(output, gradient of x, gradients of the weights) with or without the kernels."""
+    import tensorflow as tf
+
+    x = tf.constant(x)
+    with contextlib.nullcontext() if fast else layers.plain(), tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, **how)
+    weights = [weight.value for weight in layer.trainable_weights]
+    gradients = tape.gradient(y, [x, *weights], tf.cast(upstream, y.dtype))
+    return [np.asarray(tf.cast(each, "float64")) for each in (y, *gradients)]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shape", [(7, 3), SHAPE])
+def test_prelu_passes_once_and_gives_the_same(shape, shared):
+    layer = layers.PReLU(shared=shared)
+    layer.build(shape)
+    layer.alpha.assign(values(*layer.alpha.shape))
+    x, upstream = values(*shape), values(*shape)
+    for one, other in zip(
+        results(layer, x, upstream, fast=True), results(layer, x, upstream, fast=False)
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_prelus_gradients_are_the_functions_slopes(shared):
+    """Central differences of sum(upstream * f(x, a)) in float64, by x and by a."""
+    layer = layers.PReLU(shared=shared, dtype="float64")
+    x, upstream = values(*SHAPE, dtype="float64"), values(*SHAPE, dtype="float64")
+    x[np.abs(x) < 1e-3] = 0.5  # away from the kink
+    layer.build(SHAPE)
+    slopes = values(*layer.alpha.shape, dtype="float64")
+    layer.alpha.assign(slopes)
+
+    def total(x, a):
+        return (upstream * np.where(x > 0, x, a * x)).sum()
+
+    def differences(f, at, step=1e-6):
+        found = np.zeros_like(at)
+        for i in np.ndindex(at.shape):
+            up, down = at.copy(), at.copy()
+            up[i] += step
+            down[i] -= step
+            found[i] = (f(up) - f(down)) / (2 * step)
+        return found
+
+    _, by_x, by_alpha = results(layer, x, upstream, fast=True)
+    for found, expected in (
+        (by_x, differences(lambda v: total(v, slopes), x)),
+        (by_alpha, differences(lambda v: total(x, v), slopes)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_normalisation_is_keras_own(training):
+    ours = layers.BatchNormalization(momentum=0.8, epsilon=1e-3)
+    theirs = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-3)
+    start = [values(3), values(3), values(3), np.abs(values(3)) + 0.5]
+    x, upstream = values(*SHAPE) * 3 + 1, values(*SHAPE)
+    for layer in (ours, theirs):
+        layer.build(SHAPE)
+        layer.set_weights(start)
+    fast = results(ours, x, upstream, fast=True, training=training)
+    plain = results(theirs, x, upstream, fast=True, training=training)
+    for one, other in zip(fast, plain):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    for one, other in zip(ours.get_weights(), theirs.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-5)  # the moving statistics too
+    if training:
+        variance = x.reshape(-1, 3).var(axis=0)  # of the batch itself, not the unbiased estimate
+        np.testing.assert_allclose(ours.moving_variance, 0.8 * start[3] + 0.2 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [layers.PReLU, layers.BatchNormalization])
+def test_bfloat16_data_keeps_float32_weights_and_stays_close(make):
+    half, full = make(dtype="mixed_bfloat16"), make()
+    x, upstream = values(*SHAPE), values(*SHAPE)
+    for layer in (half, full):
+        layer.build(SHAPE)
+    rough = results(half, x.astype("float32"), upstream, fast=True)
+    exact = results(full, x, upstream, fast=True)
+    assert half(x).dtype == "bfloat16"
+    assert {keras.backend.standardize_dtype(w.dtype) for w in half.weights} == {"float32"}
+    for one, other in zip(rough, exact):
+        assert np.abs(one - other).max() < 0.05 * np.abs(other).max()
+
+
+@pytest.mark.parametrize(
+    "made", [{"axis": 1}, {"scale": False}, {"center": False}, {"dtype": "float64"}], ids=str
+)
+def test_what_the_kernel_does_not_know_goes_keras_way(made):
+    ours, theirs = layers.BatchNormalization(**made), keras.layers.BatchNormalization(**made)
+    x = values(*SHAPE)
+    np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), rtol=1e-6)
+
+
+def test_the_fast_path_is_taken_on_a_cpu_alone(monkeypatch):
+    calls = []
+    monkeypatch.setattr(layers.kernels, "prelu", lambda: lambda x, a: calls.append(1) or x)
+    x = keras.ops.convert_to_tensor(values(*SHAPE))
+    layers.PReLU()(x)
+    assert calls == [1]
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    layers.PReLU()(x)
+    monkeypatch.undo()
+    monkeypatch.setattr(layers.kernels, "prelu", lambda: lambda x, a: calls.append(1) or x)
+    with layers.plain():
+        layers.PReLU()(x)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("layer", [layers.PReLU(shared=True), layers.BatchNormalization()])
+def test_saved_and_loaded(layer, tmp_path):
+    inputs = keras.Input(SHAPE[1:])
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.layers[1]) is type(layer)
+    x = values(*SHAPE)
+    np.testing.assert_array_equal(again.predict_on_batch(x), model.predict_on_batch(x))
+
+
+def test_exported_graphs_hold_no_compiled_loops(tmp_path):
+    """XLA is of this process; another program that opens the file may not have it."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    from tinyconv import export
+
+    inputs = keras.Input((8, 8, 3))
+    x = layers.PReLU()(layers.BatchNormalization()(layers.conv(4, 3, "prelu")(inputs)))
+    model = keras.Model(inputs, x)
+    export.to_saved_model(model, tmp_path / "saved")
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((tmp_path / "saved/saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    assert functions and not any(f.attr["_XlaMustCompile"].b for f in functions)
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    pictures = values(2, 8, 8, 3)
+    np.testing.assert_allclose(
+        loaded.serve(pictures), model.predict_on_batch(pictures), rtol=1e-4, atol=1e-5
+    )
