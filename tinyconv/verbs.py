@@ -51,24 +51,19 @@ def resume(path, **changes) -> Run:
     start()
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")
+        run.settings.pop("result", None)  # of a shorter training
         run.add(**changes)
         _train(run)
     return run
 
 
 def _is_done(run: Run, changes: dict) -> bool:
-    """Whether the epochs asked for are done, or the minutes, if those were not changed.
-
-    A task with a measure of its own has done all once it has a result, unless asked for more.
-    """
-    state, asked = run.state(), run.options
-    if not isinstance(asked, TrainingSettings):
-        return "result" in run.settings and not changes
-    if state is None:
+    """Whether the run has its result and nothing more is asked of it, such as more epochs."""
+    if "result" not in run.settings:
         return False
-    if asked.minutes is None:
-        return state["epoch"] >= asked.epochs
-    return state["progress"] >= 1.0 and asked.minutes == run.settings["minutes"]
+    if isinstance(run.options, TrainingSettings) and run.options.minutes is None:
+        return run.state()["epoch"] >= run.options.epochs
+    return all(run.settings[name] == value for name, value in changes.items())
 
 
 def load(path, **changes) -> Run:
