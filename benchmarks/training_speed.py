@@ -8,6 +8,7 @@ medians and their ratio to ours. PyTorch is never a dependency: name an interpre
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -38,9 +39,10 @@ def start(contender: str, python: str, network: str, size: int, batch: int, dtyp
 
 
 def order(worker, verb: str) -> dict:
-    """Have a worker do one thing; its answer."""
-    worker.stdin.write(verb + "\n")
-    worker.stdin.flush()
+    """Have a worker do one thing; its answer, without numbers if it has died."""
+    with contextlib.suppress(BrokenPipeError):
+        worker.stdin.write(verb + "\n")
+        worker.stdin.flush()
     return json.loads(worker.stdout.readline() or '{"seconds": NaN, "megabytes": NaN}')
 
 
@@ -61,7 +63,7 @@ def compare(network: str, contenders: dict[str, str], given) -> None:
                     seconds[name][verb].append(order(worker, verb)["seconds"])
         for name, worker in workers.items():
             memory[name] = order(worker, "memory")["megabytes"]
-            worker.stdin.close()
+            worker.kill()
             worker.wait()
     print(f"\n{network}, {size}x{size}, batch {batch}, {given.dtype}\n")
     print("| | train, pictures/s | ours is | predict, pictures/s | ours is | peak memory, MB |")

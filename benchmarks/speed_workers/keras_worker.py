@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -62,8 +63,7 @@ def write_graph(model):
                 **{key: config[key] for key in keep if key in config},
             }
         )
-    with open(graph, "w") as file:
-        json.dump(rows, file)
+    Path(graph).write_text(json.dumps(rows))
 
 
 model = build()

@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -77,8 +78,7 @@ class Network(nn.Module):
 pictures = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8)
 pictures = pictures.to(memory_format=torch.channels_last)
 labels = torch.randint(0, classes, (batch,))
-with open(graph) as file:
-    model = Network(json.load(file)).to(memory_format=torch.channels_last)
+model = Network(json.loads(Path(graph).read_text()))
 model(pictures)  # the lazy modules take their shapes
 model = model.to(memory_format=torch.channels_last)
 optimizer = torch.optim.SGD(
