@@ -89,8 +89,9 @@ class Entry:
 
     def blamed(self, what: str) -> PluginError:
         """The error that says what is wrong with this entry, and how to be rid of it."""
+        kind = KINDS.get(self.kind, "plugin")
         return PluginError(
-            f"The {KINDS[self.kind]} {self.name} of {self.distribution} {self.version} {what}; "
+            f"The {kind} {self.name} of {self.distribution} {self.version} {what}; "
             f"repair it, or remove it with: {self.removal}"
         )
 
@@ -139,7 +140,9 @@ def installed() -> list[Entry]:
     found = _settle_claims(found)
     if os.environ.get("TINYCONV_STRICT_PLUGINS") == "1":
         for entry in found:
-            if entry.kind and not entry.off and entry.distribution != OURS:
+            if not entry.off and entry.distribution != OURS:
+                if entry.contested:
+                    raise entry.blamed(f"is broken: {entry.error}")
                 entry.load()
     return found
 
