@@ -15,7 +15,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
     {"errors", "screen", "settings", "startup"},
-    {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels"},
+    {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels", "winograd"},
     {"guard"},
     {"entries"},
     {"data", "zoo"},

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from tinyconv import kernels, precision
+from tinyconv import kernels, precision, winograd
 from tinyconv.errors import UserError, nearest
 
 # The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
@@ -83,6 +83,31 @@ class PReLU(keras.layers.Layer):
             "shared": self.shared,
             "initial_slope": self.initial_slope,
         }
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class Conv2D(keras.layers.Conv2D):
+    """Keras' convolution; in float32 the common kind multiplies less (`winograd.py`).
+
+    The arguments, weights and results are Keras' own. The common kind is 3x3, of stride 1,
+    padded to the same size, from and to many channels. (bfloat16 has instructions that
+    multiply faster still, and too few digits for the shortcut.)
+    """
+
+    def convolution_op(self, inputs, kernel):
+        usual = (
+            self.kernel_size == (3, 3)
+            and self.strides == self.dilation_rate == (1, 1)
+            and (self.padding, self.groups, self.data_format) == ("same", 1, "channels_last")
+        )
+        if (
+            usual
+            and _is_fast(inputs)
+            and inputs.dtype != "bfloat16"
+            and winograd.is_worthwhile(inputs.shape, self.filters)
+        ):
+            return winograd.convolution()(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
 
 
 @keras.saving.register_keras_serializable("tinyconv")
@@ -237,7 +262,7 @@ def stem_geometry(pictures):
 
 def conv(filters, size, activation, strides=1, use_bias=True, name=None):
     """A He-initialised size x size convolution, padded so that only strides shrink the map."""
-    return keras.layers.Conv2D(
+    return Conv2D(
         filters,
         size,
         strides=strides,

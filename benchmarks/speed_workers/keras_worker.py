@@ -26,8 +26,9 @@ def stock(layer):
     """The Keras layer that does the same."""
     if isinstance(layer, layers.PReLU):
         return keras.layers.PReLU("zeros", shared_axes=[1, 2][: len(layer.output.shape) - 2])
-    if isinstance(layer, layers.BatchNormalization):
-        return keras.layers.BatchNormalization.from_config(layer.get_config())
+    for kind in (keras.layers.BatchNormalization, keras.layers.Conv2D):
+        if isinstance(layer, kind):
+            return kind.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())
 
 
