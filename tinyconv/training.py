@@ -79,9 +79,10 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
         metrics=metrics,
         jit_compile=False if on_cpu else "auto",
     )
+    # Made in the first step, its variables would have TensorFlow trace that step twice.
+    model.optimizer.build(model.trainable_variables)
     if saved is not None:
         model.set_weights(saved.get_weights())
-        model.optimizer.build(model.trainable_variables)
         pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
         for variable, value in pairs:
             variable.assign(value)
