@@ -44,9 +44,10 @@ A = np.array(  # (6, 4 outputs)
 
 
 # From 64 channels on, measured (benchmarks/RESULTS.md): the sums cost as much whatever the
-# number of products they save.
+# number of products that they save. And XLA takes a second for each new shape of map, which a
+# convolution of a few milliseconds a batch does not earn back.
 FEWEST_CHANNELS = 64
-FEWEST_TILES = 64  # of a batch: kernels are transformed too, once a step
+FEWEST_PRODUCTS = 5e8  # of a batch
 
 
 def is_worthwhile(shape, filters) -> bool:
@@ -54,10 +55,10 @@ def is_worthwhile(shape, filters) -> bool:
     batch, height, width, channels = shape
     if None in (height, width) or min(channels, filters) < FEWEST_CHANNELS:
         return False
-    tiles = _tiles(height) * _tiles(width)
-    if batch is not None and batch * tiles < FEWEST_TILES:
+    products = 9 * height * width  # of a picture, a channel and a filter
+    if batch is not None and batch * products * channels * filters < FEWEST_PRODUCTS:
         return False
-    return 9 * height * width >= 2 * (TILE + 2) ** 2 * tiles  # at most half the products
+    return 2 * (TILE + 2) ** 2 * _tiles(height) * _tiles(width) <= products  # half, or fewer
 
 
 def _tiles(length: int) -> int:
