@@ -18,6 +18,7 @@ MODELS = {
     "resnet": ["resnet18", "resnet34", "resnet50", "resnet101"],
     "resnet_small": ["resnet20", "resnet56"],
     "resnet9": ["resnet9"],
+    "sprint": ["sprint_small", "sprint", "sprint_large"],
     "rectifier": ["rectifier_a", "rectifier_b", "rectifier_c"],
 }
 

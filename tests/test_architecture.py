@@ -20,7 +20,7 @@ LAYERS = [
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
-    {"training", "report", "export"},
+    {"training", "growing", "report", "export"},
     {"classify"},
     {"registry"},
     {"verbs", "doctor", "groups", "new_plugin"},

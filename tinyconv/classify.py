@@ -5,7 +5,7 @@ Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
+ADAPTED = 500  # pictures that an adapting layer sees
 SCORING_BATCH = 256  # pictures scored at a time
+TEST_AUGMENT = ("none", "flip")
 TOLD = 5  # labels that an answer names
 
 
@@ -49,6 +51,15 @@ class Settings(TrainingSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+    grow: bool = setting(False, "Start on smaller pictures, which train faster.")
+    test_augment: str = setting(
+        "none", "Answer by the mean over a picture and its mirror image.", choices=TEST_AUGMENT
+    )
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """What the recipe says, and the network made for a run that has minutes."""
+        return super().implied(given) | ({"model": "sprint"} if given.get("minutes") else {})
 
 
 class Classify:
@@ -61,7 +72,7 @@ class Classify:
         """Train from the settings, or from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import losses, precision, training
+        from tinyconv import growing, losses, precision, training
 
         options = run.options
         if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
@@ -75,6 +86,8 @@ class Classify:
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         if not dataset.classes:
             raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
+        if not dataset.mirror:
+            options = run.options = replace(options, test_augment="none")
         opening.describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
@@ -85,6 +98,7 @@ class Classify:
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
         if run.path is None:
+            adapt(model, train.pictures)
             run.create(
                 f"{model.name}-{dataset.name}",
                 picture_shape=shape,
@@ -93,7 +107,7 @@ class Classify:
                 policy=numbers,
             )
         steps = policy(options.augment, dataset.mirror)
-        training.Training(
+        loop = training.Training(
             run,
             model,
             options,
@@ -101,10 +115,12 @@ class Classify:
                 train, options.batch_size, steps, options.seed, epoch, first_step
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
-            lambda: measure(scores(model, validation.pictures), validation.labels, loss),
+            lambda: measure(scores(loop.model, validation.pictures), validation.labels, loss),
             # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
-        ).run()
+            stages=growing.stages(model) if options.grow else (),
+        )
+        loop.run()
 
     def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing
@@ -122,7 +138,8 @@ class Classify:
         if (examples.labels < 0).any():
             raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
         loss = losses.loss(run.options.loss, run.options.label_smoothing)
-        metrics = measure(scores(model, examples.pictures), examples.labels, loss)
+        found = scores(model, examples.pictures, run.options.test_augment)
+        metrics = measure(found, examples.labels, loss)
         return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 
     def predict(
@@ -139,7 +156,8 @@ class Classify:
         shape = tuple(run.settings["picture_shape"])
         may_resize = resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
-            for name, row in zip(names, scores(model, pictures), strict=True):
+            found = scores(model, pictures, run.options.test_augment)
+            for name, row in zip(names, found, strict=True):
                 yield Prediction(name, answers(row, run.settings["classes"]))
 
     def _predict_test(self, run, root) -> Iterator[Prediction]:
@@ -149,7 +167,8 @@ class Classify:
             raise UserError(f"{dataset.name} has no test pictures to predict.")
         examples = dataset.splits["test"]
         codes = dataset.codes or dataset.classes
-        for name, row in zip(examples.names, scores(run.model(), examples.pictures), strict=True):
+        found = scores(run.model(), examples.pictures, run.options.test_augment)
+        for name, row in zip(examples.names, found, strict=True):
             yield Prediction(Path(name).name, answers(row, codes))
 
     def pictures(self, run) -> Iterable:
@@ -160,7 +179,7 @@ class Classify:
         split = labelled_split(dataset)
         examples = dataset.splits[split]
         model = run.model()
-        all_scores = scores(model, examples.pictures)
+        all_scores = scores(model, examples.pictures, run.options.test_augment)
         yield pictures.curves(run.history)
         yield from pictures.confusion(all_scores, examples.labels, dataset.classes, split)
         yield from pictures.mistakes(all_scores, examples, dataset.classes, split)
@@ -187,13 +206,30 @@ class Classify:
         return dataset
 
 
-def scores(model, pictures) -> np.ndarray:
-    """float32 logits (N, classes) for uint8 pictures (N, H, W, C), in bounded memory."""
-    rows = [
-        np.asarray(model.predict_on_batch(batch))[:count]
-        for batch, count in whole_batches(pictures, SCORING_BATCH)
-    ]
+def scores(model, pictures, test_augment="none") -> np.ndarray:
+    """float32 logits (N, classes) for uint8 pictures (N, H, W, C), in bounded memory.
+
+    With `test_augment` "flip" the mean of those for a picture and for its mirror image.
+    """
+    rows = []
+    for batch, count in whole_batches(pictures, SCORING_BATCH):
+        found = np.asarray(model.predict_on_batch(batch))
+        if test_augment == "flip":
+            mirrored = np.ascontiguousarray(batch[:, :, ::-1])
+            found = (found + np.asarray(model.predict_on_batch(mirrored))) / 2
+        rows.append(found[:count])
     return np.concatenate(rows)
+
+
+def adapt(model, pictures) -> None:
+    """Have the layers that ask for it, by a method `adapt`, see what they will be given."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
+    import keras
+
+    for layer in model.layers:
+        if hasattr(layer, "adapt"):
+            before = keras.Model(model.inputs, layer.input)
+            layer.adapt(np.asarray(before.predict_on_batch(pictures[chosen])))
 
 
 def measure(scores, labels, loss) -> dict[str, float]:

@@ -260,15 +260,15 @@ def stem_geometry(pictures):
     return 3, 2 if max(sides) > 32 else 1, False
 
 
-def conv(filters, size, activation, strides=1, use_bias=True, name=None):
-    """A He-initialised size x size convolution, padded so that only strides shrink the map."""
+def conv(filters, size, activation, strides=1, use_bias=True, start=None, name=None):
+    """A size x size convolution that only strides shrink the map of, He-initialised or `start`."""
     return Conv2D(
         filters,
         size,
         strides=strides,
         padding="same",
         use_bias=use_bias,
-        kernel_initializer=he_normal(activation),
+        kernel_initializer=start or he_normal(activation),
         name=name,
     )
 

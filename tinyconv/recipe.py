@@ -5,6 +5,7 @@ Nothing here imports Keras, so that `tinyconv fit --help` is instant.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from tinyconv import precision
 from tinyconv.settings import setting
@@ -40,6 +41,24 @@ LEARNING_RATE = {"adamw": 2e-3, "sgd": 0.02}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-3}
 MOMENTUM = 0.9
 
+# Lookahead (Zhang et al. 2019, arXiv 1907.08610): every so many steps the weights step back to
+# the running mean of where they have been.
+LOOKAHEAD_STEPS = 5
+LOOKAHEAD_MOMENTUM = 0.6  # of the mean, a step
+
+# What a recipe says about settings that were not given; each can be given beside it.
+RECIPES = {
+    "plain": {},
+    "fast": {
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "lookahead": True,
+        "grow": True,
+        "test_augment": "flip",
+    },
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
@@ -61,6 +80,12 @@ class TrainingSettings:
         "Decoupled decay of kernels alone.  [default: 0.05 for adamw, 0.005 for sgd]",
         minimum=0.0,
     )
+    recipe: str = setting(
+        "plain",
+        "Settings that go together; --minutes takes fast.",
+        choices=tuple(RECIPES),
+    )
+    lookahead: bool = setting(False, "Step back to the mean of the last weights at times.")
     schedule: str = setting("one-cycle", "How the step size falls.", choices=tuple(SCHEDULES))
     precision: str = setting(
         "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
@@ -68,6 +93,12 @@ class TrainingSettings:
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(False, "Same bits every time on this machine; slower.")
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """What the recipe says, by the name of the setting."""
+        recipe = given.get("recipe") or ("fast" if given.get("minutes") else "plain")
+        return {"recipe": recipe, **RECIPES[recipe]}
 
     @property
     def peak_rate(self) -> float:

@@ -37,14 +37,19 @@ def names(Settings: type) -> list[str]:
 
 
 def build(Settings: type, given: Mapping):
-    """A checked `Settings` from names and values; a UserError names what does not fit."""
+    """A checked `Settings` from names and values; a UserError names what does not fit.
+
+    Settings that stand for others, such as a recipe, say so in a class method
+    `implied(given)`: the names and values that hold where none was given.
+    """
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     hints = typing.get_type_hints(Settings)
     for name in given:
         if name not in fields:
             raise UserError(f"There is no setting {name!r}; {nearest(name, fields)}")
     values = {name: _checked(fields[name], hints[name], value) for name, value in given.items()}
-    return Settings(**values)
+    implied = Settings.implied(values) if hasattr(Settings, "implied") else {}
+    return Settings(**{name: implied[name] for name in implied if name in fields} | values)
 
 
 def _checked(field, hint, value):

@@ -13,7 +13,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -22,7 +22,13 @@ from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
-from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
+from tinyconv.recipe import (
+    LOOKAHEAD_MOMENTUM,
+    LOOKAHEAD_STEPS,
+    MOMENTUM,
+    SCHEDULES,
+    TrainingSettings,
+)
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
@@ -54,13 +60,17 @@ def describe(model) -> None:
 
 def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
-    decay = settings.decay or None
+    common = {
+        "learning_rate": settings.peak_rate,
+        "weight_decay": settings.decay or None,
+        "use_ema": settings.lookahead,
+        "ema_momentum": LOOKAHEAD_MOMENTUM,
+        "ema_overwrite_frequency": LOOKAHEAD_STEPS,
+    }
     if settings.optimizer == "sgd":
-        made = keras.optimizers.SGD(
-            settings.peak_rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay
-        )
+        made = keras.optimizers.SGD(momentum=MOMENTUM, nesterov=True, **common)
     else:
-        made = keras.optimizers.AdamW(settings.peak_rate, weight_decay=decay)
+        made = keras.optimizers.AdamW(**common)
     made.exclude_from_weight_decay(var_names=list(UNDECAYED))
     return made
 
@@ -98,7 +108,8 @@ class Training:
     """One run's training: `run` goes from where the run stands to the end of its settings.
 
     `batches(epoch, first_step)` gives an epoch's (inputs, targets); `validate()` the metrics
-    after it; the epoch of the greatest `rank(metrics)` becomes best.keras.
+    after it; the epoch of the greatest `rank(metrics)` becomes best.keras. `stages` are networks
+    that train before `model` does, (share of the run until which, network); see `growing.py`.
     """
 
     def __init__(
@@ -110,17 +121,24 @@ class Training:
         steps_per_epoch: int,
         validate: Callable[[], dict[str, float]],
         rank: Callable[[dict[str, float]], float],
+        stages: Sequence[tuple[float, keras.Model]] = (),
     ):
-        self.folder, self.model, self.settings = run, model, settings
+        self.folder, self.settings = run, settings
+        self.stages = [*stages, (math.inf, model)]
         self.batches, self.steps_per_epoch = batches, steps_per_epoch
         self.validate, self.rank = validate, rank
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
         self.schedule = SCHEDULES[settings.schedule]
         self.saved = time.monotonic()
-        for variable, value in zip(generators(model), self.state.generators):
-            variable.assign(value)
         self.state.progress = self.clock.progress(self.state)
+        for variable, value in zip(generators(self.model), self.state.generators):
+            variable.assign(value)
+
+    @property
+    def model(self) -> keras.Model:
+        """The network of the stage that the run is in."""
+        return next(model for until, model in self.stages if self.state.progress < until)
 
     def run(self) -> None:
         """Train to the end.

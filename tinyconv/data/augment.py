@@ -1,19 +1,24 @@
 """Random changes that keep a picture's class, on whole NumPy batches (B, H, W, C) of uint8.
 
 They run between the memory map and the network, in the feeding thread; a function takes the
-batch and a random generator and returns a new batch of the same shape and dtype.
+batch, a random generator and each picture's turn (B,), and returns a new batch of the same shape
+and dtype. A picture's turn rises by one an epoch, from 0 or from 1.
 """
 
 import numpy as np
 
 
-def flip(pictures, random):
-    """Mirror each picture left to right with probability one half."""
-    flipped = random.random(len(pictures)) < 0.5
+def flip(pictures, random, turns):
+    """Mirror each picture left to right in every second epoch, half of them in the first.
+
+    Jordan 2024 (arXiv 2404.00498, section 3.6): a coin tossed each time shows the same side
+    again half of the time; in turns, two epochs show both.
+    """
+    flipped = turns % 2 == 1
     return np.where(flipped[:, None, None, None], pictures[:, :, ::-1], pictures)
 
 
-def crop(pictures, random):
+def crop(pictures, random, turns):
     """Shift each picture by up to an eighth of its size; mirrored borders fill the gap.
 
     He et al. 2016, section 4.2, pad 32x32 by 4 pixels; mirrored pixels keep the statistics.
@@ -30,7 +35,7 @@ def crop(pictures, random):
     return moved
 
 
-def colour(pictures, random):
+def colour(pictures, random, turns):
     """Change brightness and contrast by up to 40 %, one draw of each a picture."""
     brightness, contrast = random.uniform(0.6, 1.4, (2, len(pictures), 1, 1, 1)).astype("float32")
     mean = pictures.mean(axis=(1, 2, 3), keepdims=True, dtype="float32")
@@ -38,7 +43,7 @@ def colour(pictures, random):
     return np.clip(changed, 0, 255).astype(np.uint8)
 
 
-def cutout(pictures, random):
+def cutout(pictures, random, turns):
     """Grey out one square of a quarter of the side (DeVries & Taylor 2017, arXiv 1708.04552)."""
     _, height, width, _ = pictures.shape
     side = max(1, min(height, width) // 4)

@@ -27,12 +27,13 @@ def training_batches(split, batch_size, policy, seed, epoch, first_step=0) -> It
     A data set smaller than a batch gives one batch of all its pictures.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
+    turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
         pictures, labels = split.pictures[chosen], split.labels[chosen]
         random = np.random.default_rng([seed, epoch, step])
         for change in policy:
-            pictures = change(pictures, random)
+            pictures = change(pictures, random, turns[chosen])
         yield pictures, labels
         if step % RELEASE == 0:
             release(split.pictures)

@@ -13,6 +13,7 @@ from tinyconv.zoo.resnet import resnet18, resnet34, resnet50, resnet101
 from tinyconv.zoo.resnet9 import resnet9
 from tinyconv.zoo.resnet_small import resnet20, resnet56
 from tinyconv.zoo.small import SMALL
+from tinyconv.zoo.sprint import sprint, sprint_large, sprint_small
 from tinyconv.zoo.vgg import vgg11, vgg13, vgg16, vgg19
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     "resnet50",
     "resnet56",
     "resnet101",
+    "sprint",
+    "sprint_large",
+    "sprint_small",
     "two_layer",
     "vgg11",
     "vgg13",

@@ -28,7 +28,8 @@ def multiply_adds(model) -> int:
     """Multiply-adds of the convolutions and dense layers for one picture, the papers' count."""
     total = 0
     for layer in model.layers:
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
             cells = math.prod(layer.output.shape[1:-1])  # 1 for a dense layer
-            total += cells * math.prod(layer.kernel.shape)
+            total += cells * math.prod(kernel.shape)
     return total
