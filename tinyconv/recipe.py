@@ -52,8 +52,8 @@ RECIPES = {
     "fast": {
         "batch_size": 128,
         "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "lookahead": True,
+        "learning_rate": 0.5,
+        "weight_decay": 1e-3,
         "grow": True,
         "test_augment": "flip",
     },
