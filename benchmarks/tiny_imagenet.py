@@ -45,6 +45,12 @@ for row in rows:
     told = f"{numbers[0]:.3f} | {numbers[1]:.4f} | {numbers[2]:.4f} | {numbers[3]:.0f}"
     print(f"| {row['epoch']} | {minutes:.1f} | {told} |")
 print(f"\n{settings['model']}, recipe {settings['recipe']}: {json.dumps(result['metrics'])}")
-print(f"trained {result['seconds'] / 60:.1f} min; from shell to prompt {seconds / 60:.1f} min wall,")
-print(f"{(used.ru_utime + used.ru_stime) / 60:.1f} min of CPU; {used.ru_maxrss / 1e3:,.0f} MB at most")
-print("settings:", json.dumps({name: settings[name] for name in sorted(settings)}, default=str)[:2000])
+print(
+    f"trained {result['seconds'] / 60:.1f} min; from shell to prompt {seconds / 60:.1f} min wall,"
+)
+print(
+    f"{(used.ru_utime + used.ru_stime) / 60:.1f} min of CPU; {used.ru_maxrss / 1e3:,.0f} MB at most"
+)
+print(
+    "settings:", json.dumps({name: settings[name] for name in sorted(settings)}, default=str)[:2000]
+)

@@ -177,6 +177,7 @@ def test_other_classes_are_refused(trained, tmp_path):
         {"augment": "strong"},
         {"image_size": 16},
         {"batch_size": 1000},
+        {"recipe": "fast", "learning_rate": 0.1},
     ],
     ids=str,
 )

@@ -23,7 +23,7 @@ from tinyconv.classify import Settings
 # One network of each kind of block: the others differ in depth alone.
 KINDS = [
     *("linear", "two_layer", "convnet", "vgg11", "resnet9", "resnet18", "resnet20"),
-    *("resnet50", "rectifier_a"),
+    *("resnet50", "rectifier_a", "sprint"),
 ]
 
 needs_jax = pytest.mark.skipif(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv import recipe, training, zoo
+from tinyconv import recipe, settings, training, zoo
 from tinyconv.classify import Settings
 from tinyconv.layers import UNDECAYED
 
@@ -25,9 +25,9 @@ def test_schedules_by_hand(name, points):
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_kernels_decay_and_nothing_else(name):
     """With gradients of zero, one step changes what decays and leaves the rest."""
-    settings = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
+    chosen = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
     model = zoo.resnet18((8, 8, 3), 4, width=4)
-    optimizer = training.optimizer(settings)
+    optimizer = training.optimizer(chosen)
     optimizer.build(model.trainable_weights)
     before = [np.array(weight) for weight in model.trainable_weights]
     zeros = [keras.ops.zeros(weight.shape) for weight in model.trainable_weights]
@@ -49,3 +49,25 @@ def test_sgd_with_nesterov_momentum_is_its_formula():
         velocity = recipe.MOMENTUM * velocity - 0.1 * np.array(gradient)
         by_hand = by_hand + recipe.MOMENTUM * velocity - 0.1 * np.array(gradient)
     np.testing.assert_allclose(weight, by_hand, rtol=1e-6)
+
+
+def test_a_recipe_gives_what_was_not_given():
+    assert settings.build(Settings, {}) == Settings()
+    fast = settings.build(Settings, {"recipe": "fast"})
+    for name, value in recipe.RECIPES["fast"].items():
+        assert getattr(fast, name) == value != getattr(Settings(), name)
+    assert fast.model == Settings().model
+    given = settings.build(Settings, {"recipe": "fast", "sizes": "fixed", "batch_size": 7})
+    assert (given.sizes, given.batch_size, given.optimizer) == ("fixed", 7, "sgd")
+
+
+def test_minutes_take_the_fast_recipe_and_network_unless_told_otherwise():
+    timed = settings.build(Settings, {"minutes": 3.0})
+    assert (timed.recipe, timed.model, timed.sizes) == ("fast", "sprint", "growing")
+    told = settings.build(Settings, {"minutes": 3.0, "recipe": "plain", "model": "resnet18"})
+    assert told == Settings(minutes=3.0, model="resnet18")
+
+
+def test_a_recipe_leaves_out_what_a_task_does_not_have():
+    """A task without pictures has no `sizes`, and takes the rest of the recipe."""
+    assert settings.build(recipe.TrainingSettings, {"recipe": "fast"}).optimizer == "sgd"

@@ -32,10 +32,11 @@ def test_wrong_values_are_told(given, message):
 
 
 def test_values_take_the_type_of_their_field():
-    made = settings.build(Settings, {"minutes": 3, "root": "here", "image_size": None})
+    given = {"minutes": 3, "root": "here", "image_size": None, "recipe": "plain", "model": "vgg11"}
+    made = settings.build(Settings, given)
     assert made.minutes == 3.0 and isinstance(made.minutes, float)
     assert made.root == Path("here") and made.image_size is None
-    assert made == Settings(minutes=3.0, root=Path("here"))
+    assert made == Settings(minutes=3.0, root=Path("here"), model="vgg11")
 
 
 def test_every_setting_is_an_option_with_help():

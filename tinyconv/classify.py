@@ -23,7 +23,6 @@ from tinyconv.settings import setting
 
 ADAPTED = 500  # pictures that an adapting layer sees
 SCORING_BATCH = 256  # pictures scored at a time
-TEST_AUGMENT = ("none", "flip")
 TOLD = 5  # labels that an answer names
 
 
@@ -51,9 +50,15 @@ class Settings(TrainingSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
-    grow: bool = setting(False, "Start on smaller pictures, which train faster.")
+    sizes: str = setting(
+        "fixed",
+        "Train on whole pictures, or begin on smaller ones, which is faster.",
+        choices=("fixed", "growing"),
+    )
     test_augment: str = setting(
-        "none", "Answer by the mean over a picture and its mirror image.", choices=TEST_AUGMENT
+        "none",
+        "Answer for a picture alone, or by the mean with its mirror image.",
+        choices=("none", "flip"),
     )
 
     @classmethod
@@ -118,7 +123,7 @@ class Classify:
             lambda: measure(scores(loop.model, validation.pictures), validation.labels, loss),
             # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
-            stages=growing.stages(model) if options.grow else (),
+            stages=growing.stages(model) if options.sizes == "growing" else (),
         )
         loop.run()
 

@@ -155,8 +155,8 @@ class Run:
             )
         import keras
 
-        import tinyconv.layers
-        import tinyconv.losses  # noqa: F401  registers the classes that the file names
+        import tinyconv.losses
+        import tinyconv.zoo  # noqa: F401  registers the classes that the file names
 
         try:
             return keras.saving.load_model(path, compile=compiled, safe_mode=True)

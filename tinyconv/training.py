@@ -22,13 +22,7 @@ from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
-from tinyconv.recipe import (
-    LOOKAHEAD_MOMENTUM,
-    LOOKAHEAD_STEPS,
-    MOMENTUM,
-    SCHEDULES,
-    TrainingSettings,
-)
+from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
@@ -60,13 +54,7 @@ def describe(model) -> None:
 
 def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
-    common = {
-        "learning_rate": settings.peak_rate,
-        "weight_decay": settings.decay or None,
-        "use_ema": settings.lookahead,
-        "ema_momentum": LOOKAHEAD_MOMENTUM,
-        "ema_overwrite_frequency": LOOKAHEAD_STEPS,
-    }
+    common = {"learning_rate": settings.peak_rate, "weight_decay": settings.decay or None}
     if settings.optimizer == "sgd":
         made = keras.optimizers.SGD(momentum=MOMENTUM, nesterov=True, **common)
     else:

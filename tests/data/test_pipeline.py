@@ -60,17 +60,24 @@ def test_policies_keep_shape_and_type_and_leave_the_source_alone(name, shape):
     batch = np.random.default_rng(1).integers(0, 256, (6, *shape)).astype("uint8")
     before = batch.copy()
     for change in policy(name, mirror=True):
-        batch_after = change(batch, np.random.default_rng(2))
+        batch_after = change(batch, np.random.default_rng(2), np.arange(6))
         assert batch_after.shape == batch.shape and batch_after.dtype == np.uint8
         np.testing.assert_array_equal(batch, before)
 
 
-def test_flip_mirrors_about_half():
-    many = np.repeat(PICTURES[:1], 1000, axis=0)
-    flipped = flip(many, np.random.default_rng(0))
-    is_mirror = (flipped == many[0, :, ::-1]).all(axis=(1, 2, 3))
-    is_same = (flipped == many[0]).all(axis=(1, 2, 3))
-    assert (is_mirror | is_same).all() and 0.45 < is_mirror.mean() < 0.55
+def test_flip_takes_turns():
+    """About half of the pictures are mirrored in an epoch, and the others in the next one."""
+    many = np.concatenate([PICTURES] * 20)
+    split = Split(many, np.arange(1000, dtype="int32"), [str(i) for i in range(1000)])
+    mirrored = []
+    for number in (0, 1, 2):
+        ((pictures, labels),) = training_batches(split, 1000, (flip,), 3, number)
+        is_mirror = (pictures == many[labels][:, :, ::-1]).all(axis=(1, 2, 3))
+        is_same = (pictures == many[labels]).all(axis=(1, 2, 3))
+        assert (is_mirror ^ is_same).all() and 0.45 < is_mirror.mean() < 0.55
+        mirrored.append(is_mirror)
+    np.testing.assert_array_equal(mirrored[0], ~mirrored[1])
+    np.testing.assert_array_equal(mirrored[0], mirrored[2])
 
 
 def test_digits_are_never_mirrored():
@@ -81,7 +88,7 @@ def test_digits_are_never_mirrored():
 def test_crop_shifts_by_at_most_an_eighth():
     picture = np.zeros((1, 16, 16, 1), "uint8")
     picture[0, 8, 8] = 255
-    many = crop(np.repeat(picture, 500, axis=0), np.random.default_rng(0))
+    many = crop(np.repeat(picture, 500, axis=0), np.random.default_rng(0), None)
     shifts = np.argwhere(many[..., 0] == 255)[:, 1:] - 8
     assert len(shifts) == 500
     assert set(map(tuple, shifts)) == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
@@ -89,9 +96,9 @@ def test_crop_shifts_by_at_most_an_eighth():
 
 def test_colour_keeps_order_and_cutout_cuts_one_square():
     batch = np.repeat(np.arange(64, 192, 2, dtype="uint8").reshape(1, 8, 8, 1), 20, axis=0)
-    changed = colour(batch, np.random.default_rng(0)).reshape(20, -1).astype(int)
+    changed = colour(batch, np.random.default_rng(0), None).reshape(20, -1).astype(int)
     assert (np.diff(changed) >= 0).all() and len({tuple(row) for row in changed}) == 20
-    cut = cutout(np.zeros((20, 8, 8, 1), "uint8"), np.random.default_rng(0))
+    cut = cutout(np.zeros((20, 8, 8, 1), "uint8"), np.random.default_rng(0), None)
     np.testing.assert_array_equal((cut == 128).sum(axis=(1, 2, 3)), 4)
 
 
