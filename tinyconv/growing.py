@@ -28,7 +28,7 @@ def stages(model) -> list[tuple[float, keras.Model]]:
 def smaller(model, size) -> keras.Model:
     """The same layers, behind one that scales pictures to `size` (height, width)."""
     pictures = keras.Input(model.input_shape[1:], name="pictures")
-    resized = keras.layers.Resizing(*size, name=f"resized_{size[0]}x{size[1]}")(pictures)
+    resized = keras.ops.image.resize(pictures, size)
 
     def call(layer, *inputs, **keywords):
         return layer(*(resized if x is pictures else x for x in inputs), **keywords)
