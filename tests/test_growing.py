@@ -17,7 +17,9 @@ LABELS = np.arange(6) % 5
 
 def compiled(name, side=64):
     model = small(name, (side, side, 3))
-    training.compile(model, Settings(), loss("softmax"), [keras.metrics.SparseCategoricalAccuracy()])
+    training.compile(
+        model, Settings(), loss("softmax"), [keras.metrics.SparseCategoricalAccuracy()]
+    )
     return model
 
 

@@ -30,7 +30,9 @@ TOLD = 5  # labels that an answer names
 class NetworkSettings:
     """Which network, and what it makes small."""
 
-    model: str = setting("convnet", "Network by name; `tinyconv models` lists them.")
+    model: str = setting(
+        "convnet", "Network by name, as `tinyconv models` lists them; --minutes takes sprint."
+    )
     activation: str | None = setting(
         None,
         "Rectifier of the network.  [default: prelu in the zoo]",

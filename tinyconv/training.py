@@ -22,7 +22,7 @@ from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
-from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
+from tinyconv.recipe import MOMENTUM, RECIPES, SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
@@ -37,6 +37,13 @@ def prepare(settings: TrainingSettings) -> str:
 
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
+    if settings.recipe != "plain":
+        told = [
+            f"{name} {getattr(settings, name)}"
+            for name in RECIPES[settings.recipe]
+            if hasattr(settings, name)
+        ]
+        screen.say(f"recipe     {settings.recipe}: {', '.join(told)}")
     policy, why = precision.choose(settings.precision, settings.force)
     device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
     screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")

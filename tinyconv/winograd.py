@@ -12,6 +12,7 @@ bound by memory, so XLA makes one loop of each. The gradients are the same formu
 Rounding grows with the constants in B and A: in float32 to about 1e-5 of the outputs' spread.
 """
 
+import concurrent.futures
 from functools import cache
 
 import numpy as np
@@ -152,6 +153,25 @@ def convolution():
         pixels = tf.stack(overlapped(combine(B.T, tf.unstack(v)), axis=1), axis=2)
         return tf.reshape(pixels, [-1, rows * TILE, width, channels])
 
+    # XLA makes a program in a tenth of a second or more. A thread of its own makes them while
+    # TensorFlow is still tracing the rest of the network: `run`, on zeros of the shapes to come.
+    worker = concurrent.futures.ThreadPoolExecutor(1, "winograd")
+
+    @cache
+    def make_ahead(run, shape, filters, dtype):
+        if None not in shape:
+            worker.submit(run, tf.TensorShape(shape), filters, dtype)
+
+    def run_forward(shape, filters, dtype):
+        tiles = tiles_across(tiles_down(tf.zeros(shape, dtype))).shape
+        outputs_down(outputs_across(tf.zeros([*tiles[:-1], filters], dtype)))
+
+    def run_back(shape, filters, dtype):
+        batch, rows, across, channels = shape
+        upstream = tf.zeros([batch, rows * TILE, across * TILE, filters], dtype)
+        tiles = outputs_across_back(outputs_down_back(upstream)).shape
+        tiles_down_back(tiles_across_back(tf.zeros([*tiles[:-1], channels], dtype)))
+
     both_ways = np.einsum("ai,bj->baij", G, G).reshape(36, 9)
 
     @tf.custom_gradient
@@ -164,6 +184,7 @@ def convolution():
 
         def tiles():  # (36, tiles, C)
             padded = tf.pad(x, [[0, 0], [1, 1 + rest[1][1]], [1, 1 + rest[2][1]], [0, 0]])
+            make_ahead(run_forward, tuple(padded.shape), filters, x.dtype)
             return tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
 
         transformed = tf.matmul(to_kernel, tf.reshape(kernel, [9, channels * filters]))
@@ -173,6 +194,7 @@ def convolution():
         y = outputs_down(outputs_across(products))[:, :height, :width]
 
         def gradients(upstream):
+            make_ahead(run_back, (x.shape[0], rows, across, channels), filters, x.dtype)
             back = outputs_across_back(outputs_down_back(tf.pad(upstream, rest)))
             back = tf.reshape(back, [36, -1, filters])
             for_kernel = tf.matmul(v, back, transpose_a=True)  # (36, C, F)
