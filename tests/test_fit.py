@@ -210,7 +210,8 @@ def test_minutes_end_in_time_and_at_the_schedules_end():
     run = tinyconv.fit(model="linear", minutes=0.1, epochs=1)
     assert 3 < run.history[-1]["seconds"] < 9
     assert len(run.history) > 1
-    assert run.history[-1]["learning_rate"] < 1e-4 < max(r["learning_rate"] for r in run.history)
+    rates = [row["learning_rate"] for row in run.history]
+    assert rates[-1] < 0.05 * max(rates)
     with pytest.raises(UserError, match="has done all that was asked of it.*--minutes"):
         tinyconv.resume(run.path)
     before = len(run.history)

@@ -7,20 +7,33 @@ from tinyconv.errors import UserError
 
 
 @pytest.mark.parametrize(
-    "gpu, flags, expected",
+    "gpu, flags, bfloat16_seconds, expected",
     [
-        (True, {"avx2"}, "mixed_float16"),
-        (False, {"avx2", "amx_bf16"}, "mixed_bfloat16"),
-        (False, {"avx512f", "avx512_bf16"}, "mixed_bfloat16"),
-        (False, {"avx2", "avx512f"}, "float32"),
-        (False, set(), "float32"),
+        (True, {"avx2"}, None, "mixed_float16"),
+        (False, {"avx2", "amx_bf16"}, 0.5, "mixed_bfloat16"),
+        (False, {"avx512f", "avx512_bf16"}, 0.9, "mixed_bfloat16"),
+        (False, {"avx512f", "avx512_bf16"}, 1.1, "float32"),
+        (False, {"avx2", "avx512f"}, None, "float32"),
+        (False, set(), None, "float32"),
     ],
 )
-def test_auto_follows_the_hardware(monkeypatch, gpu, flags, expected):
+def test_auto_follows_the_hardware(monkeypatch, gpu, flags, bfloat16_seconds, expected):
+    """None: nothing is to be measured where the processor has no such instructions."""
+    times = {"float32": bfloat16_seconds and 1.0, "mixed_bfloat16": bfloat16_seconds}
+    monkeypatch.setattr(precision, "seconds_a_step", times.__getitem__)
     monkeypatch.setattr(precision, "has_gpu", lambda: gpu)
     monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset(flags))
     policy, why = precision.choose("auto")
     assert policy == expected and why
+
+
+def test_a_step_of_either_precision_is_measured_and_leaves_no_trace():
+    import keras
+
+    before = keras.config.dtype_policy().name
+    for name in ("float32", "mixed_bfloat16"):
+        assert 0 < precision.seconds_a_step(name) < 60
+    assert keras.config.dtype_policy().name == before
 
 
 def test_half_precision_on_a_cpu_must_be_forced(monkeypatch):

@@ -39,7 +39,13 @@ class Clock:
             self.budget = settings.minutes * 60 * (1 - RESERVED)  # seconds
             self.deadline = time.monotonic() + self.budget - state.seconds
         self.steps: list[float] = []  # seconds each step took, since this process started
-        self.validation: float | None = None  # seconds that the last validation took
+        self.validation: float | None = (
+            None  # seconds that the last validation and its checkpoint took
+        )
+
+    def forget(self) -> None:
+        """What was measured tells nothing about the steps to come: the network has changed."""
+        self.steps, self.validation = [], None
 
     def progress(self, state: State) -> float:
         """The share of the run that is done, for one that may have been given more to do."""
@@ -59,6 +65,7 @@ class Clock:
         validation = self.validation
         if validation is None:
             validation = a_step * self.steps_per_epoch * VALIDATION_SHARE
+            validation += self.steps[0] / 2  # it compiles, as the first step did both ways
         # The last epoch, whole or not, ends with a validation pass of its own.
         a_step += validation / self.steps_per_epoch
         return max(0, round((left - validation) / a_step))

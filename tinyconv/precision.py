@@ -8,7 +8,10 @@ imported inside the functions, so that the settings can name the formats without
 import contextlib
 import platform
 import subprocess
+import time
 from pathlib import Path
+
+import numpy as np
 
 from tinyconv.errors import UserError
 
@@ -39,9 +42,37 @@ def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
     if gpu:
         return "mixed_float16", "the GPU has fast float16 arithmetic"
     found = next((flag for flag in BFLOAT16_FLAGS if flag in flags), None)
-    if found:
-        return "mixed_bfloat16", f"this CPU multiplies bfloat16 in hardware ({found})"
-    return "float32", "this CPU has no bfloat16 instructions"
+    if not found:
+        return "float32", "this CPU has no bfloat16 instructions"
+    gain = seconds_a_step("float32") / seconds_a_step("mixed_bfloat16")
+    told = f"bfloat16 ({found}) takes a step in 1/{gain:.2f} of float32's time here"
+    return ("mixed_bfloat16" if gain > 1 else "float32"), told
+
+
+def seconds_a_step(name: str) -> float:
+    """How long this machine trains on a batch under policy `name`: one layer of a usual size.
+
+    Instructions alone decide nothing: float32 has a faster algorithm (`winograd.py`), and a
+    virtual machine may have instructions that are slow.
+    """
+    import keras
+
+    from tinyconv import layers
+
+    with policy(name):
+        maps = keras.Input((16, 16, 128))
+        x = layers.conv(128, 3, "prelu", use_bias=False)(maps)
+        x = layers.rectifier("prelu", "rectifier")(layers.batch_norm("norm")(x))
+        model = keras.Model(maps, keras.layers.GlobalAveragePooling2D(dtype="float32")(x))
+    on_jax = keras.config.backend() == "jax"
+    model.compile("sgd", "mse", jit_compile="auto" if on_jax else False)
+    batch, targets = np.ones((64, 16, 16, 128), "float32"), np.zeros((64, 128), "float32")
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        model.train_on_batch(batch, targets)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])  # the first one compiles, and noise only adds
 
 
 @contextlib.contextmanager

@@ -31,7 +31,6 @@ PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
 
 def prepare(settings: TrainingSettings) -> str:
     """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
-    keras.utils.set_random_seed(settings.seed)
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -47,6 +46,7 @@ def prepare(settings: TrainingSettings) -> str:
     policy, why = precision.choose(settings.precision, settings.force)
     device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
     screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
+    keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
 
@@ -126,6 +126,7 @@ class Training:
         self.clock = Clock(settings, steps_per_epoch, self.state)
         self.schedule = SCHEDULES[settings.schedule]
         self.saved = time.monotonic()
+        self.trained = None  # the network of the last step
         self.state.progress = self.clock.progress(self.state)
         for variable, value in zip(generators(self.model), self.state.generators):
             variable.assign(value)
@@ -185,9 +186,13 @@ class Training:
     def step(self, inputs, targets) -> float:
         """One step down the gradient; returns the step size taken."""
         start = time.monotonic()
+        model = self.model
+        if model is not self.trained:
+            self.clock.forget()
+            self.trained = model
         rate = self.settings.peak_rate * self.schedule(self.state.progress)
-        self.model.optimizer.learning_rate = rate
-        logs = self.model.train_on_batch(inputs, targets, return_dict=True)
+        model.optimizer.learning_rate = rate
+        logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
             raise UserError(self.diverged(logs["loss"], rate))
         self.state.step += 1
@@ -200,8 +205,7 @@ class Training:
         """Validate, keep the checkpoint and the history, and tell of the epoch in one line."""
         state, start = self.state, time.monotonic()
         metrics = self.validate()
-        self.clock.validation = time.monotonic() - start
-        state.seconds += self.clock.validation
+        state.seconds += time.monotonic() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
@@ -210,6 +214,7 @@ class Training:
         if is_best:
             state.best = self.rank(metrics)
         self.save(is_best)
+        self.clock.validation = time.monotonic() - start
         screen.note(f"{self.line(self.row)}  | {bar.left} left")
 
     def save(self, is_best: bool) -> None:
