@@ -74,6 +74,7 @@ class Classify:
 
     Settings = Settings
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
+    _kept = None, None  # the key and the value of `_scores`
 
     def fit(self, run) -> None:
         """Train from the settings, or from where the run stands if it has a folder."""
@@ -134,7 +135,6 @@ class Classify:
         those, on the validation pictures."""
         from tinyconv import losses
 
-        model = run.model()
         dataset = self._dataset(run, data, root)
         chosen = split or labelled_split(dataset)
         if chosen not in dataset.splits:
@@ -145,8 +145,7 @@ class Classify:
         if (examples.labels < 0).any():
             raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
         loss = losses.loss(run.options.loss, run.options.label_smoothing)
-        found = scores(model, examples.pictures, run.options.test_augment)
-        metrics = measure(found, examples.labels, loss)
+        metrics = measure(self._scores(run, dataset, chosen), examples.labels, loss)
         return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 
     def predict(
@@ -186,12 +185,22 @@ class Classify:
         split = labelled_split(dataset)
         examples = dataset.splits[split]
         model = run.model()
-        all_scores = scores(model, examples.pictures, run.options.test_augment)
+        all_scores = self._scores(run, dataset, split)
         yield pictures.curves(run.history)
         yield from pictures.confusion(all_scores, examples.labels, dataset.classes, split)
         yield from pictures.mistakes(all_scores, examples, dataset.classes, split)
         yield from pictures.filters(model)
         yield from pictures.slopes(model)
+
+    def _scores(self, run, dataset: Dataset, split: str) -> np.ndarray:
+        """The scores of best.keras on a split, kept for the pictures that follow the numbers."""
+        best = run.path / "best.keras"
+        changed = best.stat().st_mtime_ns if best.exists() else None
+        key = run.path, changed, dataset.cache, split
+        if self._kept[0] != key:
+            pictures = dataset.splits[split].pictures
+            self._kept = key, scores(run.model(), pictures, run.options.test_augment)
+        return self._kept[1]
 
     def _dataset(self, run, data, root) -> Dataset:
         """The run's own data set or another one with the same classes and picture shape."""

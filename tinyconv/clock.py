@@ -39,9 +39,7 @@ class Clock:
             self.budget = settings.minutes * 60 * (1 - RESERVED)  # seconds
             self.deadline = time.monotonic() + self.budget - state.seconds
         self.steps: list[float] = []  # seconds each step took, since this process started
-        self.validation: float | None = (
-            None  # seconds that the last validation and its checkpoint took
-        )
+        self.validation: float | None = None  # seconds of the last one, checkpoint included
 
     def forget(self) -> None:
         """What was measured tells nothing about the steps to come: the network has changed."""
