@@ -1,0 +1,84 @@
+"""How far a training step is from its floor: oneDNN's own time beside the whole step.
+
+    python benchmarks/floor.py [--model resnet18] [--size 64] [--batch 64]
+
+The multiplications (convolutions and matrix products) are what no one can leave out; the rest
+is what a library adds. oneDNN tells the time of each call when ONEDNN_VERBOSE is set; the step
+is timed in a process without it.
+"""
+
+import argparse
+import collections
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+STEPS = 8
+PRODUCTS = ("convolution", "matmul", "inner_product", "gemm_api")
+
+
+def train(model: str, size: int, batch: int) -> None:
+    """Take steps, and print the median time of one in ms; the first two are not counted."""
+    from tinyconv.startup import start
+
+    start()
+    import numpy as np
+
+    from tinyconv import losses, training, zoo
+    from tinyconv.classify import Settings
+
+    network = getattr(zoo, model)((size, size, 3), 200)
+    training.compile(network, Settings(optimizer="sgd"), losses.loss("softmax"), [])
+    pictures = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)).astype("uint8")
+    labels = np.arange(batch) % 200
+    seconds = []
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        network.train_on_batch(pictures, labels)
+        seconds.append(time.perf_counter() - start)
+    print(f"step,{1000 * statistics.median(seconds[2:])}", flush=True)
+
+
+def lines(given, **environment) -> list[list[str]]:
+    """What a process of its own prints, as fields."""
+    arguments = ["--model", given.model, "--size", given.size, "--batch", given.batch, "--inside"]
+    done = subprocess.run(
+        [sys.executable, __file__, *map(str, arguments)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [line.split(",") for line in done.stdout.splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        train(given.model, given.size, given.batch)
+        return
+    step = next(float(fields[1]) for fields in lines(given) if fields[0] == "step")
+    spent = collections.Counter()
+    for fields in lines(given, ONEDNN_VERBOSE="1"):
+        if fields[0] == "onednn_verbose" and "exec" in fields:
+            kind = fields[fields.index("exec") + 2]
+            spent[kind] += float(fields[-1]) / STEPS
+    print(f"{given.model}, {given.size}x{given.size}, batch {given.batch}\n")
+    print("| | ms a step | of the step |\n| --- | --- | --- |")
+    for kind, milliseconds in spent.most_common():
+        print(f"| oneDNN {kind} | {milliseconds:.0f} | {milliseconds / step:.0%} |")
+    products = sum(spent[kind] for kind in PRODUCTS)
+    print(f"| all else | {step - sum(spent.values()):.0f} | {1 - sum(spent.values()) / step:.0%} |")
+    print(f"| the whole step | {step:.0f} | 100% |")
+    print(f"\nOutside of the multiplications: {1 - products / step:.0%}")
+
+
+if __name__ == "__main__":
+    main()
