@@ -1,0 +1,102 @@
+"""Games by their rules: step kinds, discounts, lost lives and cut games over many steps."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from tinyconv.errors import UserError
+from tinyconv.plugins.dqn.games import FIRST, LAST, MID, open_games
+
+needs_ale = pytest.mark.skipif(
+    importlib.util.find_spec("ale_py") is None, reason="ale-py is not installed (extra `dqn`)"
+)
+NAMES = [
+    "catch",
+    "catch-large",
+    pytest.param("ALE/Breakout-v5", marks=needs_ale),
+    pytest.param("ALE/Pong-v5", marks=needs_ale),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_are_what_they_say(name):
+    """The first follows the last in every game, and nothing is won in a first step."""
+    games = open_games(name, 8, seed=1)
+    random = np.random.default_rng(0)
+    step, before = games.begin(), np.full(8, LAST)
+    ends = 0
+    for _ in range(2000):
+        assert step.frames.shape == (8, *games.shape) and step.frames.dtype == np.uint8
+        np.testing.assert_array_equal(step.kinds == FIRST, before == LAST)
+        assert (step.rewards[step.kinds == FIRST] == 0).all()
+        assert (step.discounts[step.kinds == FIRST] == 1).all()
+        ends += (step.kinds == LAST).sum()
+        before = step.kinds
+        step = games.step(random.integers(0, len(games.actions), 8))
+    assert ends > 0 or "Pong" in name  # a game of Pong is longer than this
+
+
+@pytest.mark.parametrize("name, rows, columns", [("catch", 10, 5), ("catch-large", 24, 24)])
+def test_catch_is_played_by_its_rules(name, rows, columns):
+    games = open_games(name, 50, seed=0)
+    assert games.shape == (rows, columns, 1)
+    step, reckless = games.begin(), np.arange(50) < 25  # half of the players stay where they are
+    for _ in range(3):
+        assert ((step.frames == 255).sum(axis=(1, 2, 3)) == 2).all()
+        ball = step.frames[:, 0, :, 0].argmax(axis=1)
+        assert len(set(ball)) > 3 and (step.frames[:, -1, columns // 2] == 255).all()
+        for row in range(1, rows):
+            paddle = step.frames[:, -1, :, 0].argmax(axis=1)
+            step = games.step(np.where(reckless, 1, np.sign(ball - paddle) + 1))
+            over = row == rows - 1
+            assert (step.kinds == (LAST if over else MID)).all()
+            assert (step.discounts == (0 if over else 1)).all()
+            assert over or (step.rewards == 0).all()
+            if not over:
+                np.testing.assert_array_equal(step.frames[:, row, :, 0].argmax(axis=1), ball)
+        missed = reckless & (ball != columns // 2)
+        np.testing.assert_array_equal(step.rewards, np.where(missed, -1, 1))
+        step = games.step(np.zeros(50, int))  # whatever is done, a new game begins
+        assert (step.kinds == FIRST).all()
+
+
+@needs_ale
+@pytest.mark.parametrize("lives_end", [True, False])
+def test_a_lost_life_ends_what_can_be_won_and_not_the_game(lives_end):
+    """Breakout has five lives: four are lost within a game, and the fifth ends it."""
+    games = open_games("ALE/Breakout-v5", 4, seed=0, lives_end=lives_end)
+    random = np.random.default_rng(0)
+    step = games.begin()
+    lost, over = np.zeros(4, int), 0
+    for _ in range(3000):
+        step = games.step(random.integers(0, len(games.actions), 4))
+        lost += (step.discounts == 0) & (step.kinds == MID)
+        for g in np.flatnonzero(step.kinds == LAST):
+            assert step.discounts[g] == 0
+            assert lost[g] == (4 if lives_end else 0)
+            lost[g], over = 0, over + 1
+    assert over > 10
+
+
+@needs_ale
+def test_atari_pictures_are_the_emulators_screen():
+    games = open_games("ALE/Breakout-v5", 2, seed=3)
+    step = games.begin()
+    assert games.shape == (84, 84, 1) and games.actions == ("noop", "fire", "right", "left")
+    assert step.frames.max() > 100 and step.frames.std() > 10
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("catsh", "catch"),
+        ("catch-huge", "catch-large"),
+        pytest.param("ALE/Brakeout-v5", "ALE/Breakout-v5", marks=needs_ale),
+        pytest.param("Pendulum-v1", "chooses one of a few", marks=needs_ale),
+        pytest.param("CartPole-v1", "looks at pictures", marks=needs_ale),
+    ],
+)
+def test_a_game_that_cannot_be_played_is_named(name, told):
+    with pytest.raises(UserError, match=told):
+        open_games(name, 2, seed=0)

@@ -1,0 +1,86 @@
+"""The replay memory beside a plain list of transitions."""
+
+import numpy as np
+import pytest
+
+from tinyconv.plugins.dqn.games import FIRST, LAST, MID
+from tinyconv.plugins.dqn.replay import Replay
+
+GAMMA = 0.9
+
+
+def history(steps, games, seed):
+    """Random time steps: games of random length that end over, cut short, or lose lives."""
+    random = np.random.default_rng(seed)
+    kinds = np.full((steps, games), MID, "int8")
+    for g in range(games):
+        t = 0
+        while t < steps:
+            kinds[t, g] = FIRST
+            end = t + int(random.integers(2, 12))
+            if end < steps:
+                kinds[end, g] = LAST
+            t = end + 1
+    rewards = np.where(kinds == FIRST, 0, random.normal(size=kinds.shape)).astype("float32")
+    discounts = np.where(kinds == LAST, random.integers(0, 2, kinds.shape), 1)
+    discounts = np.where((kinds == MID) & (random.random(kinds.shape) < 0.1), 0, discounts)
+    frames = random.integers(1, 256, (steps, games, 3, 2, 1)).astype("uint8")
+    actions = random.integers(0, 4, kinds.shape)
+    return frames, kinds, rewards, discounts.astype("float32"), actions
+
+
+def by_hand(told, t, g, stack, n):
+    """One transition, step by step."""
+    frames, kinds, rewards, discounts, actions = told
+
+    def seen(t):
+        found, black = [], False
+        for back in range(stack):
+            inside = t - back >= 0 and not black
+            found.append(frames[t - back, g] if inside else np.zeros_like(frames[0, g]))
+            black |= t - back < 0 or kinds[t - back, g] == FIRST
+        return np.concatenate(found[::-1], axis=-1)
+
+    total, factor, end = 0.0, 1.0, t
+    for _ in range(n):
+        end += 1
+        total += factor * rewards[end, g]
+        factor *= GAMMA * discounts[end, g]
+        if factor == 0 or kinds[end, g] == LAST:
+            break
+    return seen(t), actions[t, g], total, factor, seen(end)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("stack", [1, 4])
+@pytest.mark.parametrize("steps", [40, 300])  # the ring of 60 steps is not full, or went round
+def test_transitions_are_those_of_a_plain_list(n, stack, steps):
+    games = 3
+    told = history(steps, games, seed=n)
+    memory = Replay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
+    for t in range(steps):
+        memory.add(*(each[t] for each in told))
+    assert memory.size == min(60, steps) * games
+    drawn = memory.draw(500, np.random.default_rng(1))
+    pictures = {told[0][t, g].tobytes(): (t, g) for t in range(steps) for g in range(games)}
+    found = set()
+    for i in range(500):
+        newest = drawn.observations[i][..., -1:]
+        t, g = pictures[np.ascontiguousarray(newest).tobytes()]
+        assert told[1][t, g] != LAST and t >= steps - 60
+        expected = by_hand(told, t, g, stack, n)
+        np.testing.assert_array_equal(drawn.observations[i], expected[0])
+        assert drawn.actions[i] == expected[1]
+        assert drawn.returns[i] == pytest.approx(expected[2], abs=1e-5)
+        assert drawn.discounts[i] == pytest.approx(expected[3])
+        if expected[3]:  # what follows the end of a game counts for nothing
+            np.testing.assert_array_equal(drawn.next_observations[i], expected[4])
+        found.add((t, g))
+    assert len(found) > 60
+
+
+def test_a_million_transitions_fit_in_the_promised_memory():
+    assert Replay.bytes(1_000_000, (84, 84, 1)) < 7.5e9
+    small = Replay(1000, 10, (84, 84, 1), 4, 3, 0.99)
+    arrays = (small.frames, small.actions, small.rewards, small.discounts, small.kinds)
+    assert sum(array.nbytes for array in arrays) == Replay.bytes(1000, (84, 84, 1))

@@ -1,0 +1,1 @@
+"""Playing from pixels: deep Q-learning (Mnih et al. 2015) on tf-agents."""

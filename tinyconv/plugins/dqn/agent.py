@@ -1,0 +1,99 @@
+"""The agent: tf-agents' DqnAgent around a Keras 3 network.
+
+tf-agents was written for Keras 2. A Keras 3 network is wrapped here so that tf-agents finds its
+variables, and nothing of Keras 3 is given to what expects Keras 2.
+"""
+
+import tensorflow as tf
+from tf_agents.agents.dqn import dqn_agent
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import policy_step, time_step, trajectory
+from tf_agents.utils import common
+
+from tinyconv.plugins.dqn.games import FIRST, MID
+
+
+class QNetwork(network.Network):
+    """The Q-values (B, actions) of observations (B, H, W, C) uint8, by a Keras 3 model.
+
+    `build()` makes the model: tf-agents copies a network by calling its constructor again.
+    """
+
+    def __init__(self, input_tensor_spec, build, name="QNetwork"):
+        super().__init__(input_tensor_spec=input_tensor_spec, state_spec=(), name=name)
+        self.model = build()
+        # tf-agents looks for TensorFlow's variables; Keras 3 hides them inside its own.
+        self._found = [variable.value for variable in self.model.variables]
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        return self.model(observation, training=training), network_state
+
+    def create_variables(self, input_tensor_spec=None, **_):
+        """The model is built already; tf-agents would try it on noise, which fails for uint8."""
+        self._network_output_spec = tf.TensorSpec(self.model.output_shape[1:], tf.float32)
+        self.built = True
+        return self._network_output_spec
+
+    @property
+    def losses(self):
+        return self.model.losses
+
+
+class OnePass(dqn_agent.DqnAgent):
+    """DqnAgent that asks the target network once an update, and not again for its best action."""
+
+    def _compute_next_q_values(self, next_time_steps, info):
+        values, _ = self._target_q_network(next_time_steps.observation)
+        return tf.reduce_max(values, axis=-1)
+
+
+def make_agent(build, observation_shape, actions: int, options):
+    """The agent of `options` for observations (H, W, C) and a number of actions.
+
+    The replay memory's discounts hold gamma^n and its rewards are sums over n steps, so that
+    the agent discounts no more, and epsilon is applied where actions are taken.
+    """
+    seen = tensor_spec.BoundedTensorSpec(observation_shape, tf.uint8, 0, 255, "observation")
+    chosen = tensor_spec.BoundedTensorSpec((), tf.int32, 0, actions - 1, "action")
+    kind = dqn_agent.DdqnAgent if options.double else OnePass
+    agent = kind(
+        time_step.time_step_spec(seen),
+        chosen,
+        q_network=QNetwork(seen, build),
+        target_q_network=QNetwork(seen, build, name="TargetQNetwork"),
+        optimizer=_optimizer(options),
+        td_errors_loss_fn={
+            "huber": common.element_wise_huber_loss,
+            "mse": common.element_wise_squared_loss,
+        }[options.loss],
+        target_update_period=max(1, options.target_every // options.update_every),
+        gamma=1.0,
+        train_step_counter=tf.Variable(0, dtype=tf.int64),  # or all agents share one
+    )
+    agent.initialize()
+    return agent
+
+
+def _optimizer(options):
+    """TensorFlow's own, with one fused operation a variable: Keras 2's take four times as long."""
+    if options.optimizer == "adam":
+        return tf.compat.v1.train.AdamOptimizer(options.learning_rate, epsilon=1.5e-4)
+    # Mnih et al. 2015 add 0.01 to squared gradients of a loss summed over 32 transitions.
+    return tf.compat.v1.train.RMSPropOptimizer(
+        options.learning_rate, decay=0.95, momentum=0.95, epsilon=0.01 / 32**2, centered=True
+    )
+
+
+def experience(drawn) -> trajectory.Transition:
+    """tf-agents' form of a batch from the replay memory."""
+    count = tf.shape(drawn.actions)[0]
+    return trajectory.Transition(
+        time_step.TimeStep(
+            tf.fill([count], FIRST), tf.zeros([count]), tf.ones([count]), drawn.observations
+        ),
+        policy_step.PolicyStep(drawn.actions),
+        time_step.TimeStep(
+            tf.fill([count], MID), drawn.returns, drawn.discounts, drawn.next_observations
+        ),
+    )

@@ -1,0 +1,172 @@
+"""Games side by side: what they show, and how a game's end is told from a lost life or a cut.
+
+A game is a sequence of steps, as in tf-agents: the FIRST one shows a new game, the LAST one how
+it ended, and the step after a LAST one is FIRST again, whatever was done. The discount says
+what may still come: 0 where the game is over, 1 where it was only cut short after its longest
+time (Pardo et al. 2018), and 0 in the middle of a game where a life was lost and that counts as
+an end (Mnih et al. 2015), without the game being begun anew.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from tinyconv.errors import UserError, nearest
+
+FIRST, MID, LAST = 0, 1, 2  # tf-agents' StepType
+
+LONGEST = 27_000  # steps of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
+
+
+class Step(NamedTuple):
+    """A step of N games."""
+
+    frames: np.ndarray  # (N, H, W, C) uint8, the newest picture alone
+    kinds: np.ndarray  # (N,) int8: FIRST, MID or LAST
+    rewards: np.ndarray  # (N,) float32, as the game gives them
+    discounts: np.ndarray  # (N,) float32
+
+
+class Games(Protocol):
+    """N games of one kind."""
+
+    count: int
+    shape: tuple[int, int, int]  # of a frame
+    actions: tuple[str, ...]
+    stack: int  # frames that should be seen at once
+    repeat: int  # frames that an action lasts
+
+    def begin(self) -> Step: ...
+    def step(self, actions: np.ndarray) -> Step: ...
+
+
+class VectorGames:
+    """Games of a Gymnasium vector environment that begins a game in the step after its end."""
+
+    def __init__(self, environment, frames, stack: int, repeat: int, seed: int, lives_end: bool):
+        self.environment, self.frames, self.seed = environment, frames, seed
+        self.stack, self.repeat, self.lives_end = stack, repeat, lives_end
+        self.count = environment.num_envs
+        space = environment.single_action_space
+        self.actions = tuple(f"action {i}" for i in range(int(space.n)))
+        self.shape = frames(np.zeros((1, *environment.single_observation_space.shape))).shape[1:]
+
+    def begin(self) -> Step:
+        """The first step of every game."""
+        seen, told = self.environment.reset(seed=self.seed)
+        self.ended, self.lives = np.zeros(self.count, bool), told.get("lives")
+        kinds = np.full(self.count, FIRST, "int8")
+        ones = np.ones(self.count, "float32")
+        return Step(self.frames(seen), kinds, 0 * ones, ones)
+
+    def step(self, actions) -> Step:
+        """What the actions (N,) lead to."""
+        seen, rewards, over, cut, told = self.environment.step(np.asarray(actions))
+        begins, self.ended = self.ended, over | cut
+        kinds = np.where(begins, FIRST, np.where(self.ended, LAST, MID)).astype("int8")
+        lives, lost = told.get("lives"), False
+        if self.lives_end and lives is not None:
+            lost = (lives < self.lives) & (lives > 0) & ~begins
+        self.lives = lives
+        discounts = np.where(over | lost, 0, 1).astype("float32")
+        return Step(self.frames(seen), kinds, np.asarray(rewards, "float32"), discounts)
+
+
+def open_games(
+    name: str, count: int, seed: int, sticky: float = 0.0, lives_end: bool = False
+) -> Games:
+    """`count` games called `name`: "catch", "catch-large", "ALE/…", "minatar/…" or Gymnasium's.
+
+    `sticky` is the probability that an Atari game repeats the last action in place of the one
+    given; `lives_end` has a lost life end what can still be won. Raises UserError.
+    """
+    if name.startswith("ALE/"):
+        return _atari(name, count, seed, sticky, lives_end)
+    if name.startswith("minatar/"):
+        return _minatar(name, count, seed)
+    if name.startswith("catch"):
+        from tinyconv.plugins.dqn.catch import Catch
+
+        sizes = {"catch": (10, 5), "catch-large": (24, 24)}
+        if name in sizes:
+            return Catch(count, seed, *sizes[name])
+        raise UserError(f"There is no game {name!r}; {nearest(name, sizes)}")
+    return _gymnasium(name, count, seed)
+
+
+def _atari(name, count, seed, sticky, lives_end) -> Games:
+    """The Arcade Learning Environment by its own vector environment; the ROMs are in the wheel."""
+    from ale_py.roms import get_all_rom_ids
+    from ale_py.vector_env import AtariVectorEnv
+
+    known = {f"ALE/{_camel(rom)}-v5": rom for rom in get_all_rom_ids()}
+    if name not in known:
+        raise UserError(f"There is no game {name!r}; {nearest(name, known)}")
+    environment = AtariVectorEnv(
+        known[name],
+        count,
+        stack_num=1,  # the replay memory keeps a frame once, and stacks them itself
+        max_num_frames_per_episode=4 * LONGEST,
+        repeat_action_probability=sticky,
+        reward_clipping=False,  # the score is told as it is; the agent clips
+        use_fire_reset=True,
+    )
+    games = VectorGames(
+        environment, lambda seen: seen.transpose(0, 2, 3, 1).astype("uint8"), 4, 4, seed, lives_end
+    )
+    from ale_py import ALEInterface, LoggerMode, roms
+
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    machine = ALEInterface()
+    machine.loadROM(roms.get_rom_path(known[name]))
+    games.actions = tuple(action.name.lower() for action in machine.getMinimalActionSet())
+    return games
+
+
+def _camel(rom: str) -> str:
+    """The name that Gymnasium gives a ROM: space_invaders is SpaceInvaders."""
+    return "".join(part.capitalize() for part in rom.split("_"))
+
+
+def _minatar(name, count, seed) -> Games:
+    """MinAtar (Young & Tian 2019), where it is installed: 10x10 cells, a channel a thing."""
+    try:
+        import minatar.gym
+    except ImportError as error:
+        raise UserError(
+            "MinAtar's games need the package minatar, which is not installed; install it with: "
+            "pip install minatar"
+        ) from error
+    import gymnasium
+
+    minatar.gym.register_envs()
+    ids = {
+        f"minatar/{identifier.split('/')[1].removesuffix('-v1').lower()}": identifier
+        for identifier in gymnasium.registry
+        if identifier.startswith("MinAtar/") and identifier.endswith("-v1")
+    }
+    if name not in ids:
+        raise UserError(f"There is no game {name!r}; {nearest(name, ids)}")
+    environment = gymnasium.make_vec(ids[name], count, vectorization_mode="sync")
+    return VectorGames(
+        environment, lambda seen: np.asarray(seen, "uint8") * 255, 1, 1, seed, lives_end=False
+    )
+
+
+def _gymnasium(name, count, seed) -> Games:
+    """Any game that Gymnasium knows, with discrete actions and pictures to look at."""
+    import gymnasium
+
+    try:
+        environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
+    except gymnasium.error.Error as error:
+        known = ["catch", "catch-large", *gymnasium.registry]
+        raise UserError(f"There is no game {name!r}; {nearest(name, known)}") from error
+    actions, seen = environment.single_action_space, environment.single_observation_space
+    if not isinstance(actions, gymnasium.spaces.Discrete):
+        raise UserError(f"{name} has the actions {actions}; deep Q-learning chooses one of a few.")
+    if seen.dtype != np.uint8 or len(seen.shape) != 3:
+        raise UserError(f"{name} shows {seen.shape} {seen.dtype}; the agent looks at pictures.")
+    return VectorGames(
+        environment, lambda seen: np.asarray(seen, "uint8"), 4, 1, seed, lives_end=False
+    )

@@ -1,0 +1,122 @@
+"""The settings of deep Q-learning, and the presets that give them their values.
+
+Sources: "nature" is Mnih et al. 2015 (Extended Data Table 1 and the released code), "dopamine"
+Castro et al. 2018 (arXiv 1812.06110, dqn.gin), "modern" adds what Hessel et al. 2018 (arXiv
+1710.02298) found to help most at no cost, "fast" is "modern" with batches that suit a CPU, and
+"small" is ours, for games of a few cells.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from tinyconv import precision
+from tinyconv.settings import setting
+
+NATURE = {
+    "steps": 50_000_000,
+    "games": 1,
+    "batch_size": 32,
+    "update_every": 4,
+    "target_every": 10_000,  # the released code counts actions; the paper's table says updates
+    "optimizer": "rmsprop",
+    "learning_rate": 2.5e-4,
+    "loss": "huber",  # "clipping the error term to be between -1 and 1"
+    "start": 50_000,
+    "replay": 1_000_000,
+    "epsilon": 0.1,
+    "epsilon_steps": 1_000_000,
+    "lives_end": True,
+    "sticky": 0.0,
+    "double": False,
+    "n_step": 1,
+}
+DOPAMINE = NATURE | {
+    "target_every": 8_000,
+    "optimizer": "adam",
+    "learning_rate": 6.25e-5,
+    "loss": "mse",
+    "start": 20_000,
+    "epsilon": 0.01,
+    "epsilon_steps": 250_000,
+    "lives_end": False,  # as Machado et al. 2018 recommend, section 5
+    "sticky": 0.25,
+}
+MODERN = DOPAMINE | {
+    "games": 8,
+    "double": True,
+    "n_step": 3,
+    "loss": "huber",
+    "learning_rate": 1e-4,
+}
+FAST = MODERN | {"steps": 1_000_000, "batch_size": 128, "update_every": 16, "replay": 500_000}
+SMALL = MODERN | {
+    "steps": 20_000,
+    "games": 16,
+    "update_every": 16,
+    "target_every": 1_000,
+    "learning_rate": 1e-3,
+    "start": 1_000,
+    "replay": 100_000,
+    "epsilon_steps": 5_000,
+    "n_step": 1,
+    "sticky": 0.0,
+}
+PRESETS = {
+    "nature": NATURE,
+    "dopamine": DOPAMINE,
+    "modern": MODERN,
+    "fast": FAST,
+    "small": SMALL,
+}
+
+
+def _of_preset(help: str, **more):
+    """A setting whose value the preset gives."""
+    return setting(None, f"{help}  [default: the preset's]", **more)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that `tinyconv fit dqn` can be told."""
+
+    env: str = setting(
+        "catch", "catch, catch-large, ALE/NAME-v5, minatar/NAME, or any game of Gymnasium."
+    )
+    preset: str = setting(
+        "fast", "Values that go together; small games take small.", choices=tuple(PRESETS)
+    )
+    model: str = setting("nature", "Q-network by name; `tinyconv models` lists them.")
+    steps: int | None = _of_preset("Actions to take in all.", minimum=1)
+    games: int | None = _of_preset("Games played side by side.", minimum=1, maximum=1024)
+    batch_size: int | None = _of_preset("Transitions an update.", minimum=1)
+    update_every: int | None = _of_preset("Actions between two updates.", minimum=1)
+    target_every: int | None = _of_preset("Actions between copies to the target.", minimum=1)
+    optimizer: str | None = _of_preset(
+        "rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
+    )
+    learning_rate: float | None = _of_preset("Step size.", minimum=0.0)
+    loss: str | None = _of_preset("Of the temporal difference.", choices=("huber", "mse"))
+    discount: float = setting(0.99, "What a reward is worth a step later.", minimum=0, maximum=1)
+    n_step: int | None = _of_preset("Steps of reward before a value is trusted.", minimum=1)
+    start: int | None = _of_preset("Actions at random before the first update.", minimum=1)
+    replay: int | None = _of_preset("Steps that are remembered.", minimum=1)
+    epsilon: float | None = _of_preset("Share of random actions at last.", minimum=0, maximum=1)
+    epsilon_steps: int | None = _of_preset("Actions until that share is reached.", minimum=1)
+    lives_end: bool | None = _of_preset("A lost life ends what can still be won.")
+    sticky: float | None = _of_preset(
+        "Share of actions that Atari repeats in place of the given one.", minimum=0, maximum=1
+    )
+    double: bool | None = _of_preset("The online network chooses, the target judges.")
+    dueling: bool = setting(False, "Value and advantages apart (Wang et al. 2016).")
+    precision: str = setting(
+        "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
+    )
+    force: bool = setting(False, "Run a precision that this machine is slow with.")
+    seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """What the preset says, by the name of the setting."""
+        small = given.get("env", "catch").startswith(("catch", "minatar/"))
+        preset = given.get("preset") or ("small" if small else "fast")
+        return {"preset": preset, **PRESETS[preset]}
