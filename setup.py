@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 EXTRAS = {
-    "dqn": ["tf-agents==0.19.0", "tf-keras", "ale-py", "tensorboard"],
+    "dqn": ["tf-agents==0.19.0", "tf-keras", "ale-py", "gymnasium>=1.1", "tensorboard"],
     "gpu": ["tensorflow[and-cuda]"],
     "jax": ["jax"],
     "export": ["onnx", "tf2onnx"],
@@ -58,7 +58,8 @@ setup(
             f"{name} = tinyconv.zoo.{module}:{name}"
             for module, names in MODELS.items()
             for name in names
-        ],
+        ]
+        + ["nature = tinyconv.plugins.dqn.nature:nature"],
         "tinyconv.datasets": [
             "digits = tinyconv.data.digits:digits",
             "mnist = tinyconv.data.idx:mnist",
@@ -67,7 +68,10 @@ setup(
             "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
             "folder = tinyconv.data.folder:folder",
         ],
-        "tinyconv.tasks": ["classify = tinyconv.classify:Classify"],
+        "tinyconv.tasks": [
+            "classify = tinyconv.classify:Classify",
+            "dqn = tinyconv.plugins.dqn.task:Dqn",
+        ],
     },
     classifiers=[
         "Environment :: Console",

@@ -158,6 +158,8 @@ class Classify:
         if test:
             yield from self._predict_test(run, root)
             return
+        if not inputs:
+            raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
         model = run.model()
         shape = tuple(run.settings["picture_shape"])
         may_resize = resize or run.settings["resized"]

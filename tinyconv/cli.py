@@ -131,8 +131,10 @@ def evaluate(run, as_json, **where):
 @as_json
 def predict(run, files, output, as_json, **how):
     """Answer for FILES (pictures, folders, globs) with the network of RUN."""
-    if bool(files) == how["test"]:
-        raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
+    if files and how["test"]:
+        raise UserError(
+            "predict answers for FILES or, with --test, for the test pictures: not both."
+        )
     if output and output.exists():
         raise UserError(f"{output} exists already; name another file with --output.")
     predictions = list(_open(run).predict(*files, **_given(how)))

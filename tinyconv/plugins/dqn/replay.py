@@ -103,3 +103,22 @@ class Replay:
             seen.append(np.where(inside[:, None, None, None], self.frames[place, games], 0))
             inside = inside & (self.kinds[place, games] != FIRST)
         return np.concatenate(seen[::-1], axis=-1)
+
+    # Files ----------------------------------------------------------------------------------
+
+    ARRAYS = ("frames", "actions", "rewards", "discounts", "kinds")
+
+    def save(self, folder) -> None:
+        """Write what is remembered into `folder`, an array a file."""
+        count = min(self.added, self.length)
+        for name in self.ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name)[:count])
+        np.save(folder / "added.npy", np.int64(self.added))
+
+    def restore(self, folder) -> None:
+        """Remember what `save` wrote."""
+        self.added = int(np.load(folder / "added.npy", allow_pickle=False))
+        count = min(self.added, self.length)
+        for name in self.ARRAYS:
+            kept = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            getattr(self, name)[:count] = kept
