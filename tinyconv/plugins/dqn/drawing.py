@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from tinyconv.pictures import Picture
 from tinyconv.plugins.dqn import playing, scores
@@ -38,6 +39,7 @@ def _curves(run) -> Picture:
             )
             axes.legend(frameon=False)
         axes.set(title=title, xlabel="frames")
+        axes.xaxis.set_major_formatter(EngFormatter())
         axes.grid(alpha=0.3)
     figure.axes[-1].set_axis_off()
     caption = (

@@ -251,10 +251,11 @@ class Learning:
         self.random.bit_generator.state = self.state.random
 
     def variables(self) -> list:
-        """Weights of both networks, the optimizer's, and the agent's count of steps."""
+        """Weights of both networks, the optimizer's, and the agent's counts of steps."""
         return [
             *self.agent._q_network.variables,
             *self.agent._target_q_network.variables,
             *self.agent._optimizer.variables(),
+            *self.agent._update_target.variables,  # updates since the last copy
             self.agent.train_step_counter,
         ]

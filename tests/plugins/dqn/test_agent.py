@@ -1,0 +1,184 @@
+"""The agent's loss beside the paper's formula, and beside tf-agents' own way of computing it."""
+
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tf_agents", reason="tf-agents is not installed (extra `dqn`)")
+if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
+
+import keras
+import tensorflow as tf
+from tf_agents.trajectories import policy_step, time_step, trajectory
+
+from tinyconv import settings
+from tinyconv.plugins.dqn import agent as agents
+from tinyconv.plugins.dqn.catch import Catch
+from tinyconv.plugins.dqn.environment import Environment
+from tinyconv.plugins.dqn.games import LAST
+from tinyconv.plugins.dqn.nature import nature
+from tinyconv.plugins.dqn.replay import Replay, Transitions
+from tinyconv.plugins.dqn.settings import PRESETS, Settings
+
+SHAPE, ACTIONS, BATCH = (10, 5, 2), 3, 16
+RANDOM = np.random.default_rng(0)
+
+
+def transitions():
+    """A batch of noise."""
+    return Transitions(
+        tf.constant(RANDOM.integers(0, 256, (BATCH, *SHAPE)), tf.uint8),
+        tf.constant(RANDOM.integers(0, ACTIONS, BATCH), tf.int32),
+        tf.constant(RANDOM.normal(size=BATCH), tf.float32),
+        tf.constant(RANDOM.choice([0.0, 0.97], BATCH), tf.float32),
+        tf.constant(RANDOM.integers(0, 256, (BATCH, *SHAPE)), tf.uint8),
+        tf.zeros((BATCH, 2), tf.int64),
+        tf.constant(RANDOM.uniform(0.1, 1, BATCH), tf.float32),
+    )
+
+
+def made(**given):
+    keras.utils.set_random_seed(1)
+    options = settings.build(Settings, {"env": "catch", **given})
+    agent = agents.make_agent(lambda: nature(SHAPE, ACTIONS), SHAPE, ACTIONS, options)
+    # Another target than the online network, and values that are not all near 0.
+    for network in (agent._q_network, agent._target_q_network):
+        for weight in network.model.trainable_weights:
+            weight.assign(RANDOM.normal(size=weight.shape) * 0.2)
+    return agent
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+def test_the_loss_is_the_papers(double, loss):
+    """Mnih et al. 2015, algorithm 1; van Hasselt et al. 2016, equation 4, with double."""
+    agent, drawn = made(double=double, loss=loss), transitions()
+    online, target = (
+        np.asarray(agent._q_network.model(drawn.observations)),
+        np.asarray(agent._target_q_network.model(drawn.next_observations)),
+    )
+    rows = np.arange(BATCH)
+    judge = np.asarray(agent._q_network.model(drawn.next_observations)) if double else target
+    y = drawn.returns.numpy() + drawn.discounts.numpy() * target[rows, judge.argmax(axis=1)]
+    error = np.abs(y - online[rows, drawn.actions.numpy()])
+    each = error**2 if loss == "mse" else np.where(error < 1, error**2 / 2, error - 0.5)
+    expected = (drawn.weights.numpy() * each).mean()
+    assert float(agent.train(agents.experience(drawn), drawn.weights).loss) == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_one_pass_over_the_target_gives_what_tf_agents_gives(monkeypatch):
+    """The stock agent asks the target network for its values, and again for its best action."""
+    drawn, agent = transitions(), made(double=False)
+    ours = agent._loss(agents.experience(drawn), weights=drawn.weights).loss
+    monkeypatch.delattr(agents.OnePass, "_compute_next_q_values")
+    theirs = agent._loss(agents.experience(drawn), weights=drawn.weights).loss
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-6) and float(ours) > 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_target_is_copied_as_often_as_the_preset_says(name):
+    agent = made(preset=name, target_every=8, update_every=4)
+    drawn = transitions()
+
+    def apart():
+        pairs = zip(agent._q_network.variables, agent._target_q_network.variables, strict=True)
+        return any((one.numpy() != other.numpy()).any() for one, other in pairs)
+
+    assert apart()
+    for expected in (True, False, True, False):
+        agent.train(agents.experience(drawn), drawn.weights)
+        assert apart() == expected
+
+
+def test_every_weight_is_found_and_trained():
+    agent, drawn = made(), transitions()
+    before = agent._q_network.model.get_weights()
+    assert len(agent._q_network.trainable_weights) == len(before) == 6
+    agent.train(agents.experience(drawn), drawn.weights)
+    for old, new in zip(before, agent._q_network.model.get_weights(), strict=True):
+        assert (old != new).any()
+
+
+def test_the_papers_rmsprop_is_its_formula():
+    """Graves 2013, equations 38 to 41, with the released code's constants."""
+    options = settings.build(Settings, {"preset": "nature", "learning_rate": 0.1})
+    optimizer = agents._optimizer(options)
+    weight = tf.Variable([1.0, -2.0])
+    w, n, g, d = np.array([1.0, -2.0]), np.ones(2), np.zeros(2), np.zeros(2)
+    for gradient in ([0.5, 1.0], [0.25, -1.0]):
+        optimizer.apply_gradients([(tf.constant(gradient), weight)])
+        gradient = np.array(gradient)
+        n, g = 0.95 * n + 0.05 * gradient**2, 0.95 * g + 0.05 * gradient
+        d = 0.95 * d + 0.1 * gradient / np.sqrt(n - g**2 + 0.01 / 32**2)
+        w = w - d
+    np.testing.assert_allclose(weight.numpy(), w, rtol=1e-5)
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+def test_tf_agents_own_path_computes_the_same_loss(stack):
+    """Its environment, driver and replay buffer play; our memory is told the same steps."""
+    from tf_agents.drivers import dynamic_step_driver
+    from tf_agents.environments import tf_py_environment
+    from tf_agents.policies import random_tf_policy
+    from tf_agents.replay_buffers import tf_uniform_replay_buffer
+
+    games = Catch(4, seed=0)
+    games.stack = stack
+    told = []
+    take = games.step
+
+    def noted(actions):
+        told.append([take(actions), None])
+        if len(told) > 1:
+            told[-2][1] = np.array(actions)
+        return told[-1][0]
+
+    games.step = noted
+    environment = tf_py_environment.TFPyEnvironment(Environment(games))
+    shape = (10, 5, stack)
+    options = settings.build(Settings, {"env": "catch", "double": False})
+    keras.utils.set_random_seed(1)
+    agent = agents.make_agent(lambda: nature(shape, 3), shape, 3, options)
+    policy = random_tf_policy.RandomTFPolicy(
+        environment.time_step_spec(), environment.action_spec()
+    )
+    buffer = tf_uniform_replay_buffer.TFUniformReplayBuffer(
+        policy.trajectory_spec, batch_size=4, max_length=100
+    )
+    dynamic_step_driver.DynamicStepDriver(
+        environment, policy, observers=[buffer.add_batch], num_steps=4 * 40
+    ).run()
+    memory = Replay(400, 4, games.shape, stack, n=1, gamma=0.99)
+    for step, actions in told[:-1]:
+        memory.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
+    played = buffer.gather_all()  # (4 games, T, ...)
+    length = played.action.shape[1]
+    times, games_of = np.meshgrid(np.arange(length - 1), np.arange(4), indexing="ij")
+    times, games_of = times.ravel(), games_of.ravel()
+    begun = memory.kinds[times, games_of] != LAST
+    drawn = memory.transitions(times[begun], games_of[begun])
+    ours = agent._loss(agents.experience(Transitions(*map(tf.constant, drawn)))).loss
+
+    def of(values, later=0):
+        return tf.gather_nd(values, np.stack([games_of, times + later], axis=1)[begun])
+
+    theirs = agent._loss(
+        trajectory.Transition(
+            time_step.TimeStep(
+                of(played.step_type), of(played.reward), of(played.discount), of(played.observation)
+            ),
+            policy_step.PolicyStep(of(played.action)),
+            time_step.TimeStep(
+                of(played.next_step_type),
+                of(played.reward),
+                of(played.discount),
+                of(played.observation, later=1),
+            ),
+        ),
+        gamma=0.99,
+    ).loss
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5) and float(ours) > 0
