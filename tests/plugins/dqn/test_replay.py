@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinyconv.plugins.dqn.games import FIRST, LAST, MID
+from tinyconv.plugins.dqn.prioritised import PrioritisedReplay, SumTree
 from tinyconv.plugins.dqn.replay import Replay
 
 GAMMA = 0.9
@@ -84,3 +85,67 @@ def test_a_million_transitions_fit_in_the_promised_memory():
     small = Replay(1000, 10, (84, 84, 1), 4, 3, 0.99)
     arrays = (small.frames, small.actions, small.rewards, small.discounts, small.kinds)
     assert sum(array.nbytes for array in arrays) == Replay.bytes(1000, (84, 84, 1))
+
+
+def test_a_sum_tree_is_a_running_sum():
+    random = np.random.default_rng(0)
+    tree, plain = SumTree(37), np.zeros(37)
+    for _ in range(20):
+        places = random.integers(0, 37, 9)
+        values = np.arange(9) * random.random()
+        plain[places] = values  # of a place given twice the last value holds
+        tree[places] = values
+        assert tree.total == pytest.approx(plain.sum())
+        marks = random.random(50) * plain.sum()
+        np.testing.assert_array_equal(
+            tree.find(marks), np.searchsorted(np.cumsum(plain), marks, side="right")
+        )
+
+
+@pytest.mark.parametrize("steps", [40, 150])
+def test_priorities_decide_what_is_drawn_and_weights_take_the_bias_away(steps):
+    games, n, stack = 2, 2, 3
+    told = history(steps, games, seed=5)
+    memory = PrioritisedReplay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
+    for t in range(steps):
+        memory.add(*(each[t] for each in told))
+    oldest = steps > 60 and steps - 60 + stack - 1
+    can = {
+        (t % 60, g)
+        for t in range(int(oldest), steps - n)
+        for g in range(games)
+        if told[1][t, g] != LAST
+    }
+    random = np.random.default_rng(0)
+    first = memory.draw(4000, random)
+    assert {tuple(place) for place in first.places} == can
+    np.testing.assert_allclose(first.weights, 1)
+    # From now on one of them is drawn three times as often as each of the others.
+    every = np.array(sorted(can))
+    differences = np.where(np.arange(len(every)) == 7, 9.0, 1.0)
+    memory.learnt(every, differences)
+    drawn = memory.draw(20_000, random, progress=1.0)
+    chosen = (drawn.places == every[7]).all(axis=1)
+    share = 3 / (len(every) - 1 + 3)
+    assert chosen.mean() == pytest.approx(share, rel=0.01)
+    np.testing.assert_allclose(drawn.weights, np.where(chosen, 1 / 3, 1), rtol=1e-4)
+    for i in range(50):
+        t = steps - 1 - (steps - 1 - drawn.places[i, 0]) % 60
+        expected = by_hand(told, t, drawn.places[i, 1], stack, n)
+        np.testing.assert_array_equal(drawn.observations[i], expected[0])
+        assert drawn.returns[i] == pytest.approx(expected[2], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Replay, PrioritisedReplay])
+def test_a_memory_that_was_saved_draws_the_same(kind, tmp_path):
+    told = history(90, 2, seed=6)
+    memories = [kind(60 * 2, 2, (3, 2, 1), 2, 1, GAMMA) for _ in range(2)]
+    for t in range(80):
+        memories[0].add(*(each[t] for each in told))
+    memories[0].save(tmp_path)
+    memories[1].restore(tmp_path)
+    for t in range(80, 90):
+        for memory in memories:
+            memory.add(*(each[t] for each in told))
+    for one, other in zip(*(m.draw(30, np.random.default_rng(2)) for m in memories)):
+        np.testing.assert_array_equal(one, other)

@@ -16,6 +16,7 @@ from tinyconv import layers, precision, screen
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
+from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay, Transitions
 from tinyconv.training import stop_signals
 
@@ -73,7 +74,8 @@ class Learning:
         actions = len(self.games.actions)
         self.agent = make_agent(lambda: build(shape, actions), shape, actions, options)
         self.model = self.agent._q_network.model
-        self.replay = Replay(
+        kind = PrioritisedReplay if options.prioritised else Replay
+        self.replay = kind(
             options.replay,
             options.games,
             self.games.shape,
@@ -90,7 +92,8 @@ class Learning:
             self.restore()
 
     def _update(self, drawn):
-        return self.agent.train(experience(drawn), drawn.weights).loss
+        learnt = self.agent.train(experience(drawn), drawn.weights)
+        return learnt.loss, learnt.extra.td_error
 
     # Games --------------------------------------------------------------------------------
 
@@ -155,8 +158,12 @@ class Learning:
         """As many updates as the actions taken since the last one ask for."""
         options = self.options
         while self.state.updates < (self.state.done - options.start) // options.update_every:
-            drawn = self.replay.draw(options.batch_size, self.random)
-            loss = float(self.update(Transitions(*map(tf.constant, drawn))))
+            drawn = self.replay.draw(
+                options.batch_size, self.random, self.state.done / options.steps
+            )
+            loss, differences = self.update(Transitions(*map(tf.constant, drawn)))
+            self.replay.learnt(drawn.places, differences)
+            loss = float(loss)
             if not np.isfinite(loss):
                 raise UserError(
                     f"The loss became {loss} after {self.state.done:,} actions; try "

@@ -58,8 +58,8 @@ class Replay:
         self.actions[place] = actions
         self.added += 1
 
-    def draw(self, batch: int, random: np.random.Generator) -> Transitions:
-        """`batch` transitions, each as likely as any other."""
+    def draw(self, batch: int, random: np.random.Generator, progress=0.0) -> Transitions:
+        """`batch` transitions, each as likely as any other, at any `progress` of the run."""
         oldest = max(0, self.added - self.length)
         # The oldest ones have lost frames of their stack, the newest ones lack what came of them.
         low = oldest + self.stack - 1 if oldest else 0
@@ -103,6 +103,9 @@ class Replay:
             seen.append(np.where(inside[:, None, None, None], self.frames[place, games], 0))
             inside = inside & (self.kinds[place, games] != FIRST)
         return np.concatenate(seen[::-1], axis=-1)
+
+    def learnt(self, places, differences) -> None:
+        """Told the temporal differences of what was drawn, which count for nothing here."""
 
     # Files ----------------------------------------------------------------------------------
 

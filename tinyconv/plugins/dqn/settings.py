@@ -107,6 +107,7 @@ class Settings:
         "Share of actions that Atari repeats in place of the given one.", minimum=0, maximum=1
     )
     double: bool | None = _of_preset("The online network chooses, the target judges.")
+    prioritised: bool = setting(False, "Draw by surprise (Schaul et al. 2016).")
     dueling: bool = setting(False, "Value and advantages apart (Wang et al. 2016).")
     precision: str = setting(
         "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
