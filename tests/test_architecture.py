@@ -21,7 +21,7 @@ LAYERS = [
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
     {"training", "growing", "report", "export"},
-    {"classify"},
+    {"classify", "plugins.dqn"},
     {"registry"},
     {"verbs", "doctor", "groups", "new_plugin"},
     {"checks"},
@@ -33,8 +33,12 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
 def part(path: Path) -> str:
-    """The part of the package that a file belongs to: its first folder, or its own name."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    """The part of the package that a file belongs to: its first folder, or its own name.
+
+    A plugin's folder is a part of its own, and never imports another one's.
+    """
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:2]) if parts[0] == "plugins" and len(parts) > 2 else parts[0]
 
 
 def imported_parts(path: Path) -> set[str]:
@@ -49,7 +53,11 @@ def imported_parts(path: Path) -> set[str]:
             modules = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
-        found |= {m.split(".")[1] for m in modules if m.startswith("tinyconv.")}
+        for module in modules:
+            names = module.split(".")
+            if names[0] == "tinyconv" and len(names) > 1:
+                plugin = ".".join(names[1:3])
+                found.add(plugin if plugin in LEVEL else names[1])
     return found & set(LEVEL)
 
 

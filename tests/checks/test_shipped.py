@@ -1,5 +1,7 @@
 """Every model, data set and task that tinyconv ships keeps what it asks of strangers."""
 
+import importlib.util
+
 import pytest
 
 from tests.data.sources import SOURCES
@@ -11,8 +13,19 @@ SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]
 NO_FILES = [entry for entry in SHIPPED if entry.kind != "datasets"]
 
 
+needs_tf_agents = pytest.mark.skipif(
+    importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
+)
+
+
 @pytest.mark.parametrize(
-    "check", [check for entry in NO_FILES for check in checks.of(entry.full_name)], ids=str
+    "check",
+    [
+        pytest.param(check, marks=needs_tf_agents if entry.name == "dqn" else ())
+        for entry in NO_FILES
+        for check in checks.of(entry.full_name)
+    ],
+    ids=str,
 )
 def test_promise(check):
     check()

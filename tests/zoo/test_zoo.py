@@ -10,7 +10,9 @@ from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
 from tinyconv.zoo.small import SMALL
 
-MODELS = [entry.name for entry in registry.entries("models") if entry.distribution == "tinyconv"]
+MODELS = [
+    entry.name for entry in registry.entries("models") if entry.target.startswith("tinyconv.zoo.")
+]
 ACTIVATIONS = ("prelu", "prelu-shared", "relu")
 
 # Trainable parameters at 224x224x3 and 1,000 classes, with ReLU. VGG: Simonyan & Zisserman

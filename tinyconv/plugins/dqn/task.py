@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -126,8 +127,11 @@ def _needs_tf_agents() -> None:
         import gym_notices.notices
 
         gym_notices.notices.notices.clear()  # gym, which tf-agents imports, prints one
-        import tf_agents  # noqa: F401
-        import tf_keras  # noqa: F401
+        with warnings.catch_warnings():  # of what its authors should mend
+            warnings.simplefilter("ignore")
+            import tf_keras  # noqa: F401
+
+            import tinyconv.plugins.dqn.learning  # noqa: F401  imports tf-agents
     except ImportError as error:
         raise UserError(
             f"The task dqn needs {error.name}, which is not installed; install what it needs "
