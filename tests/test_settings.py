@@ -31,6 +31,19 @@ def test_wrong_values_are_told(given, message):
         settings.build(Settings, given)
 
 
+def test_what_is_implied_can_be_turned_off():
+    @dataclasses.dataclass(frozen=True)
+    class Flags:
+        double: bool | None = settings.setting(None, "Of two minds.")
+        plain: bool = settings.setting(False, "Or not.")
+
+    options = {option.name: option for option in settings.options(Flags)}
+    command = click.Command("any", params=list(options.values()), callback=lambda **given: given)
+    for arguments, double in ((["--double"], True), (["--no-double"], False), ([], None)):
+        given = command.main(arguments, standalone_mode=False)
+        assert given == {"double": double, "plain": False}
+
+
 def test_values_take_the_type_of_their_field():
     given = {"minutes": 3, "root": "here", "image_size": None, "recipe": "plain", "model": "vgg11"}
     made = settings.build(Settings, given)

@@ -140,11 +140,13 @@ def reference(Settings: type) -> str:
 
 
 def _option(field, hint) -> click.Option:
-    kind, _ = _kind(hint)
+    kind, optional = _kind(hint)
     name = "--" + field.name.replace("_", "-")
     unit = field.metadata["unit"]
     told = [field.metadata["help"], *([f"[{_range(field)}]"] if _range(field) else [])]
     common = {"default": field.default, "help": "  ".join(told)}
+    if kind is bool and optional:  # what another setting implies can be turned off
+        return click.Option([f"{name}/--no-{name[2:]}"], **common)
     if kind is bool:
         return click.Option([name], is_flag=True, **common)
     common["show_default"] = field.default is not None

@@ -1,5 +1,7 @@
 """The zoo: one body over every registered network, and the papers' and torchvision's counts."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -104,9 +106,10 @@ def test_resnet9_has_its_authors_weights():
 
 @pytest.mark.parametrize("entry", registry.entries("models"), ids=lambda entry: entry.name)
 def test_listed_parameters_are_the_built_ones(large, entry):
-    size = 224 if "224x224x3" in entry.summary else 32
-    classes = 1000 if "1,000 classes" in entry.summary else 10
-    assert entry.parameters == trainable(entry.load()((size, size, 3), classes))
+    """At the size that the summary tells: "… parameters at 224x224x3, 1,000 classes"."""
+    *shape, classes = re.search(r"(\d+)x(\d+)x(\d+)\D+([\d,]+)", entry.summary).groups()
+    model = entry.load()(tuple(map(int, shape)), int(classes.replace(",", "")))
+    assert entry.parameters == trainable(model)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -90,7 +90,8 @@ def test_atari_pictures_are_the_emulators_screen():
 @pytest.mark.parametrize(
     "name, told",
     [
-        ("catsh", "catch"),
+        pytest.param("catsh", "catch", marks=needs_ale),
+        ("minatar/no-such-game", "minatar"),
         ("catch-huge", "catch-large"),
         pytest.param("ALE/Brakeout-v5", "ALE/Breakout-v5", marks=needs_ale),
         pytest.param("Pendulum-v1", "chooses one of a few", marks=needs_ale),

@@ -80,10 +80,6 @@ def open_games(
     `sticky` is the probability that an Atari game repeats the last action in place of the one
     given; `lives_end` has a lost life end what can still be won. Raises UserError.
     """
-    if name.startswith("ALE/"):
-        return _atari(name, count, seed, sticky, lives_end)
-    if name.startswith("minatar/"):
-        return _minatar(name, count, seed)
     if name.startswith("catch"):
         from tinyconv.plugins.dqn.catch import Catch
 
@@ -91,7 +87,18 @@ def open_games(
         if name in sizes:
             return Catch(count, seed, *sizes[name])
         raise UserError(f"There is no game {name!r}; {nearest(name, sizes)}")
-    return _gymnasium(name, count, seed)
+    try:
+        if name.startswith("ALE/"):
+            return _atari(name, count, seed, sticky, lives_end)
+        if name.startswith("minatar/"):
+            return _minatar(name, count, seed)
+        return _gymnasium(name, count, seed)
+    except ImportError as error:
+        package = {"minatar": "minatar"}.get(error.name, "'tinyconv[dqn]'")
+        raise UserError(
+            f"The game {name!r} needs {error.name}, which is not installed; if it is the one that "
+            f"you mean, install it with: pip install {package}"
+        ) from error
 
 
 def _atari(name, count, seed, sticky, lives_end) -> Games:
@@ -130,14 +137,8 @@ def _camel(rom: str) -> str:
 
 def _minatar(name, count, seed) -> Games:
     """MinAtar (Young & Tian 2019), where it is installed: 10x10 cells, a channel a thing."""
-    try:
-        import minatar.gym
-    except ImportError as error:
-        raise UserError(
-            "MinAtar's games need the package minatar, which is not installed; install it with: "
-            "pip install minatar"
-        ) from error
     import gymnasium
+    import minatar.gym
 
     minatar.gym.register_envs()
     ids = {
