@@ -154,23 +154,24 @@ def convolution():
         return tf.reshape(pixels, [-1, rows * TILE, width, channels])
 
     # XLA makes a program in a tenth of a second or more. A thread of its own makes them while
-    # TensorFlow is still tracing the rest of the network: `run`, on zeros of the shapes to come.
+    # TensorFlow is still tracing the rest of the network, by a run on zeros of the shapes to come;
+    # from a graph, since what is called outside of one has programs of its own.
     worker = concurrent.futures.ThreadPoolExecutor(1, "winograd")
 
     @cache
-    def make_ahead(run, shape, filters, dtype):
-        if None not in shape:
-            worker.submit(run, tf.TensorShape(shape), filters, dtype)
+    def make_ahead(run, dtype, *shapes):
+        if all(None not in shape for shape in shapes):
+            graph = tf.function(run, autograph=False)
+            worker.submit(lambda: graph(*(tf.zeros(shape, dtype) for shape in shapes)))
 
-    def run_forward(shape, filters, dtype):
-        tiles = tiles_across(tiles_down(tf.zeros(shape, dtype))).shape
-        outputs_down(outputs_across(tf.zeros([*tiles[:-1], filters], dtype)))
+    def forward(padded, products):
+        return tiles_across(tiles_down(padded)), outputs_down(outputs_across(products))
 
-    def run_back(shape, filters, dtype):
-        batch, rows, across, channels = shape
-        upstream = tf.zeros([batch, rows * TILE, across * TILE, filters], dtype)
-        tiles = outputs_across_back(outputs_down_back(upstream)).shape
-        tiles_down_back(tiles_across_back(tf.zeros([*tiles[:-1], channels], dtype)))
+    def backward(upstream, products):
+        return (
+            outputs_across_back(outputs_down_back(upstream)),
+            tiles_down_back(tiles_across_back(products)),
+        )
 
     both_ways = np.einsum("ai,bj->baij", G, G).reshape(36, 9)
 
@@ -184,7 +185,8 @@ def convolution():
 
         def tiles():  # (36, tiles, C)
             padded = tf.pad(x, [[0, 0], [1, 1 + rest[1][1]], [1, 1 + rest[2][1]], [0, 0]])
-            make_ahead(run_forward, tuple(padded.shape), filters, x.dtype)
+            tiled = 6, 6, padded.shape[0], rows, across, filters
+            make_ahead(forward, x.dtype, tuple(padded.shape), tiled)
             return tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
 
         transformed = tf.matmul(to_kernel, tf.reshape(kernel, [9, channels * filters]))
@@ -194,7 +196,9 @@ def convolution():
         y = outputs_down(outputs_across(products))[:, :height, :width]
 
         def gradients(upstream):
-            make_ahead(run_back, (x.shape[0], rows, across, channels), filters, x.dtype)
+            tiled = 6, 6, x.shape[0], rows, across, channels
+            whole = x.shape[0], rows * TILE, across * TILE, filters
+            make_ahead(backward, x.dtype, whole, tiled)
             back = outputs_across_back(outputs_down_back(tf.pad(upstream, rest)))
             back = tf.reshape(back, [36, -1, filters])
             for_kernel = tf.matmul(v, back, transpose_a=True)  # (36, C, F)
