@@ -33,7 +33,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["tinyconv", "tinyconv.*"]),
     package_data={
-        "tinyconv": ["report.html"],
+        "tinyconv": ["report.html", "shipped/*/*"],
         "tinyconv.new_plugin": [
             f"template/{place}*" for place in ("", "src/my_plugin/", "tests/", ".github/workflows/")
         ],

@@ -171,7 +171,7 @@ def _told(answer: dict) -> str:
         f"{value:.1%}"
         if name == "probability"
         else f"{name} {value:.4g}"
-        if isinstance(value, float)
+        if isinstance(value, (int, float))
         else str(value)
         for name, value in answer.items()
     ]

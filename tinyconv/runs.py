@@ -226,9 +226,9 @@ def _takes(task, verb: str, given: dict, after: int) -> None:
 
 
 def find_folder(path: str | os.PathLike) -> Path:
-    """The run folder that `path` names, by itself or inside the folder of runs."""
+    """The run folder that `path` names: by itself, inside the folder of runs, or shipped."""
     path = Path(path)
-    for folder in (path, runs_folder() / path):
+    for folder in (path, runs_folder() / path, Path(__file__).with_name("shipped") / path):
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"

@@ -41,6 +41,8 @@ def test_a_game_is_played_and_drawn(learnt):
     assert answer["return"] == 1.0 and answer["actions"] == 9
     with Image.open(answer["game"]) as game:
         assert game.n_frames == 10
+    ((again,),) = [told.answers for told in learnt.predict()]
+    assert again["game"] != answer["game"]  # nothing is overwritten
     names = {picture.name for picture in learnt.pictures()}
     assert names == {"curves", "game"}
     for picture in learnt.pictures():

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +81,10 @@ class Dqn:
         return Evaluation(metrics, options.env)
 
     def predict(self, run, inputs: Sequence[str], resize=False) -> Iterator[Prediction]:
-        """Without inputs a game, as a GIF; for pictures of the screen the value of each action."""
+        """Without inputs a game, as a GIF in the current folder.
+
+        For pictures of the screen the value of each action.
+        """
         from tinyconv.data.files import read_pictures
         from tinyconv.plugins.dqn import playing
         from tinyconv.runs import write
@@ -89,8 +93,7 @@ class Dqn:
         if not inputs:
             seed = options.seed + 2
             picture, score, count = playing.animation(model, options.env, options.sticky, seed)
-            path = run.path / "pictures" / "game.gif"
-            path.parent.mkdir(exist_ok=True)
+            path = _free(Path(f"{run.path.name}-game.gif"))
             write(path, picture)
             yield Prediction(options.env, [{"game": str(path), "return": score, "actions": count}])
             return
@@ -109,6 +112,14 @@ class Dqn:
         from tinyconv.plugins.dqn import drawing
 
         yield from drawing.pictures(run)
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3 and so on that is not there yet."""
+    number, found = 2, path
+    while found.exists():
+        found, number = path.with_stem(f"{path.stem}-{number}"), number + 1
+    return found
 
 
 def _needs_tf_agents() -> None:

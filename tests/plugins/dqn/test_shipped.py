@@ -1,0 +1,29 @@
+"""The agent that comes with the package plays, without tf-agents and without a run of one's own."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from tests.test_cli import run
+from tinyconv import verbs
+
+
+def test_a_game_is_shown_at_once(capsys):
+    code, out, _ = run(capsys, "predict", "catch", "--json")
+    ((answer,),) = [told["answers"] for told in json.loads(out)]
+    assert code == 0 and answer["return"] == 1.0 and answer["game"] == "catch-game.gif"
+    with Image.open("catch-game.gif") as game:
+        assert game.n_frames == 10
+        first = np.asarray(game.convert("L"), float)
+        game.seek(9)
+        assert (
+            np.abs(np.asarray(game.convert("L"), float) - first).mean() > 1
+        )  # the ball has fallen
+
+
+def test_it_catches_every_ball():
+    """The numbers that it was shipped with are those that it has."""
+    agent = verbs.load("catch")
+    assert agent.evaluate() == agent.settings["result"]["metrics"]
+    assert agent.evaluate()["return_mean"] >= 0.95
