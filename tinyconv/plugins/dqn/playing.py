@@ -47,23 +47,24 @@ def played(model, games, random, epsilon: float):
 def animation(model, env: str, sticky: float, seed: int) -> tuple[bytes, float, int]:
     """(a GIF of one game with the values of the actions beside it, its score, its actions)."""
     games = open_games(env, 1, seed, sticky)
-    frames, score, count = [], 0.0, 0
+    seen, score = [], 0.0
     for step, values in played(model, games, np.random.default_rng(seed), 0.0):
         score += float(step.rewards[0])
-        count += 1
-        if len(frames) < SHOWN:
-            frames.append(_drawn(step.frames[0], values[0], games.actions, score))
+        seen.append((step.frames[0], values[0], score))
         if step.kinds[0] == LAST:
             break
+    shown = seen[:SHOWN]
+    limits = min(0, *(v.min() for _, v, _ in shown)), max(0, *(v.max() for _, v, _ in shown))
+    frames = [_drawn(*each, games.actions, limits) for each in shown]
     file = io.BytesIO()
     pause = 300 if games.repeat == 1 else 66  # ms: a slow game, or the emulator's 15 actions a s
     frames[0].save(
         file, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, optimize=True
     )
-    return file.getvalue(), score, count - 1
+    return file.getvalue(), score, len(seen) - 1
 
 
-def _drawn(frame, values, names, score) -> Image.Image:
+def _drawn(frame, values, score, names, limits) -> Image.Image:
     """The screen, and a bar for each action's value."""
     figure = Figure(figsize=(4.6, 2.4), dpi=80, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -75,6 +76,7 @@ def _drawn(frame, values, names, score) -> Image.Image:
     right.barh(range(len(values)), values, color=colours)
     right.set_yticks(range(len(values)), names, fontsize=7)
     right.tick_params(axis="x", labelsize=7)
+    right.set_xlim(limits)
     right.invert_yaxis()
     right.set_title("value of each action", fontsize=8)
     file = io.BytesIO()
