@@ -148,6 +148,8 @@ def stopped(subject: Subject):
             signal.raise_signal(signal.SIGINT)
 
     runs.Run.save = save_and_stop
+    # A process that a script put in the background was told to ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with _own_runs(subject):
             verbs.fit(subject.entry.full_name, name="stopped", **subject.small)
@@ -155,6 +157,7 @@ def stopped(subject: Subject):
         return saved[0]
     finally:
         runs.Run.save = save
+        signal.signal(signal.SIGINT, before)
     what = "goes on after Ctrl-C" if saved else "never calls run.save"
     raise AssertionError(f"fit {what}; `small` needs room for two saves")
 
