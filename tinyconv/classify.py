@@ -90,7 +90,7 @@ class Classify:
         if chosen and "activation" not in inspect.signature(build).parameters:
             raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
         loss = losses.loss(options.loss, options.label_smoothing)
-        numbers = training.prepare(options)
+        numbers = training.prepare(run)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         if not dataset.classes:
             raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
@@ -112,7 +112,6 @@ class Classify:
                 picture_shape=shape,
                 resized=dataset.resized,
                 classes=dataset.classes,
-                policy=numbers,
             )
         steps = policy(options.augment, dataset.mirror)
         loop = training.Training(

@@ -6,6 +6,7 @@ imported inside the functions, so that the settings can name the formats without
 """
 
 import contextlib
+import functools
 import platform
 import subprocess
 import time
@@ -19,6 +20,7 @@ NAMES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 # Linux names of the instructions that multiply bfloat16 numbers.
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
+WORTHWHILE = 1.1  # times as fast that bfloat16 must be for its fewer digits
 
 
 def choose(requested: str, force: bool = False) -> tuple[str, str]:
@@ -37,6 +39,16 @@ def choose(requested: str, force: bool = False) -> tuple[str, str]:
     return requested, "as asked"
 
 
+def of_run(run) -> tuple[str, str]:
+    """As `choose` by the run's settings; a run that goes on keeps the format it began with."""
+    kept = run.settings.get("policy")
+    chosen = (
+        (kept, "as the run began") if kept else choose(run.options.precision, run.options.force)
+    )
+    run.settings["policy"] = chosen[0]
+    return chosen
+
+
 def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
     """(policy, reason) for a machine with or without a GPU, and its CPU's feature flags."""
     if gpu:
@@ -46,9 +58,10 @@ def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
         return "float32", "this CPU has no bfloat16 instructions"
     gain = seconds_a_step("float32") / seconds_a_step("mixed_bfloat16")
     told = f"bfloat16 ({found}) takes a step in 1/{gain:.2f} of float32's time here"
-    return ("mixed_bfloat16" if gain > 1 else "float32"), told
+    return ("mixed_bfloat16" if gain > WORTHWHILE else "float32"), told
 
 
+@functools.cache  # one answer for all runs of a process
 def seconds_a_step(name: str) -> float:
     """How long this machine trains on a batch under policy `name`: one layer of a usual size.
 

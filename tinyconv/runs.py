@@ -66,7 +66,7 @@ class Run:
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
-            **facts,
+            **(self.settings | facts),
             "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,

@@ -29,8 +29,9 @@ CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
 
 
-def prepare(settings: TrainingSettings) -> str:
+def prepare(run) -> str:
     """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
+    settings = run.options
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -43,7 +44,7 @@ def prepare(settings: TrainingSettings) -> str:
             if hasattr(settings, name)
         ]
         screen.say(f"recipe     {settings.recipe}: {', '.join(told)}")
-    policy, why = precision.choose(settings.precision, settings.force)
+    policy, why = precision.of_run(run)
     device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
     screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers

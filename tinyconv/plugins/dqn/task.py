@@ -37,7 +37,7 @@ class Dqn:
         games = open_games(options.env, 1, options.seed)
         _fits(options, games)
         build = run.catalogue.find("models", options.model)
-        numbers, why = precision.choose(options.precision, options.force)
+        numbers, why = precision.of_run(run)
         screen.say(f"device     {precision.cpu_name()}; {numbers}: {why}")
         screen.say(
             f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
@@ -64,7 +64,6 @@ class Dqn:
                 picture_shape=games.shape,
                 stack=games.stack,
                 actions=games.actions,
-                policy=numbers,
             )
         loop.run()
 

@@ -41,7 +41,7 @@ class Bearing:
 
         options = run.options
         build = run.catalogue.find("models", options.model)
-        policy = training.prepare(options)
+        policy = training.prepare(run)
         dataset = _opened(run)
         describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]

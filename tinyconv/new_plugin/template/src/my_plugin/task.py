@@ -39,7 +39,7 @@ class MyPlugin:
         from tinyconv import precision, training
 
         options = run.options
-        policy = training.prepare(options)
+        policy = training.prepare(run)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
