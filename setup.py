@@ -43,11 +43,13 @@ setup(
         "jinja2>=3.1",
         "keras>=3.13",
         "matplotlib>=3.9",
+        "nltk>=3.9",
         "numpy>=2.0",
         "packaging>=24",
         "pillow>=11",
         "rich>=13",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "simplejpeg>=1.8",
         "tensorflow>=2.20",
     ],
@@ -59,7 +61,10 @@ setup(
             for module, names in MODELS.items()
             for name in names
         ]
-        + ["nature = tinyconv.plugins.dqn.nature:nature"],
+        + [
+            "glance = tinyconv.plugins.caption.glance:glance",
+            "nature = tinyconv.plugins.dqn.nature:nature",
+        ],
         "tinyconv.datasets": [
             "digits = tinyconv.data.digits:digits",
             "mnist = tinyconv.data.idx:mnist",
@@ -67,9 +72,11 @@ setup(
             "cifar10 = tinyconv.data.cifar10:cifar10",
             "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
             "folder = tinyconv.data.folder:folder",
+            "shapes = tinyconv.plugins.caption.shapes:shapes",
         ],
         "tinyconv.tasks": [
             "classify = tinyconv.classify:Classify",
+            "caption = tinyconv.plugins.caption.task:Caption",
             "dqn = tinyconv.plugins.dqn.task:Dqn",
         ],
     },

@@ -14,14 +14,14 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
-    {"errors", "screen", "settings", "startup"},
+    {"errors", "screen", "settings", "startup", "writing"},
     {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels", "winograd"},
     {"guard"},
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
     {"training", "growing", "report", "export"},
-    {"classify", "plugins.dqn"},
+    {"classify", "plugins.caption", "plugins.dqn"},
     {"registry"},
     {"verbs", "doctor", "groups", "new_plugin"},
     {"checks"},

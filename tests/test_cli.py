@@ -178,7 +178,7 @@ def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
         raise OSError(28, "No space left on device", "somewhere")
 
     monkeypatch.setenv("TINYCONV_RUNS", "runs")
-    monkeypatch.setattr("tinyconv.runs.write", full)
+    monkeypatch.setattr("tinyconv.writing.write", full)
     code, _, err = run(capsys, "fit", *QUICK)
     assert code == 2 and "somewhere cannot be written or read: No space left" in err
 

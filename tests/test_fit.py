@@ -15,7 +15,7 @@ from PIL import Image
 
 import tinyconv
 from tests.data.sources import class_folders, tiny_imagenet_folder
-from tinyconv import losses, runs, training
+from tinyconv import losses, runs, training, writing
 from tinyconv.classify import measure, scores
 from tinyconv.errors import UserError
 
@@ -332,7 +332,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
 
 
 def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
-    original = runs._sync
+    original = writing.sync
 
     def full(path):
         if path.name == ".last.keras" and (path.parent / "last.keras").exists():
@@ -340,7 +340,7 @@ def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
         original(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "_sync", full)
+        patch.setattr(writing, "sync", full)
         with pytest.raises(UserError, match=r"No space left on device.*--resume"):
             tinyconv.fit(**QUICK, name="full")
     assert not list(runs.find_folder("full").glob(".*"))

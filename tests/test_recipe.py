@@ -70,4 +70,4 @@ def test_minutes_take_the_fast_recipe_and_network_unless_told_otherwise():
 
 def test_a_recipe_leaves_out_what_a_task_does_not_have():
     """A task without pictures has no `sizes`, and takes the rest of the recipe."""
-    assert settings.build(recipe.TrainingSettings, {"recipe": "fast"}).optimizer == "sgd"
+    assert settings.build(recipe.RecipeSettings, {"recipe": "fast"}).optimizer == "sgd"

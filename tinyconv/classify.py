@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyconv import screen
 from tinyconv.data import Dataset, opening
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.files import read_pictures
@@ -18,7 +19,7 @@ from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, si
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
-from tinyconv.recipe import TrainingSettings
+from tinyconv.recipe import RECIPES, RecipeSettings
 from tinyconv.settings import setting
 
 ADAPTED = 500  # pictures that an adapting layer sees
@@ -48,7 +49,7 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings, NetworkSettings, DataSettings):
+class Settings(RecipeSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
@@ -90,6 +91,9 @@ class Classify:
         if chosen and "activation" not in inspect.signature(build).parameters:
             raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
         loss = losses.loss(options.loss, options.label_smoothing)
+        if options.recipe != "plain":
+            told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
+            screen.say(f"recipe     {options.recipe}: {', '.join(told)}")
         numbers = training.prepare(run)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         if not dataset.classes:

@@ -101,6 +101,7 @@ def task_command(name: str) -> click.Command:
 @click.option("--data", metavar="NAME", help="Another data set with the same classes.")
 @click.option("--root", type=Path, metavar="PATH", help="Local files of the data set.")
 @click.option("--split", metavar="NAME", help="train, validation or test.")
+@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
 @as_json
 def evaluate(run, as_json, **where):
     """Measure RUN: accuracy and loss on its test pictures."""
@@ -128,6 +129,7 @@ def evaluate(run, as_json, **where):
 )
 @click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out files that cannot be read.")
+@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
 @as_json
 def predict(run, files, output, as_json, **how):
     """Answer for FILES (pictures, folders, globs) with the network of RUN."""
@@ -181,6 +183,18 @@ def _told(answer: dict) -> str:
 def _given(options: dict) -> dict:
     """The options that the user gave."""
     return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+@cli.command()
+@run_argument
+@click.argument("files", nargs=-1, required=True)
+@click.option("--say", metavar="TEXT", help="Show where it looks as it is made to say this.")
+@click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
+@click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")
+def explain(run, files, output, **how):
+    """Draw what the network of RUN looks at in FILES."""
+    for path in verbs.explain(_open(run), *files, output=output, **_given(how)):
+        click.echo(path)
 
 
 @cli.command()

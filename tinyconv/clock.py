@@ -19,6 +19,7 @@ class State:
     progress: float = 0.0  # share of the whole run done, 0 to 1: what the schedule sees
     seconds: float = 0.0  # time spent in training
     best: float | None = None  # rank of the best epoch so far
+    since_best: int = 0  # epochs since it
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
     generators: list[list[int]] = dataclasses.field(default_factory=list)

@@ -55,7 +55,10 @@ def in_float32(model):
         copy = keras.models.clone_model(model, clone_function=plain)
         copy.set_weights(model.get_weights())
         model = copy
-    model(keras.ops.zeros((1, *model.input_shape[1:])))  # Keras exports what was called once
+    zeros = keras.tree.map_structure(
+        lambda one: keras.ops.zeros((1, *one.shape[1:]), one.dtype), model.input
+    )
+    model(zeros)  # Keras exports what was called once
     return model
 
 

@@ -65,6 +65,9 @@ class TrainingSettings:
     minutes: float | None = setting(
         None, "Train for this long instead of --epochs.", unit="minutes", minimum=0.05
     )
+    patience: int | None = setting(
+        None, "End after so many epochs that bring nothing better.", unit="epochs", minimum=1
+    )
     batch_size: int = setting(64, "Examples a step.", minimum=1)
     optimizer: str = setting(
         "adamw", "adamw, or sgd with Nesterov momentum 0.9.", choices=tuple(LEARNING_RATE)
@@ -77,11 +80,6 @@ class TrainingSettings:
         "Decoupled decay of kernels alone.  [default: 0.05 for adamw, 0.005 for sgd]",
         minimum=0.0,
     )
-    recipe: str = setting(
-        "plain",
-        "Settings that go together; --minutes takes fast.",
-        choices=tuple(RECIPES),
-    )
     schedule: str = setting("one-cycle", "How the step size falls.", choices=tuple(SCHEDULES))
     precision: str = setting(
         "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
@@ -89,12 +87,6 @@ class TrainingSettings:
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(False, "Same bits every time on this machine; slower.")
-
-    @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """What the recipe says, by the name of the setting."""
-        recipe = given.get("recipe") or ("fast" if given.get("minutes") else "plain")
-        return {"recipe": recipe, **RECIPES[recipe]}
 
     @property
     def peak_rate(self) -> float:
@@ -107,3 +99,20 @@ class TrainingSettings:
         """The weight decay, 0 for none."""
         given = self.weight_decay
         return WEIGHT_DECAY[self.optimizer] if given is None else given
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeSettings(TrainingSettings):
+    """Those of image classification, which has recipes measured for it."""
+
+    recipe: str = setting(
+        "plain",
+        "Settings that go together; --minutes takes fast.",
+        choices=tuple(RECIPES),
+    )
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """What the recipe says, by the name of the setting."""
+        recipe = given.get("recipe") or ("fast" if given.get("minutes") else "plain")
+        return {"recipe": recipe, **RECIPES[recipe]}

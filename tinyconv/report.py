@@ -3,8 +3,8 @@
 import base64
 from pathlib import Path
 
-from tinyconv import runs
 from tinyconv.pictures import Picture, Table
+from tinyconv.writing import write
 
 # Facts of settings.json that are told elsewhere on the page, or are long and dull.
 NOT_LISTED = {"classes", "result", "versions", "machine", "command_line"}
@@ -19,7 +19,7 @@ def write_report(run) -> Path:
     folder.mkdir(exist_ok=True)
     for picture in shown:
         if isinstance(picture, Picture):
-            runs.write(folder / f"{picture.name}.png", picture.png)
+            write(folder / f"{picture.name}.png", picture.png)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tinyconv", "."),
         autoescape=True,
@@ -36,5 +36,5 @@ def write_report(run) -> Path:
         as_data=lambda png: base64.b64encode(png).decode(),
     )
     path = run.path / "report.html"
-    runs.write(path, page.encode())
+    write(path, page.encode())
     return path

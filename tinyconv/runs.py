@@ -18,7 +18,6 @@ import inspect
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tinyconv import writing
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
@@ -62,7 +62,7 @@ class Run:
         A name that is taken gets a number, so that nothing is overwritten.
         """
         today = datetime.date.today().isoformat()
-        self.path = _new_folder(runs_folder(), self.name or f"{today}-{default_name}")
+        self.path = writing.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
@@ -85,7 +85,7 @@ class Run:
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
-        write(self.path / "settings.json", text.encode())
+        writing.write(self.path / "settings.json", text.encode())
 
     # History ------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Run:
         """Replace history.csv."""
         lines = [",".join(rows[0])]
         lines += [",".join(f"{value:.6g}" for value in row.values()) for row in rows]
-        write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+        writing.write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
 
     # Model and training state -------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Run:
             model.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
                 archive.writestr(STATE_MEMBER, json.dumps(state))
-            _sync(temporary)
+            writing.sync(temporary)
             os.replace(temporary, self.path / "last.keras")
             if is_best:
                 self._link_best()
@@ -197,6 +197,13 @@ class Run:
                 raise self._blamed("predict", prediction, "a Prediction")
             yield prediction
 
+    def explain(self, *inputs: str | os.PathLike, **how) -> Iterator:
+        """Pictures of why it answers as it does, where the task can draw them."""
+        if not hasattr(self.task, "explain"):
+            raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
+        _takes(self.task, "explain", how, after=2)
+        yield from self.task.explain(self, [os.fspath(path) for path in inputs], **how)
+
     def pictures(self) -> list:
         """What the task shows of the run: Pictures and Tables."""
         from tinyconv.pictures import Picture, Table  # which import matplotlib
@@ -244,36 +251,6 @@ def read_settings(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} cannot be read as the settings of a run: {error!r}") from error
     return settings
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path` by a rename, so that no reader meets half a file."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_bytes(content)
-    _sync(temporary)
-    os.replace(temporary, path)
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold the file's bytes before its name does."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _new_folder(parent: Path, name: str) -> Path:
-    """Make `parent/name`, or `parent/name-2` and so on where it is taken."""
-    if name != Path(name).name or name in {"", ".", ".."}:
-        raise UserError(f"A run's name is one folder name without slashes, and {name!r} was given.")
-    name = re.sub(r"\s+", "-", name)
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            number += 1
 
 
 def _plain(value):

@@ -22,7 +22,7 @@ from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.layers import UNDECAYED
-from tinyconv.recipe import MOMENTUM, RECIPES, SCHEDULES, TrainingSettings
+from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
@@ -37,13 +37,6 @@ def prepare(run) -> str:
 
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
-    if settings.recipe != "plain":
-        told = [
-            f"{name} {getattr(settings, name)}"
-            for name in RECIPES[settings.recipe]
-            if hasattr(settings, name)
-        ]
-        screen.say(f"recipe     {settings.recipe}: {', '.join(told)}")
     policy, why = precision.of_run(run)
     device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
     screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
@@ -137,6 +130,12 @@ class Training:
         """The network of the stage that the run is in."""
         return next(model for until, model in self.stages if self.state.progress < until)
 
+    @property
+    def is_tired(self) -> bool:
+        """Whether as many epochs as `--patience` allows have brought nothing better."""
+        patience = self.settings.patience
+        return patience is not None and self.state.since_best >= patience
+
     def run(self) -> None:
         """Train to the end.
 
@@ -145,7 +144,7 @@ class Training:
         """
         done = self.state.progress
         with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
-            while self.clock.steps_left(self.state) > 0:
+            while self.clock.steps_left(self.state) > 0 and not self.is_tired:
                 if self.epoch(bar, stopped):
                     self.end_epoch(bar)
                 if stopped.is_set() and self.clock.steps_left(self.state) > 0:
@@ -212,6 +211,7 @@ class Training:
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
         state.rows.append(self.row)
         is_best = state.best is None or self.rank(metrics) >= state.best
+        state.since_best = 0 if is_best else state.since_best + 1
         if is_best:
             state.best = self.rank(metrics)
         self.save(is_best)

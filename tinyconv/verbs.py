@@ -7,6 +7,7 @@ from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
+from tinyconv.writing import free, write
 
 CHANGEABLE = ("epochs", "minutes")  # of a run that goes on
 
@@ -61,7 +62,7 @@ def _is_done(run: Run, changes: dict) -> bool:
     """Whether the run has its result and nothing more is asked of it, such as more epochs."""
     if "result" not in run.settings:
         return False
-    if isinstance(run.options, TrainingSettings) and run.options.minutes is None:
+    if changes and isinstance(run.options, TrainingSettings) and run.options.minutes is None:
         return run.state()["epoch"] >= run.options.epochs
     return all(run.settings[name] == value for name, value in changes.items())
 
@@ -110,17 +111,41 @@ def report(run: Run) -> Path:
     return write_report(run)
 
 
+def explain(run: Run, *inputs, output: Path | None = None, **how) -> list[Path]:
+    """Write pictures of why RUN answers as it does for `inputs`; returns where, none replaced.
+
+    Into the folder `output`, or the current one.
+    """
+    folder = Path(output or ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for picture in run.explain(*inputs, **how):
+        path = free(folder / f"{picture.name}.png")
+        write(path, picture.png)
+        written.append(path)
+    return written
+
+
 def export(run: Run, format: str, output: Path | None = None) -> Path:
     """Write the run's best model as "keras", "savedmodel" or "onnx"; returns where.
 
-    Raises UserError where `output` exists already.
+    A folder of several where its task has several `networks`. Raises UserError where `output`
+    exists already.
     """
     from tinyconv.export import ENDINGS, EXPORTERS
 
     if format not in EXPORTERS:
         raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
-    path = Path(output) if output else run.path / f"export-{format}{ENDINGS[format]}"
+    several = hasattr(run.task, "networks")
+    ending = "" if several else ENDINGS[format]
+    path = Path(output) if output else run.path / f"export-{format}{ending}"
     if path.exists():
         raise UserError(f"{path} exists already; name another place with --output.")
-    EXPORTERS[format](run.model(), path)
+    if not several:
+        EXPORTERS[format](run.model(), path)
+        return path
+    networks = run.task.networks(run)
+    path.mkdir(parents=True)
+    for name, network in networks.items():
+        EXPORTERS[format](network, path / f"{name}{ENDINGS[format]}")
     return path

@@ -86,13 +86,13 @@ class Dqn:
         """
         from tinyconv.data.files import read_pictures
         from tinyconv.plugins.dqn import playing
-        from tinyconv.runs import write
+        from tinyconv.writing import free, write
 
         model, options = run.model(), run.options
         if not inputs:
             seed = options.seed + 2
             picture, score, count = playing.animation(model, options.env, options.sticky, seed)
-            path = _free(Path(f"{run.path.name}-game.gif"))
+            path = free(Path(f"{run.path.name}-game.gif"))
             write(path, picture)
             yield Prediction(options.env, [{"game": str(path), "return": score, "actions": count}])
             return
@@ -111,14 +111,6 @@ class Dqn:
         from tinyconv.plugins.dqn import drawing
 
         yield from drawing.pictures(run)
-
-
-def _free(path: Path) -> Path:
-    """`path`, or the first of path-2, path-3 and so on that is not there yet."""
-    number, found = 2, path
-    while found.exists():
-        found, number = path.with_stem(f"{path.stem}-{number}"), number + 1
-    return found
 
 
 def _needs_tf_agents() -> None:

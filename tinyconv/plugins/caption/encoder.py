@@ -1,0 +1,127 @@
+"""What sees: a network of the zoo, of a run, or of Keras' applications, cut at a map of cells."""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tinyconv import runs, screen
+from tinyconv.data.cache import cache_root
+from tinyconv.data.pipeline import whole_batches
+from tinyconv.errors import UserError, nearest
+
+CELLS = 8  # rows and columns that a map should have; the paper's has 14
+BATCH = 64  # pictures that are seen at a time
+
+
+def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
+    """(pictures (B, H, W, 3) -> map (B, h, w, D), whether it is kept as it is) by `run.options`.
+
+    Raises UserError for a name that is none, and for an encoder that takes other pictures.
+    """
+    options, name = run.options, run.options.encoder
+    if name in run.catalogue.names("models"):
+        model, trained = run.catalogue.find("models", name)(shape, 1), False
+    elif os.sep in name or Path(name).exists():
+        model, trained = _of_run(name), True
+    elif name in applications():
+        model, trained = _application(name, shape), True
+    else:
+        known = [*run.catalogue.names("models"), *applications()]
+        raise UserError(f"There is no encoder {name!r}; {nearest(name, known)}")
+    if tuple(model.input_shape[1:]) != tuple(shape):
+        raise UserError(
+            f"The encoder {name} takes pictures of {_size(model.input_shape[1:])}, and those of "
+            f"{options.data} are {_size(shape)}; --image-size {model.input_shape[1]} may help."
+        )
+    frozen = trained if options.freeze is None else options.freeze
+    model = cut(model, options.layer)
+    model.trainable = not frozen
+    return model, frozen
+
+
+def cut(model, layer: str | None) -> keras.Model:
+    """The network up to `layer`, or up to the deepest map of CELLS x CELLS cells or more."""
+    maps = {each.name: each.output for each in model.layers if _is_map(each)}
+    if layer is not None and layer not in maps:
+        raise UserError(f"{model.name} has no map {layer!r}; {nearest(layer, maps)}")
+    fine = [name for name in maps if min(maps[name].shape[1:3]) >= CELLS] or list(maps)
+    if not fine:
+        raise UserError(f"{model.name} has no map of cells to look at; take a convolutional one.")
+    return keras.Model(model.input, maps[layer or fine[-1]], name=model.name)
+
+
+def _is_map(layer) -> bool:
+    shape = getattr(getattr(layer, "output", None), "shape", ())
+    is_input = isinstance(layer, keras.layers.InputLayer)
+    return len(shape) == 4 and not is_input and math.prod(shape[1:3]) > 1
+
+
+def _of_run(path: str) -> keras.Model:
+    """The network of a run that classifies pictures."""
+    folder = runs.find_folder(path)
+    import tinyconv.zoo  # noqa: F401  registers the classes that the file names
+
+    file = folder / "best.keras"
+    if not file.exists():
+        raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
+    return keras.saving.load_model(file, compile=False, safe_mode=True)
+
+
+def applications() -> list[str]:
+    """The names of Keras' networks, which come with weights for ImageNet."""
+    return [name for name in dir(keras.applications) if name[0].isupper()]
+
+
+def _application(name: str, shape) -> keras.Model:
+    """One of Keras' networks with ImageNet's weights, its own preparation of pixels before it."""
+    build = getattr(keras.applications, name)
+    modules = [getattr(keras.applications, each) for each in dir(keras.applications)]
+    (module,) = [m for m in modules if getattr(m, name, None) is build and m.__name__ != "keras"]
+    pictures = keras.Input(shape, name="pictures")
+    try:
+        network = build(include_top=False, weights="imagenet", input_shape=shape)
+    except Exception as error:  # of a download, as many kinds as Keras has ways to fetch
+        raise UserError(
+            f"The weights of {name} cannot be had ({str(error).splitlines()[0]}); they need a "
+            "network connection once, or --encoder takes a run's folder."
+        ) from error
+    prepared = module.preprocess_input(keras.ops.cast(pictures, "float32"))
+    maps = {each.name: each.output for each in network.layers if _is_map(each)}
+    outputs = keras.Model(network.input, maps)(prepared)
+    last = [name for name in maps if min(maps[name].shape[1:3]) >= CELLS][-1]
+    return keras.Model(pictures, outputs[last], name=name.lower())
+
+
+def features(encoder, pictures, name: str, key: list) -> np.ndarray:
+    """What a kept encoder sees of pictures (N, H, W, C): (N, h, w, D) float16, memory-mapped.
+
+    Computed once, and kept in the cache under `key` and the encoder's weights.
+    """
+    digest = hashlib.sha256(json.dumps([*key, encoder.output.name]).encode())
+    for weight in encoder.get_weights():
+        digest.update(np.ascontiguousarray(weight).data)
+    path = cache_root() / f"features-{name}-{digest.hexdigest()[:16]}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}-{os.getpid()}")
+        shape = (len(pictures), *encoder.output.shape[1:])
+        made = np.lib.format.open_memmap(temporary, "w+", "float16", shape)
+        start = 0
+        with screen.bar(f"seeing {name}", len(pictures), "pictures") as bar:
+            for batch, count in whole_batches(pictures, BATCH):
+                found = np.asarray(encoder.predict_on_batch(batch)[:count], "float32")
+                made[start : start + count] = np.clip(found, -65504, 65504)
+                start += count
+                bar.advance(count)
+        made.flush()
+        os.replace(temporary, path)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _size(shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,69 @@
+"""The settings of captioning; those of small drawn scenes where the paper's would be too large."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyconv.data.opening import DataSettings
+from tinyconv.recipe import TrainingSettings
+from tinyconv.settings import setting
+
+# Of the decoder: ours for scenes of a dozen words, and those of the paper's released code.
+SMALL = {"embedding": 64, "units": 64, "attention_units": 64, "penalty": 0.0, "dropout": 0.2}
+PAPER = {"embedding": 512, "units": 512, "attention_units": 512, "penalty": 1.0, "dropout": 0.5}
+
+
+def _of_data(help: str, **more):
+    """A setting whose value follows from the data set."""
+    return setting(None, f"{help}  [default: small for shapes, else the paper's]", **more)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What looks, and what tells."""
+
+    encoder: str = setting(
+        "glance",
+        "What sees: a model by name, a trained run's folder, or one of Keras' applications.",
+    )
+    layer: str | None = setting(
+        None, "Layer whose cells are looked at.  [default: the deepest of 8x8 cells or more]"
+    )
+    freeze: bool | None = setting(
+        None, "Keep the encoder as it is.  [default: a run's or Keras' is kept]"
+    )
+    attention: str = setting(
+        "soft",
+        "Look at a mean of places, at one place, or at no place in particular.",
+        choices=("soft", "hard", "none"),
+    )
+    embedding: int | None = _of_data("Numbers that a word is turned into.", minimum=1)
+    units: int | None = _of_data("Units of the LSTM.", minimum=1)
+    attention_units: int | None = _of_data("Units of the attention.", minimum=1)
+    dropout: float | None = _of_data("Share of units dropped.", minimum=0.0, maximum=0.95)
+    penalty: float | None = _of_data(
+        "Lambda of equation 14: how much all places ask to be looked at equally.", minimum=0.0
+    )
+
+
+@dataclass(frozen=True)
+class WordSettings:
+    """Which words, and how they are looked for."""
+
+    least: int = setting(5, "Times that a word is met before it is learnt.", minimum=1)
+    vocabulary: int = setting(10_000, "Words at most, the commonest.", minimum=1)
+    longest: int = setting(30, "Words that a caption ends after.", minimum=1, maximum=200)
+    beam: int = setting(3, "Captions that are kept while one is looked for.", minimum=1)
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
+    """Everything that `tinyconv fit caption` can be told."""
+
+    data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
+    root: Path | None = setting(None, "Local files of the data set.")
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """The decoder's sizes by the data set."""
+        return SMALL if given.get("data", "shapes") == "shapes" else PAPER

@@ -1,0 +1,206 @@
+"""The task `caption`: a network that looks where it wants and tells what it sees.
+
+Xu et al. 2015, "Show, Attend and Tell" (arXiv 1502.03044). The verbs stand in the order in which
+a learner meets them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tinyconv.data import Dataset, opening
+from tinyconv.data.files import read_pictures
+from tinyconv.errors import UserError, nearest
+from tinyconv.pictures import Picture
+from tinyconv.plugins import Evaluation, Prediction
+from tinyconv.plugins.caption.settings import Settings
+from tinyconv.plugins.caption.words import Vocabulary, split
+
+VALIDATED = 500  # pictures that captions are looked for after each epoch
+
+
+class Caption:
+    """Captions by visual attention: a network that looks at what it tells (Xu et al. 2015)."""
+
+    Settings = Settings
+    small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
+
+    def fit(self, run) -> None:
+        """Train from the settings, or from where the run stands if it has a folder."""
+        from tinyconv import precision, training
+        from tinyconv.plugins.caption import encoder, model, pairs
+        from tinyconv.plugins.caption.telling import Teller
+
+        options = run.options = _found_again(run)
+        numbers = training.prepare(run)
+        dataset = _dataset(run)
+        opening.describe(dataset)
+        train, validation = dataset.splits["train"], dataset.splits["validation"]
+        texts = [text for target in train.targets for text in target["captions"]]
+        words = run.settings.get("words")
+        vocabulary = (
+            Vocabulary.of(texts, options.least, options.vocabulary)
+            if words is None
+            else Vocabulary(tuple(words))
+        )
+        saved = run.model("last", compiled=True) if run.state() else None
+        shape = train.pictures.shape[1:]
+        with precision.policy(numbers):
+            eyes, frozen = encoder.opened(run, shape)
+        seen = {"train": train.pictures, "validation": validation.pictures[:VALIDATED]}
+        if frozen:
+            key = [str(dataset.cache), options.limit]
+            seen = {
+                name: encoder.features(eyes, pictures, f"{dataset.name}-{name}", [*key, name])
+                for name, pictures in seen.items()
+            }
+        network = model.captioner(
+            model.given(eyes.output.shape[1:]) if frozen else eyes,
+            len(vocabulary),
+            attention=options.attention,
+            embedding=options.embedding,
+            units=options.units,
+            attention_units=options.attention_units,
+            dropout=options.dropout,
+            penalty=options.penalty,
+        )
+        training.describe(network)
+        training.compile(network, options, None, [], saved)
+        if run.path is None:
+            run.create(
+                f"caption-{dataset.name}",
+                picture_shape=shape,
+                resized=dataset.resized,
+                words=vocabulary.words,
+                cells=eyes.output.shape[1:3],
+                frozen=frozen,
+            )
+        teller = Teller(run, network, eyes)
+        learnt = pairs.Pairs.of(train.targets, vocabulary)
+        training.Training(
+            run,
+            network,
+            options,
+            lambda epoch, first: pairs.batches(
+                learnt, seen["train"], options.batch_size, options.seed, epoch, first
+            ),
+            pairs.steps_per_epoch(learnt, options.batch_size),
+            lambda: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
+            rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
+        ).run()
+
+    def evaluate(self, run, data=None, root=None, split=None, beam=None) -> Evaluation:
+        """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
+        from tinyconv.plugins.caption.telling import Teller
+
+        dataset = _dataset(run, data, root)
+        chosen = split or ("test" if "test" in dataset.splits else "validation")
+        if chosen not in dataset.splits:
+            raise UserError(
+                f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+            )
+        examples = dataset.splits[chosen]
+        teller = Teller(run)
+        seen = teller.see(examples.pictures)
+        metrics = teller.measure(seen, examples.targets, beam or run.options.beam)
+        return Evaluation(metrics, dataset.name, chosen, len(examples.names))
+
+    def predict(
+        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, beam=None
+    ) -> Iterator[Prediction]:
+        """Captions of each picture, the best first; strips of where it looked in the run's folder.
+
+        A strip and a moving picture for each, in captions/.
+        """
+        from tinyconv import screen
+        from tinyconv.plugins.caption import drawing
+        from tinyconv.plugins.caption.telling import Teller
+
+        if not inputs:
+            raise UserError("predict needs pictures to tell of: name FILES, or a folder of them.")
+        teller = Teller(run)
+        shape = tuple(run.settings["picture_shape"])
+        may_resize = resize or run.settings["resized"]
+        folder = run.path / "captions"
+        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+            seen = teller.see(pictures)
+            found = teller.tell(seen, beam or run.options.beam)
+            told = [[teller.vocabulary.decode(each.numbers) for each in best] for best in found]
+            maps, looks, _ = teller.look(seen, [best[0] for best in told])
+            for i, name in enumerate(names):
+                drawn = pictures[i], told[i][0], maps[i], looks[i], teller.cells
+                drawing.write(folder, Path(name).stem, *drawn)
+                yield Prediction(
+                    name,
+                    [
+                        {"caption": text, "log_probability": each.log_probability}
+                        for text, each in zip(told[i], found[i], strict=True)
+                    ],
+                )
+        screen.say(f"pictures   of where it looked: {folder}")
+
+    def explain(self, run, inputs: Sequence[str], say=None, resize=False) -> Iterator[Picture]:
+        """Where it looks for its own caption of each picture, or as it is made to `say` one."""
+        from tinyconv.plugins.caption import drawing
+        from tinyconv.plugins.caption.telling import Teller
+
+        teller = Teller(run)
+        unknown = [word for word in split(say or "") if word not in teller.vocabulary.words]
+        if unknown or (say is not None and not split(say)):
+            word = (unknown or [say])[0]
+            raise UserError(
+                f"The network has learnt no word {word!r}; {nearest(word, teller.vocabulary.words)}"
+            )
+        shape = tuple(run.settings["picture_shape"])
+        may_resize = resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, False):
+            seen = teller.see(pictures)
+            told = [say] * len(names) if say else teller.best(seen)
+            maps, looks, log_p = teller.look(seen, told)
+            for i, name in enumerate(names):
+                yield drawing.strip(
+                    Path(name).stem, pictures[i], told[i], maps[i], looks[i], teller.cells, log_p[i]
+                )
+
+    def networks(self, run) -> dict:
+        """What `export` writes: "begin" once a picture, "step" once a word."""
+        from tinyconv.plugins.caption.telling import Teller
+
+        return Teller(run).whole()
+
+    def pictures(self, run) -> Iterator[Picture]:
+        """Curves, and the best, usual and worst captions with where it looked."""
+        from tinyconv.plugins.caption import drawing
+        from tinyconv.plugins.caption.telling import Teller
+
+        dataset = _dataset(run)
+        yield from drawing.curves(run.history)
+        name = "test" if "test" in dataset.splits else "validation"
+        yield from drawing.gallery(Teller(run), dataset.splits[name], name)
+
+
+def _found_again(run):
+    """The settings, with paths that hold from any other folder."""
+    options = run.options
+    if opening.is_folder(run.catalogue, options.data):
+        options = replace(options, data=str(Path(options.data).resolve()))
+    if Path(options.encoder).is_dir():
+        options = replace(options, encoder=str(Path(options.encoder).resolve()))
+    return options
+
+
+def _dataset(run, data=None, root=None) -> Dataset:
+    """The run's own data set or another one, with captions."""
+    options = run.options
+    name = data or options.data
+    root = root or (options.root if data in (None, options.data) else None)
+    if opening.is_folder(run.catalogue, name):
+        name, root = "caption-folder", Path(name)
+    dataset = opening.open_dataset(run.catalogue, options, name, root)
+    targets = dataset.splits["train"].targets
+    if not targets or not isinstance(targets[0], dict) or "captions" not in targets[0]:
+        raise UserError(
+            f"{dataset.name} has no captions to learn; shapes, flickr8k, flickr30k, "
+            "coco-captions and caption-folder have."
+        )
+    return dataset
