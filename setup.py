@@ -73,6 +73,10 @@ setup(
             "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
             "folder = tinyconv.data.folder:folder",
             "shapes = tinyconv.plugins.caption.shapes:shapes",
+            "flickr8k = tinyconv.plugins.caption.photographs:flickr8k",
+            "flickr30k = tinyconv.plugins.caption.photographs:flickr30k",
+            "coco-captions = tinyconv.plugins.caption.photographs:coco_captions",
+            "caption-folder = tinyconv.plugins.caption.photographs:caption_folder",
         ],
         "tinyconv.tasks": [
             "classify = tinyconv.classify:Classify",

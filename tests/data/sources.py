@@ -5,6 +5,7 @@ Each takes an empty folder, fills it, and returns the `root` to load.
 
 import gzip
 import io
+import json
 import struct
 import tarfile
 import zipfile
@@ -138,6 +139,124 @@ def split_folders(folder):
     return folder
 
 
+def caption_pictures(folder, count=12):
+    """`count` photographs of several sizes; their names and five captions of each."""
+    folder.mkdir(parents=True)
+    captions = {}
+    for i in range(count):
+        name = f"10000{i:02d}_photo.jpg"
+        (folder / name).write_bytes(jpeg(200 + i, size=40 + 4 * i))
+        captions[name] = [f"A dog number {i} , said {k} times ." for k in range(5)]
+    return captions
+
+
+def tokens(captions):
+    return "".join(
+        f"{name}#{k}\t{text}\n" for name, texts in captions.items() for k, text in enumerate(texts)
+    )
+
+
+def flickr8k_files(folder):
+    captions = caption_pictures(folder / "Flicker8k_Dataset")
+    names = list(captions)
+    (folder / "Flickr8k_text").mkdir()
+    files = {"Flickr8k.token.txt": tokens(captions)}
+    for split, chosen in (("train", names[:8]), ("dev", names[8:10]), ("test", names[10:])):
+        files[f"Flickr_8k.{split}Images.txt"] = "".join(f"{name}\n" for name in chosen)
+    for name, content in files.items():
+        (folder / "Flickr8k_text" / name).write_text(content)
+    return folder
+
+
+def flickr8k_later(folder):
+    captions = caption_pictures(folder / "Images", count=24)
+    rows = [f'{name},"{text}"' for name, texts in captions.items() for text in texts]
+    (folder / "captions.txt").write_text("\n".join(["image,caption", *rows]) + "\n")
+    return folder
+
+
+def flickr30k_files(folder):
+    captions = caption_pictures(folder / "flickr30k-images")
+    (folder / "results_20130124.token").write_text(tokens(captions))
+    return folder
+
+
+def flickr30k_later(folder):
+    captions = caption_pictures(folder / "flickr30k_images")
+    rows = [
+        f'{name}| {k}| {text} "quoted'
+        for name, texts in captions.items()
+        for k, text in enumerate(texts)
+    ]
+    text = "\n".join(["image_name| comment_number| comment", *rows])
+    (folder / "results.csv").write_text(text)
+    return folder
+
+
+def karpathy(captions, folders=None):
+    """A split file: of every six pictures four for training, of which one is a `restval`."""
+    splits = ("train", "train", "train", "restval", "val", "test")
+    images = []
+    for i, (name, texts) in enumerate(captions.items()):
+        split = splits[i % 6]
+        row = {"filename": name, "split": split, "imgid": i}
+        if folders:
+            row["filepath"] = folders[split]
+        row["sentences"] = [{"raw": text, "tokens": text.split()} for text in texts]
+        images.append(row)
+    return json.dumps({"images": images, "dataset": "test"})
+
+
+def flickr8k_karpathy(folder):
+    captions = caption_pictures(folder / "Images", count=12)
+    (folder / "dataset_flickr8k.json").write_text(karpathy(captions))
+    return folder
+
+
+def coco_files(folder, year="2017"):
+    (folder / "annotations").mkdir()
+    for split, seed in (("train", 0), ("val", 9)):
+        captions = caption_pictures(folder / f"{split}{year}", count=8 if seed == 0 else 3)
+        content = {
+            "images": [{"id": seed + i, "file_name": name} for i, name in enumerate(captions)],
+            "annotations": [
+                {"image_id": seed + i, "id": 10 * i + k, "caption": f" {split} {text}"}
+                for i, texts in enumerate(captions.values())
+                for k, text in enumerate(texts)
+            ],
+        }
+        path = folder / "annotations" / f"captions_{split}{year}.json"
+        path.write_text(json.dumps(content))
+        if split == "val":  # other pictures than those of training
+            for i, name in enumerate(captions):
+                (folder / f"{split}{year}" / name).write_bytes(jpeg(300 + i, size=50))
+    return folder
+
+
+def coco_karpathy(folder):
+    captions = caption_pictures(folder / "train2014", count=12)
+    folders = {"train": "train2014", "restval": "val2014", "val": "val2014", "test": "val2014"}
+    (folder / "val2014").mkdir()
+    for i, name in enumerate(captions):
+        if i % 6 > 2:
+            (folder / "train2014" / name).rename(folder / "val2014" / name)
+    (folder / "dataset_coco.json").write_text(karpathy(captions, folders))
+    return folder
+
+
+def captions_beside(folder, ending="tsv"):
+    captions = caption_pictures(folder / "pictures")
+    rows = {f"pictures/{name}": texts[:2] for name, texts in captions.items()}
+    if ending == "tsv":
+        text = "".join(f"{name}\t{each}\n" for name, texts in rows.items() for each in texts)
+    else:
+        text = "".join(
+            json.dumps({"file": name, "captions": texts}) + "\n" for name, texts in rows.items()
+        )
+    (folder / f"mine.{ending}").write_text(text)
+    return folder
+
+
 # name -> (registered data set, how to write it)
 SOURCES = {
     "mnist": ("mnist", idx_files),
@@ -150,4 +269,15 @@ SOURCES = {
     "folder": ("folder", class_folders),
     "split-folder": ("folder", split_folders),
     "digits": ("digits", lambda folder: None),
+    "shapes": ("shapes", lambda folder: None),
+    "flickr8k": ("flickr8k", flickr8k_files),
+    "flickr8k-later": ("flickr8k", flickr8k_later),
+    "flickr8k-karpathy": ("flickr8k", flickr8k_karpathy),
+    "flickr30k": ("flickr30k", flickr30k_files),
+    "flickr30k-later": ("flickr30k", flickr30k_later),
+    "coco-2017": ("coco-captions", coco_files),
+    "coco-2014": ("coco-captions", lambda folder: coco_files(folder, "2014")),
+    "coco-karpathy": ("coco-captions", coco_karpathy),
+    "caption-folder": ("caption-folder", captions_beside),
+    "caption-lines": ("caption-folder", lambda folder: captions_beside(folder, "jsonl")),
 }

@@ -121,8 +121,9 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
         parents, chosen = best // V, best % V
         ends = (chosen == END) & np.isfinite(values)
         for p, place in np.argwhere(ends[:, :beam]):
-            numbers = tuple(said[p, parents[p, place]].tolist())
-            done[p].append(Caption(numbers, float(values[p, place])))
+            if len(done[p]) < beam:
+                numbers = tuple(said[p, parents[p, place]].tolist())
+                done[p].append(Caption(numbers, float(values[p, place])))
         order = np.argsort(chosen == END, axis=1, kind="stable")[:, :beam]  # those that go on first
         parents, words = (np.take_along_axis(each, order, axis=1) for each in (parents, chosen))
         sums = np.take_along_axis(values, order, axis=1)

@@ -1,6 +1,7 @@
 """How good captions are, and whether the network looks at what it tells of."""
 
 import re
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,8 +20,8 @@ def bleu(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[s
     nothing = SmoothingFunction().method0  # which warns of a count of 0, as that is a score of 0
     told = [split(caption) for caption in captions]
     known = [[split(caption) for caption in each] for each in references]
-    with np.testing.suppress_warnings() as quiet:
-        quiet.filter(UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         return {
             f"bleu{n}": float(corpus_bleu(known, told, [1 / n] * n, smoothing_function=nothing))
             for n in range(1, 5)

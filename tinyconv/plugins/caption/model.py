@@ -74,10 +74,13 @@ class Decoder(keras.layers.Layer):
         self.E = self._matrix("embedding", (V, m), "uniform")
         self.init_c, self.b_init_c = self._matrix("initial_cell", (D, n)), self._bias("ic", n)
         self.init_h, self.b_init_h = self._matrix("initial_hidden", (D, n)), self._bias("ih", n)
-        self.W_a, self.b_att = self._matrix("attend_annotation", (D, k)), self._bias("attend", k)
-        self.U_h = self._matrix("attend_hidden", (n, k))
-        self.v = self._matrix("attend_score", (k, 1))
-        self.f_beta, self.b_beta = self._matrix("gate", (n, 1)), self._bias("gate", 1)
+        if self.attention != "none":
+            self.W_a = self._matrix("attend_annotation", (D, k))
+            self.b_att = self._bias("attend", k)
+            self.U_h = self._matrix("attend_hidden", (n, k))
+            self.v = self._matrix("attend_score", (k, 1))
+        if self.attention == "soft":
+            self.f_beta, self.b_beta = self._matrix("gate", (n, 1)), self._bias("gate", 1)
         self.W_y = self._matrix("lstm_word", (m, 4 * n))
         self.W_h = self._matrix("lstm_hidden", (n, 4 * n), "orthogonal")
         self.W_z = self._matrix("lstm_context", (D, 4 * n))
@@ -101,6 +104,8 @@ class Decoder(keras.layers.Layer):
         mean = ops.mean(annotations, axis=1)
         hidden = ops.tanh(mean @ self.init_h + self.b_init_h)  # section 3.1.2
         cell = ops.tanh(mean @ self.init_c + self.b_init_c)
+        if self.attention == "none":
+            return annotations[..., :1], hidden, cell  # nothing is looked for
         return annotations @ self.W_a + self.b_att, hidden, cell
 
     def look(self, annotations, keys, hidden, noise=None, expected=None):
@@ -139,22 +144,21 @@ class Decoder(keras.layers.Layer):
     def call(self, annotations, words, training=False):
         keys, hidden, cell = self.begin(annotations)
         embedded = ops.take(self.E, words, axis=0)  # (B, T, m)
-        inputs = {"word": ops.swapaxes(embedded @ self.W_y, 0, 1)}  # (T, B, 4n)
-        sampled = training and self.attention == "hard"
+        given = ops.swapaxes(embedded @ self.W_y, 0, 1)  # (T, B, 4n)
         expected = None
-        if sampled:
-            shape = (ops.shape(words)[1], *ops.shape(keys)[:2])  # (T, B, L)
-            uniform = keras.random.uniform(shape, 1e-6, 1 - 1e-6, seed=self.seeds)
-            inputs["noise"] = ops.cast(-ops.log(-ops.log(uniform)), keys.dtype)  # Gumbel's
-            chance = keras.random.uniform((shape[1], 1), seed=self.seeds)
-            expected = chance < EXPECTED
+        if training and self.attention == "hard":
+            T, B, L = ops.shape(words)[1], ops.shape(words)[0], keys.shape[1]
+            uniform = keras.random.uniform((T, B, L), 1e-6, 1 - 1e-6, seed=self.seeds)
+            noise = -ops.log(-ops.log(uniform))  # Gumbel's: the largest sum is a draw by softmax
+            given = ops.concatenate([given, ops.cast(noise, given.dtype)], axis=-1)
+            expected = keras.random.uniform((B, 1), seed=self.seeds) < EXPECTED
 
         def step(state, given):
             hidden, cell, *_ = state
-            context, alpha, weights = self.look(
-                annotations, keys, hidden, given.get("noise"), expected
-            )
-            hidden, cell = self.remember(given["word"], hidden, cell, context)
+            word = given[:, : 4 * self.units]
+            noise = None if expected is None else given[:, 4 * self.units :]
+            context, alpha, weights = self.look(annotations, keys, hidden, noise, expected)
+            hidden, cell = self.remember(word, hidden, cell, context)
             state = (hidden, cell, context, alpha, weights)
             return state, state
 
@@ -165,7 +169,7 @@ class Decoder(keras.layers.Layer):
             ops.zeros_like(keys[..., 0]),
             ops.zeros_like(keys[..., 0]),
         )
-        _, seen = ops.scan(step, first, inputs)
+        _, seen = ops.scan(step, first, given)
         hidden, _, context, alpha, weights = (ops.swapaxes(each, 0, 1) for each in seen)
         result = {"scores": self.say(embedded, hidden, context, training)}
         result["maps"], result["looks"] = ops.cast(alpha, "float32"), ops.cast(weights, "float32")
@@ -221,7 +225,7 @@ class Captioner(keras.Model):
 
 def given(shape) -> keras.Model:
     """In the place of an encoder that is kept as it is: its maps (h, w, D) come as they are."""
-    maps = keras.Input(shape, name="maps")
+    maps = keras.Input(shape, name="pictures")
     return keras.Model(maps, keras.layers.Identity()(maps), name="given")
 
 

@@ -1,0 +1,140 @@
+"""Words, measures and drawn scenes, against cases worked by hand."""
+
+import numpy as np
+import pytest
+
+from tinyconv.plugins.caption import measures, shapes
+from tinyconv.plugins.caption.pairs import Pairs, batches, padded, steps_per_epoch
+from tinyconv.plugins.caption.words import UNKNOWN, Vocabulary, split
+
+
+def test_bleu_of_a_case_worked_by_hand():
+    """Clipped 1-grams 5 of 6 and 4 of 4, 2-grams 2 of 5 and 3 of 3; lengths 10 against 11."""
+    references = [
+        ["the cat is on the mat", "there is a cat on the mat"],
+        ["a red square here it is"],
+    ]
+    captions = ["the the cat on the mat", "a red square here"]
+    # 1-grams of the first: the 2 of 3, cat, on, mat; 2-grams: the cat, cat on, on the, the mat.
+    p1, p2 = (5 + 4) / (6 + 4), (4 + 3) / (5 + 3)
+    penalty = np.exp(1 - (6 + 6) / 10)  # the closest references have 6 words each
+    found = measures.bleu(references, captions)
+    assert found["bleu1"] == pytest.approx(penalty * p1)
+    assert found["bleu2"] == pytest.approx(penalty * np.sqrt(p1 * p2))
+    assert 0 < found["bleu4"] < found["bleu3"] < found["bleu2"]
+
+
+def test_bleu_at_its_ends():
+    perfect = measures.bleu(
+        [["a small red circle and a cross"]], ["a small red circle and a cross"]
+    )
+    assert set(perfect.values()) == {1.0}
+    assert set(measures.bleu([["a b c d e"]], ["v w x y z"]).values()) == {0.0}
+    assert set(measures.bleu([["a b c d e"]], [""]).values()) == {0.0}
+
+
+OBJECTS = [
+    {"phrase": "small red circle", "box": [0.0, 0.0, 0.5, 0.5]},
+    {"phrase": "large blue cross", "box": [0.5, 0.5, 1.0, 1.0]},
+]
+TARGET = {"captions": ["a small red circle and a large blue cross"], "objects": OBJECTS}
+
+
+@pytest.mark.parametrize(
+    "caption, right",
+    [
+        ("a small red circle and a large blue cross", 6 / 6),
+        ("a small red square and a large blue cross", 5 / 6),
+        ("a large blue cross and a small red circle", 0 / 6),
+        ("a small red circle", 3 / 6),
+        ("a small red circle , a large blue cross and a small red circle", 6 / 9),
+        ("", 0 / 6),
+        ("and and", 0 / 6),
+    ],
+)
+def test_attribute_accuracy(caption, right):
+    assert measures.attribute_accuracy([TARGET], [caption]) == pytest.approx(right)
+
+
+def test_exact_match_is_with_any_reference():
+    references = [["a b", "c d"], ["a b"], ["A b."]]
+    assert measures.exact_match(references, ["c d", "a", "a b ."]) == pytest.approx(2 / 3)
+
+
+def test_pointing():
+    """A map of 4x4: three words on the first object, three on the second."""
+    caption = TARGET["captions"][0]
+    maps = np.full((10, 16), 1 / 16)
+    for word, cell in ((1, 0), (2, 5), (3, 15), (6, 10), (7, 15), (8, 3)):
+        maps[word] = np.eye(16)[cell]
+    accuracy, chance = measures.pointing([TARGET], [caption], [maps], 4, 4)
+    assert accuracy == pytest.approx(4 / 6) and chance == pytest.approx(1 / 4)
+    even = np.full((10, 16), 1 / 16)
+    accuracy, _ = measures.pointing([TARGET], [caption], [even], 4, 4)
+    assert accuracy == pytest.approx(1 / 4)  # who looks everywhere points nowhere
+    assert [word for word, _ in measures.named(TARGET, caption)] == [1, 2, 3, 6, 7, 8]
+
+
+def test_words():
+    assert split("A dog's ball, red.") == ["a", "dog's", "ball", ",", "red", "."]
+    vocabulary = Vocabulary.of(["a b a", "b a c", "c d"], at_least=2, most=10)
+    assert vocabulary.words == ("a", "b", "c") and len(vocabulary) == 7
+    numbers = vocabulary.encode("B d a")
+    assert numbers == [1, 5, UNKNOWN, 4, 2] and vocabulary.decode(numbers) == "b a"
+    assert Vocabulary.of(["a b a", "b c"], at_least=1, most=2).words == ("a", "b")
+
+
+def test_batches_train_on_every_caption_once_and_on_no_padding():
+    random = np.random.default_rng(0)
+    targets = [
+        {"captions": [" ".join(["w"] * random.integers(1, 5)) for _ in range(3)]} for _ in range(20)
+    ]
+    vocabulary = Vocabulary.of((t for target in targets for t in target["captions"]), 1, 9)
+    pairs = Pairs.of(targets, vocabulary)
+    inputs = np.arange(20)[:, None]
+    seen = []
+    orders = []
+    for epoch in range(2):
+        made = list(batches(pairs, inputs, 8, 0, epoch, 0))
+        assert len(made) == steps_per_epoch(pairs, 8)
+        for given, following in made:
+            assert (given["words"][:, 1:] == following[:, :-1]).all() and (following > 0).all()
+            seen += [(int(p[0]), len(w)) for p, w in zip(given["pictures"], following)]
+        orders.append([given["pictures"].tolist() for given, _ in made])
+    expected = [(i, len(t.split()) + 1) for i, each in enumerate(targets) for t in each["captions"]]
+    assert sorted(seen) == sorted(2 * expected) and orders[0] != orders[1]
+    rest = [given["pictures"].tolist() for given, _ in batches(pairs, inputs, 8, 0, 1, 3)]
+    assert rest == orders[1][3:]  # a run that goes on meets what an unbroken one would have
+    assert padded([[1, 2], [3]]).tolist() == [[1, 2], [3, 0]]
+
+
+def test_shapes_are_where_their_boxes_say():
+    """The colour of each thing fills the middle of its box, and the ground is outside of all."""
+    random = np.random.default_rng(5)
+    for held_out in (False, True):
+        for _ in range(20):
+            scene = shapes.scene(random, held_out)
+            picture = shapes.draw(scene, random).astype(int)
+            outside = np.ones(picture.shape[:2], bool)
+            for shape in scene:
+                left, top, right, bottom = (round(64 * each) for each in shape.box)
+                outside[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2] = False
+                middle = picture[round(shape.y) - 1 : round(shape.y) + 1, round(shape.x)]
+                assert np.abs(middle - shapes.COLOURS[shape.colour]).max() < 40
+            assert np.ptp(picture[outside].mean(axis=0)) < 5  # grey
+
+
+def test_held_out_combinations_are_told_of_in_the_test_pictures_alone():
+    dataset = shapes.shapes()
+    phrases = {
+        split: {each["phrase"] for target in part.targets for each in target["objects"]}
+        for split, part in dataset.splits.items()
+    }
+    assert len(phrases["train"]) == 56 and phrases["test"] == {" ".join(h) for h in shapes.HELD_OUT}
+    assert not phrases["train"] & phrases["test"] and phrases["validation"] <= phrases["train"]
+    words = {word for phrase in phrases["train"] for word in phrase.split()}
+    assert words == {*shapes.RADII, *shapes.COLOURS, *shapes.SHAPES}
+    for target in dataset.splits["train"].targets[:200]:
+        boxes = [each["box"] for each in target["objects"]]
+        assert boxes == sorted(boxes, key=lambda box: box[0] + box[2])
+        assert len(measures.named(target, target["captions"][0])) == 3 * len(boxes)

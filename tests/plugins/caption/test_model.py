@@ -1,0 +1,173 @@
+"""The decoder against the paper's equations in NumPy, and its losses against cases by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from tinyconv.plugins.caption import model as attend
+from tinyconv.plugins.caption.words import END, PADDING, START
+
+pytestmark = pytest.mark.tensorflow
+SIZES = {"embedding": 5, "units": 6, "attention_units": 7, "dropout": 0.0}
+WORDS = 9  # of the vocabulary
+
+
+def captioner(kind, **more):
+    keras.utils.set_random_seed(3)
+    made = attend.captioner(attend.given((2, 3, 4)), WORDS, attention=kind, **{**SIZES, **more})
+    for weight in made.trainable_weights:  # biases of 0 would hide that one is forgotten
+        noise = np.random.default_rng(len(weight.path)).normal(0, 0.3, weight.shape)
+        weight.assign(weight + noise)
+    return made
+
+
+def example(count=4, length=5):
+    random = np.random.default_rng(1)
+    words = random.integers(END, WORDS, (count, length + 1)).astype("int32")
+    words[:, 0] = START
+    return {"pictures": random.normal(size=(count, 2, 3, 4)).astype("float32")}, words
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def by_hand(made, maps, words):
+    """Equations 1 to 7 for one picture (h, w, C) and its words (T,): scores, attention."""
+    w = {weight.name: np.asarray(weight, "float64") for weight in made.get_layer("decoder").weights}
+    kind = made.get_layer("decoder").attention
+    rows, columns = maps.shape[:2]
+    places = [[x, y] for y in np.linspace(-1, 1, rows) for x in np.linspace(-1, 1, columns)]
+    a = np.concatenate([maps.reshape(rows * columns, -1), places], axis=1)  # (L, D)
+    h = np.tanh(a.mean(axis=0) @ w["initial_hidden_kernel"] + w["ih_bias"])
+    c = np.tanh(a.mean(axis=0) @ w["initial_cell_kernel"] + w["ic_bias"])
+    scores, attention = [], []
+    for word in words:
+        Ey = w["embedding_kernel"][word]
+        alpha = np.full(len(a), 1 / len(a))
+        if kind != "none":
+            e = np.tanh(a @ w["attend_annotation_kernel"] + w["attend_bias"]
+                        + h @ w["attend_hidden_kernel"]) @ w["attend_score_kernel"]  # fmt: skip
+            alpha = softmax(e[:, 0])
+        z = a[alpha.argmax()] if kind == "hard" else alpha @ a
+        if kind == "soft":
+            z = sigmoid(h @ w["gate_kernel"] + w["gate_bias"]) * z
+        gates = (Ey @ w["lstm_word_kernel"] + h @ w["lstm_hidden_kernel"]
+                 + z @ w["lstm_context_kernel"] + w["lstm_bias"])  # fmt: skip
+        i, f, o, g = np.split(gates, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        deep = Ey + h @ w["out_hidden_kernel"] + z @ w["out_context_kernel"]
+        scores.append(deep @ w["out_word_kernel"] + w["out_bias"])
+        attention.append(alpha)
+    return np.array(scores), np.array(attention)
+
+
+@pytest.mark.parametrize("kind", attend.KINDS)
+def test_the_papers_equations(kind):
+    made = captioner(kind)
+    inputs, words = example()
+    found = made.predict_on_batch({**inputs, "words": words[:, :-1]})
+    for i in range(len(words)):
+        scores, attention = by_hand(made, inputs["pictures"][i], words[i, :-1])
+        np.testing.assert_allclose(found["scores"][i], scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["maps"][i], attention, rtol=1e-4, atol=1e-6)
+
+
+def loss_of(made, inputs, words):
+    made.compile("sgd", loss=None, jit_compile=False)
+    given = {**inputs, "words": words[:, :-1]}
+    return float(made.test_on_batch(given, words[:, 1:]))
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_the_soft_loss_is_equation_14_and_padding_counts_for_nothing(penalty):
+    made = captioner("soft", penalty=penalty)
+    inputs, words = example()
+    words[1, 4:] = PADDING
+    expected = []
+    for i, told in enumerate((5, 3, 5, 5)):
+        scores, attention = by_hand(made, inputs["pictures"][i], words[i, :-1])
+        log_p = np.log(softmax(scores))[range(told), words[i, 1 : told + 1]].sum()
+        coverage = np.square(1 - attention[:told].sum(axis=0)).sum()
+        expected.append(-log_p + penalty * coverage)
+    assert loss_of(made, inputs, words) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_reinforce_follows_the_gradient_of_the_bound(monkeypatch):
+    """Of a caption of one word: the mean over samples against the sum over all places (10, 11)."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(attend, "EXPECTED", 0.0)
+    monkeypatch.setattr(attend, "ENTROPY", 0.0)
+    made = captioner("hard")
+    decoder = made.get_layer("decoder")
+    inputs, words = example(count=1, length=1)
+    many = 20_000
+    given = {
+        "pictures": np.repeat(inputs["pictures"], many, axis=0),
+        "words": np.repeat(words[:, :1], many, axis=0),
+    }
+    target = np.repeat(words[:, 1:], many, axis=0)
+    with tf.GradientTape() as tape:
+        loss = made.compute_loss(given, target, made(given, training=True), training=True)
+    sampled = tape.gradient(loss, decoder.v.value)
+
+    vectors = made.get_layer("annotations")(inputs["pictures"])
+    with tf.GradientTape() as tape:
+        keys, hidden, cell = decoder.begin(vectors)
+        _, alpha, _ = decoder.look(vectors, keys, hidden)
+        embedded = tf.gather(decoder.E.value, words[:, 0])
+        bound = 0.0
+        for place in range(6):
+            context = vectors[:, place]
+            after, _ = decoder.remember(embedded @ decoder.W_y, hidden, cell, context)
+            scores = decoder.say(embedded, after, context)
+            log_p = tf.nn.log_softmax(scores)[0, words[0, 1]]
+            bound -= alpha[0, place] * tf.stop_gradient(log_p)
+    exact = tape.gradient(bound, decoder.v.value)
+    error = np.linalg.norm(sampled - exact) / np.linalg.norm(exact)
+    assert error < 0.15, error
+    assert np.linalg.norm(exact) > 1e-3
+
+
+def test_the_baseline_is_a_moving_average_of_ln_p():
+    made = captioner("hard")
+    inputs, words = example()
+    made.compile(keras.optimizers.SGD(0.0), loss=None, jit_compile=False)
+    made.get_layer("decoder").baseline.assign(-2.0)
+    given = {**inputs, "words": words[:, :-1]}
+    made.train_on_batch(given, words[:, 1:])
+    moved = float(made.get_layer("decoder").baseline)
+    log_p = (moved - 0.9 * -2.0) / 0.1
+    assert -60 < log_p < -2 and moved != -2.0
+    made.test_on_batch(given, words[:, 1:])
+    assert float(made.get_layer("decoder").baseline) == moved
+
+
+def test_a_sample_is_one_place_for_half_of_the_pictures():
+    made = captioner("hard")
+    inputs, words = example(count=400)
+    found = made({**inputs, "words": words[:, :-1]}, training=True)
+    looks, maps = np.asarray(found["looks"]), np.asarray(found["maps"])
+    one = (looks.max(axis=-1) == 1).all(axis=1)
+    assert 0.4 < one.mean() < 0.6
+    np.testing.assert_allclose(looks[~one], maps[~one])
+    picked = np.take_along_axis(maps[one], looks[one].argmax(-1)[..., None], -1)
+    assert picked.mean() == pytest.approx(np.square(maps[one]).sum(-1).mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", attend.KINDS)
+def test_a_saved_network_says_the_same(kind, tmp_path):
+    made = captioner(kind)
+    inputs, words = example()
+    given = {**inputs, "words": words[:, :-1]}
+    made.save(tmp_path / "made.keras")
+    again = keras.saving.load_model(tmp_path / "made.keras")
+    for name, value in made.predict_on_batch(given).items():
+        np.testing.assert_array_equal(again.predict_on_batch(given)[name], value)

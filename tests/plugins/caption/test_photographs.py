@@ -1,0 +1,196 @@
+"""Data sets of captions: each layout in small, and what is said of a broken one."""
+
+import json
+
+import pytest
+
+from tests.data.sources import SOURCES, jpeg
+from tinyconv.errors import UserError
+from tinyconv.plugins.caption import photographs
+from tinyconv.plugins.caption.photographs import caption_folder, coco_captions, flickr8k
+
+LAYOUTS = {
+    "flickr8k": (8, 2, 2),
+    "flickr8k-later": (18, 3, 3),
+    "flickr8k-karpathy": (8, 2, 2),
+    "flickr30k": (10, 1, 1),
+    "flickr30k-later": (10, 1, 1),
+    "coco-2017": (8, 3, None),
+    "coco-2014": (8, 3, None),
+    "coco-karpathy": (8, 2, 2),
+    "caption-folder": (10, 1, 1),
+    "caption-lines": (10, 1, 1),
+}
+
+
+@pytest.mark.parametrize("source", LAYOUTS)
+def test_layout(source, tmp_path):
+    name, write = SOURCES[source]
+    load = getattr(photographs, name.replace("-", "_"))
+    dataset = load(root=write(tmp_path), image_size=16)
+    counts = {"train", "validation", "test"} & set(dataset.splits)
+    found = tuple(len(dataset.splits[split].names) for split in sorted(counts, key=SPLITS.index))
+    assert found == tuple(count for count in LAYOUTS[source] if count)
+    assert dataset.classes == () and dataset.resized and not dataset.mirror
+    each = 2 if name == "caption-folder" else 5
+    for split in dataset.splits.values():
+        assert all(len(target["captions"]) == each for target in split.targets)
+        assert all("dog number" in text for target in split.targets for text in target["captions"])
+
+
+SPLITS = ["train", "validation", "test"]
+
+
+def test_captions_stay_with_their_picture(tmp_path):
+    """Picture i is told of as number i, in every split, at the size that was asked for."""
+    dataset = flickr8k(root=SOURCES["flickr8k"][1](tmp_path), image_size=20)
+    for split in dataset.splits.values():
+        assert split.pictures.shape[1:] == (20, 20, 3)
+        for name, target in zip(split.names, split.targets, strict=True):
+            number = int(name.split("_")[0][-2:])
+            expected = [f"A dog number {number} , said {k} times ." for k in range(5)]
+            assert target["captions"] == expected
+
+
+def test_quotation_marks_that_quote_nothing_are_kept(tmp_path):
+    dataset = photographs.flickr30k(root=SOURCES["flickr30k-later"][1](tmp_path), image_size=16)
+    assert dataset.splits["train"].targets[0]["captions"][0].endswith('times . "quoted')
+
+
+def edited(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+BROKEN = {
+    "a caption of a missing picture": (
+        caption_folder,
+        "caption-folder",
+        lambda root: (root / "pictures/1000005_photo.jpg").unlink(),
+        "pictures/1000005_photo.jpg .* has no such file",
+    ),
+    "a picture without captions": (
+        caption_folder,
+        "caption-folder",
+        lambda root: (root / "pictures/extra.jpg").write_bytes(jpeg(1)),
+        "pictures/extra.jpg .*has no caption",
+    ),
+    "an empty caption": (
+        flickr8k,
+        "flickr8k",
+        lambda root: edited(
+            root / "Flickr8k_text/Flickr8k.token.txt", "A dog number 2 , said 3 times .", ""
+        ),
+        "1000002_photo.jpg .*one of its captions is empty",
+    ),
+    "a list that names a picture not there": (
+        flickr8k,
+        "flickr8k",
+        lambda root: edited(root / "Flickr8k_text/Flickr_8k.testImages.txt", "1000010", "2000010"),
+        "2000010_photo.jpg .*has no caption",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
+    load, source, damage, told = BROKEN[case]
+    root = SOURCES[source][1](tmp_path)
+    damage(root)
+    with pytest.raises(UserError, match=told) as error:
+        load(root=root, image_size=16)
+    assert "--skip-corrupt" in str(error.value)
+    assert len(load(root=root, image_size=16, skip_corrupt=True).skipped) == 1
+
+
+@pytest.mark.parametrize(
+    "load, source, file, old, new, told",
+    [
+        (
+            coco_captions,
+            "coco-2017",
+            "annotations/captions_val2017.json",
+            "}, {",
+            "}\n\n {",
+            "line 3 is not JSON",
+        ),
+        (
+            coco_captions,
+            "coco-2017",
+            "annotations/captions_val2017.json",
+            "image_id",
+            "id_image",
+            "lacks 'image_id'",
+        ),
+        (
+            coco_captions,
+            "coco-karpathy",
+            "dataset_coco.json",
+            '"restval"',
+            '"rest"',
+            "lacks 'rest'",
+        ),
+        (
+            caption_folder,
+            "caption-lines",
+            "mine.jsonl",
+            '{"file"',
+            '\n{"file',
+            "line 2 is not JSON",
+        ),
+        (
+            caption_folder,
+            "caption-lines",
+            "mine.jsonl",
+            '"file"',
+            '"fiel"',
+            "line 1 is not .*lacks 'file'",
+        ),
+        (
+            caption_folder,
+            "caption-folder",
+            "mine.tsv",
+            "\tA dog number 1 ",
+            " A dog number 1 ",
+            "line 3 has no tab",
+        ),
+        (flickr8k, "flickr8k", "Flickr8k_text/Flickr8k.token.txt", "\t", " ", "line 1 has no tab"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(load, source, file, old, new, told, tmp_path):
+    root = SOURCES[source][1](tmp_path)
+    edited(root / file, old, new)
+    with pytest.raises(UserError, match=f"{file.split('/')[-1]}.*{told}"):
+        load(root=root, image_size=16)
+
+
+def test_another_encoding_is_named_with_its_line(tmp_path):
+    root = SOURCES["caption-folder"][1](tmp_path)
+    lines = (root / "mine.tsv").read_text().splitlines()
+    lines[4] += " café"
+    (root / "mine.tsv").write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(UserError, match="mine.tsv line 5 is not UTF-8 text"):
+        caption_folder(root=root)
+    (root / "mine.tsv").write_text("\n".join(lines), encoding="utf-8-sig")
+    captions = [
+        text
+        for split in caption_folder(root=root, image_size=16).splits.values()
+        for target in split.targets
+        for text in target["captions"]
+    ]
+    assert any(text.endswith("café") for text in captions)
+
+
+@pytest.mark.parametrize("name", ["flickr8k", "flickr30k", "coco_captions", "caption_folder"])
+def test_a_root_that_holds_something_else(name, tmp_path):
+    load = getattr(photographs, name)
+    with pytest.raises(UserError, match="needs --root"):
+        load()
+    with pytest.raises(UserError, match="does not exist"):
+        load(root=tmp_path / "nowhere")
+    with pytest.raises(UserError, match=str(tmp_path)):
+        load(root=tmp_path)
+    (tmp_path / "file").write_text(json.dumps({}))
+    with pytest.raises(UserError, match="is a file"):
+        load(root=tmp_path / "file")

@@ -1,0 +1,124 @@
+"""The files that captions come in, read into one table; every format as its authors wrote it.
+
+Flickr8k.token.txt, results_20130124.token   1000268201.jpg#0 <tab> A child in a pink dress .
+captions.txt (Flickr8k's later release)      image,caption
+results.csv (Flickr30k's later release)      image_name| comment_number| comment
+captions_train2014.json                      COCO: images and annotations
+dataset_coco.json                            the splits of Karpathy & Fei-Fei 2015
+*.tsv, *.jsonl                               your own: file <tab> caption, or an object a line
+"""
+
+import csv
+import json
+from pathlib import Path
+
+from tinyconv.errors import UserError
+
+Captions = dict[str, list[str]]  # the captions of each picture's file name, "" for an empty one
+
+
+def text(file: Path) -> str:
+    """The text of a UTF-8 file, a mark at its beginning left out."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise UserError(f"{file} line {line} is not UTF-8 text; save the file as UTF-8.") from error
+
+
+def names(file: Path) -> list[str]:
+    """A file name a line, as the lists of Flickr8k's splits."""
+    return text(file).split()
+
+
+def token(file: Path) -> Captions:
+    """Lines of `name#number <tab> caption`."""
+    found: Captions = {}
+    for number, line in enumerate(text(file).splitlines(), start=1):
+        if line.strip():
+            key, tab, caption = line.partition("\t")
+            if not tab:
+                raise UserError(f"{file} line {number} has no tab between a picture and a caption.")
+            found.setdefault(key.rpartition("#")[0] or key, []).append(caption.strip())
+    return found
+
+
+def table(file: Path, delimiter: str) -> Captions:
+    """Rows of a picture first and a caption last, under a header."""
+    found: Captions = {}
+    # Flickr30k's captions hold quotation marks that quote nothing.
+    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    rows = csv.reader(text(file).splitlines(), delimiter=delimiter, quoting=quoting)
+    next(rows, None)
+    for row in rows:
+        if not row:
+            continue
+        if len(row) < 2:
+            raise UserError(f"{file} line {rows.line_num} has no caption after {row[0]!r}.")
+        found.setdefault(row[0].strip(), []).append(row[-1].strip())
+    return found
+
+
+def tsv(file: Path) -> Captions:
+    """Lines of `file <tab> caption`; a picture may have several."""
+    found: Captions = {}
+    for number, line in enumerate(text(file).splitlines(), start=1):
+        if line.strip():
+            name, tab, caption = line.partition("\t")
+            if not tab:
+                raise UserError(f"{file} line {number} has no tab between a file and a caption.")
+            found.setdefault(name.strip(), []).append(caption.strip())
+    return found
+
+
+def jsonl(file: Path) -> Captions:
+    """Lines of {"file": …, "caption": …} or {"file": …, "captions": […]}."""
+    found: Captions = {}
+    for number, line in enumerate(text(file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            several = row["captions"] if "captions" in row else [row["caption"]]
+            found.setdefault(str(row["file"]), []).extend(str(each).strip() for each in several)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{file} line {number} is not JSON: {error.msg}.") from error
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f'{file} line {number} is not {{"file": …, "caption": …}}: it lacks {error}.'
+            ) from error
+    return found
+
+
+def coco(file: Path) -> Captions:
+    """COCO's own: a list of images, and a list of captions by the image's number."""
+    content = _json(file)
+    try:
+        called = {image["id"]: image["file_name"] for image in content["images"]}
+        found: Captions = {name: [] for name in called.values()}
+        for row in content["annotations"]:
+            found[called[row["image_id"]]].append(row["caption"].strip())
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file} is not COCO's captions: it lacks {error}.") from error
+    return found
+
+
+def karpathy(file: Path) -> dict[str, Captions]:
+    """Captions by split; COCO's `restval` counts as training, as its authors meant it."""
+    found: dict[str, Captions] = {"train": {}, "validation": {}, "test": {}}
+    split = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
+    try:
+        for row in _json(file)["images"]:
+            name = "/".join(filter(None, (row.get("filepath"), row["filename"])))
+            captions = [sentence["raw"].strip() for sentence in row["sentences"]]
+            found[split[row["split"]]][name] = captions
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is not Karpathy's split file: it lacks {error}.") from error
+    return found
+
+
+def _json(file: Path):
+    try:
+        return json.loads(text(file))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file} line {error.lineno} is not JSON: {error.msg}.") from error
