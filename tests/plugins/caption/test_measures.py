@@ -84,7 +84,8 @@ def test_words():
     assert Vocabulary.of(["a b a", "b c"], at_least=1, most=2).words == ("a", "b")
 
 
-def test_batches_train_on_every_caption_once_and_on_no_padding():
+@pytest.mark.parametrize("by_length", [True, False])
+def test_batches_train_on_every_caption_once(by_length):
     random = np.random.default_rng(0)
     targets = [
         {"captions": [" ".join(["w"] * random.integers(1, 5)) for _ in range(3)]} for _ in range(20)
@@ -95,15 +96,18 @@ def test_batches_train_on_every_caption_once_and_on_no_padding():
     seen = []
     orders = []
     for epoch in range(2):
-        made = list(batches(pairs, inputs, 8, 0, epoch, 0))
-        assert len(made) == steps_per_epoch(pairs, 8)
+        made = list(batches(pairs, inputs, 8, by_length, 0, epoch, 0))
+        assert len(made) == steps_per_epoch(pairs, 8, by_length)
         for given, following in made:
-            assert (given["words"][:, 1:] == following[:, :-1]).all() and (following > 0).all()
-            seen += [(int(p[0]), len(w)) for p, w in zip(given["pictures"], following)]
+            assert (given["words"][:, 1:] == following[:, :-1]).all()
+            assert (following > 0).all() or not by_length  # of one length nothing is padded
+            seen += [(int(p[0]), (w > 0).sum()) for p, w in zip(given["pictures"], following)]
         orders.append([given["pictures"].tolist() for given, _ in made])
     expected = [(i, len(t.split()) + 1) for i, each in enumerate(targets) for t in each["captions"]]
     assert sorted(seen) == sorted(2 * expected) and orders[0] != orders[1]
-    rest = [given["pictures"].tolist() for given, _ in batches(pairs, inputs, 8, 0, 1, 3)]
+    rest = [
+        given["pictures"].tolist() for given, _ in batches(pairs, inputs, 8, by_length, 0, 1, 3)
+    ]
     assert rest == orders[1][3:]  # a run that goes on meets what an unbroken one would have
     assert padded([[1, 2], [3]]).tolist() == [[1, 2], [3, 0]]
 

@@ -136,7 +136,7 @@ def test_reinforce_follows_the_gradient_of_the_bound(monkeypatch):
     assert np.linalg.norm(exact) > 1e-3
 
 
-def test_the_baseline_is_a_moving_average_of_ln_p():
+def test_the_baseline_is_a_moving_average_of_ln_p_a_word():
     made = captioner("hard")
     inputs, words = example()
     made.compile(keras.optimizers.SGD(0.0), loss=None, jit_compile=False)
@@ -145,7 +145,7 @@ def test_the_baseline_is_a_moving_average_of_ln_p():
     made.train_on_batch(given, words[:, 1:])
     moved = float(made.get_layer("decoder").baseline)
     log_p = (moved - 0.9 * -2.0) / 0.1
-    assert -60 < log_p < -2 and moved != -2.0
+    assert -6 < log_p < -1 and moved != -2.0
     made.test_on_batch(given, words[:, 1:])
     assert float(made.get_layer("decoder").baseline) == moved
 

@@ -7,7 +7,8 @@ remember (1 to 3), what to say (7). Axes: B pictures, L places, D features, T wo
 Deviations: the place of a cell, two numbers from -1 to 1, is added to its annotation vector,
 since the layers that are small enough to learn here do not know it; an LSTM's forget gate
 starts at 1; a `hard` network looks at the likeliest place when it is not trained, where the
-paper samples.
+paper samples; the reward that it is trained by is ln p a word, not of the whole caption, so that a
+short caption is not better for being short.
 """
 
 import keras
@@ -214,11 +215,12 @@ class Captioner(keras.Model):
         if decoder.attention == "hard" and training:
             logs = ops.log(maps + 1e-9)
             sampled = ops.cast(ops.max(looks[:, 0], axis=-1) == 1, "float32")  # (B,): not expected
-            chosen = ops.sum(told * ops.sum(looks * logs, axis=-1), axis=1)  # log p(s | a)
+            chosen = ops.sum(told * ops.sum(looks * logs, axis=-1), axis=1)  # ln p(s | a)
             entropy = -ops.sum(told * ops.sum(maps * logs, axis=-1), axis=1)
-            advantage = ops.stop_gradient(log_p - decoder.baseline)
+            reward = log_p / ops.sum(told, axis=1)
+            advantage = ops.stop_gradient(reward - decoder.baseline)
             loss -= sampled * REWARD * advantage * chosen + ENTROPY * entropy  # (12)
-            mean = (1 - BASELINE) * ops.mean(log_p)
+            mean = (1 - BASELINE) * ops.mean(reward)
             decoder.baseline.assign(BASELINE * decoder.baseline + mean)
         return ops.mean(loss)
 

@@ -60,6 +60,7 @@ class WordSettings:
 class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit caption` can be told."""
 
+    epochs: int = setting(12, "Passes over the training captions.", minimum=1)
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")
 

@@ -82,9 +82,9 @@ class Caption:
             network,
             options,
             lambda epoch, first: pairs.batches(
-                learnt, seen["train"], options.batch_size, options.seed, epoch, first
+                learnt, seen["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
-            pairs.steps_per_epoch(learnt, options.batch_size),
+            pairs.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
             lambda: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
         ).run()

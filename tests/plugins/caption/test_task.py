@@ -1,0 +1,246 @@
+"""The verbs of a captioning run, its encoders, and what it says to what it cannot do."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyconv
+from tests.data.sources import captions_beside, jpeg
+from tinyconv import runs, verbs
+from tinyconv.__main__ import main
+from tinyconv.errors import UserError
+from tinyconv.plugins.caption import encoder
+from tinyconv.plugins.caption.telling import Teller
+from tinyconv.plugins.caption.words import END, START
+
+pytestmark = pytest.mark.tensorflow
+SMALL = {"limit": 96, "epochs": 2, "least": 1, "longest": 16, "batch_size": 32}
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """A run of drawn scenes; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYCONV_RUNS", str(folder))
+        patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
+        return tinyconv.fit("caption", name="learnt", **SMALL)
+
+
+@pytest.fixture
+def scenes(learnt, tmp_path):
+    """Two drawn scenes as files."""
+    from tinyconv.plugins.caption import shapes
+
+    files = []
+    for i in range(2):
+        random = np.random.default_rng(i)
+        file = tmp_path / f"scene{i}.png"
+        Image.fromarray(shapes.draw(shapes.scene(random, True), random)).save(file)
+        files.append(str(file))
+    return files
+
+
+def test_it_learns_more_words_than_by_chance():
+    """Drawn scenes for two minutes' worth of steps on few pictures: things and their order."""
+    run = tinyconv.fit("caption", limit=1500, epochs=8, name="words")
+    first, last = run.history[0], run.history[-1]
+    assert last["loss"] < 0.6 * first["loss"]
+    assert (
+        last["val_bleu1"] > 0.5 and last["val_pointing_accuracy"] > 2 * last["val_pointing_chance"]
+    )
+
+
+def test_evaluate_measures_what_scripts_rely_on(learnt, capsys):
+    names = {"loss", "bleu1", "bleu2", "bleu3", "bleu4"}
+    names |= {"exact_match", "attribute_accuracy", "pointing_accuracy", "pointing_chance"}
+    metrics = learnt.settings["result"]["metrics"]
+    assert set(metrics) == names and metrics["pointing_chance"] == pytest.approx(0.075, abs=0.03)
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", str(learnt.path), "--beam", "1", "--split", "validation", "--json"])
+    assert not stop.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert told["split"] == "validation" and set(told["metrics"]) == names
+
+
+def test_predict_answers_and_draws_without_replacing(learnt, scenes):
+    before = (
+        set((learnt.path / "captions").glob("*")) if (learnt.path / "captions").exists() else set()
+    )
+    first = list(learnt.predict(*scenes))
+    for prediction, file in zip(first, scenes, strict=True):
+        assert prediction.input == file
+        assert {frozenset(answer) for answer in prediction.answers} == {
+            frozenset({"caption", "log_probability"})
+        }
+        assert len(prediction.answers) == 3
+    (one,) = learnt.predict(scenes[0], beam=1)
+    assert len(one.answers) == 1
+    made = set((learnt.path / "captions").glob("*")) - before
+    assert {path.suffix for path in made} <= {".png", ".gif"}
+    assert len([path for path in made if path.suffix == ".png"]) == 3  # the second of scene0 too
+    for path in made:
+        assert Image.open(path).size[0] > 100
+
+
+def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
+    (path,) = verbs.explain(learnt, scenes[0], say="a red square", output=tmp_path / "out")
+    again = verbs.explain(learnt, scenes[0], say="a red square", output=tmp_path / "out")
+    assert again != [path] and path.read_bytes() == again[0].read_bytes()
+    teller = Teller(learnt)
+    maps, looks, log_p = teller.look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
+    assert maps[0].shape == looks[0].shape == (4, 256)  # three words and the end
+    np.testing.assert_allclose(maps[0].sum(axis=1), 1, rtol=1e-4)
+    assert log_p[0] < 0
+    with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
+        list(learnt.explain(scenes[0], say="a red sqare"))
+    with pytest.raises(UserError, match="learnt no word ''"):
+        list(learnt.explain(scenes[0], say=""))
+
+
+def test_hard_attention_draws_the_place_that_it_looked_at(scenes):
+    run = tinyconv.fit("caption", attention="hard", name="hard", **SMALL)
+    pictures = list(run.explain(*scenes))
+    assert len(pictures) == 2 and all(picture.caption for picture in pictures)
+    _, looks, _ = Teller(run).look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
+    assert (np.sort(looks[0], axis=1)[:, -1] == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_exported_networks_decode_to_the_same_captions(learnt, scenes, tmp_path):
+    """Greedy search by hand with onnxruntime, from nothing but the two files."""
+    import onnxruntime
+
+    folder = verbs.export(learnt, "onnx", tmp_path / "exported")
+    sessions = {
+        name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("begin", "step")
+    }
+    picture = np.asarray(Image.open(scenes[0]))[None].astype("float32")
+    state = dict(
+        zip(
+            ("annotations", "keys", "hidden", "cell"),
+            sessions["begin"].run(None, {"pictures": picture}),
+        )
+    )
+    words, word, total = [], START, 0.0
+    while len(words) < learnt.options.longest:
+        given = {**state, "word": np.array([word], "int32")}
+        log_p, state["hidden"], state["cell"], attention = sessions["step"].run(None, given)
+        log_p[0, [0, START, 3]] = -np.inf
+        word = int(log_p[0].argmax())
+        total += float(log_p[0, word])
+        assert attention.sum() == pytest.approx(1, abs=1e-4)
+        if word == END:
+            break
+        words.append(word)
+    (own,) = learnt.predict(scenes[0], beam=1)
+    assert Teller(learnt).vocabulary.decode(words) == own.answers[0]["caption"]
+    assert total == pytest.approx(own.answers[0]["log_probability"], abs=1e-3)
+    for format in ("keras", "savedmodel"):
+        assert len(list(verbs.export(learnt, format, tmp_path / format).iterdir())) == 2
+
+
+def eyes(name):
+    """A run that classifies drawn digits at 64x64 colour pixels, to look with."""
+    return tinyconv.fit(model="glance", data="folder", root=name, epochs=1, name="eyes")
+
+
+@pytest.fixture
+def classes(tmp_path):
+    for label in ("one", "two"):
+        (tmp_path / "classes" / label).mkdir(parents=True)
+        for i in range(8):
+            (tmp_path / "classes" / label / f"{i}.jpg").write_bytes(jpeg(i, 64))
+    return tmp_path / "classes"
+
+
+def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
+    seen = eyes(classes)
+    made = []
+    original = encoder.features
+    monkeypatch.setattr(encoder, "features", lambda *a: made.append(original(*a)) or made[-1])
+    run = tinyconv.fit("caption", encoder=str(seen.path), name="kept", **SMALL)
+    assert run.settings["frozen"] and [m.shape for m in made] == [(96, 16, 16, 64)] * 2
+    assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in made)
+    eye, _ = encoder.opened(run, (64, 64, 3))
+    pictures = np.asarray(Image.open(scenes[0]))[None]
+    np.testing.assert_allclose(
+        eye.predict_on_batch(pictures), Teller(run).see(pictures), rtol=1e-3, atol=1e-3
+    )
+    assert not [w for w in run.model().weights if "conv" in w.path]  # it is not in the file
+    assert len(list(run.predict(scenes[0]))) == 1
+    begin = run.task.networks(run)["begin"]
+    assert begin.input_shape == (None, 64, 64, 3)
+    learning = tinyconv.fit("caption", encoder=str(seen.path), freeze=False, name="tuned", **SMALL)
+    assert not learning.settings["frozen"]
+    before = seen.model().get_layer("conv1").kernel
+    assert np.abs(learning.model().get_layer("conv1").kernel - before).max() > 0
+    shutil.rmtree(seen.path)
+    with pytest.raises(UserError, match=f"{seen.path.name} does not exist"):
+        list(run.predict(scenes[0]))
+    assert list(learning.predict(scenes[0]))
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"encoder": "glanse"}, "no encoder 'glanse'; did you mean glance"),
+        ({"encoder": "runs/nowhere"}, "runs/nowhere does not exist"),
+        ({"encoder": "linear"}, "linear has no map of cells"),
+        ({"layer": "conv9"}, "glance has no map 'conv9'; did you mean conv"),
+        ({"data": "digits"}, "digits has no captions"),
+        ({"data": "shape"}, "did you mean shapes"),
+        ({"attention": "sofd"}, "no attention 'sofd'; did you mean soft"),
+        ({"data": "flickr8k"}, "flickr8k needs --root"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(settings, told):
+    with pytest.raises(UserError, match=told):
+        tinyconv.fit("caption", **{**SMALL, **settings})
+    assert not runs.runs_folder().exists()
+
+
+def test_a_picture_of_another_size_or_mode(learnt, tmp_path):
+    file = tmp_path / "large.png"
+    Image.fromarray(np.full((40, 90), 128, "uint8")).save(file)
+    with pytest.raises(UserError, match=r"large.png has 40x90.*--resize"):
+        list(learnt.predict(file))
+    assert len(list(learnt.predict(file, resize=True))) == 1
+
+
+def test_weights_that_cannot_be_had_are_told_in_a_sentence(monkeypatch):
+    """Without a network; and with one, of which the weights are as good as any here."""
+    import urllib.error
+
+    def refused(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(keras.utils, "get_file", refused)
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
+    with pytest.raises(UserError, match="weights of VGG16 cannot be had.*--encoder takes a run"):
+        tinyconv.fit("caption", encoder="VGG16", **SMALL)
+    build = keras.applications.VGG16
+    monkeypatch.setattr(
+        keras.applications, "VGG16", lambda **given: build(**{**given, "weights": None})
+    )
+    monkeypatch.setattr(keras.applications.vgg16, "VGG16", keras.applications.VGG16)
+    found = encoder._application("VGG16", (224, 224, 3))
+    assert encoder.cut(found, None).output.shape == (None, 14, 14, 512)  # conv5_3, as the paper
+
+
+def test_your_own_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    root = captions_beside(tmp_path / "mine")
+    run = tinyconv.fit(
+        "caption", data=str(root), image_size=32, epochs=1, least=1, units=8, longest=9
+    )
+    assert run.settings["data"] == str(root) and set(run.settings["result"]["metrics"]) == {
+        "loss", "bleu1", "bleu2", "bleu3", "bleu4",
+    }  # fmt: skip
+    assert run.options.embedding == 512 and run.options.units == 8  # the paper's, and what was said
+    (answer,) = run.predict(root / "pictures" / "1000000_photo.jpg")
+    assert answer.answers
