@@ -15,8 +15,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
     {"errors", "screen", "settings", "startup", "writing"},
-    {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels", "winograd"},
-    {"guard"},
+    {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels", "winograd", "narrow"},
+    {"guard", "optimizers"},
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},

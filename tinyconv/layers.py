@@ -10,12 +10,13 @@ Axes: B batch, H height, W width, C channels; pictures are channels-last.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import keras
 from keras import ops
 
-from tinyconv import kernels, precision, winograd
+from tinyconv import kernels, narrow, precision, winograd
 from tinyconv.errors import UserError, nearest
 
 # The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
@@ -47,6 +48,14 @@ def _is_fast(inputs) -> bool:
     return on_cpu and not _plain and dtype in ("float32", "bfloat16", "float64")
 
 
+def _before(inputs) -> kernels.Normalised:
+    """The map from before the normalisation that gave `inputs`, or `inputs` themselves.
+
+    TensorFlow leaves out of a graph what nobody takes: the normalised map is then never made.
+    """
+    return getattr(inputs, "tinyconv_before", kernels.Normalised(inputs))
+
+
 @keras.saving.register_keras_serializable("tinyconv")
 class PReLU(keras.layers.Layer):
     """Parametric rectifier (He et al. 2015, equation 1): f(y) = max(0, y) + a min(0, y).
@@ -70,7 +79,7 @@ class PReLU(keras.layers.Layer):
 
     def call(self, inputs):
         if _is_fast(inputs):
-            return kernels.prelu()(inputs, self.alpha.value)
+            return kernels.rectify(_before(inputs), self.alpha.value)
         slope = ops.cast(self.alpha, inputs.dtype)
         return ops.maximum(inputs, 0) + slope * ops.minimum(inputs, 0)
 
@@ -87,49 +96,71 @@ class PReLU(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tinyconv")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' convolution; in float32 the common kind multiplies less (`winograd.py`).
+    """Keras' convolution; the common kind is faster, by what suits the number format.
 
-    The arguments, weights and results are Keras' own. The common kind is 3x3, of stride 1,
-    padded to the same size, from and to many channels. (bfloat16 has instructions that
-    multiply faster still, and too few digits for the shortcut.)
+    The arguments, weights and results are Keras' own. The common kind is 3x3, padded to the
+    same size, from and to many channels: in float32 and of stride 1 it multiplies less
+    (`winograd.py`); bfloat16 has too few digits for that shortcut and instructions that multiply
+    faster still, which a narrow map has to be rearranged for (`narrow.py`).
     """
 
     def convolution_op(self, inputs, kernel):
         usual = (
             self.kernel_size == (3, 3)
-            and self.strides == self.dilation_rate == (1, 1)
+            and self.strides in ((1, 1), (2, 2))
+            and self.dilation_rate == (1, 1)
             and (self.padding, self.groups, self.data_format) == ("same", 1, "channels_last")
         )
-        if (
-            usual
-            and _is_fast(inputs)
-            and inputs.dtype != "bfloat16"
-            and winograd.is_worthwhile(inputs.shape, self.filters)
-        ):
-            return winograd.convolution()(inputs, kernel)
+        if usual and _is_fast(inputs):
+            (stride, _), shape = self.strides, inputs.shape
+            if inputs.dtype == "bfloat16":
+                if narrow.is_worthwhile(shape, self.filters, stride):
+                    return narrow.convolution(inputs, kernel, stride)
+            elif stride == 1 and winograd.is_worthwhile(shape, self.filters):
+                return winograd.convolution()(inputs, kernel)
         return super().convolution_op(inputs, kernel)
 
 
 @keras.saving.register_keras_serializable("tinyconv")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167), by a faster kernel.
+    """Keras' batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167), in fewer passes.
 
-    The arguments, weights and results are Keras' own; a map (B, H, W, C) on TensorFlow's CPU
-    is read once less each way, and stays in bfloat16 if it comes so. Statistics are float32.
+    The arguments, weights and results are Keras' own. A rectifier that follows takes the map
+    from before the normalisation and does both in one pass (`kernels.py`).
     """
 
     def call(self, inputs, training=None, mask=None):
         usual = self.scale and self.center and not (self.renorm or self.synchronized)
         is_map = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
-        if not (usual and is_map and _is_fast(inputs)) or inputs.dtype == "float64":
+        if not (usual and is_map and _is_fast(inputs)):
             return super().call(inputs, training=training, mask=mask)
-        gamma, beta = (ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
-        if not (training and self.trainable):
-            moving = (ops.cast(w, "float32") for w in (self.moving_mean, self.moving_variance))
-            return kernels.normalize(inputs, gamma, beta, *moving, self.epsilon)
-        outputs, mean, variance = kernels.normalize_batch(inputs, gamma, beta, self.epsilon)
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        of_batch = bool(training and self.trainable)
+        mean, variance = self.moving_mean, self.moving_variance
+        if of_batch:
+            moving = zip((mean, variance), kernels.statistics(inputs), strict=True)
+            mean, variance = (self._follow(*each) for each in moving)
+        before = kernels.Normalised(
+            inputs, mean, variance, self.gamma, self.beta, self.epsilon, of_batch
+        )
+        outputs = kernels.rectify(before, ops.ones(1, "float32"))
+        outputs.tinyconv_before = before
+        return outputs
+
+    def _follow(self, moving, value):
+        """Have a moving statistic follow that of a batch, which is returned."""
+        moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
+        return value
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class Add(keras.layers.Add):
+    """Keras' sum of maps; a rectifier that follows takes what a residual was normalised from."""
+
+    def call(self, inputs):
+        outputs = super().call(inputs)
+        before, *shortcut = (_before(inputs[0]), *inputs[1:])
+        if before.gamma is not None and len(shortcut) == 1:
+            outputs.tinyconv_before = dataclasses.replace(before, shortcut=shortcut[0])
         return outputs
 
 

@@ -21,8 +21,8 @@ from tinyconv import precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
-from tinyconv.layers import UNDECAYED
-from tinyconv.recipe import MOMENTUM, SCHEDULES, TrainingSettings
+from tinyconv.optimizers import optimizer
+from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
@@ -51,17 +51,6 @@ def describe(model) -> None:
         f"model      {model.name}: {parameters:,} parameters, "
         f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
     )
-
-
-def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
-    """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
-    common = {"learning_rate": settings.peak_rate, "weight_decay": settings.decay or None}
-    if settings.optimizer == "sgd":
-        made = keras.optimizers.SGD(momentum=MOMENTUM, nesterov=True, **common)
-    else:
-        made = keras.optimizers.AdamW(**common)
-    made.exclude_from_weight_decay(var_names=list(UNDECAYED))
-    return made
 
 
 def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> None:

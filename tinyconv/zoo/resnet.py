@@ -74,7 +74,7 @@ def basic_block(x, filters, strides, activation, name):
     residual = layers.rectifier(activation, name=f"{name}_1_rectifier")(residual)
     residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")
     identity = shortcut(x, filters, strides, activation, name)
-    x = keras.layers.Add(name=f"{name}_add")([residual, identity])
+    x = layers.Add(name=f"{name}_add")([residual, identity])
     return layers.rectifier(activation, name=name)(x)
 
 
@@ -86,5 +86,5 @@ def bottleneck(x, filters, strides, activation, name):
     residual = layers.rectifier(activation, name=f"{name}_2_rectifier")(residual)
     residual = conv_norm(residual, EXPANSION * filters, 1, 1, activation, f"{name}_3")
     identity = shortcut(x, EXPANSION * filters, strides, activation, name)
-    x = keras.layers.Add(name=f"{name}_add")([residual, identity])
+    x = layers.Add(name=f"{name}_add")([residual, identity])
     return layers.rectifier(activation, name=name)(x)

@@ -23,7 +23,7 @@ def resnet9(input_shape, classes, activation="prelu", width=64):
         if stage != 2:
             residual = _unit(x, width * multiple, activation, f"stage{stage}_residual1")
             residual = _unit(residual, width * multiple, activation, f"stage{stage}_residual2")
-            x = keras.layers.Add(name=f"stage{stage}_add")([x, residual])
+            x = layers.Add(name=f"stage{stage}_add")([x, residual])
     x = keras.layers.GlobalMaxPooling2D(name="features")(x)  # (B, C)
     x = keras.layers.Rescaling(SCORE_SCALE, name="score_scale")(x)
     return keras.Model(inputs, layers.head(classes)(x), name="resnet9")

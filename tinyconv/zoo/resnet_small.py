@@ -41,5 +41,5 @@ def padded_block(x, filters, strides, activation, name):
     residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")
     if strides > 1 or x.shape[-1] != filters:
         x = layers.PaddedShortcut(filters, strides, name=f"{name}_shortcut")(x)
-    x = keras.layers.Add(name=f"{name}_add")([residual, x])
+    x = layers.Add(name=f"{name}_add")([residual, x])
     return layers.rectifier(activation, name=name)(x)

@@ -1,0 +1,110 @@
+"""3x3 convolution of narrow maps in bfloat16: pictures side by side, and gradients by products.
+
+A network's last maps are a few pixels wide and have hundreds of channels. oneDNN's kernels go
+along a row of pixels, and have hardly begun when it ends: on 4x4 maps they reach a third of the
+speed that they have on 16x16 maps, for the kernel's gradient a fifth. Two rearrangements give
+them more to do; the sums are the same, in another order.
+
+- Pictures side by side: sixteen of them as one, with columns of zeros between, so that a kernel
+  never reads of two at once.
+- Products: the gradient of the kernel's tap (i, j) is one matrix product, of the map moved by
+  (i, j) and the gradient of the outputs.
+
+Where each is faster was measured (benchmarks/RESULTS.md). Axes: B pictures, H W pixels, C
+channels of the map, F filters.
+"""
+
+TOGETHER = 16  # pictures side by side
+NARROW = 7  # pixels: the outputs' width up to which pictures go side by side
+MANY = 2**17  # channels times filters: below, the kernel stays in a core's cache all the same
+SHORT = 12  # pixels: the width up to which a kernel's gradient is made of products
+SOME = 2**16  # channels times filters, for the products
+
+
+def is_worthwhile(shape, filters, strides) -> bool:
+    """Whether `convolution` is faster than oneDNN's own on maps of `shape` (B, H, W, C)."""
+    _, height, width, channels = shape
+    if None in (height, width) or height % strides or width % strides:
+        return False
+    return _goes_together(width // strides, channels * filters) or (
+        strides == 1 and _has_products(width, channels * filters)
+    )
+
+
+def _goes_together(width, weights) -> bool:
+    return width <= NARROW and weights >= MANY
+
+
+def _has_products(width, weights) -> bool:
+    return width <= SHORT and weights >= SOME
+
+
+def convolution(x, kernel, strides):
+    """3x3 convolution of stride 1 or 2, padded to the same size: (B, H, W, C) -> (B, h, w, F).
+
+    x and kernel (3, 3, C, F) are of one dtype; H and W are known, and multiples of the stride.
+    """
+    import tensorflow as tf
+
+    count = x.shape[0] or tf.shape(x)[0]
+    _, height, width, channels = x.shape
+    filters = kernel.shape[-1]
+    goes_together = _goes_together(width // strides, channels * filters)
+    geometry = {"strides": [1, strides, strides, 1], "padding": "SAME"}
+
+    def beside(maps, gap):
+        """Pictures side by side: (B, h, w, C) -> (B / 16, h, 16 (w + gap), C)."""
+        if not goes_together:
+            return maps
+        _, h, w, c = maps.shape
+        maps = tf.pad(maps, [[0, -count % TOGETHER], [0, 0], [0, gap], [0, 0]])
+        maps = tf.reshape(maps, [-1, TOGETHER, h, w + gap, c])
+        return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, TOGETHER * (w + gap), c])
+
+    def apart(maps, gap):
+        """What `beside` has joined."""
+        if not goes_together:
+            return maps
+        _, h, joined, c = maps.shape
+        w = joined // TOGETHER
+        maps = tf.reshape(maps, [-1, h, TOGETHER, w, c])[:, :, :, : w - gap]
+        return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, w - gap, c])[:count]
+
+    def products(upstream):
+        """The gradient of the kernel, (3, 3, C, F)."""
+        padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        upstream = tf.reshape(upstream, [-1, filters])  # (B H W, F)
+        taps = [
+            tf.reshape(padded[:, i : i + height, j : j + width], [-1, channels])  # (B H W, C)
+            for i in range(3)
+            for j in range(3)
+        ]
+        gradient = tf.stack([tf.matmul(tap, upstream, transpose_a=True) for tap in taps])
+        return tf.reshape(gradient, [3, 3, channels, filters])
+
+    @tf.custom_gradient
+    def convolve(x, kernel):
+        joined = beside(x, gap=strides)  # of stride 2 two columns, so that each picture begins anew
+
+        def gradients(upstream):
+            joined_upstream = beside(upstream, gap=1)
+            for_x = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(joined),
+                filter=kernel,
+                out_backprop=joined_upstream,
+                **geometry,
+            )
+            if strides == 1 and _has_products(width, channels * filters):
+                for_kernel = products(upstream)
+            else:
+                for_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                    input=joined,
+                    filter_sizes=kernel.shape,
+                    out_backprop=joined_upstream,
+                    **geometry,
+                )
+            return tf.ensure_shape(apart(for_x, gap=strides), x.shape), for_kernel
+
+        return apart(tf.nn.conv2d(joined, kernel, **geometry), gap=1), gradients
+
+    return convolve(x, kernel)
