@@ -15,7 +15,17 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
     {"errors", "screen", "settings", "startup", "writing"},
-    {"precision", "recipe", "layers", "losses", "plugins", "source", "kernels", "winograd", "narrow"},
+    {
+        "precision",
+        "recipe",
+        "layers",
+        "losses",
+        "plugins",
+        "source",
+        "kernels",
+        "winograd",
+        "narrow",
+    },
     {"guard", "optimizers"},
     {"entries"},
     {"data", "zoo"},

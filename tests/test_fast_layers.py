@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv import layers, precision, winograd
+from tinyconv import layers, narrow, precision, winograd
 
 pytestmark = pytest.mark.tensorflow
 
@@ -125,9 +125,14 @@ def test_winograd_matrices_are_the_papers_identity():
     np.testing.assert_allclose(winograd.A.T @ products @ winograd.A, direct, rtol=1e-10)
 
 
-def test_convolution_is_keras_own_to_rounding():
-    ours, theirs = layers.conv(64, 3, "prelu"), keras.layers.Conv2D(64, 3, padding="same")
-    shape = (64, 16, 16, 64)
+@pytest.mark.parametrize(
+    "dtype, shape, tolerance",
+    [("float32", (64, 16, 16, 64), 2e-4), ("mixed_bfloat16", (32, 4, 4, 512), 0.03)],
+)
+def test_convolution_is_keras_own_to_rounding(dtype, shape, tolerance):
+    filters = shape[-1]
+    ours = layers.Conv2D(filters, 3, padding="same", dtype=dtype)
+    theirs = keras.layers.Conv2D(filters, 3, padding="same", dtype=dtype)
     x, upstream = values(*shape), values(*shape)
     for layer in (ours, theirs):
         layer.build(shape)
@@ -135,7 +140,7 @@ def test_convolution_is_keras_own_to_rounding():
     fast = results(ours, x, upstream, fast=True)
     plain = results(theirs, x, upstream, fast=True)
     for one, other in zip(fast, plain):
-        assert np.abs(one - other).max() < 2e-4 * other.std()
+        assert np.abs(one - other).max() < tolerance * other.std()
     assert any((one != other).any() for one, other in zip(fast, plain))  # it took the other way
 
 
@@ -202,17 +207,150 @@ def test_what_the_kernel_does_not_know_goes_keras_way(made):
 
 def test_the_fast_path_is_taken_on_a_cpu_alone(monkeypatch):
     calls = []
-    monkeypatch.setattr(layers.kernels, "prelu", lambda: lambda x, a: calls.append(1) or x)
+    monkeypatch.setattr(layers.kernels, "rectify", lambda before, a: calls.append(1) or before.x)
     x = keras.ops.convert_to_tensor(values(*SHAPE))
     layers.PReLU()(x)
     assert calls == [1]
-    monkeypatch.setattr(precision, "has_gpu", lambda: True)
-    layers.PReLU()(x)
-    monkeypatch.undo()
-    monkeypatch.setattr(layers.kernels, "prelu", lambda: lambda x, a: calls.append(1) or x)
     with layers.plain():
         layers.PReLU()(x)
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    layers.PReLU()(x)
     assert calls == [1]
+
+
+class Block(keras.layers.Layer):
+    """What ends a residual block: normalisation, shortcut, rectifier."""
+
+    def __init__(self, shared=False, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [layers.BatchNormalization(epsilon=1e-3, **kwargs), layers.Add(**kwargs)]
+        self.parts.append(layers.PReLU(shared=shared, **kwargs))
+
+    def build(self, shape):
+        for part in self.parts[::2]:
+            part.build(shape)
+        norm, _, rectifier = self.parts
+        norm.set_weights([values(3), values(3), values(3), np.abs(values(3)) + 0.5])
+        rectifier.alpha.assign(values(*rectifier.alpha.shape))
+
+    def call(self, x, training):
+        norm, add, rectifier = self.parts
+        return rectifier(add([norm(x, training=training), keras.ops.sin(x)]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_residual_block_ends_in_one_pass_and_the_same_numbers(training, shared):
+    layer = Block(shared)
+    layer.build(SHAPE)
+    x, upstream = values(*SHAPE) + 2, values(*SHAPE)
+    start = layer.get_weights()
+    fast = results(layer, x, upstream, fast=True, training=training)
+    moved = layer.get_weights()
+    layer.set_weights(start)
+    plain = results(layer, x, upstream, fast=False, training=training)
+    for one, other in zip([*fast, *moved], [*plain, *layer.get_weights()]):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_residual_blocks_gradients_are_the_functions_slopes(training):
+    """Central differences in float64, of NumPy's own normalisation."""
+    layer = Block(dtype="float64")
+    layer.build(SHAPE)
+    x, upstream = values(*SHAPE, dtype="float64"), values(*SHAPE, dtype="float64")
+    gamma, beta, mean, variance, alpha = map(np.asarray, layer.get_weights())
+
+    def total(x, gamma, beta, alpha):
+        m, v = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if training else (mean, variance)
+        z = gamma * (x - m) / np.sqrt(v + 1e-3) + beta + np.sin(x)
+        return (upstream * np.where(z > 0, z, alpha * z)).sum()
+
+    given = [x, gamma, beta, alpha]
+    _, *found = results(layer, x, upstream, fast=True, training=training)
+    for i, by in enumerate(found):
+        direction = values(*given[i].shape, dtype="float64")
+        moved = [
+            [*given[:i], given[i] + step * direction, *given[i + 1 :]] for step in (1e-6, -1e-6)
+        ]
+        slope = (total(*moved[0]) - total(*moved[1])) / 2e-6
+        assert (by * direction).sum() == pytest.approx(slope, rel=1e-5)
+
+
+def test_a_graph_never_makes_the_map_that_a_rectifier_does_not_take():
+    """One program goes through the map, though normalisation and rectifier would each have one."""
+    import tensorflow as tf
+
+    norm, rectifier = layers.BatchNormalization(), layers.PReLU()
+    x = tf.constant(values(*SHAPE))
+    rectifier(norm(x))
+    made = tf.function(lambda x: rectifier(norm(x, training=False))).get_concrete_function(x)
+    left = tf.compat.v1.graph_util.extract_sub_graph(
+        made.graph.as_graph_def(), [made.outputs[0].op.name]
+    )
+    assert sum("PartitionedCall" in node.op for node in left.node) == 1
+
+
+def test_statistics_of_numbers_far_from_zero():
+    x = values(4, 8, 8, 3) + 1000
+    mean, variance = layers.kernels.statistics(keras.ops.convert_to_tensor(x))
+    exact = x.astype("float64").reshape(-1, 3)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "shape, filters, stride",
+    [
+        ((19, 4, 4, 512), 512, 1),  # pictures side by side, and products
+        ((5, 4, 6, 512), 256, 1),
+        ((16, 8, 8, 256), 512, 2),  # side by side
+        ((3, 8, 12, 256), 256, 1),  # products
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("known", [True, False], ids=["batch known", "batch unknown"])
+def test_convolution_of_narrow_maps_is_keras_own(shape, filters, stride, known):
+    import tensorflow as tf
+
+    assert narrow.is_worthwhile(shape, filters, stride)
+    x = tf.constant(values(*shape, dtype="float64"))
+    kernel = tf.constant(values(3, 3, shape[-1], filters, dtype="float64"))
+    upstream = values(shape[0], shape[1] // stride, shape[2] // stride, filters, dtype="float64")
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([shape[0] if known else None, *shape[1:]], x.dtype)]
+    )
+    def both(x):
+        found = []
+        for convolution in (
+            lambda: narrow.convolution(x, kernel, stride),
+            lambda: keras.ops.conv(x, kernel, stride, "same"),
+        ):
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel])
+                y = convolution()
+            found.append([y, *tape.gradient(y, [x, kernel], upstream)])
+        return found
+
+    for one, other in zip(*both(x)):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "shape, filters, stride, expected",
+    [
+        ((64, 4, 4, 512), 512, 1, True),
+        ((None, 8, 8, 256), 256, 1, True),
+        ((64, 16, 16, 128), 128, 1, False),  # a row is long enough
+        ((64, 4, 4, 64), 64, 1, False),  # the kernel stays in the cache
+        ((64, 7, 7, 512), 512, 2, False),  # the next picture would begin between two pixels
+        ((64, None, None, 512), 512, 1, False),
+    ],
+    ids=str,
+)
+def test_narrow_maps_are_those_that_gain(shape, filters, stride, expected):
+    assert narrow.is_worthwhile(shape, filters, stride) is expected
 
 
 @pytest.mark.parametrize(

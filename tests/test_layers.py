@@ -6,6 +6,8 @@ import pytest
 
 from tinyconv import layers
 from tinyconv.errors import UserError
+from tinyconv.zoo.rectifier import SpatialPyramidPooling
+from tinyconv.zoo.resnet_small import PaddedShortcut
 
 RANDOM = np.random.default_rng(0)
 
@@ -45,14 +47,14 @@ def test_pyramid_pools_each_bin(height, width, levels):
                 rows = slice(int(np.floor(i * height / n)), int(np.ceil((i + 1) * height / n)))
                 columns = slice(int(np.floor(j * width / n)), int(np.ceil((j + 1) * width / n)))
                 expected.append(x[:, rows, columns].max(axis=(1, 2)))
-    layer = layers.SpatialPyramidPooling(levels)
+    layer = SpatialPyramidPooling(levels)
     np.testing.assert_array_equal(layer(x), np.concatenate(expected, axis=1))
     assert layer.compute_output_shape(x.shape) == layer(x).shape
 
 
 def test_pyramid_takes_maps_of_unknown_size():
     inputs = keras.Input((None, None, 3))
-    model = keras.Model(inputs, layers.SpatialPyramidPooling((2, 1))(inputs))
+    model = keras.Model(inputs, SpatialPyramidPooling((2, 1))(inputs))
     for size in (4, 7):
         x = RANDOM.normal(size=(1, size, size, 3)).astype("float32")
         np.testing.assert_array_equal(model.predict_on_batch(x)[:, -3:], x.max(axis=(1, 2)))
@@ -60,7 +62,7 @@ def test_pyramid_takes_maps_of_unknown_size():
 
 def test_padded_shortcut_by_hand():
     x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
-    y = np.asarray(layers.PaddedShortcut(filters=2, strides=2)(x))
+    y = np.asarray(PaddedShortcut(filters=2, strides=2)(x))
     np.testing.assert_array_equal(y[0, :, :, 0], [[0, 2], [8, 10]])
     np.testing.assert_array_equal(y[0, :, :, 1], 0)
 

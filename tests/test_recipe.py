@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv import recipe, settings, training, zoo
+from tinyconv import optimizers, recipe, settings, zoo
 from tinyconv.classify import Settings
 from tinyconv.layers import UNDECAYED
 
@@ -27,7 +27,7 @@ def test_kernels_decay_and_nothing_else(name):
     """With gradients of zero, one step changes what decays and leaves the rest."""
     chosen = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
     model = zoo.resnet18((8, 8, 3), 4, width=4)
-    optimizer = training.optimizer(chosen)
+    optimizer = optimizers.optimizer(chosen)
     optimizer.build(model.trainable_weights)
     before = [np.array(weight) for weight in model.trainable_weights]
     zeros = [keras.ops.zeros(weight.shape) for weight in model.trainable_weights]
@@ -38,9 +38,38 @@ def test_kernels_decay_and_nothing_else(name):
         np.testing.assert_allclose(weight, expected, rtol=1e-6)
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_step_in_one_program_is_keras_own(name):
+    """An embedding, whose gradients are sparse, beside the product with one-hot rows that it is."""
+    networks = []
+    for first in (keras.layers.Embedding(9, 4), keras.layers.Dense(4, use_bias=False)):
+        network = keras.Sequential([first, keras.layers.Dense(3)])
+        network.build((None, 5) if not networks else (None, 5, 9))
+        made = optimizers.optimizer(Settings(optimizer=name, weight_decay=0.1))
+        if networks:
+            theirs = {"sgd": keras.optimizers.SGD, "adamw": keras.optimizers.AdamW}[name]
+            made = theirs.from_config(made.get_config())
+            made.exclude_from_weight_decay(var_names=list(UNDECAYED))
+            network.set_weights(networks[0].get_weights())
+        made.build(network.trainable_variables)
+        network.compile(made, "mse", jit_compile=False)
+        networks.append(network)
+    ours, theirs = networks
+    random = np.random.default_rng(0)
+    for step in range(5):
+        words, targets = random.integers(0, 9, (16, 5)), random.normal(size=(16, 5, 3))
+        ours.optimizer.learning_rate = theirs.optimizer.learning_rate = 0.01 * (step + 1)
+        ours.train_on_batch(words, targets)
+        theirs.train_on_batch(np.eye(9)[words], targets)
+    for one, other in zip(ours.get_weights(), theirs.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert int(ours.optimizer.iterations) == 5
+
+
 def test_sgd_with_nesterov_momentum_is_its_formula():
     """Sutskever et al. 2013: v = mu v - e g; w = w + mu v - e g."""
-    optimizer = training.optimizer(Settings(optimizer="sgd", learning_rate=0.1, weight_decay=0.0))
+    optimizer = optimizers.optimizer(Settings(optimizer="sgd", learning_rate=0.1, weight_decay=0.0))
     weight = keras.Variable([1.0, -2.0])
     optimizer.build([weight])
     by_hand, velocity = np.array([1.0, -2.0]), np.zeros(2)

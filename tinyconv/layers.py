@@ -158,83 +158,10 @@ class Add(keras.layers.Add):
 
     def call(self, inputs):
         outputs = super().call(inputs)
-        before, *shortcut = (_before(inputs[0]), *inputs[1:])
-        if before.gamma is not None and len(shortcut) == 1:
-            outputs.tinyconv_before = dataclasses.replace(before, shortcut=shortcut[0])
+        before = getattr(inputs[0], "tinyconv_before", None)
+        if before is not None and len(inputs) == 2:
+            outputs.tinyconv_before = dataclasses.replace(before, shortcut=inputs[1])
         return outputs
-
-
-@keras.saving.register_keras_serializable("tinyconv")
-class SpatialPyramidPooling(keras.layers.Layer):
-    """Max-pool a map of any size into a fixed grid a level (He et al. 2014, section 2.2).
-
-    (B, H, W, C) -> (B, bins * C), where level n has n x n bins; bin i covers rows
-    floor(i H / n) to ceil((i + 1) H / n), so that a map smaller than the grid works too.
-    H and W may be unknown when the model is built.
-    """
-
-    def __init__(self, levels=(7, 3, 2, 1), **kwargs):
-        super().__init__(**kwargs)
-        self.levels = tuple(levels)
-
-    @property
-    def bins(self) -> int:
-        """The number of bins over all levels: 63 for (7, 3, 2, 1)."""
-        return sum(level**2 for level in self.levels)
-
-    def call(self, inputs):
-        batch, height, width, channels = ops.shape(inputs)
-        pooled = []
-        for level in self.levels:
-            rows = [
-                ops.max(inputs[:, start:stop], axis=1)  # (B, W, C)
-                for start, stop in _bins(height, level)
-            ]
-            rows = ops.stack(rows, axis=1)  # (B, level, W, C)
-            columns = [
-                ops.max(rows[:, :, start:stop], axis=2)  # (B, level, C)
-                for start, stop in _bins(width, level)
-            ]
-            pooled.append(ops.reshape(ops.stack(columns, axis=2), (batch, level**2 * channels)))
-        return ops.concatenate(pooled, axis=1)  # (B, bins * C)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.bins * input_shape[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "levels": self.levels}
-
-
-def _bins(length, level):
-    """Where each of `level` bins starts and stops along an axis of `length` cells."""
-    return [(i * length // level, -(-(i + 1) * length // level)) for i in range(level)]
-
-
-@keras.saving.register_keras_serializable("tinyconv")
-class PaddedShortcut(keras.layers.Layer):
-    """The shortcut without parameters (He et al. 2016, section 3.3, option A).
-
-    (B, H, W, C) -> (B, H / strides, W / strides, filters): every `strides`-th pixel, and
-    zeros for the channels that are new.
-    """
-
-    def __init__(self, filters, strides=1, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.strides = strides
-
-    def call(self, inputs):
-        kept = inputs[:, :: self.strides, :: self.strides]
-        new_channels = self.filters - inputs.shape[-1]
-        return ops.pad(kept, [(0, 0), (0, 0), (0, 0), (0, new_channels)])
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
-        smaller = [None if n is None else -(-n // self.strides) for n in (height, width)]
-        return (batch, *smaller, self.filters)
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "strides": self.strides}
 
 
 def he_normal(activation: str):

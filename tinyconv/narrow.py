@@ -107,4 +107,4 @@ def convolution(x, kernel, strides):
 
         return apart(tf.nn.conv2d(joined, kernel, **geometry), gap=1), gradients
 
-    return convolve(x, kernel)
+    return convolve(x, tf.convert_to_tensor(kernel))  # a variable's value

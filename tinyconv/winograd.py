@@ -12,10 +12,11 @@ bound by memory, so XLA makes one loop of each. The gradients are the same formu
 Rounding grows with the constants in B and A: in float32 to about 1e-5 of the outputs' spread.
 """
 
-import concurrent.futures
 from functools import cache
 
 import numpy as np
+
+from tinyconv import kernels
 
 TILE = 4  # outputs a tile, each way
 
@@ -153,17 +154,6 @@ def convolution():
         pixels = tf.stack(overlapped(combine(B.T, tf.unstack(v)), axis=1), axis=2)
         return tf.reshape(pixels, [-1, rows * TILE, width, channels])
 
-    # XLA makes a program in a tenth of a second or more. A thread of its own makes them while
-    # TensorFlow is still tracing the rest of the network, by a run on zeros of the shapes to come;
-    # from a graph, since what is called outside of one has programs of its own.
-    worker = concurrent.futures.ThreadPoolExecutor(1, "winograd")
-
-    @cache
-    def make_ahead(run, dtype, *shapes):
-        if all(None not in shape for shape in shapes):
-            graph = tf.function(run, autograph=False)
-            worker.submit(lambda: graph(*(tf.zeros(shape, dtype) for shape in shapes)))
-
     def forward(padded, products):
         return tiles_across(tiles_down(padded)), outputs_down(outputs_across(products))
 
@@ -183,10 +173,13 @@ def convolution():
         rest = [[0, 0], [0, rows * TILE - height], [0, across * TILE - width], [0, 0]]
         to_kernel = tf.constant(both_ways, kernel.dtype)
 
+        def make_ahead(program, *shapes):
+            kernels.make_ahead(program, (), *(tf.TensorSpec(shape, x.dtype) for shape in shapes))
+
         def tiles():  # (36, tiles, C)
             padded = tf.pad(x, [[0, 0], [1, 1 + rest[1][1]], [1, 1 + rest[2][1]], [0, 0]])
             tiled = 6, 6, padded.shape[0], rows, across, filters
-            make_ahead(forward, x.dtype, tuple(padded.shape), tiled)
+            make_ahead(forward, padded.shape, tiled)
             return tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
 
         transformed = tf.matmul(to_kernel, tf.reshape(kernel, [9, channels * filters]))
@@ -198,7 +191,7 @@ def convolution():
         def gradients(upstream):
             tiled = 6, 6, x.shape[0], rows, across, channels
             whole = x.shape[0], rows * TILE, across * TILE, filters
-            make_ahead(backward, x.dtype, whole, tiled)
+            make_ahead(backward, whole, tiled)
             back = outputs_across_back(outputs_down_back(tf.pad(upstream, rest)))
             back = tf.reshape(back, [36, -1, filters])
             for_kernel = tf.matmul(v, back, transpose_a=True)  # (36, C, F)

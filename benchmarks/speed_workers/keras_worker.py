@@ -26,7 +26,7 @@ def stock(layer):
     """The Keras layer that does the same."""
     if isinstance(layer, layers.PReLU):
         return keras.layers.PReLU("zeros", shared_axes=[1, 2][: len(layer.output.shape) - 2])
-    for kind in (keras.layers.BatchNormalization, keras.layers.Conv2D):
+    for kind in (keras.layers.BatchNormalization, keras.layers.Conv2D, keras.layers.Add):
         if isinstance(layer, kind):
             return kind.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())

@@ -6,8 +6,55 @@ layers. There is no normalisation; initialisation alone carries the signal throu
 """
 
 import keras
+from keras import ops
 
 from tinyconv import layers
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class SpatialPyramidPooling(keras.layers.Layer):
+    """Max-pool a map of any size into a fixed grid a level (He et al. 2014, section 2.2).
+
+    (B, H, W, C) -> (B, bins * C), where level n has n x n bins; bin i covers rows
+    floor(i H / n) to ceil((i + 1) H / n), so that a map smaller than the grid works too.
+    H and W may be unknown when the model is built.
+    """
+
+    def __init__(self, levels=(7, 3, 2, 1), **kwargs):
+        super().__init__(**kwargs)
+        self.levels = tuple(levels)
+
+    @property
+    def bins(self) -> int:
+        """The number of bins over all levels: 63 for (7, 3, 2, 1)."""
+        return sum(level**2 for level in self.levels)
+
+    def call(self, inputs):
+        batch, height, width, channels = ops.shape(inputs)
+        pooled = []
+        for level in self.levels:
+            rows = [
+                ops.max(inputs[:, start:stop], axis=1)  # (B, W, C)
+                for start, stop in _bins(height, level)
+            ]
+            rows = ops.stack(rows, axis=1)  # (B, level, W, C)
+            columns = [
+                ops.max(rows[:, :, start:stop], axis=2)  # (B, level, C)
+                for start, stop in _bins(width, level)
+            ]
+            pooled.append(ops.reshape(ops.stack(columns, axis=2), (batch, level**2 * channels)))
+        return ops.concatenate(pooled, axis=1)  # (B, bins * C)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.bins * input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels}
+
+
+def _bins(length, level):
+    """Where each of `level` bins starts and stops along an axis of `length` cells."""
+    return [(i * length // level, -(-(i + 1) * length // level)) for i in range(level)]
 
 
 def rectifier_a(
@@ -45,7 +92,7 @@ def _rectifier(name, depth, input_shape, classes, activation, stem, widths, hidd
         for i in range(1, depth + 1):
             x = layers.conv(width, 3, activation, name=f"conv{stage}_{i}")(x)
             x = layers.rectifier(activation, name=f"conv{stage}_{i}_rectifier")(x)
-    x = layers.SpatialPyramidPooling((7, 3, 2, 1), name="pyramid")(x)
+    x = SpatialPyramidPooling((7, 3, 2, 1), name="pyramid")(x)
     for i in (1, 2):
         x = layers.dense(hidden, activation, name=f"fc{i}")(x)
         x = layers.rectifier(activation, name=f"fc{i}_rectifier")(x)

@@ -5,9 +5,37 @@ Three stages of n blocks with 16, 32 and 64 filters, and shortcuts without param
 """
 
 import keras
+from keras import ops
 
 from tinyconv import layers
 from tinyconv.zoo.resnet import conv_norm
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class PaddedShortcut(keras.layers.Layer):
+    """The shortcut without parameters (He et al. 2016, section 3.3, option A).
+
+    (B, H, W, C) -> (B, H / strides, W / strides, filters): every `strides`-th pixel, and
+    zeros for the channels that are new.
+    """
+
+    def __init__(self, filters, strides=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+
+    def call(self, inputs):
+        kept = inputs[:, :: self.strides, :: self.strides]
+        new_channels = self.filters - inputs.shape[-1]
+        return ops.pad(kept, [(0, 0), (0, 0), (0, 0), (0, new_channels)])
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        smaller = [None if n is None else -(-n // self.strides) for n in (height, width)]
+        return (batch, *smaller, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "strides": self.strides}
 
 
 def resnet20(input_shape, classes, activation="prelu", width=16):
@@ -40,6 +68,6 @@ def padded_block(x, filters, strides, activation, name):
     residual = layers.rectifier(activation, name=f"{name}_1_rectifier")(residual)
     residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")
     if strides > 1 or x.shape[-1] != filters:
-        x = layers.PaddedShortcut(filters, strides, name=f"{name}_shortcut")(x)
+        x = PaddedShortcut(filters, strides, name=f"{name}_shortcut")(x)
     x = layers.Add(name=f"{name}_add")([residual, x])
     return layers.rectifier(activation, name=name)(x)
