@@ -1,8 +1,11 @@
-"""Winograd's 3x3 convolution beside oneDNN's own, in float32, forward and in training.
+"""Our 3x3 convolutions beside oneDNN's own, forward and in training.
 
-python benchmarks/convolution.py
+    python benchmarks/convolution.py [--dtype float32]
+
+In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`narrow.py`).
 """
 
+import argparse
 import statistics
 import time
 
@@ -11,7 +14,7 @@ from tinyconv.startup import start
 start()
 import tensorflow as tf  # noqa: E402  after start, which keeps TensorFlow quiet
 
-from tinyconv import winograd  # noqa: E402
+from tinyconv import narrow, winograd  # noqa: E402
 
 SHAPES = [  # B, side, C = F
     (64, 64, 64),
@@ -26,6 +29,7 @@ SHAPES = [  # B, side, C = F
     (64, 16, 32),
     (128, 32, 16),
 ]
+NARROW = [(64, 2, 512), (64, 4, 512), (64, 7, 512), (64, 8, 256), (64, 8, 512), (64, 12, 512)]
 ROUNDS = 9
 
 
@@ -47,20 +51,29 @@ def training(convolve):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    dtype = parser.parse_args().dtype
     contenders = {
         "direct": lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
-        "Winograd": winograd.convolution(),
+        "ours": {
+            "float32": winograd.convolution(),
+            "bfloat16": lambda x, kernel: narrow.convolution(x, kernel, 1),
+        }[dtype],
     }
-    print("| batch, side, channels | direct, ms | Winograd, ms | faster |", end="")
-    print(" training: direct, ms | Winograd, ms | faster | largest difference |")
+    print("| batch, side, channels | direct, ms | ours, ms | faster |", end="")
+    print(" training: direct, ms | ours, ms | faster | largest difference |")
     print("| --- " * 8 + "|")
-    for batch, side, channels in SHAPES:
+    for batch, side, channels in SHAPES if dtype == "float32" else NARROW:
         shape = (batch, side, side, channels)
-        given = (
-            tf.random.normal(shape),
-            tf.random.normal((3, 3, channels, channels), stddev=0.05),
-            tf.random.normal(shape),
-        )
+        given = [
+            tf.cast(tf.random.normal(shape, stddev=spread), dtype)
+            for shape, spread in (
+                (shape, 1),
+                ((3, 3, channels, channels), 0.05),
+                (shape, 1),
+            )
+        ]
         cells = []
         for kind in (forward, training):
             steps = {name: kind(convolve) for name, convolve in contenders.items()}
@@ -75,7 +88,10 @@ def main() -> None:
             cells += [f"{direct:.1f}", f"{ours:.1f}", f"{direct / ours:.2f}x"]
         difference = max(
             float(tf.reduce_max(tf.abs(one - other)) / tf.math.reduce_std(one))
-            for one, other in zip(*results.values(), strict=True)
+            for one, other in zip(
+                *([tf.cast(each, "float32") for each in found] for found in results.values()),
+                strict=True,
+            )
         )
         row = [f"{batch}, {side}, {channels}", *cells, f"{difference:.0e} sd"]
         print(f"| {' | '.join(row)} |", flush=True)

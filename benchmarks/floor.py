@@ -1,6 +1,6 @@
 """How far a training step is from its floor: oneDNN's own time beside the whole step.
 
-    python benchmarks/floor.py [--model resnet18] [--size 64] [--batch 64]
+    python benchmarks/floor.py [--model resnet18] [--size 64] [--batch 64] [--dtype float32]
 
 The multiplications (convolutions and matrix products) are what no one can leave out; the rest
 is what a library adds. oneDNN tells the time of each call when ONEDNN_VERBOSE is set; the step
@@ -19,17 +19,18 @@ STEPS = 8
 PRODUCTS = ("convolution", "matmul", "inner_product", "gemm_api")
 
 
-def train(model: str, size: int, batch: int) -> None:
-    """Take steps, and print the median time of one in ms; the first two are not counted."""
+def train(model: str, size: int, batch: int, dtype: str) -> None:
+    """Take steps; print a step's median time in ms, the first two not counted, and its GFLOP."""
     from tinyconv.startup import start
 
     start()
     import numpy as np
 
-    from tinyconv import losses, training, zoo
+    from tinyconv import losses, precision, training, zoo
     from tinyconv.classify import Settings
 
-    network = getattr(zoo, model)((size, size, 3), 200)
+    with precision.policy(dtype):
+        network = getattr(zoo, model)((size, size, 3), 200)
     training.compile(network, Settings(optimizer="sgd"), losses.loss("softmax"), [])
     pictures = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)).astype("uint8")
     labels = np.arange(batch) % 200
@@ -38,12 +39,14 @@ def train(model: str, size: int, batch: int) -> None:
         start = time.perf_counter()
         network.train_on_batch(pictures, labels)
         seconds.append(time.perf_counter() - start)
-    print(f"step,{1000 * statistics.median(seconds[2:])}", flush=True)
+    products = 3 * 2 * batch * zoo.multiply_adds(network)  # forward, and both gradients
+    print(f"step,{1000 * statistics.median(seconds[2:])},{products / 1e9}", flush=True)
 
 
 def lines(given, **environment) -> list[list[str]]:
     """What a process of its own prints, as fields."""
-    arguments = ["--model", given.model, "--size", given.size, "--batch", given.batch, "--inside"]
+    arguments = ["--model", given.model, "--size", given.size, "--batch", given.batch]
+    arguments += ["--dtype", given.dtype, "--inside"]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, arguments)],
         env=os.environ | environment,
@@ -59,18 +62,20 @@ def main() -> None:
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
-        train(given.model, given.size, given.batch)
+        train(given.model, given.size, given.batch, given.dtype)
         return
-    step = next(float(fields[1]) for fields in lines(given) if fields[0] == "step")
+    step, gflop = next(map(float, fields[1:]) for fields in lines(given) if fields[0] == "step")
     spent = collections.Counter()
     for fields in lines(given, ONEDNN_VERBOSE="1"):
         if fields[0] == "onednn_verbose" and "exec" in fields:
             kind = fields[fields.index("exec") + 2]
             spent[kind] += float(fields[-1]) / STEPS
-    print(f"{given.model}, {given.size}x{given.size}, batch {given.batch}\n")
+    print(f"{given.model}, {given.size}x{given.size}, batch {given.batch}, {given.dtype}:", end=" ")
+    print(f"{1000 * given.batch / step:.0f} pictures/s, {gflop / step:.2f} TFLOP/s\n")
     print("| | ms a step | of the step |\n| --- | --- | --- |")
     for kind, milliseconds in spent.most_common():
         print(f"| oneDNN {kind} | {milliseconds:.0f} | {milliseconds / step:.0%} |")

@@ -1,6 +1,6 @@
 """Whether bfloat16 costs accuracy: five seeds of each number format on Fashion-MNIST.
 
-    python benchmarks/precision.py --root fashion-mnist --limit 20000
+python benchmarks/precision.py --root fashion-mnist --limit 20000
 """
 
 import argparse
