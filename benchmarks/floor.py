@@ -4,7 +4,7 @@
 
 The multiplications (convolutions and matrix products) are what no one can leave out; the rest
 is what a library adds. oneDNN tells the time of each call when ONEDNN_VERBOSE is set; the step
-is timed in a process without it.
+is timed in a process without it. Operations take turns in both, so that their times add up.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def lines(given, **environment) -> list[list[str]]:
     arguments += ["--dtype", given.dtype, "--inside"]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, arguments)],
-        env=os.environ | environment,
+        env=os.environ | environment | {"TF_NUM_INTEROP_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -63,7 +63,7 @@ def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
 
 @functools.cache  # one answer for all runs of a process
 def seconds_a_step(name: str) -> float:
-    """How long this machine trains on a batch under policy `name`: one layer of a usual size.
+    """How long this machine trains on a batch under policy `name`: a convolution of a usual size.
 
     Instructions alone decide nothing: float32 has a faster algorithm (`winograd.py`), and a
     virtual machine may have instructions that are slow.
@@ -75,7 +75,6 @@ def seconds_a_step(name: str) -> float:
     with policy(name):
         maps = keras.Input((16, 16, 128))
         x = layers.conv(128, 3, "prelu", use_bias=False)(maps)
-        x = layers.rectifier("prelu", "rectifier")(layers.batch_norm("norm")(x))
         model = keras.Model(maps, keras.layers.GlobalAveragePooling2D(dtype="float32")(x))
     on_jax = keras.config.backend() == "jax"
     model.compile("sgd", "mse", jit_compile="auto" if on_jax else False)
