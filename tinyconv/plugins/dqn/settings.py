@@ -100,6 +100,9 @@ class Settings:
     n_step: int | None = _of_preset("Steps of reward before a value is trusted.", minimum=1)
     start: int | None = _of_preset("Actions at random before the first update.", minimum=1)
     replay: int | None = _of_preset("Steps that are remembered.", minimum=1)
+    replay_on_disk: bool = setting(
+        False, "Remember them in files of the run: for more than the machine's memory."
+    )
     epsilon: float | None = _of_preset("Share of random actions at last.", minimum=0, maximum=1)
     epsilon_steps: int | None = _of_preset("Actions until that share is reached.", minimum=1)
     lives_end: bool | None = _of_preset("A lost life ends what can still be won.")
