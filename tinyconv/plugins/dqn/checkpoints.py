@@ -63,7 +63,6 @@ def restore(learning) -> None:
     folder = learning.folder.path / f"memory-{state.done}"
     if not folder.is_dir():
         raise UserError(f"{folder} is missing, without which the run cannot go on.")
-    learning.replay.restore(folder)
     for i, variable in enumerate(variables(learning)):
         value = np.load(folder / f"variable-{i}.npy", allow_pickle=False)
         if value.shape != variable.shape:
@@ -72,8 +71,9 @@ def restore(learning) -> None:
                 f"{learning.options.env} with {learning.options.model} has {variable.shape}."
             )
         variable.assign(value)
+    learning.replay.restore(folder)
     learning.random.bit_generator.state = state.random
-    taken = np.load(folder / "taken.npy", allow_pickle=False)
+    taken = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
     if taken.size > LONG:
         screen.say(f"games      led back to where they were, by {taken.size:,} actions")
     learning.taken[: len(taken)] = taken

@@ -89,7 +89,7 @@ class Learning:
         self.model = self.agent._q_network.model
         # Made in the first update, the optimizer's variables would not be there to be restored.
         self.agent._optimizer._create_slots(self.agent._q_network.trainable_weights)
-        self.values = tf.function(lambda seen: self.model(seen), autograph=False)
+        self.values = tf.function(self.agent._q_network.quick, autograph=False)
         self.update = tf.function(self._update, autograph=False)
 
     def _update(self, drawn):

@@ -47,7 +47,8 @@ class Replay:
         spare: int = 0,
     ):
         self.length = capacity // games  # time steps that are remembered
-        self.room = self.length + -(-spare // games)  # time steps that the ring holds
+        # Time steps that the ring holds.
+        self.room = self.length + (-(-spare // games) if folder else 0)
         self.games, self.stack, self.n, self.gamma = games, stack, n, gamma
         self.folder = folder
         self.frames = self._array("frames", "uint8", shape)

@@ -29,7 +29,7 @@ class Dqn:
 
     def fit(self, run) -> None:
         """Learn from the settings, or from where the run stands if it has a folder."""
-        _needs_tf_agents()
+        needs_tf_agents()
         import keras
 
         from tinyconv import precision, screen
@@ -163,12 +163,12 @@ def _screens(run, inputs: Sequence[str], resize: bool) -> Iterator:
             yield name, Moment(seen[i], values[i], 0.0)
 
 
-def _needs_tf_agents() -> None:
+def needs_tf_agents() -> None:
     """Say in a sentence what is missing, or was imported in the wrong order."""
     if sys.version_info >= (3, 12):
         raise UserError(
             "tf-agents 0.19 can be had on Python 3.11 alone: it pins packages that do not build "
-            f"on Python {sys.version_info.major}.{sys.version_info.minor}."
+            f"on Python {'.'.join(map(str, sys.version_info[:2]))}."
         )
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise UserError(
