@@ -67,11 +67,6 @@ def epsilon(done: int, options) -> float:
     return max(options.epsilon, 1 - (1 - options.epsilon) * share)
 
 
-def every(options) -> int:
-    """Actions between two reports."""
-    return max(options.games, min(options.steps // REPORTS, OFTEN))
-
-
 class Learning:
     """One run: `run` goes from where it stands to the end of its settings."""
 
@@ -79,7 +74,7 @@ class Learning:
         self.folder, self.options = run, options
         self.state = State(**(state or {}))
         self.saved = self.state.done if state else None
-        self.every = every(options)
+        self.every = max(options.games, min(options.steps // REPORTS, OFTEN))
         self.random = np.random.default_rng([options.seed, 1])
         self.begin()
         height, width, channels = self.games.shape
