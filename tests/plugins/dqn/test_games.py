@@ -195,6 +195,8 @@ def test_atari_pictures_are_the_emulators_screen():
         pytest.param("CartPole-v1", "looks at pictures", marks=needs_ale),
         pytest.param("Blackjack-v1", "looks at pictures", marks=needs_ale),
         pytest.param("pong", "ALE/Pong-v5", marks=needs_ale),
+        pytest.param("PongNoFrameskip-v4", "Pong", marks=needs_ale),
+        pytest.param("Breakout-v4", "ALE/Breakout-v5", marks=needs_ale),
     ],
 )
 def test_a_game_that_cannot_be_played_is_named(name, told):

@@ -8,6 +8,7 @@ an end (Mnih et al. 2015), without the game being begun anew.
 """
 
 import logging
+import warnings
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -180,15 +181,18 @@ def _gymnasium(name, count, seed) -> Games:
     """Any game that Gymnasium knows, with discrete actions and pictures to look at."""
     import gymnasium
 
+    rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
+    known = ["catch", "catch-large", *_atari_games(), *rest]
     try:
-        environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
+        with warnings.catch_warnings():  # of versions, which the error names
+            warnings.simplefilter("ignore")
+            environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"The game {name!r} needs more than is installed: {error}") from error
     except gymnasium.error.Error as error:
-        others = [
-            i for i, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)
-        ]
-        raise _unknown(name, ["catch", "catch-large", *_atari_games(), *others]) from error
+        raise _unknown(name, known) from error
+    if "ale_py" in str(environment.spec.entry_point):  # the screen in colour, and no fast vector
+        raise _unknown(name, known)
     actions, seen = environment.single_action_space, environment.single_observation_space
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise UserError(f"{name} has the actions {actions}; deep Q-learning chooses one of a few.")

@@ -24,7 +24,7 @@ class Dqn:
     small = {"steps": 1200, "games": 4, "start": 100, "replay": 1000}
 
     def __init__(self):
-        # Read when tf.keras is first used, which tf-agents needs to be Keras 2.
+        # Read when TensorFlow's Keras is first used, which tf-agents needs to be Keras 2.
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
     def fit(self, run) -> None:
@@ -181,14 +181,14 @@ def needs_tf_agents() -> None:
         gym_notices.notices.notices.clear()  # gym, which tf-agents imports, prints one
         with warnings.catch_warnings():  # of what its authors should mend
             warnings.simplefilter("ignore")
-            import tensorflow as tf
+            import tensorflow
             import tf_keras  # noqa: F401
 
-            if not tf.keras.layers.Layer.__module__.startswith("tf_keras"):
+            if not tensorflow.keras.layers.Layer.__module__.startswith("tf_keras"):
                 raise UserError(
-                    "tf.keras was used before the task dqn could set TF_USE_LEGACY_KERAS=1, which "
-                    "tf-agents needs; set it before Python starts, or call tinyconv.fit('dqn') "
-                    "first."
+                    "TensorFlow's own Keras was used before the task dqn could set "
+                    "TF_USE_LEGACY_KERAS=1, which tf-agents needs; set it before Python starts, or "
+                    "call tinyconv.fit('dqn') first."
                 )
             import tinyconv.plugins.dqn.learning  # noqa: F401  imports tf-agents
     except ImportError as error:
