@@ -5,7 +5,25 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 EXTRAS = {
-    "dqn": ["tf-agents==0.19.0", "tf-keras", "ale-py", "gymnasium>=1.1", "tensorboard"],
+    # tf-agents pins what does not build on Python 3.12; there the task says so in a sentence. What
+    # it pins is named again, so that pip need not search for what goes with it.
+    "dqn": [
+        "ale-py>=0.12",
+        "gymnasium>=1.1",
+        "tensorboard",
+        *(
+            f"{needed}; python_version < '3.12'"
+            for needed in (
+                "tf-agents==0.19.0",
+                "tf-keras",
+                "gym==0.23.0",
+                "pygame==2.1.3",
+                "typing-extensions==4.5.0",
+                "tensorflow-probability==0.23.0",
+                "optree==0.15.0",
+            )
+        ),
+    ],
     "gpu": ["tensorflow[and-cuda]"],
     "jax": ["jax"],
     "export": ["onnx", "tf2onnx"],

@@ -102,6 +102,7 @@ def task_command(name: str) -> click.Command:
 @click.option("--root", type=Path, metavar="PATH", help="Local files of the data set.")
 @click.option("--split", metavar="NAME", help="train, validation or test.")
 @click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
+@click.option("--protocol", metavar="NAME", help="How games of Atari are scored: nature or ale.")
 @as_json
 def evaluate(run, as_json, **where):
     """Measure RUN: accuracy and loss on its test pictures."""
@@ -187,7 +188,7 @@ def _given(options: dict) -> dict:
 
 @cli.command()
 @run_argument
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
 @click.option("--say", metavar="TEXT", help="Show where it looks as it is made to say this.")
 @click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
 @click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")

@@ -9,7 +9,7 @@ from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
 from tinyconv.writing import free, write
 
-CHANGEABLE = ("epochs", "minutes")  # of a run that goes on
+CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
 
 
 def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
@@ -31,24 +31,24 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
 
 
 def resume(path, **changes) -> Run:
-    """Go on with the run at `path` where it stopped; `changes` may give more epochs or minutes.
+    """Go on with the run at `path` where it stopped; `changes` may give more of it.
 
     Raises UserError for any other change, and for a run that has nothing left to do.
     """
     from tinyconv.startup import start
 
+    run = load(path)
+    may = [name for name in CHANGEABLE if name in settings.names(run.task.Settings)]
     for name in changes:
-        if name not in CHANGEABLE:
+        if name not in may:
             raise UserError(
-                f"A run that goes on cannot change {name}, only {' and '.join(CHANGEABLE)}; "
+                f"A run that goes on cannot change {name}, only {' and '.join(may) or 'nothing'}; "
                 "start a new run for other settings."
             )
     run = load(path, **changes)
     if _is_done(run, changes):
-        raise UserError(
-            f"{run.path} has done all that was asked of it; give it more with "
-            f"--{' or --'.join(CHANGEABLE)}, or start a new run."
-        )
+        more = f"give it more with --{' or --'.join(may)}, or " if may else ""
+        raise UserError(f"{run.path} has done all that was asked of it; {more}start a new run.")
     start()
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from tf_agents.trajectories import policy_step, time_step, trajectory
 
-from tinyconv import settings
+from tinyconv import precision, settings
 from tinyconv.plugins.dqn import agent as agents
 from tinyconv.plugins.dqn.catch import Catch
 from tinyconv.plugins.dqn.environment import Environment
@@ -101,6 +101,34 @@ def test_every_weight_is_found_and_trained():
     agent.train(agents.experience(drawn), drawn.weights)
     for old, new in zip(before, agent._q_network.model.get_weights(), strict=True):
         assert (old != new).any()
+
+
+def test_pixels_that_are_cast_once_give_the_same_values():
+    with precision.policy("mixed_bfloat16"):
+        network = agents.QNetwork(None, lambda: nature(SHAPE, ACTIONS))
+    seen = RANDOM.integers(0, 256, (50, *SHAPE)).astype("uint8")
+    seen[0] = np.arange(100).reshape(SHAPE) + 156
+    expected = network.model(seen).numpy()
+    np.testing.assert_array_equal(network(tf.constant(seen))[0].numpy(), expected)
+    assert network.quick.input.dtype == "bfloat16" and network.model.input.dtype == "float32"
+
+
+def test_what_a_network_asks_for_beside_the_loss_is_counted():
+    """Penalties on weights, which tf-agents looks for where Keras 3 has none."""
+
+    def penalised():
+        pixels = keras.Input(SHAPE)
+        flat = keras.layers.Flatten()(pixels)
+        penalty = keras.regularizers.L2(0.5)
+        values = keras.layers.Dense(ACTIONS, kernel_regularizer=penalty, name="values")
+        return keras.Model(pixels, values(flat))
+
+    options = settings.build(Settings, {"env": "catch"})
+    agent = agents.make_agent(penalised, SHAPE, ACTIONS, options)
+    told = agent._loss(agents.experience(transitions()))
+    kernel = agent._q_network.model.get_layer("values").kernel.numpy()
+    expected = np.mean(told.extra.td_loss) + 0.5 * (kernel**2).sum()
+    assert float(told.loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_papers_rmsprop_is_its_formula():

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from tinyconv.errors import UserError
+from tinyconv.plugins.dqn import games as atari
 from tinyconv.plugins.dqn.games import FIRST, LAST, MID, open_games
+from tinyconv.plugins.dqn.replay import Replay
+
+try:
+    import gymnasium
+except ImportError:
+    gymnasium = None
 
 needs_ale = pytest.mark.skipif(
     importlib.util.find_spec("ale_py") is None, reason="ale-py is not installed (extra `dqn`)"
@@ -80,6 +87,96 @@ def test_a_lost_life_ends_what_can_be_won_and_not_the_game(lives_end):
 
 
 @needs_ale
+def test_a_game_of_atari_that_is_cut_short_is_not_over(monkeypatch):
+    """After its longest time: a last step, but what was still to come counts."""
+    monkeypatch.setattr(atari, "LONGEST", 50)
+    games = open_games("ALE/Pong-v5", 4, seed=0, sticky=0.25)
+    step, random = games.begin(), np.random.default_rng(0)
+    for taken in range(1, 1000):
+        step = games.step(random.integers(0, len(games.actions), 4))
+        first, last = taken % 51 == 0, taken % 51 == 50
+        assert (step.kinds == (FIRST if first else LAST if last else MID)).all()
+        assert (step.discounts == 1).all()
+
+
+class Cells(gymnasium.Env if gymnasium else object):
+    """Shows how many actions were taken; action 1 ends it, and the tenth one cuts it short."""
+
+    def __init__(self):
+        self.observation_space = gymnasium.spaces.Box(0, 255, (4, 3, 1), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.taken = 0
+        return np.full((4, 3, 1), self.taken, "uint8"), {}
+
+    def step(self, action):
+        self.taken += 1
+        return (
+            np.full((4, 3, 1), self.taken, "uint8"),
+            float(self.taken),
+            bool(action == 1),
+            False,
+            {},
+        )
+
+
+@needs_ale
+def test_any_game_of_gymnasium_over_thousands_of_steps(monkeypatch):
+    """Each step beside a count by hand of what it must be."""
+    monkeypatch.setitem(
+        gymnasium.registry,
+        "Cells-v0",
+        gymnasium.envs.registration.EnvSpec("Cells-v0", entry_point=Cells, max_episode_steps=10),
+    )
+    games = open_games("Cells-v0", 6, seed=0)
+    random = np.random.default_rng(0)
+    step, taken, kinds = games.begin(), np.zeros(6, int), np.full(6, FIRST)
+    ends = {0: 0, 1: 0}
+    for _ in range(2000):
+        actions = (random.random(6) < 0.08).astype(int)
+        step = games.step(actions)
+        begins = kinds == LAST
+        taken = np.where(begins, 0, taken + 1)
+        over = ~begins & (actions == 1)
+        last = over | (taken == 10)
+        kinds = np.where(begins, FIRST, np.where(last, LAST, MID))
+        np.testing.assert_array_equal(step.kinds, kinds)
+        np.testing.assert_array_equal(step.frames[:, 0, 0, 0], taken)
+        np.testing.assert_array_equal(step.rewards, taken)
+        np.testing.assert_array_equal(step.discounts, np.where(over, 0, 1))
+        for discount in (0, 1):
+            ends[discount] += (last & (step.discounts == discount)).sum()
+    assert min(ends.values()) > 100  # of those that were over, and of those cut short
+
+
+@needs_ale
+def test_stacks_are_the_emulators_own():
+    """The replay memory's, over thousands of steps of a ring that goes round, bit for bit."""
+    from ale_py.vector_env import AtariVectorEnv
+
+    games = open_games("ALE/Breakout-v5", 4, seed=5, sticky=0.25)
+    same = {"repeat_action_probability": 0.25, "noop_max": 0, "reward_clipping": False}
+    whole = AtariVectorEnv("breakout", 4, stack_num=4, **same)
+    memory = Replay(4 * 100, 4, games.shape, stack=4, n=1, gamma=0.99)
+    random = np.random.default_rng(0)
+    step, (stacks, _), kept, compared = games.begin(), whole.reset(seed=5), [], 0
+    for now in range(1000):
+        actions = random.integers(0, 4, 4)
+        kept.append(stacks.transpose(0, 2, 3, 1).copy())
+        memory.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
+        step, stacks = games.step(actions), whole.step(actions)[0]
+        if now > 100 and now % 20 == 0:
+            times = random.integers(now - 95, now, 50)
+            which = random.integers(0, 4, 50)
+            expected = [kept[t][g] for t, g in zip(times, which)]
+            np.testing.assert_array_equal(memory.stacks(times, which), expected)
+            compared += 50
+    assert compared > 2000
+
+
+@needs_ale
 def test_atari_pictures_are_the_emulators_screen():
     games = open_games("ALE/Breakout-v5", 2, seed=3)
     step = games.begin()
@@ -96,6 +193,10 @@ def test_atari_pictures_are_the_emulators_screen():
         pytest.param("ALE/Brakeout-v5", "ALE/Breakout-v5", marks=needs_ale),
         pytest.param("Pendulum-v1", "chooses one of a few", marks=needs_ale),
         pytest.param("CartPole-v1", "looks at pictures", marks=needs_ale),
+        pytest.param("Blackjack-v1", "looks at pictures", marks=needs_ale),
+        pytest.param("pong", "ALE/Pong-v5", marks=needs_ale),
+        pytest.param("PongNoFrameskip-v4", "Pong", marks=needs_ale),
+        pytest.param("Breakout-v4", "ALE/Breakout-v5", marks=needs_ale),
     ],
 )
 def test_a_game_that_cannot_be_played_is_named(name, told):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tinyconv.errors import UserError
 from tinyconv.plugins.dqn.games import FIRST, LAST, MID
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay, SumTree
-from tinyconv.plugins.dqn.replay import Replay
+from tinyconv.plugins.dqn.replay import Replay, Transitions
 
 GAMMA = 0.9
 
@@ -85,6 +86,45 @@ def test_a_million_transitions_fit_in_the_promised_memory():
     small = Replay(1000, 10, (84, 84, 1), 4, 3, 0.99)
     arrays = (small.frames, small.actions, small.rewards, small.discounts, small.kinds)
     assert sum(array.nbytes for array in arrays) == Replay.bytes(1000, (84, 84, 1))
+
+
+@pytest.mark.parametrize("kind", [Replay, PrioritisedReplay])
+def test_a_memory_on_disk_draws_the_same_and_keeps_what_it_saved(kind, tmp_path):
+    """Steps added after the save do not touch what was saved, as if the run had been killed."""
+    told = history(130, 2, seed=7)
+    here, there = tmp_path / "ring", tmp_path / "then"
+    for folder in (here, there):
+        folder.mkdir()
+    given = 40 * 2, 2, (3, 2, 1), 3, 2, GAMMA
+
+    def add(memories, times):
+        for t in times:
+            for memory in memories:
+                memory.add(*(each[t] for each in told))
+
+    def drawn(memory):
+        return memory.draw(200, np.random.default_rng(3))
+
+    plain, disk = kind(*given), kind(*given, here, spare=30 * 2)
+    add([plain, disk], range(100))
+    if kind is Replay:  # by priority draws go by place, and the rings are of different lengths
+        for name in set(Transitions._fields) - {"places"}:
+            np.testing.assert_array_equal(getattr(drawn(plain), name), getattr(drawn(disk), name))
+    disk.save(there)
+    expected = drawn(disk)
+    add([disk], range(100, 130))
+    del disk
+    again = kind(*given, here, spare=30 * 2)
+    again.restore(there)
+    for one, other in zip(drawn(again), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(there.glob("frames*"))  # what is on disk already is not written twice
+
+
+def test_a_memory_of_another_run_is_refused(tmp_path):
+    Replay(80, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
+    with pytest.raises(UserError, match="another run's"):
+        Replay(60, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
 
 
 def test_a_sum_tree_is_a_running_sum():

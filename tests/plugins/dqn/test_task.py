@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
 
 import tinyconv
-from tinyconv import runs
+from tinyconv import registry
 from tinyconv.errors import UserError
+from tinyconv.plugins.dqn import playing
 
-CLOSE = 1e-4  # of numbers whose sums are of another order each time
 SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}
 
 
@@ -45,8 +44,10 @@ def test_a_game_is_played_and_drawn(learnt):
     ((again,),) = [told.answers for told in learnt.predict()]
     assert again["game"] != answer["game"]  # nothing is overwritten
     names = {picture.name for picture in learnt.pictures()}
-    assert names == {"curves", "game"}
-    for picture in learnt.pictures():
+    assert names == {"score", "curves", "game", "saliency"}
+    table, *pictures = learnt.pictures()
+    assert table.rows[0] == ("this run", "1.0 ± 0.0")
+    for picture in pictures:
         assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
@@ -61,52 +62,77 @@ def test_a_screen_is_answered_with_the_value_of_each_action(learnt, tmp_path):
     assert values == sorted(values, reverse=True) and values[0] == pytest.approx(1, abs=0.4)
 
 
-def test_a_stopped_run_goes_on_exactly(monkeypatch):
-    whole = tinyconv.fit("dqn", name="whole", **SMALL)
-    save, saves = runs.Run.save, []
+def test_what_it_looks_at_is_drawn(learnt, tmp_path):
+    """The ball and the paddle, of which it must know, before the empty cells."""
+    from tinyconv.plugins.dqn import drawing
 
-    def save_and_stop(run, *given, **named):
-        save(run, *given, **named)
-        saves.append(run)
-        if len(saves) == 5:
-            signal.raise_signal(signal.SIGINT)
+    seen = np.zeros((5, 10, 5, 1), "uint8")
+    balls = seen[np.arange(5), 6, np.arange(5)] = 255
+    seen[:, 9, 2] = balls
+    found = drawing.saliency(learnt.model(), seen)
+    assert found[seen == 255].mean() > 1.3 * found[seen == 0].mean()
+    (picture,) = learnt.explain()
+    assert picture.name.endswith("-saliency")
+    Image.fromarray(seen[1, ..., 0]).save(tmp_path / "one.png")
+    (picture,) = learnt.explain(tmp_path / "one.png")
+    assert picture.name == "one-saliency"
+    assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(runs.Run, "save", save_and_stop)
-        tinyconv.fit("dqn", name="stopped", **SMALL)
-    resumed = tinyconv.resume("stopped")
-    assert len(resumed.history) == len(whole.history) == 20
-    for one, other in zip(whole.history, resumed.history, strict=True):
-        for name in set(one) - {"seconds"}:
-            np.testing.assert_allclose(one[name], other[name], CLOSE)
-    pairs = zip(whole.model("last").get_weights(), resumed.model("last").get_weights(), strict=True)
-    for one, other in pairs:
-        np.testing.assert_allclose(one, other, CLOSE, CLOSE)
-    assert len(list(resumed.path.glob("memory-*"))) == 1
+
+def vgg_of_84(input_shape, classes):
+    if min(input_shape[:2]) < 84:
+        raise ValueError("pictures of 84x84 or more are needed")
 
 
 @pytest.mark.parametrize(
     "given, told",
     [
         ({"env": "catsh"}, "catch"),
-        ({"replay": 10**12}, "this machine has .* --replay [0-9,]+ fits"),
+        ({"replay": 10**12}, "this machine has .* --replay [0-9]+ fits, and --replay-on-disk"),
         ({"replay": 20}, "too small for 16 games"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"preset": "natur"}, "nature"),
         ({"model": "natur"}, "nature"),
+        ({"model": "far-sighted"}, "far-sighted cannot look at catch, whose frames are 10x5x1"),
+        ({"replay": 10**12, "replay_on_disk": True}, "has .* --replay [0-9]+ fits"),
+        ({"env": "Pendulum-v1"}, "chooses one of a few"),
+        ({"env": "CartPole-v1"}, "looks at pictures"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path):
+def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path, monkeypatch):
+    find = registry.Catalogue.find
+
+    def found(self, kind, name):
+        """A model more, that looks at larger pictures alone."""
+        return vgg_of_84 if name == "far-sighted" else find(self, kind, name)
+
+    monkeypatch.setattr(registry.Catalogue, "find", found)
     with pytest.raises(UserError, match=told):
         tinyconv.fit("dqn", **given)
     assert not (tmp_path / "here" / "runs").exists()
 
 
-def test_pong_is_played_from_its_pixels():
+def test_pong_is_played_from_its_pixels(monkeypatch):
     """Two minutes of frames teach nothing; that every part works together is what counts."""
+    short = playing.PROTOCOLS["ale"]._replace(longest=150)
+    monkeypatch.setitem(playing.PROTOCOLS, "ale", short)
     given = {"steps": 400, "start": 100, "replay": 1000, "games": 4, "batch_size": 8}
     run = tinyconv.fit("dqn", env="ALE/Pong-v5", n_step=3, dueling=True, **given)
     assert run.settings["picture_shape"] == [84, 84, 1] and run.settings["stack"] == 4
     metrics = run.settings["result"]["metrics"]
     assert -21 <= metrics["return_mean"] <= 21 and "human_normalised" in metrics
     assert run.model().input_shape == (None, 84, 84, 4)
+    assert "Extended Data Table 2" in (run.path / "log.txt").read_text()
+    (table, *_) = run.pictures()
+    assert ("people", "9.3") in table.rows and "Extended Data Table 2" in table.caption
+    assert "frames/s" in (run.path / "log.txt").read_text()
+    (picture,) = run.explain()
+    assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
+
+
+def test_another_network_of_the_zoo_learns_it_too():
+    """With batch normalisation, whose statistics are no weights that a gradient moves."""
+    run = tinyconv.fit("dqn", model="resnet20", **SMALL)
+    moving = [w.numpy() for w in run.model("last").weights if "moving_variance" in w.path]
+    assert moving and all((each != 1).any() for each in moving)
+    assert np.isfinite(run.history[-1]["loss"])

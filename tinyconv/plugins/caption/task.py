@@ -144,6 +144,8 @@ class Caption:
         from tinyconv.plugins.caption import drawing
         from tinyconv.plugins.caption.telling import Teller
 
+        if not inputs:
+            raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
         teller = Teller(run)
         unknown = [word for word in split(say or "") if word not in teller.vocabulary.words]
         if unknown or (say is not None and not split(say)):

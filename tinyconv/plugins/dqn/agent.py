@@ -4,6 +4,7 @@ tf-agents was written for Keras 2. A Keras 3 network is wrapped here so that tf-
 variables, and nothing of Keras 3 is given to what expects Keras 2.
 """
 
+import keras
 import tensorflow as tf
 from tf_agents.agents.dqn import dqn_agent
 from tf_agents.networks import network
@@ -23,11 +24,12 @@ class QNetwork(network.Network):
     def __init__(self, input_tensor_spec, build, name="QNetwork"):
         super().__init__(input_tensor_spec=input_tensor_spec, state_spec=(), name=name)
         self.model = build()
+        self.quick = _with_input_of(self.model.compute_dtype, self.model)
         # tf-agents looks for TensorFlow's variables; Keras 3 hides them inside its own.
         self._found = [variable.value for variable in self.model.variables]
 
     def call(self, observation, step_type=None, network_state=(), training=False):
-        return self.model(observation, training=training), network_state
+        return self.quick(observation, training=training), network_state
 
     def create_variables(self, input_tensor_spec=None, **_):
         """The model is built already; tf-agents would try it on noise, which fails for uint8."""
@@ -38,6 +40,17 @@ class QNetwork(network.Network):
     @property
     def losses(self):
         return self.model.losses
+
+
+def _with_input_of(dtype: str, model: keras.Model) -> keras.Model:
+    """The same layers behind an input of their own dtype: pixels are cast once, and not twice.
+
+    bfloat16 holds whole numbers up to 256 as they are.
+    """
+    pixels = keras.tree.map_structure(
+        lambda one: keras.Input(one.shape[1:], dtype=dtype), model.input
+    )
+    return keras.models.clone_model(model, input_tensors=pixels, clone_function=lambda layer: layer)
 
 
 class OnePass(dqn_agent.DqnAgent):

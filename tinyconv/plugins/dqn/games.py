@@ -7,6 +7,8 @@ time (Pardo et al. 2018), and 0 in the middle of a game where a life was lost an
 an end (Mnih et al. 2015), without the game being begun anew.
 """
 
+import logging
+import warnings
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -103,18 +105,20 @@ def open_games(
 
 def _atari(name, count, seed, sticky, lives_end) -> Games:
     """The Arcade Learning Environment by its own vector environment; the ROMs are in the wheel."""
-    from ale_py.roms import get_all_rom_ids
     from ale_py.vector_env import AtariVectorEnv
 
-    known = {f"ALE/{_camel(rom)}-v5": rom for rom in get_all_rom_ids()}
+    known = _atari_games()
     if name not in known:
-        raise UserError(f"There is no game {name!r}; {nearest(name, known)}")
+        raise _unknown(name, known)
     environment = AtariVectorEnv(
         known[name],
         count,
         stack_num=1,  # the replay memory keeps a frame once, and stacks them itself
         max_num_frames_per_episode=4 * LONGEST,
         repeat_action_probability=sticky,
+        # Two ways to have no game be like another: Mnih et al. 2015 begin with up to 30 idle
+        # actions, and Machado et al. 2018, section 5.3, put sticky actions in their place.
+        noop_max=0 if sticky else 30,
         reward_clipping=False,  # the score is told as it is; the agent clips
         use_fire_reset=True,
     )
@@ -130,17 +134,36 @@ def _atari(name, count, seed, sticky, lives_end) -> Games:
     return games
 
 
-def _camel(rom: str) -> str:
-    """The name that Gymnasium gives a ROM: space_invaders is SpaceInvaders."""
-    return "".join(part.capitalize() for part in rom.split("_"))
+def _unknown(name: str, known) -> UserError:
+    """The error for a game that is none of `known`, by the names that come near."""
+    bare = {game.removeprefix("ALE/").removesuffix("-v5").lower(): game for game in known}
+    told = nearest(bare.get(name.removesuffix("-v5").lower(), name), known)
+    if told.startswith("choose"):  # from a hundred
+        told = "give catch, catch-large, ALE/NAME-v5, minatar/NAME, or a game of Gymnasium's."
+    return UserError(f"There is no game {name!r}; {told}")
+
+
+def _atari_games() -> dict[str, str]:
+    """ROMs by the names of Gymnasium's games: space_invaders by ALE/SpaceInvaders-v5."""
+    from ale_py.roms import get_all_rom_ids
+
+    return {
+        f"ALE/{''.join(part.capitalize() for part in rom.split('_'))}-v5": rom
+        for rom in get_all_rom_ids()
+    }
 
 
 def _minatar(name, count, seed) -> Games:
     """MinAtar (Young & Tian 2019), where it is installed: 10x10 cells, a channel a thing."""
     import gymnasium
-    import minatar.gym
 
-    minatar.gym.register_envs()
+    logging.disable(logging.WARNING)  # of what only its own windows need
+    try:
+        import minatar.gym
+    finally:
+        logging.disable(logging.NOTSET)
+    if "MinAtar/Breakout-v1" not in gymnasium.registry:
+        minatar.gym.register_envs()
     ids = {
         f"minatar/{identifier.split('/')[1].removesuffix('-v1').lower()}": identifier
         for identifier in gymnasium.registry
@@ -158,16 +181,23 @@ def _gymnasium(name, count, seed) -> Games:
     """Any game that Gymnasium knows, with discrete actions and pictures to look at."""
     import gymnasium
 
+    rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
+    known = ["catch", "catch-large", *_atari_games(), *rest]
     try:
-        environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
+        with warnings.catch_warnings():  # of versions, which the error names
+            warnings.simplefilter("ignore")
+            environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"The game {name!r} needs more than is installed: {error}") from error
     except gymnasium.error.Error as error:
-        known = ["catch", "catch-large", *gymnasium.registry]
-        raise UserError(f"There is no game {name!r}; {nearest(name, known)}") from error
+        raise _unknown(name, known) from error
+    if "ale_py" in str(environment.spec.entry_point):  # the screen in colour, and no fast vector
+        raise _unknown(name, known)
     actions, seen = environment.single_action_space, environment.single_observation_space
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise UserError(f"{name} has the actions {actions}; deep Q-learning chooses one of a few.")
     if seen.dtype != np.uint8 or len(seen.shape) != 3:
-        raise UserError(f"{name} shows {seen.shape} {seen.dtype}; the agent looks at pictures.")
+        raise UserError(f"{name} shows {seen}, and the agent looks at pictures, (H, W, C) uint8.")
     return VectorGames(
         environment, lambda seen: np.asarray(seen, "uint8"), 4, 1, seed, lives_end=False
     )

@@ -1,12 +1,11 @@
 """The loop of Mnih et al. 2015, algorithm 1: act, remember, draw a batch, step, now and then copy.
 
 The fast path: games in one vector, frames kept once, batches drawn in NumPy and given to one
-TensorFlow function. `tutorials/15` shows the same with tf-agents' own driver and replay buffer;
-a test holds that both compute the same loss.
+TensorFlow function. tf-agents' own way, with its driver and its replay buffer, computes the same
+loss from the same steps; a test holds it.
 """
 
 import dataclasses
-import json
 
 import keras
 import numpy as np
@@ -14,13 +13,17 @@ import tensorflow as tf
 
 from tinyconv import layers, precision, screen
 from tinyconv.errors import UserError
+from tinyconv.plugins.dqn import checkpoints
 from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
-from tinyconv.plugins.dqn.replay import Replay, Transitions
+from tinyconv.plugins.dqn.replay import Replay
 from tinyconv.training import stop_signals
 
-REPORTS = 20  # lines of history, each with a checkpoint
+REPORTS = 20  # lines of history, each with a checkpoint,
+OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
+CHECKPOINT = 600  # seconds after which there is one in between
+ANEW = 500_000  # actions after which the games begin anew: a run that goes on repeats no more
 SCORED = 100  # last games that a score is the mean of
 CLIPPED = 1.0  # "fixing all positive rewards to be 1 and all negative rewards to be -1"
 
@@ -30,12 +33,15 @@ class State:
     """Where learning stands; kept inside last.keras."""
 
     done: int = 0  # actions taken
+    begun: int = 0  # of them when the games last began anew
     updates: int = 0
     seconds: float = 0.0
     best: float | None = None
     scores: list[float] = dataclasses.field(default_factory=list)  # of the last games
     lengths: list[int] = dataclasses.field(default_factory=list)  # in actions
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    losses: list[float] = dataclasses.field(default_factory=lambda: [0.0, 0])  # sum and number,
+    values: list[float] = dataclasses.field(default_factory=lambda: [0.0, 0])  # since the last row
     random: dict | None = None  # the generator's state
 
 
@@ -67,46 +73,49 @@ class Learning:
     def __init__(self, run, build, options, state: dict | None):
         self.folder, self.options = run, options
         self.state = State(**(state or {}))
+        self.saved = self.state.done if state else None
+        self.every = max(options.games, min(options.steps // REPORTS, OFTEN))
         self.random = np.random.default_rng([options.seed, 1])
-        self.open()
+        self.begin()
         height, width, channels = self.games.shape
         shape = (height, width, channels * self.games.stack)
         actions = len(self.games.actions)
         self.agent = make_agent(lambda: build(shape, actions), shape, actions, options)
         self.model = self.agent._q_network.model
-        kind = PrioritisedReplay if options.prioritised else Replay
-        self.replay = kind(
+        # Made in the first update, the optimizer's variables would not be there to be restored.
+        self.agent._optimizer._create_slots(self.agent._q_network.trainable_weights)
+        self.values = tf.function(self.agent._q_network.quick, autograph=False)
+        self.update = tf.function(self._update, autograph=False)
+
+    def _update(self, drawn):
+        learnt = self.agent.train(experience(drawn), drawn.weights)
+        return learnt.loss, learnt.extra.td_error
+
+    def memory(self) -> Replay:
+        """The replay memory, in the run's folder if it is to be on disk."""
+        options, folder = self.options, None
+        if options.replay_on_disk:
+            folder = self.folder.path / "replay"
+            folder.mkdir(exist_ok=True)
+        return (PrioritisedReplay if options.prioritised else Replay)(
             options.replay,
             options.games,
             self.games.shape,
             self.games.stack,
             options.n_step,
             options.discount,
+            folder,
+            spare=OFTEN + 2 * options.games,  # the games may be cut short in between
         )
-        # Made in the first update, the optimizer's variables would not be there to be restored.
-        self.agent._optimizer._create_slots(self.agent._q_network.trainable_weights)
-        self.values = tf.function(lambda seen: self.model(seen), autograph=False)
-        self.update = tf.function(self._update, autograph=False)
-        self.losses, self.predicted = [], []
-        if state:
-            self.restore()
-
-    def _update(self, drawn):
-        learnt = self.agent.train(experience(drawn), drawn.weights)
-        return learnt.loss, learnt.extra.td_error
 
     # Games --------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Begin the games, by a seed that depends on the actions taken so far.
-
-        After each checkpoint they begin anew, so that a run which goes on from it plays the
-        games that an unbroken run plays: no emulator tells all of its state.
-        """
+    def begin(self) -> None:
+        """Begin the games, by a seed that depends on the actions taken so far."""
         options = self.options
-        seed = int(np.random.SeedSequence([options.seed, self.state.done]).generate_state(1)[0])
+        seed = np.random.SeedSequence([options.seed, self.state.begun]).generate_state(1)[0]
         self.games = open_games(
-            options.env, options.games, seed >> 1, options.sticky, options.lives_end
+            options.env, options.games, int(seed >> 1), options.sticky, options.lives_end
         )
         self.step = self.games.begin()
         self.seen = np.zeros(
@@ -114,7 +123,15 @@ class Learning:
         )
         self.score = np.zeros(options.games)
         self.length = np.zeros(options.games, int)
+        self.taken = np.zeros((ANEW // options.games + 2, options.games), "int16")
         self.look()
+
+    def anew(self) -> None:
+        """Cut the games short, so that what follows still counts for what it promised."""
+        nothing = np.zeros(self.options.games, int)
+        self.remember(np.full(self.options.games, LAST, "int8"), nothing)
+        self.state.begun = self.state.done
+        self.begin()
 
     def look(self) -> None:
         """Put the newest frame behind the last ones; a new game begins with black ones."""
@@ -129,23 +146,29 @@ class Learning:
         greedy = self.random.random(self.options.games) >= epsilon(self.state.done, self.options)
         if greedy.any():
             values = self.values(self.seen).numpy()
-            self.predicted.append(float(values.max(axis=1).mean()))
+            add(self.state.values, values.max(axis=1).mean())
             actions = np.where(greedy, values.argmax(axis=1), actions)
         return actions
 
     def play(self) -> None:
         """One action in every game, remembered."""
-        actions, step = self.act(), self.step
-        self.remember(step.kinds, actions)
+        actions, state = self.act(), self.state
+        self.remember(self.step.kinds, actions)
+        self.taken[(state.done - state.begun) // self.options.games] = actions
+        self.move(actions)
+        ended = self.step.kinds == LAST
+        state.scores = [*state.scores, *self.score[ended].tolist()][-SCORED:]
+        state.lengths = [*state.lengths, *self.length[ended].tolist()][-SCORED:]
+        state.done += self.options.games
+
+    def move(self, actions) -> None:
+        """What the actions (N,) lead to, seen and counted."""
+        over = self.step.kinds == LAST
+        self.score[over], self.length[over] = 0, -1
         self.step = self.games.step(actions)
         self.score += self.step.rewards
         self.length += 1
-        for game in np.flatnonzero(self.step.kinds == LAST):
-            self.state.scores = [*self.state.scores, float(self.score[game])][-SCORED:]
-            self.state.lengths = [*self.state.lengths, int(self.length[game])][-SCORED:]
-            self.score[game], self.length[game] = 0, -1
         self.look()
-        self.state.done += self.options.games
 
     def remember(self, kinds, actions) -> None:
         """Keep the newest step, with its rewards clipped."""
@@ -156,113 +179,91 @@ class Learning:
 
     def learn(self) -> None:
         """As many updates as the actions taken since the last one ask for."""
-        options = self.options
-        while self.state.updates < (self.state.done - options.start) // options.update_every:
-            drawn = self.replay.draw(
-                options.batch_size, self.random, self.state.done / options.steps
-            )
-            loss, differences = self.update(Transitions(*map(tf.constant, drawn)))
+        options, state = self.options, self.state
+        while state.updates < (state.done - options.start) // options.update_every:
+            drawn = self.replay.draw(options.batch_size, self.random, state.done / options.steps)
+            loss, differences = self.update(tf.nest.map_structure(tf.constant, drawn))
             self.replay.learnt(drawn.places, differences)
             loss = float(loss)
             if not np.isfinite(loss):
                 raise UserError(
-                    f"The loss became {loss} after {self.state.done:,} actions; try "
+                    f"The loss became {loss} after {state.done:,} actions; try "
                     f"--learning-rate {options.learning_rate / 10:.2g}."
                 )
-            self.losses.append(loss)
-            self.state.updates += 1
+            add(state.losses, loss)
+            state.updates += 1
 
     def run(self) -> None:
         """Learn to the end; a first Ctrl-C leaves a run that goes on."""
         options, state = self.options, self.state
-        every = max(options.games, options.steps // REPORTS)
+        self.replay = self.memory()
+        if self.saved is not None:
+            checkpoints.restore(self)
         with (
             stop_signals() as stopped,
             screen.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
+            before, saved = state.seconds, bar.seconds
             while state.done < options.steps:
-                goal = min(options.steps, (state.done // every + 1) * every)
-                before, first = bar.seconds, state.done
+                goal = min(options.steps, (state.done // self.every + 1) * self.every)
+                since, first = bar.seconds, state.done
                 while state.done < goal and not stopped.is_set():
                     self.play()
                     self.learn()
-                    bar.advance(options.games, self.line(bar.seconds - before, first))
-                state.seconds += bar.seconds - before
-                self.report(bar, first, bar.seconds - before)
+                    bar.advance(options.games, self.line(bar.seconds - since, first))
+                    state.seconds = before + bar.seconds
+                    if state.done - state.begun >= ANEW:
+                        self.anew()
+                    if bar.seconds - saved > CHECKPOINT:
+                        checkpoints.save(self)
+                        saved = bar.seconds
+                if state.done >= goal:
+                    self.report(bar, first, bar.seconds - since)
+                    saved = bar.seconds
                 if stopped.is_set() and state.done < options.steps:
+                    checkpoints.save(self)
                     screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
                     raise KeyboardInterrupt
 
     def line(self, seconds: float, first: int) -> str:
         """Frames, frames/s, score over the last games, epsilon."""
         state, frames = self.state, self.games.repeat
-        score = np.mean(state.scores) if state.scores else float("nan")
         pace = (state.done - first) * frames / max(seconds, 1e-9)
         return (
-            f"{state.done * frames:,} frames  {pace:,.0f} frames/s  score {score:.2f}  "
-            f"epsilon {epsilon(state.done, self.options):.2f}"
+            f"{state.done * frames:,} frames  {pace:,.0f} frames/s  "
+            f"score {mean(state.scores):.2f}  epsilon {epsilon(state.done, self.options):.2f}"
         )
 
     def report(self, bar, first: int, seconds: float) -> None:
-        """A row of history and a checkpoint; the games begin anew."""
+        """A row of history and a checkpoint."""
         state = self.state
-        score = float(np.mean(state.scores)) if state.scores else float("nan")
+        score = mean(state.scores)
         state.rows.append(
             {
                 "epoch": len(state.rows) + 1,
                 "frames": state.done * self.games.repeat,
                 "seconds": state.seconds,
                 "score": score,
-                "loss": float(np.mean(self.losses)) if self.losses else float("nan"),
-                "value": float(np.mean(self.predicted)) if self.predicted else float("nan"),
+                "loss": state.losses[0] / state.losses[1] if state.losses[1] else float("nan"),
+                "value": state.values[0] / state.values[1] if state.values[1] else float("nan"),
                 "epsilon": epsilon(state.done, self.options),
-                "length": float(np.mean(state.lengths)) if state.lengths else float("nan"),
+                "length": mean(state.lengths),
             }
         )
-        self.losses, self.predicted = [], []
-        screen.note(f"{self.line(seconds, first)}  | {bar.left} left")
-        self.save(is_best=state.best is None or not score < state.best)
-
-    # Checkpoints --------------------------------------------------------------------------
-
-    def save(self, is_best: bool) -> None:
-        """Write memory and optimizer beside the model, and the model, which names them, last."""
-        state = self.state
-        # The games end here: cut short, so that what follows still counts for what it promised.
-        self.remember(np.full(self.options.games, LAST, "int8"), np.zeros(self.options.games, int))
+        state.losses, state.values = [0.0, 0], [0.0, 0]
+        is_best = state.best is None or not score < state.best
         if is_best and state.scores:
-            state.best = float(np.mean(state.scores))
-        state.random = self.random.bit_generator.state
-        folder = self.folder.path / f"memory-{state.done}"
-        folder.mkdir(exist_ok=True)
-        self.replay.save(folder)
-        for i, variable in enumerate(self.variables()):
-            np.save(folder / f"variable-{i}.npy", variable.numpy())
-        self.folder.save(self.model, json.loads(json.dumps(dataclasses.asdict(state))), is_best)
-        self.folder.write_history(state.rows)
-        for other in self.folder.path.glob("memory-*"):
-            if other != folder:
-                for file in other.iterdir():
-                    file.unlink()
-                other.rmdir()
-        self.open()
+            state.best = score
+        screen.note(f"{self.line(seconds, first)}  | {bar.left} left")
+        checkpoints.save(self, is_best)
 
-    def restore(self) -> None:
-        """Take up what `save` left."""
-        folder = self.folder.path / f"memory-{self.state.done}"
-        if not folder.is_dir():
-            raise UserError(f"{folder} is missing, without which the run cannot go on.")
-        self.replay.restore(folder)
-        for i, variable in enumerate(self.variables()):
-            variable.assign(np.load(folder / f"variable-{i}.npy", allow_pickle=False))
-        self.random.bit_generator.state = self.state.random
 
-    def variables(self) -> list:
-        """Weights of both networks, the optimizer's, and the agent's counts of steps."""
-        return [
-            *self.agent._q_network.variables,
-            *self.agent._target_q_network.variables,
-            *self.agent._optimizer.variables(),
-            *self.agent._update_target.variables,  # updates since the last copy
-            self.agent.train_step_counter,
-        ]
+def add(counted: list, value: float) -> None:
+    """Count `value` into a sum and a number."""
+    counted[0] += float(value)
+    counted[1] += 1
+
+
+def mean(numbers) -> float:
+    """The mean, NaN of nothing."""
+    return float(np.mean(numbers)) if numbers else float("nan")

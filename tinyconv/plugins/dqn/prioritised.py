@@ -50,9 +50,9 @@ class SumTree:
 class PrioritisedReplay(Replay):
     """A replay memory that is drawn from by priority."""
 
-    def __init__(self, *given):
-        super().__init__(*given)
-        self.tree = SumTree(self.length * self.games)
+    def __init__(self, *given, **more):
+        super().__init__(*given, **more)
+        self.tree = SumTree(self.room * self.games)
         self.largest = 1.0  # the priority of what was never drawn
 
     def add(self, frames, kinds, rewards, discounts, actions) -> None:
@@ -62,11 +62,11 @@ class PrioritisedReplay(Replay):
         if newest >= self.length:  # the oldest ones lose frames of their stack
             self._set(newest - self.length + self.stack - 1, np.zeros(self.games))
         if newest >= self.n:
-            kinds = self.kinds[(newest - self.n) % self.length]
+            kinds = self.kinds[(newest - self.n) % self.room]
             self._set(newest - self.n, np.where(kinds == LAST, 0, self.largest))
 
     def _set(self, time: int, priorities) -> None:
-        first = time % self.length * self.games
+        first = time % self.room * self.games
         self.tree[np.arange(first, first + self.games)] = priorities
 
     def draw(self, batch: int, random, progress: float = 0.0) -> Transitions:
@@ -76,7 +76,7 @@ class PrioritisedReplay(Replay):
         found = self.tree.find(np.minimum(marks, self.tree.total * (1 - 1e-12)))
         places, games = found // self.games, found % self.games
         newest = self.added - 1
-        times = newest - (newest - places) % self.length
+        times = newest - (newest - places) % self.room
         weights = (self.tree[found] / self.tree.total * self.size) ** -beta
         drawn = self.transitions(times, games)
         return drawn._replace(weights=(weights / weights.max()).astype("float32"))

@@ -9,6 +9,7 @@ RANDOM_AND_HUMAN = {
     "ALE/Breakout-v5": (1.7, 31.8),
     "ALE/Pong-v5": (-20.7, 9.3),
     "ALE/BeamRider-v5": (363.9, 5775.0),
+    "ALE/Boxing-v5": (0.1, 4.3),
     "ALE/Enduro-v5": (0.0, 309.6),
     "ALE/SpaceInvaders-v5": (148.0, 1652.0),
     "ALE/Seaquest-v5": (68.4, 20182.0),
@@ -21,6 +22,11 @@ PUBLISHED = {
     "ALE/Breakout-v5": [(1e6, 1.8), (2e6, 6.5), (4e6, 18.9), (10e6, 46.9)],
 }
 PUBLISHED_BY = "Dopamine's DQN (five seeds)"
+
+
+def of_others(env: str) -> list[tuple[str, float]]:
+    """(who, score) of those that are known to have played the game."""
+    return list(zip(("random play", "people"), RANDOM_AND_HUMAN.get(env, ())))
 
 
 def human_normalised(env: str, score: float) -> float | None:

@@ -3,7 +3,7 @@
 Sources: "nature" is Mnih et al. 2015 (Extended Data Table 1 and the released code), "dopamine"
 Castro et al. 2018 (arXiv 1812.06110, dqn.gin), "modern" adds what Hessel et al. 2018 (arXiv
 1710.02298) found to help most at no cost, "fast" is "modern" with batches that suit a CPU, and
-"small" is ours, for games of a few cells.
+"small" is ours, for games of a few cells. A number without a source of its own is ours.
 """
 
 import dataclasses
@@ -43,12 +43,17 @@ DOPAMINE = NATURE | {
 }
 MODERN = DOPAMINE | {
     "games": 8,
-    "double": True,
-    "n_step": 3,
+    "double": True,  # van Hasselt et al. 2016
+    "n_step": 3,  # Hessel et al. 2018, table 1
     "loss": "huber",
-    "learning_rate": 1e-4,
+    "learning_rate": 1e-4,  # of CleanRL's and Stable-Baselines3's recipes for Atari
 }
-FAST = MODERN | {"steps": 1_000_000, "batch_size": 128, "update_every": 16, "replay": 500_000}
+FAST = MODERN | {
+    "steps": 1_000_000,
+    "batch_size": 128,  # as many transitions an action as 32 every 4, in a quarter of the updates
+    "update_every": 16,
+    "replay": 500_000,
+}
 SMALL = MODERN | {
     "steps": 20_000,
     "games": 16,
@@ -100,6 +105,9 @@ class Settings:
     n_step: int | None = _of_preset("Steps of reward before a value is trusted.", minimum=1)
     start: int | None = _of_preset("Actions at random before the first update.", minimum=1)
     replay: int | None = _of_preset("Steps that are remembered.", minimum=1)
+    replay_on_disk: bool = setting(
+        False, "Keep them in files of the run: for more than the machine's memory."
+    )
     epsilon: float | None = _of_preset("Share of random actions at last.", minimum=0, maximum=1)
     epsilon_steps: int | None = _of_preset("Actions until that share is reached.", minimum=1)
     lives_end: bool | None = _of_preset("A lost life ends what can still be won.")

@@ -1,6 +1,7 @@
 """The task `dqn`: a network that learns to play from pixels (Mnih et al. 2015)."""
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,9 @@ import numpy as np
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.plugins.dqn.settings import Settings
+from tinyconv.runs import runs_folder
+
+SHARE = 0.8  # of the memory or the disk that a run may ask for
 
 
 class Dqn:
@@ -20,13 +24,12 @@ class Dqn:
     small = {"steps": 1200, "games": 4, "start": 100, "replay": 1000}
 
     def __init__(self):
-        # Read once, when TensorFlow is imported; tf-agents needs Keras 2 there.
-        if "tensorflow" not in sys.modules:
-            os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        # Read when TensorFlow's Keras is first used, which tf-agents needs to be Keras 2.
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
     def fit(self, run) -> None:
         """Learn from the settings, or from where the run stands if it has a folder."""
-        _needs_tf_agents()
+        needs_tf_agents()
         import keras
 
         from tinyconv import precision, screen
@@ -38,25 +41,16 @@ class Dqn:
         _fits(options, games)
         build = run.catalogue.find("models", options.model)
         numbers, why = precision.of_run(run)
+        model = _network(build, options, games, numbers)
         screen.say(f"device     {precision.cpu_name()}; {numbers}: {why}")
         screen.say(
             f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
             f"actions {', '.join(games.actions)}; {options.games} games side by side"
         )
         keras.utils.set_random_seed(options.seed)
-        state = run.state()
-        loop = learning.Learning(
-            run,
-            lambda shape, actions: learning.q_network(
-                build, shape, actions, numbers, options.dueling
-            ),
-            options,
-            state,
-        )
-        height, width, channels = games.shape
         screen.say(
-            f"model      {loop.model.name}: {loop.model.count_params():,} parameters; "
-            f"memory of {options.replay:,} steps"
+            f"model      {model.name}: {model.count_params():,} parameters; "
+            f"memory of {options.replay:,} steps{' on disk' if options.replay_on_disk else ''}"
         )
         if run.path is None:
             run.create(
@@ -65,65 +59,121 @@ class Dqn:
                 stack=games.stack,
                 actions=games.actions,
             )
-        loop.run()
+        learning.Learning(
+            run,
+            lambda shape, actions: learning.q_network(
+                build, shape, actions, numbers, options.dueling
+            ),
+            options,
+            run.state(),
+        ).run()
 
-    def evaluate(self, run) -> Evaluation:
-        """30 games; of Atari by Mnih et al. 2015: at most 5 minutes each, 5 % random actions."""
+    def evaluate(self, run, data=None, protocol=None) -> Evaluation:
+        """The raw score of 30 games, of `data` if that is another game with the same pictures.
+
+        Of Atari by `protocol` "nature" (Mnih et al. 2015) or "ale" (Machado et al. 2018); not
+        told, by the one that has the run's own sticky actions or has none either.
+        """
+        from tinyconv import screen
         from tinyconv.plugins.dqn import playing, scores
 
         options = run.options
-        found = playing.scores(run.model(), options.env, options.sticky, options.seed + 1)
+        env = data or options.env
+        how = playing.protocol(env, protocol, options.sticky)
+        found = playing.scores(run.model(), env, how, options.seed + 1)
         metrics = {"return_mean": found.mean(), "return_std": found.std()}
-        normalised = scores.human_normalised(options.env, found.mean())
+        screen.say(f"scored     {len(found)} games of {env}, {how.told}")
+        normalised = scores.human_normalised(env, found.mean())
         if normalised is not None:
             metrics["human_normalised"] = normalised
-        return Evaluation(metrics, options.env)
+            screen.say(f"           in per cent from random play to people: {scores.SOURCE}")
+        return Evaluation(metrics, env)
 
     def predict(self, run, inputs: Sequence[str], resize=False) -> Iterator[Prediction]:
         """Without inputs a game, as a GIF in the current folder.
 
         For pictures of the screen the value of each action.
         """
-        from tinyconv.data.files import read_pictures
         from tinyconv.plugins.dqn import playing
         from tinyconv.writing import free, write
 
-        model, options = run.model(), run.options
         if not inputs:
-            seed = options.seed + 2
-            picture, score, count = playing.animation(model, options.env, options.sticky, seed)
+            moments, games = _game(run, 1)
             path = free(Path(f"{run.path.name}-game.gif"))
-            write(path, picture)
-            yield Prediction(options.env, [{"game": str(path), "return": score, "actions": count}])
+            write(path, playing.animation(moments, games))
+            score, count = moments[-1].score, len(moments) - 1
+            yield Prediction(
+                run.options.env, [{"game": str(path), "return": score, "actions": count}]
+            )
             return
-        shape = tuple(run.settings["picture_shape"])
-        for names, pictures in read_pictures(inputs, shape, resize, False):
-            seen = np.concatenate([pictures] * run.settings["stack"], axis=-1)
-            for name, values in zip(names, np.asarray(model.predict_on_batch(seen)), strict=True):
-                best = np.argsort(-values, kind="stable")
-                actions = run.settings["actions"]
-                yield Prediction(
-                    name, [{"action": actions[i], "value": float(values[i])} for i in best]
-                )
+        actions = run.settings["actions"]
+        for name, moment in _screens(run, inputs, resize):
+            best = np.argsort(-moment.values, kind="stable")
+            yield Prediction(
+                name, [{"action": actions[i], "value": float(moment.values[i])} for i in best]
+            )
 
-    def pictures(self, run) -> Iterator:
-        """Score, values, loss against frames; frames of a game."""
+    def explain(self, run, inputs: Sequence[str], resize=False) -> Iterator:
+        """Which pixels move the best action's value: in a game, or in pictures of the screen."""
         from tinyconv.plugins.dqn import drawing
 
-        yield from drawing.pictures(run)
+        moments, games = _game(run, 1)
+        if not inputs:
+            yield drawing.looked_at(run.model(), f"{run.path.name}-saliency", moments, games)
+        for name, moment in _screens(run, inputs, resize):
+            yield drawing.looked_at(run.model(), f"{Path(name).stem}-saliency", [moment], games)
+
+    def pictures(self, run) -> Iterator:
+        """The score beside others', the curves, the best game, and where the network looks."""
+        from tinyconv.plugins.dqn import drawing
+
+        moments, games = _game(run, drawing.TRIED)
+        yield from drawing.score(run)
+        yield drawing.curves(run)
+        yield drawing.game(moments, games)
+        yield drawing.looked_at(run.model(), "saliency", moments, games)
 
 
-def _needs_tf_agents() -> None:
+def _game(run, count: int):
+    """(the best of `count` games, moment by moment; the games)."""
+    from tinyconv.plugins.dqn import playing
+
+    options, model = run.options, run.model()
+    how = playing.protocol(options.env, None, options.sticky)
+    games = playing.opened(model, options.env, count, options.seed + 2, how.sticky)
+    return playing.best_game(model, games, options.seed + 2, how), games
+
+
+def _screens(run, inputs: Sequence[str], resize: bool) -> Iterator:
+    """(file, Moment) of pictures of the screen, each seen as if nothing moved."""
+    from tinyconv.data.files import read_pictures
+    from tinyconv.plugins.dqn.playing import Moment
+
+    shape = tuple(run.settings["picture_shape"])
+    if inputs and shape[2] not in (1, 3):
+        raise UserError(
+            f"{run.options.env} shows {shape[2]} channels, which no picture file has; predict and "
+            "explain play a game when no files are named."
+        )
+    model = run.model()
+    for names, pictures in read_pictures(inputs, shape, resize, False):
+        seen = np.concatenate([pictures] * run.settings["stack"], axis=-1)
+        values = np.asarray(model.predict_on_batch(seen), "float32")
+        for i, name in enumerate(names):
+            yield name, Moment(seen[i], values[i], 0.0)
+
+
+def needs_tf_agents() -> None:
     """Say in a sentence what is missing, or was imported in the wrong order."""
     if sys.version_info >= (3, 12):
         raise UserError(
             "tf-agents 0.19 can be had on Python 3.11 alone: it pins packages that do not build "
-            f"on Python {sys.version_info.major}.{sys.version_info.minor}."
+            f"on Python {'.'.join(map(str, sys.version_info[:2]))}."
         )
-    if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise UserError(
-            "TensorFlow was imported before the task dqn could set TF_USE_LEGACY_KERAS=1, which "
-            "tf-agents needs; set it in the environment, or start with tinyconv.fit('dqn')."
+            "The task dqn needs the TensorFlow backend, which tf-agents is made for; unset "
+            "KERAS_BACKEND to train with it."
         )
     try:
         import gym_notices.notices
@@ -131,8 +181,15 @@ def _needs_tf_agents() -> None:
         gym_notices.notices.notices.clear()  # gym, which tf-agents imports, prints one
         with warnings.catch_warnings():  # of what its authors should mend
             warnings.simplefilter("ignore")
+            import tensorflow
             import tf_keras  # noqa: F401
 
+            if not tensorflow.keras.layers.Layer.__module__.startswith("tf_keras"):
+                raise UserError(
+                    "TensorFlow's own Keras was used before the task dqn could set "
+                    "TF_USE_LEGACY_KERAS=1, which tf-agents needs; set it before Python starts, or "
+                    "call tinyconv.fit('dqn') first."
+                )
             import tinyconv.plugins.dqn.learning  # noqa: F401  imports tf-agents
     except ImportError as error:
         raise UserError(
@@ -143,18 +200,47 @@ def _needs_tf_agents() -> None:
 
 def _fits(options, games) -> None:
     """Refuse a memory that this machine does not have, before it is allocated."""
+    from tinyconv.plugins.dqn.learning import OFTEN
     from tinyconv.plugins.dqn.replay import Replay
 
-    needed = Replay.bytes(options.replay, games.shape)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > 0.8 * there:
-        fits = int(0.8 * there / needed * options.replay)
+    steps = options.replay
+    if options.replay_on_disk:
+        steps += OFTEN  # added before the next checkpoint
+        place = runs_folder().resolve()
+        while not place.exists():
+            place = place.parent
+        there, has, otherwise = shutil.disk_usage(place).free, f"{place} has", ""
+    else:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        has, otherwise = "this machine has", ", and --replay-on-disk takes more"
+    needed = Replay.bytes(steps, games.shape)
+    if needed > SHARE * there:
+        fits = int(SHARE * there / needed * steps) - (steps - options.replay)
         raise UserError(
-            f"A memory of {options.replay:,} steps takes {needed / 1e9:.1f} GB, and this machine "
-            f"has {there / 1e9:.1f}; --replay {fits:,} fits."
+            f"A memory of {options.replay:,} steps takes {needed / 1e9:.1f} GB, and {has} "
+            f"{there / 1e9:.1f}; --replay {max(0, fits)} fits{otherwise}."
         )
     if options.replay < options.games * (options.n_step + games.stack + 1):
         raise UserError(
             f"A memory of {options.replay:,} steps is too small for {options.games} games; give "
-            f"--replay {options.games * 100:,} or more."
+            f"--replay {options.games * 100} or more."
         )
+
+
+def _network(build, options, games, numbers: str):
+    """Build the network once on trial; a UserError where it cannot look at these frames."""
+    from tinyconv.plugins.dqn import learning
+
+    height, width, channels = games.shape
+    shape = (height, width, channels * games.stack)
+    try:
+        model = learning.q_network(build, shape, len(games.actions), numbers, options.dueling)
+        if model.output_shape != (None, len(games.actions)):
+            raise ValueError(f"it gives {model.output_shape[1:]}")
+    except ValueError as error:
+        raise UserError(
+            f"The model {options.model} cannot look at {options.env}, whose frames are "
+            f"{'x'.join(map(str, shape))}; take a smaller one, such as nature: "
+            f"{' '.join(str(error).split())[:160]}"
+        ) from error
+    return model

@@ -1,0 +1,160 @@
+"""A run that was stopped, killed, or keeps its memory on disk goes on as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tf_agents", reason="tf-agents is not installed (extra `dqn`)")
+if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
+
+import tinyconv
+from tinyconv import runs, verbs
+from tinyconv.errors import UserError
+from tinyconv.plugins import Evaluation
+from tinyconv.plugins.dqn import learning, prioritised, replay
+
+CLOSE = 1e-4  # of numbers whose sums are of another order each time
+SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}
+BREAKOUT = {
+    "env": "ALE/Breakout-v5",
+    "steps": 1000,
+    "games": 2,
+    "start": 60,
+    "replay": 300,
+    "batch_size": 4,
+    "update_every": 4,
+    "epsilon_steps": 200,
+}
+
+
+@pytest.fixture
+def updates(monkeypatch):
+    """(places drawn, temporal differences) of every update of every run; stops one at `stop`."""
+    seen = []
+
+    def noting(kind):
+        learnt = kind.learnt
+
+        def noted(self, places, differences):
+            seen.append((places.copy(), np.array(differences)))
+            if len(seen) == noted.stop:
+                signal.raise_signal(signal.SIGINT)
+            learnt(self, places, differences)
+
+        noted.stop = None
+        monkeypatch.setattr(kind, "learnt", noted)
+        return noted
+
+    noted = {kind: noting(kind) for kind in (prioritised.PrioritisedReplay, replay.Replay)}
+
+    def stop(at):
+        for each in noted.values():
+            each.stop = at
+
+    seen_and_stop = (seen, stop)
+    return seen_and_stop
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(SMALL, id="catch"),
+        pytest.param(SMALL | {"prioritised": True}, id="prioritised"),
+        pytest.param(SMALL | {"replay_on_disk": True}, id="on-disk"),
+        pytest.param(BREAKOUT, id="atari-with-sticky-actions"),
+    ],
+)
+def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
+    given, updates, monkeypatch
+):
+    """Stopped between two checkpoints, in the middle of its games."""
+    monkeypatch.setattr(verbs, "report", lambda run: None)
+    monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
+    seen, stop = updates
+    whole = tinyconv.fit("dqn", name="whole", **given)
+    unbroken = seen.copy()
+    seen.clear()
+    stop(107)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit("dqn", name="stopped", **given)
+    stop(None)
+    assert len(seen) == 107 and (whole.path.parent / "stopped" / "best.keras").exists()
+    resumed = tinyconv.resume("stopped")
+    assert len(seen) == len(unbroken) > 207
+    for (places, differences), (others, expected) in zip(seen, unbroken, strict=True):
+        np.testing.assert_array_equal(places, others)
+        np.testing.assert_allclose(differences, expected, CLOSE, CLOSE)
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        for name in set(one) - {"seconds"}:
+            np.testing.assert_allclose(one[name], other[name], CLOSE)
+
+
+def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
+    monkeypatch.setattr(learning, "ANEW", 300)
+    seen, stop = updates
+    tinyconv.fit("dqn", name="whole", **SMALL)
+    unbroken = seen.copy()
+    seen.clear()
+    stop(150)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit("dqn", name="stopped", **SMALL)
+    stop(None)
+    tinyconv.resume("stopped")
+    for (places, differences), (others, expected) in zip(seen, unbroken, strict=True):
+        np.testing.assert_array_equal(places, others)
+        np.testing.assert_allclose(differences, expected, CLOSE, CLOSE)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
+    """Its memory is on disk, where it had gone on past the checkpoint when it was killed."""
+    given = SMALL | {"steps": 6000, "replay_on_disk": True, "precision": "float32"}
+    words = [
+        word
+        for name, value in given.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
+    command = [sys.executable, "-m", "tinyconv", "fit", "dqn", "--name", "killed", *words]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        path = tmp_path / "here" / "runs" / "killed"
+        deadline = time.monotonic() + 120
+        while not (path / "memory-1500").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    at = [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
+    assert at and max(at) < 6000 and not (path / "report.html").exists()
+    resumed = tinyconv.resume("killed")
+    whole = tinyconv.fit("dqn", name="whole", **given)
+    assert len(whole.history) == 20
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        for name in set(one) - {"seconds"}:
+            np.testing.assert_allclose(one[name], other[name], CLOSE)
+
+
+def test_a_run_takes_more_steps(updates):
+    seen, _ = updates
+    run = tinyconv.fit("dqn", name="longer", **SMALL)
+    count = len(seen)
+    with pytest.raises(UserError, match="has done all .* --steps"):
+        tinyconv.resume("longer")
+    longer = tinyconv.resume("longer", steps=1600)
+    assert len(seen) - count == 400 // 4 and longer.history[-1]["frames"] == 1600
+    frames = [row["frames"] for row in longer.history]
+    assert frames[: len(run.history)] == [row["frames"] for row in run.history]
+
+
+def test_a_checkpoint_of_another_game_is_refused():
+    run = tinyconv.fit("dqn", name="small", **SMALL)
+    file = run.path / "settings.json"
+    told = json.loads(file.read_text()) | {"env": "catch-large", "steps": 2400}
+    file.write_text(json.dumps(told))
+    with pytest.raises(UserError, match="of another game"):
+        tinyconv.resume("small", steps=3000)
+    with pytest.raises(UserError, match="another game than catch-large: it takes 10x5x1"):
+        tinyconv.load("small").evaluate()
