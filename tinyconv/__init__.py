@@ -40,5 +40,5 @@ def __dir__():
 
 if "keras" in sys.modules:
     # A file with our layers then opens in `keras.saving.load_model` without another import.
-    importlib.import_module("tinyconv.zoo")
-    importlib.import_module("tinyconv.losses")
+    for _name in ("zoo", "losses", "optimizers"):
+        importlib.import_module(f"tinyconv.{_name}")

@@ -156,6 +156,7 @@ class Run:
         import keras
 
         import tinyconv.losses
+        import tinyconv.optimizers
         import tinyconv.zoo  # noqa: F401  registers the classes that the file names
 
         try:
