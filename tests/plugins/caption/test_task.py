@@ -22,12 +22,22 @@ SMALL = {"limit": 96, "epochs": 2, "least": 1, "longest": 16, "batch_size": 32}
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(cache, monkeypatch):
+    """Have these tests share their scenes, which take seconds to draw."""
+    monkeypatch.setenv("TINYCONV_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory, cache):
     """A run of drawn scenes; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYCONV_RUNS", str(folder))
-        patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
+        patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("TINYCONV_CACHE", str(cache))
         return tinyconv.fit("caption", name="learnt", **SMALL)
 
 
