@@ -39,6 +39,11 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
             f"{options.data} are {_size(shape)}; --image-size {model.input_shape[1]} may help."
         )
     frozen = trained if options.freeze is None else options.freeze
+    if frozen and not trained:
+        raise UserError(
+            f"The encoder {name} is untrained, and kept as it is would see nothing; leave out "
+            "--freeze, or name a run's folder with --encoder."
+        )
     model = cut(model, options.layer)
     model.trainable = not frozen
     return model, frozen
@@ -70,7 +75,10 @@ def _of_run(path: str) -> keras.Model:
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
-    return keras.saving.load_model(file, compile=False, safe_mode=True)
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    if isinstance(model.input, dict):
+        raise UserError(f"The encoder's run {folder} is not of a network that takes pictures alone.")
+    return model
 
 
 def applications() -> list[str]:

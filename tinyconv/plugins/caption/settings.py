@@ -8,9 +8,23 @@ from tinyconv.data.opening import DataSettings
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
-# Of the decoder: ours for scenes of a dozen words, and those of the paper's released code.
-SMALL = {"embedding": 64, "units": 64, "attention_units": 64, "penalty": 0.0, "dropout": 0.2}
-PAPER = {"embedding": 512, "units": 512, "attention_units": 512, "penalty": 1.0, "dropout": 0.5}
+# Ours for scenes of a dozen words, and those of the paper and its released code.
+SMALL = {
+    "encoder": "glance",
+    "embedding": 64,
+    "units": 64,
+    "attention_units": 64,
+    "dropout": 0.2,
+    "penalty": 0.0,
+}
+PAPER = {
+    "encoder": "VGG19",
+    "embedding": 512,
+    "units": 512,
+    "attention_units": 512,
+    "dropout": 0.5,
+    "penalty": 1.0,
+}
 
 
 def _of_data(help: str, **more):
@@ -22,9 +36,10 @@ def _of_data(help: str, **more):
 class NetworkSettings:
     """What looks, and what tells."""
 
-    encoder: str = setting(
-        "glance",
-        "What sees: a model by name, a trained run's folder, or one of Keras' applications.",
+    encoder: str | None = setting(
+        None,
+        "What sees: a model by name, a trained run's folder, or one of Keras' applications.  "
+        "[default: glance for shapes, else VGG19]",
     )
     layer: str | None = setting(
         None, "Layer whose cells are looked at.  [default: the deepest of 8x8 cells or more]"
@@ -66,5 +81,5 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
 
     @classmethod
     def implied(cls, given: Mapping) -> dict:
-        """The decoder's sizes by the data set."""
+        """The encoder and the decoder's sizes by the data set."""
         return SMALL if given.get("data", "shapes") == "shapes" else PAPER
