@@ -77,7 +77,9 @@ def _of_run(path: str) -> keras.Model:
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     if isinstance(model.input, dict):
-        raise UserError(f"The encoder's run {folder} is not of a network that takes pictures alone.")
+        raise UserError(
+            f"The encoder's run {folder} is not of a network that takes pictures alone."
+        )
     return model
 
 

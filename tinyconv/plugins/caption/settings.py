@@ -10,6 +10,7 @@ from tinyconv.settings import setting
 
 # Ours for scenes of a dozen words, and those of the paper and its released code.
 SMALL = {
+    "epochs": 4,
     "encoder": "glance",
     "embedding": 64,
     "units": 64,
@@ -18,6 +19,7 @@ SMALL = {
     "penalty": 0.0,
 }
 PAPER = {
+    "epochs": 20,
     "encoder": "VGG19",
     "embedding": 512,
     "units": 512,
@@ -75,11 +77,13 @@ class WordSettings:
 class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit caption` can be told."""
 
-    epochs: int = setting(12, "Passes over the training captions.", minimum=1)
+    epochs: int = setting(
+        4, "Passes over the training captions; 20 of other data than shapes.", minimum=1
+    )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")
 
     @classmethod
     def implied(cls, given: Mapping) -> dict:
-        """The encoder and the decoder's sizes by the data set."""
+        """The epochs, the encoder and the decoder's sizes by the data set."""
         return SMALL if given.get("data", "shapes") == "shapes" else PAPER
