@@ -29,19 +29,19 @@ PAPER = {
 }
 
 
-def _of_data(help: str, **more):
+def _of_data(name: str, help: str, **more):
     """A setting whose value follows from the data set."""
-    return setting(None, f"{help}  [default: small for shapes, else the paper's]", **more)
+    default = f"[default: {SMALL[name]} for shapes, else {PAPER[name]}]"
+    return setting(None, f"{help}  {default}", **more)
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """What looks, and what tells."""
 
-    encoder: str | None = setting(
-        None,
-        "What sees: a model by name, a trained run's folder, or one of Keras' applications.  "
-        "[default: glance for shapes, else VGG19]",
+    encoder: str | None = _of_data(
+        "encoder",
+        "What sees: a model by name, a trained run's folder, or one of Keras' applications.",
     )
     layer: str | None = setting(
         None, "Layer whose cells are looked at.  [default: the deepest of 8x8 cells or more]"
@@ -54,12 +54,16 @@ class NetworkSettings:
         "Look at a mean of places, at one place, or at no place in particular.",
         choices=("soft", "hard", "none"),
     )
-    embedding: int | None = _of_data("Numbers that a word is turned into.", minimum=1)
-    units: int | None = _of_data("Units of the LSTM.", minimum=1)
-    attention_units: int | None = _of_data("Units of the attention.", minimum=1)
-    dropout: float | None = _of_data("Share of units dropped.", minimum=0.0, maximum=0.95)
+    embedding: int | None = _of_data("embedding", "Numbers that a word is turned into.", minimum=1)
+    units: int | None = _of_data("units", "Units of the LSTM.", minimum=1)
+    attention_units: int | None = _of_data("attention_units", "Units of the attention.", minimum=1)
+    dropout: float | None = _of_data(
+        "dropout", "Share of units dropped.", minimum=0.0, maximum=0.95
+    )
     penalty: float | None = _of_data(
-        "Lambda of equation 14: how much all places ask to be looked at equally.", minimum=0.0
+        "penalty",
+        "Lambda of equation 14: how much all places ask to be looked at equally.",
+        minimum=0.0,
     )
 
 
