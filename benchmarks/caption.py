@@ -2,12 +2,14 @@
 
     tox -e benchmarks -- benchmarks/caption.py
 
-With other settings likewise: `--kinds soft --penalty 1`, `--beams 1 3 5`.
+With other settings likewise: `--kinds soft --penalty 1`, `--beams 1 3 5`. Wall time is told with
+CPU time beside it: on a machine that is busy with other things the first means little.
 """
 
 import argparse
 import os
 import tempfile
+import time
 
 import numpy as np
 
@@ -30,14 +32,17 @@ with tempfile.TemporaryDirectory() as folder:
     for kind in arguments.kinds:
         table = []
         for seed in range(arguments.seeds):
+            begun = time.process_time()
             run = tinyconv.fit("caption", attention=kind, seed=seed, **given)
+            spent = time.process_time() - begun
             seconds = run.settings["result"]["seconds"]
             for beam in arguments.beams:
                 metrics = run.evaluate(beam=beam)
                 row = [metrics[name] for name in SHOWN]
                 table.append((beam, row))
                 told = "  ".join(f"{name} {value:.3f}" for name, value in zip(SHOWN, row))
-                print(f"{kind}  beam {beam}  seed {seed}  {seconds:.0f} s  {told}", flush=True)
+                took = f"{seconds:.0f} s ({spent:.0f} s of CPU)"
+                print(f"{kind}  beam {beam}  seed {seed}  {took}  {told}", flush=True)
         for beam in arguments.beams:
             mean = np.mean([row for of, row in table if of == beam], axis=0)
             told = "  ".join(f"{name} {value:.3f}" for name, value in zip(SHOWN, mean))

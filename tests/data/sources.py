@@ -139,11 +139,11 @@ def split_folders(folder):
     return folder
 
 
-def caption_pictures(folder, count=12):
+def caption_pictures(folder, count=12, first=0):
     """`count` photographs of several sizes; their names and five captions of each."""
     folder.mkdir(parents=True)
     captions = {}
-    for i in range(count):
+    for i in range(first, first + count):
         name = f"10000{i:02d}_photo.jpg"
         (folder / name).write_bytes(jpeg(200 + i, size=40 + 4 * i))
         captions[name] = [f"A dog number {i} , said {k} times ." for k in range(5)]
@@ -216,7 +216,7 @@ def flickr8k_karpathy(folder):
 def coco_files(folder, year="2017"):
     (folder / "annotations").mkdir()
     for split, seed in (("train", 0), ("val", 9)):
-        captions = caption_pictures(folder / f"{split}{year}", count=8 if seed == 0 else 3)
+        captions = caption_pictures(folder / f"{split}{year}", 8 if seed == 0 else 3, first=seed)
         content = {
             "images": [{"id": seed + i, "file_name": name} for i, name in enumerate(captions)],
             "annotations": [
@@ -227,9 +227,6 @@ def coco_files(folder, year="2017"):
         }
         path = folder / "annotations" / f"captions_{split}{year}.json"
         path.write_text(json.dumps(content))
-        if split == "val":  # other pictures than those of training
-            for i, name in enumerate(captions):
-                (folder / f"{split}{year}" / name).write_bytes(jpeg(300 + i, size=50))
     return folder
 
 

@@ -124,7 +124,7 @@ def test_shapes_are_where_their_boxes_say():
                 left, top, right, bottom = (round(64 * each) for each in shape.box)
                 outside[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2] = False
                 middle = picture[round(shape.y) - 1 : round(shape.y) + 1, round(shape.x)]
-                assert np.abs(middle - shapes.COLOURS[shape.colour]).max() < 40
+                assert np.abs(middle - shapes.COLOURS[shape.colour]).max() < shapes.SHADES + 30
             assert np.ptp(picture[outside].mean(axis=0)) < 5  # grey
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tinyconv.plugins.caption import kernels
 from tinyconv.plugins.caption import model as attend
 from tinyconv.plugins.caption.words import END, PADDING, START
 
@@ -77,6 +78,24 @@ def test_the_papers_equations(kind):
         scores, attention = by_hand(made, inputs["pictures"][i], words[i, :-1])
         np.testing.assert_allclose(found["scores"][i], scores, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found["maps"][i], attention, rtol=1e-4, atol=1e-6)
+
+
+def test_fused_energies_and_their_gradients_are_those_of_single_operations():
+    import tensorflow as tf
+
+    random = np.random.default_rng(2)
+    inputs = [
+        tf.constant(random.normal(size=shape), "float32") for shape in ((3, 5, 4), (3, 4), (4, 1))
+    ]
+    upstream = tf.constant(random.normal(size=(3, 5)), "float32")
+    found = []
+    for function in (kernels.energies, kernels.fused_energies()):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(*inputs)
+        found.append([outputs, *tape.gradient(outputs, inputs, upstream)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def loss_of(made, inputs, words):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.sources import SOURCES, jpeg
 from tinyconv.errors import UserError
-from tinyconv.plugins.caption import photographs
+from tinyconv.plugins.caption import formats, photographs
 from tinyconv.plugins.caption.photographs import caption_folder, coco_captions, flickr8k
 
 LAYOUTS = {
@@ -55,6 +55,20 @@ def test_captions_stay_with_their_picture(tmp_path):
 def test_quotation_marks_that_quote_nothing_are_kept(tmp_path):
     dataset = photographs.flickr30k(root=SOURCES["flickr30k-later"][1](tmp_path), image_size=16)
     assert dataset.splits["train"].targets[0]["captions"][0].endswith('times . "quoted')
+
+
+def test_a_row_of_flickr30k_that_lacks_a_bar(tmp_path):
+    root = SOURCES["flickr30k-later"][1](tmp_path)
+    edited(root / "results.csv", "1000003_photo.jpg| 4| A dog", "1000003_photo.jpg| 4   A dog")
+    captions = formats.table(root / "results.csv", "|")["1000003_photo.jpg"]
+    assert captions[4] == 'A dog number 3 , said 4 times . "quoted'
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path):
+    """JSON may hold other signs that split lines, such as U+2028."""
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"file": "a#1.jpg", "caption": "a\u2028b"}\n', encoding="utf-8")
+    assert formats.jsonl(file) == {"a#1.jpg": ["a\u2028b"]}
 
 
 def edited(path, old, new):
@@ -145,7 +159,15 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "mine.jsonl",
             '"file"',
             '"fiel"',
-            "line 1 is not .*lacks 'file'",
+            'line 1 should be {"file": "…", "caption": "…"}',
+        ),
+        (
+            caption_folder,
+            "caption-lines",
+            "mine.jsonl",
+            '["A dog number 0 , said 0 times .", "A dog number 0 , said 1 times ."]',
+            '"A dog number 0"',
+            "line 1 should be",
         ),
         (
             caption_folder,

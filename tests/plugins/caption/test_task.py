@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tinyconv
 from tests.data.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
+from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder
 from tinyconv.plugins.caption.telling import Teller
@@ -19,15 +21,26 @@ from tinyconv.plugins.caption.words import END, START
 
 pytestmark = pytest.mark.tensorflow
 SMALL = {"limit": 96, "epochs": 2, "least": 1, "longest": 16, "batch_size": 32}
+SMALL |= {"precision": "float32"}
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(cache, monkeypatch):
+    """Have these tests share their scenes, which take seconds to draw."""
+    monkeypatch.setenv("TINYCONV_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory, cache):
     """A run of drawn scenes; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYCONV_RUNS", str(folder))
-        patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
+        patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("TINYCONV_CACHE", str(cache))
         return tinyconv.fit("caption", name="learnt", **SMALL)
 
 
@@ -45,14 +58,12 @@ def scenes(learnt, tmp_path):
     return files
 
 
-def test_it_learns_more_words_than_by_chance():
-    """Drawn scenes for two minutes' worth of steps on few pictures: things and their order."""
-    run = tinyconv.fit("caption", limit=1500, epochs=8, name="words")
+def test_it_learns_words_and_looks_at_what_it_names():
+    """In a few hundred captions: more than by chance, of both."""
+    run = tinyconv.fit("caption", name="words", **{**SMALL, "limit": 640, "epochs": 4})
     first, last = run.history[0], run.history[-1]
-    assert last["loss"] < 0.6 * first["loss"]
-    assert (
-        last["val_bleu1"] > 0.5 and last["val_pointing_accuracy"] > 2 * last["val_pointing_chance"]
-    )
+    assert last["loss"] < 0.7 * first["loss"]
+    assert last["val_pointing_accuracy"] > 3 * last["val_pointing_chance"]
 
 
 def test_evaluate_measures_what_scripts_rely_on(learnt, capsys):
@@ -84,7 +95,8 @@ def test_predict_answers_and_draws_without_replacing(learnt, scenes):
     assert {path.suffix for path in made} <= {".png", ".gif"}
     assert len([path for path in made if path.suffix == ".png"]) == 3  # the second of scene0 too
     for path in made:
-        assert Image.open(path).size[0] > 100
+        with Image.open(path) as drawn:
+            assert drawn.size[0] > 100
 
 
 def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
@@ -119,7 +131,7 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scenes, tmp_path)
     sessions = {
         name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("begin", "step")
     }
-    picture = np.asarray(Image.open(scenes[0]))[None].astype("float32")
+    picture = np.asarray(decode(Path(scenes[0]).read_bytes(), 3))[None].astype("float32")
     state = dict(
         zip(
             ("annotations", "keys", "hidden", "cell"),
@@ -167,7 +179,7 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
     assert run.settings["frozen"] and [m.shape for m in made] == [(96, 16, 16, 64)] * 2
     assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in made)
     eye, _ = encoder.opened(run, (64, 64, 3))
-    pictures = np.asarray(Image.open(scenes[0]))[None]
+    pictures = np.asarray(decode(Path(scenes[0]).read_bytes(), 3))[None]
     np.testing.assert_allclose(
         eye.predict_on_batch(pictures), Teller(run).see(pictures), rtol=1e-3, atol=1e-3
     )
@@ -191,6 +203,7 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
         ({"encoder": "glanse"}, "no encoder 'glanse'; did you mean glance"),
         ({"encoder": "runs/nowhere"}, "runs/nowhere does not exist"),
         ({"encoder": "linear"}, "linear has no map of cells"),
+        ({"encoder": "glance", "freeze": True}, "glance is untrained"),
         ({"layer": "conv9"}, "glance has no map 'conv9'; did you mean conv"),
         ({"data": "digits"}, "digits has no captions"),
         ({"data": "shape"}, "did you mean shapes"),
@@ -229,15 +242,15 @@ def test_weights_that_cannot_be_had_are_told_in_a_sentence(monkeypatch):
     )
     monkeypatch.setattr(keras.applications.vgg16, "VGG16", keras.applications.VGG16)
     found = encoder._application("VGG16", (224, 224, 3))
-    assert encoder.cut(found, None).output.shape == (None, 14, 14, 512)  # conv5_3, as the paper
+    assert encoder.cut(found, None).output.shape == (None, 14, 14, 512)  # as in the paper
+    assert encoder.cut(found, "block3_conv3").output.shape == (None, 56, 56, 256)
 
 
 def test_your_own_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     root = captions_beside(tmp_path / "mine")
-    run = tinyconv.fit(
-        "caption", data=str(root), image_size=32, epochs=1, least=1, units=8, longest=9
-    )
+    given = {"image_size": 32, "epochs": 1, "least": 1, "units": 8, "longest": 9}
+    run = tinyconv.fit("caption", data=str(root), encoder="glance", **given)
     assert run.settings["data"] == str(root) and set(run.settings["result"]["metrics"]) == {
         "loss", "bleu1", "bleu2", "bleu3", "bleu4",
     }  # fmt: skip

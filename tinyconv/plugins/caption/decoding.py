@@ -94,7 +94,8 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
     """For P pictures: `beam` captions each go on side by side, a row each of P x beam."""
     count = len(pictures)
     state = [np.repeat(np.asarray(part), beam, axis=0) for part in begin.predict_on_batch(pictures)]
-    annotations, keys, hidden, cell = state
+    annotations, keys = map(keras.ops.convert_to_tensor, state[:2])  # once, not for each word
+    hidden, cell = state[2:]
     rows = np.arange(count)[:, None] * beam  # (P, 1): where a picture's rows begin
     words = np.full((count, beam), START, "int32")
     said = np.zeros((count, beam, 0), "int32")

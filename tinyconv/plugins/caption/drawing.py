@@ -18,6 +18,7 @@ from tinyconv.writing import write as write_file
 
 COLUMNS = 8  # pictures in a row of a strip
 DARKEST = 0.15  # brightness where the network does not look
+GLOW = 0.3  # share of white where it looks, which shows dark things too
 PAUSE = 700  # milliseconds that a word stands in a moving picture
 GALLERY = 200  # pictures that the best and the worst are chosen from
 SHOWN = 3  # of each in the report
@@ -36,11 +37,10 @@ def smoothed(weights: np.ndarray, cells, height: int, width: int) -> np.ndarray:
 
 
 def lit(picture, weights, cells) -> np.ndarray:
-    """The picture (H, W, C) bright where the network looks, (H, W, 3) uint8."""
-    height, width, channels = picture.shape
-    light = DARKEST + (1 - DARKEST) * smoothed(weights, cells, height, width)
-    coloured = np.repeat(picture, 3, axis=-1) if channels == 1 else picture
-    return (coloured * light[..., None]).astype("uint8")
+    """The picture (H, W, 3) bright where the network looks, uint8."""
+    light = smoothed(weights, cells, *picture.shape[:2])[..., None]
+    shown = picture * (DARKEST + (1 - DARKEST) * light)
+    return (shown + GLOW * light * (255 - shown)).astype("uint8")
 
 
 def strip(name, picture, caption, maps, looks, cells, log_p=None) -> Picture:
@@ -48,7 +48,7 @@ def strip(name, picture, caption, maps, looks, cells, log_p=None) -> Picture:
     words = split(caption)
     figure = _grid(1 + len(words))
     axes = figure.axes
-    axes[0].imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+    axes[0].imshow(picture)
     axes[0].set_title("" if log_p is None else f"ln p {log_p:.1f}", fontsize=9)
     for word, weights, look, place in zip(words, maps, looks, axes[1:]):
         _draw(place, picture, word, weights, look, cells)
@@ -133,7 +133,10 @@ def curves(history) -> Iterator[Picture]:
 
 
 def gallery(teller, examples, name: str) -> Iterator[Picture]:
-    """The best, the usual and the worst captions of a split, by their own BLEU-4 and ln p."""
+    """The best, the usual and the worst captions of a split, by their own BLEU-2, then ln p.
+
+    (BLEU-4 of one caption is 0 for most.)
+    """
     count = min(GALLERY, len(examples.names))
     pictures = np.asarray(examples.pictures[:count])
     seen = teller.see(pictures)

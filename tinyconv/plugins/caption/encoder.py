@@ -39,6 +39,11 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
             f"{options.data} are {_size(shape)}; --image-size {model.input_shape[1]} may help."
         )
     frozen = trained if options.freeze is None else options.freeze
+    if frozen and not trained:
+        raise UserError(
+            f"The encoder {name} is untrained, and kept as it is would see nothing; leave out "
+            "--freeze, or name a run's folder with --encoder."
+        )
     model = cut(model, options.layer)
     model.trainable = not frozen
     return model, frozen
@@ -46,19 +51,20 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
 
 def cut(model, layer: str | None) -> keras.Model:
     """The network up to `layer`, or up to the deepest map of CELLS x CELLS cells or more."""
-    maps = {each.name: each.output for each in model.layers if _is_map(each)}
+    layers = model.layers
+    seen = [i for i, each in enumerate(layers) if each.weights]  # before it stand the pixels
+    maps = {each.name: each.output for each in layers[min(seen) :] if _is_map(each)}
+    if not maps:
+        raise UserError(f"{model.name} has no map of cells to look at; take a convolutional one.")
     if layer is not None and layer not in maps:
         raise UserError(f"{model.name} has no map {layer!r}; {nearest(layer, maps)}")
     fine = [name for name in maps if min(maps[name].shape[1:3]) >= CELLS] or list(maps)
-    if not fine:
-        raise UserError(f"{model.name} has no map of cells to look at; take a convolutional one.")
     return keras.Model(model.input, maps[layer or fine[-1]], name=model.name)
 
 
 def _is_map(layer) -> bool:
-    shape = getattr(getattr(layer, "output", None), "shape", ())
-    is_input = isinstance(layer, keras.layers.InputLayer)
-    return len(shape) == 4 and not is_input and math.prod(shape[1:3]) > 1
+    shape = getattr(layer.output, "shape", ())
+    return len(shape) == 4 and math.prod(shape[1:3]) > 1
 
 
 def _of_run(path: str) -> keras.Model:
@@ -69,7 +75,12 @@ def _of_run(path: str) -> keras.Model:
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
-    return keras.saving.load_model(file, compile=False, safe_mode=True)
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    if isinstance(model.input, dict):
+        raise UserError(
+            f"The encoder's run {folder} is not of a network that takes pictures alone."
+        )
+    return model
 
 
 def applications() -> list[str]:
@@ -83,18 +94,15 @@ def _application(name: str, shape) -> keras.Model:
     modules = [getattr(keras.applications, each) for each in dir(keras.applications)]
     (module,) = [m for m in modules if getattr(m, name, None) is build and m.__name__ != "keras"]
     pictures = keras.Input(shape, name="pictures")
+    prepared = module.preprocess_input(keras.ops.cast(pictures, "float32"))
     try:
-        network = build(include_top=False, weights="imagenet", input_shape=shape)
+        network = build(include_top=False, weights="imagenet", input_tensor=prepared)
     except Exception as error:  # of a download, as many kinds as Keras has ways to fetch
         raise UserError(
             f"The weights of {name} cannot be had ({str(error).splitlines()[0]}); they need a "
             "network connection once, or --encoder takes a run's folder."
         ) from error
-    prepared = module.preprocess_input(keras.ops.cast(pictures, "float32"))
-    maps = {each.name: each.output for each in network.layers if _is_map(each)}
-    outputs = keras.Model(network.input, maps)(prepared)
-    last = [name for name in maps if min(maps[name].shape[1:3]) >= CELLS][-1]
-    return keras.Model(pictures, outputs[last], name=name.lower())
+    return keras.Model(network.input, network.output, name=name.lower())
 
 
 def features(encoder, pictures, name: str, key: list) -> np.ndarray:

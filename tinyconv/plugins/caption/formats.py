@@ -10,6 +10,8 @@ dataset_coco.json                            the splits of Karpathy & Fei-Fei 20
 
 import csv
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from tinyconv.errors import UserError
@@ -26,20 +28,26 @@ def text(file: Path) -> str:
         raise UserError(f"{file} line {line} is not UTF-8 text; save the file as UTF-8.") from error
 
 
+def lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines that hold something, with their numbers; only a line feed ends one."""
+    for number, line in enumerate(text(file).split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
 def names(file: Path) -> list[str]:
     """A file name a line, as the lists of Flickr8k's splits."""
-    return text(file).split()
+    return [line.strip() for _, line in lines(file)]
 
 
-def token(file: Path) -> Captions:
-    """Lines of `name#number <tab> caption`."""
+def tabbed(file: Path) -> Captions:
+    """Lines of `name <tab> caption`, or `name#number <tab> caption`."""
     found: Captions = {}
-    for number, line in enumerate(text(file).splitlines(), start=1):
-        if line.strip():
-            key, tab, caption = line.partition("\t")
-            if not tab:
-                raise UserError(f"{file} line {number} has no tab between a picture and a caption.")
-            found.setdefault(key.rpartition("#")[0] or key, []).append(caption.strip())
+    for number, line in lines(file):
+        name, tab, caption = line.partition("\t")
+        if not tab:
+            raise UserError(f"{file} line {number} has no tab between a picture and a caption.")
+        found.setdefault(re.sub(r"#\d+$", "", name.strip()), []).append(caption.strip())
     return found
 
 
@@ -48,45 +56,37 @@ def table(file: Path, delimiter: str) -> Captions:
     found: Captions = {}
     # Flickr30k's captions hold quotation marks that quote nothing.
     quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    rows = csv.reader(text(file).splitlines(), delimiter=delimiter, quoting=quoting)
+    rows = csv.reader(text(file).split("\n"), delimiter=delimiter, quoting=quoting)
     next(rows, None)
     for row in rows:
         if not row:
             continue
         if len(row) < 2:
             raise UserError(f"{file} line {rows.line_num} has no caption after {row[0]!r}.")
-        found.setdefault(row[0].strip(), []).append(row[-1].strip())
-    return found
-
-
-def tsv(file: Path) -> Captions:
-    """Lines of `file <tab> caption`; a picture may have several."""
-    found: Captions = {}
-    for number, line in enumerate(text(file).splitlines(), start=1):
-        if line.strip():
-            name, tab, caption = line.partition("\t")
-            if not tab:
-                raise UserError(f"{file} line {number} has no tab between a file and a caption.")
-            found.setdefault(name.strip(), []).append(caption.strip())
+        caption = row[-1].strip()
+        if delimiter == "|" and len(row) == 2:  # as in one row of the file that is in use
+            caption = caption.lstrip("0123456789").strip()
+        found.setdefault(row[0].strip(), []).append(caption)
     return found
 
 
 def jsonl(file: Path) -> Captions:
     """Lines of {"file": …, "caption": …} or {"file": …, "captions": […]}."""
     found: Captions = {}
-    for number, line in enumerate(text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines(file):
         try:
             row = json.loads(line)
-            several = row["captions"] if "captions" in row else [row["caption"]]
-            found.setdefault(str(row["file"]), []).extend(str(each).strip() for each in several)
         except json.JSONDecodeError as error:
             raise UserError(f"{file} line {number} is not JSON: {error.msg}.") from error
-        except (KeyError, TypeError) as error:
+        row = row if isinstance(row, dict) else {}
+        several = row.get("captions", [row.get("caption")])
+        texts = [row.get("file"), *(several if isinstance(several, list) else [None])]
+        if not all(isinstance(each, str) for each in texts):
             raise UserError(
-                f'{file} line {number} is not {{"file": …, "caption": …}}: it lacks {error}.'
-            ) from error
+                f'{file} line {number} should be {{"file": "…", "caption": "…"}} or '
+                f'{{"file": "…", "captions": ["…"]}}, and is {line.strip():.80}'
+            )
+        found.setdefault(row["file"], []).extend(each.strip() for each in texts[1:])
     return found
 
 

@@ -1,7 +1,7 @@
 """Glance: an encoder that keeps places apart, for attention to point with.
 
 Strides in place of pools (Springenberg et al. 2015, arXiv 1412.6806), and a receptive field of
-23 pixels: a cell knows what is near it and nothing else, so that to tell a thing a network must
+31 pixels: a cell knows what is near it and nothing else, so that to tell a thing a network must
 look at it. (Of a deep map every cell knows the whole picture, and attention need not point.)
 """
 
@@ -11,9 +11,9 @@ from tinyconv import layers
 
 
 def glance(input_shape, classes, activation="prelu", width=64):
-    """Four convolutions that keep places apart: 92,010 parameters at 64x64x3 and 10 classes."""
+    """Five convolutions that keep places apart: 131,402 parameters at 64x64x3 and 10 classes."""
     inputs, x = layers.pixels(input_shape)
-    for i, (filters, stride) in enumerate(((32, 2), (width, 2), (width, 1), (width, 1)), start=1):
+    for i, (filters, stride) in enumerate(((32, 2), (width, 2), *[(width, 1)] * 3), start=1):
         x = layers.conv(filters, 3, activation, strides=stride, use_bias=False, name=f"conv{i}")(x)
         x = layers.batch_norm(name=f"norm{i}")(x)
         x = layers.rectifier(activation, name=f"conv{i}_rectifier")(x)

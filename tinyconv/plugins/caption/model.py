@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tinyconv import precision
+from tinyconv.plugins.caption.kernels import energies, fused_energies
 from tinyconv.plugins.caption.words import PADDING
 
 KINDS = ("soft", "hard", "none")  # none looks at the mean of all places, whatever it says
@@ -101,21 +103,23 @@ class Decoder(keras.layers.Layer):
         return self.add_weight(name=f"{name}_bias", shape=(units,), initializer="zeros")
 
     def begin(self, annotations):
-        """(keys (B, L, k), h_0 (B, n), c_0 (B, n)): what is computed once a picture."""
+        """(keys (B, L, k), h_0 (B, n), c_0 (B, n)): what is computed once a picture.
+
+        Where nothing is looked for, the keys are the mean annotation vector (B, 1, D).
+        """
         mean = ops.mean(annotations, axis=1)
         hidden = ops.tanh(mean @ self.init_h + self.b_init_h)  # section 3.1.2
         cell = ops.tanh(mean @ self.init_c + self.b_init_c)
         if self.attention == "none":
-            return annotations[..., :1], hidden, cell  # nothing is looked for
+            return ops.expand_dims(mean, 1), hidden, cell  # one place, which is all of them
         return annotations @ self.W_a + self.b_att, hidden, cell
 
-    def look(self, annotations, keys, hidden, noise=None, expected=None):
+    def look(self, annotations, keys, hidden, noise=None, expected=None, energies=energies):
         """(z_t (B, D), alpha (B, L), the weights of the places looked at (B, L))."""
         if self.attention == "none":
-            alpha = ops.ones_like(keys[..., 0]) / keys.shape[1]
-        else:
-            energies = ops.tanh(keys + ops.expand_dims(hidden @ self.U_h, 1)) @ self.v  # (4)
-            alpha = ops.softmax(energies[..., 0], axis=-1)  # (5)
+            alpha = ops.ones_like(annotations[..., 0]) / annotations.shape[1]
+            return keys[:, 0], alpha, alpha
+        alpha = ops.softmax(energies(keys, hidden @ self.U_h, self.v), axis=-1)  # (4), (5)
         weights = alpha
         if self.attention == "hard":
             logs = ops.log(alpha + 1e-9)
@@ -123,7 +127,7 @@ class Decoder(keras.layers.Layer):
             weights = ops.stop_gradient(ops.one_hot(place, keys.shape[1], dtype=alpha.dtype))  # (8)
             if expected is not None:
                 weights = ops.where(expected, alpha, weights)
-        context = ops.einsum("bl,bld->bd", weights, annotations)  # (6), (9) or (13)
+        context = (ops.expand_dims(weights, 1) @ annotations)[:, 0]  # (6), (9) or (13)
         if self.attention == "soft":
             context = ops.sigmoid(hidden @ self.f_beta + self.b_beta) * context  # section 4.2.1
         return context, alpha, weights
@@ -144,6 +148,7 @@ class Decoder(keras.layers.Layer):
 
     def call(self, annotations, words, training=False):
         keys, hidden, cell = self.begin(annotations)
+        fast = keras.config.backend() == "tensorflow" and not precision.has_gpu()
         embedded = ops.take(self.E, words, axis=0)  # (B, T, m)
         given = ops.swapaxes(embedded @ self.W_y, 0, 1)  # (T, B, 4n)
         expected = None
@@ -158,7 +163,9 @@ class Decoder(keras.layers.Layer):
             hidden, cell, *_ = state
             word = given[:, : 4 * self.units]
             noise = None if expected is None else given[:, 4 * self.units :]
-            context, alpha, weights = self.look(annotations, keys, hidden, noise, expected)
+            context, alpha, weights = self.look(
+                annotations, keys, hidden, noise, expected, fused_energies() if fast else energies
+            )
             hidden, cell = self.remember(word, hidden, cell, context)
             state = (hidden, cell, context, alpha, weights)
             return state, state
@@ -167,8 +174,8 @@ class Decoder(keras.layers.Layer):
             hidden,
             cell,
             ops.zeros_like(annotations[:, 0]),
-            ops.zeros_like(keys[..., 0]),
-            ops.zeros_like(keys[..., 0]),
+            ops.zeros_like(annotations[..., 0]),
+            ops.zeros_like(annotations[..., 0]),
         )
         _, seen = ops.scan(step, first, given)
         hidden, _, context, alpha, weights = (ops.swapaxes(each, 0, 1) for each in seen)

@@ -110,7 +110,7 @@ def _flickr8k(root: Path) -> dict:
     if file := _file(root, "dataset_flickr8k.json"):
         return {name: (folder, each) for name, each in formats.karpathy(file).items()}
     if file := _file(root, "Flickr8k.token.txt"):
-        captions = formats.token(file)
+        captions = formats.tabbed(file)
     else:
         captions = formats.table(_needed(root, "Flickr8k.token.txt", "captions.txt"), ",")
     lists = {
@@ -130,7 +130,7 @@ def _flickr30k(root: Path) -> dict:
     if file := _file(root, "dataset_flickr30k.json"):
         return {name: (folder, each) for name, each in formats.karpathy(file).items()}
     if file := _file(root, "results_20130124.token"):
-        captions = formats.token(file)
+        captions = formats.tabbed(file)
     else:
         captions = formats.table(_needed(root, "results_20130124.token", "results.csv"), "|")
     return {name: (folder, each) for name, each in _divided(captions, 30).items()}
@@ -157,7 +157,7 @@ def _folder(root: Path) -> dict:
     if len(files) != 1:
         told = " and ".join(path.name for path in files) or "none"
         raise UserError(f"{root} should have one .tsv or .jsonl file of captions; it has {told}.")
-    captions = formats.tsv(files[0]) if files[0].suffix == ".tsv" else formats.jsonl(files[0])
+    captions = formats.tabbed(files[0]) if files[0].suffix == ".tsv" else formats.jsonl(files[0])
     for path in root.rglob("*"):
         if path.suffix.lower() in ENDINGS:
             captions.setdefault(path.relative_to(root).as_posix(), [])

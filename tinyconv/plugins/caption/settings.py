@@ -8,22 +8,39 @@ from tinyconv.data.opening import DataSettings
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
-# Of the decoder: ours for scenes of a dozen words, and those of the paper's released code.
-SMALL = {"embedding": 64, "units": 64, "attention_units": 64, "penalty": 0.0, "dropout": 0.2}
-PAPER = {"embedding": 512, "units": 512, "attention_units": 512, "penalty": 1.0, "dropout": 0.5}
+# Ours for scenes of a dozen words, and those of the paper and its released code.
+SMALL = {
+    "epochs": 4,
+    "encoder": "glance",
+    "embedding": 64,
+    "units": 64,
+    "attention_units": 64,
+    "dropout": 0.2,
+    "penalty": 0.0,
+}
+PAPER = {
+    "epochs": 20,
+    "encoder": "VGG19",
+    "embedding": 512,
+    "units": 512,
+    "attention_units": 512,
+    "dropout": 0.5,
+    "penalty": 1.0,
+}
 
 
-def _of_data(help: str, **more):
+def _of_data(name: str, help: str, **more):
     """A setting whose value follows from the data set."""
-    return setting(None, f"{help}  [default: small for shapes, else the paper's]", **more)
+    default = f"[default: {SMALL[name]} for shapes, else {PAPER[name]}]"
+    return setting(None, f"{help}  {default}", **more)
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """What looks, and what tells."""
 
-    encoder: str = setting(
-        "glance",
+    encoder: str | None = _of_data(
+        "encoder",
         "What sees: a model by name, a trained run's folder, or one of Keras' applications.",
     )
     layer: str | None = setting(
@@ -37,12 +54,16 @@ class NetworkSettings:
         "Look at a mean of places, at one place, or at no place in particular.",
         choices=("soft", "hard", "none"),
     )
-    embedding: int | None = _of_data("Numbers that a word is turned into.", minimum=1)
-    units: int | None = _of_data("Units of the LSTM.", minimum=1)
-    attention_units: int | None = _of_data("Units of the attention.", minimum=1)
-    dropout: float | None = _of_data("Share of units dropped.", minimum=0.0, maximum=0.95)
+    embedding: int | None = _of_data("embedding", "Numbers that a word is turned into.", minimum=1)
+    units: int | None = _of_data("units", "Units of the LSTM.", minimum=1)
+    attention_units: int | None = _of_data("attention_units", "Units of the attention.", minimum=1)
+    dropout: float | None = _of_data(
+        "dropout", "Share of units dropped.", minimum=0.0, maximum=0.95
+    )
     penalty: float | None = _of_data(
-        "Lambda of equation 14: how much all places ask to be looked at equally.", minimum=0.0
+        "penalty",
+        "Lambda of equation 14: how much all places ask to be looked at equally.",
+        minimum=0.0,
     )
 
 
@@ -60,11 +81,13 @@ class WordSettings:
 class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit caption` can be told."""
 
-    epochs: int = setting(12, "Passes over the training captions.", minimum=1)
+    epochs: int = setting(
+        4, "Passes over the training captions; 20 of other data than shapes.", minimum=1
+    )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")
 
     @classmethod
     def implied(cls, given: Mapping) -> dict:
-        """The decoder's sizes by the data set."""
+        """The epochs, the encoder and the decoder's sizes by the data set."""
         return SMALL if given.get("data", "shapes") == "shapes" else PAPER

@@ -1,9 +1,9 @@
 """Shapes: drawn scenes whose captions and whose objects' places are known.
 
 A scene has one to three shapes on a grey ground, told from left to right: "a small red circle
-and a large blue square". A quarter of the pairs of colour and shape are held out: training
-never shows them, and the test pictures show nothing else, so that a network passes only if it
-has learnt the words apart. Everything follows from the numbers below and a seed.
+and a large blue square". An eighth of the combinations of size, colour and shape are held out:
+training never shows them, and the test pictures show nothing else, so that a network passes only
+if it has learnt the words apart. Everything follows from the numbers below and a seed.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from tinyconv.data.cache import Source, Sources, cached
 from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
 
-VERSION = 4  # of what is drawn; part of the cache's key
+VERSION = 5  # of what is drawn; part of the cache's key
 COUNTS = {"train": 12_000, "validation": 500, "test": 1_000}
 SIDE = 64  # pixels
 FINER = 4  # times that a scene is drawn larger, then shrunk, for smooth edges
@@ -34,7 +34,8 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "cross")
 RADII = {"small": (6, 7), "large": (10, 12)}  # pixels, least and greatest
-GROUND = (40, 130)  # grey of the ground, least and greatest
+SHADES = 25  # a channel of a colour differs by as much from thing to thing
+GROUND = (70, 130)  # grey of the ground, least and greatest
 NOISE = 6  # standard deviation of a pixel's noise
 APART = 8  # pixels that two centres differ by from left to right, so that the order is clear
 HELD_OUT = {
@@ -73,8 +74,8 @@ def shapes(
 ) -> Dataset:
     """Drawn scenes of coloured shapes with captions, 64x64 colour pixels (no download).
 
-    12,000 training, 500 validation and 1,000 test pictures; the test pictures show pairs of
-    colour and shape that training does not. `image_size` scales them.
+    12,000 training, 500 validation and 1,000 test pictures; the test pictures show combinations
+    of size, colour and shape that training does not. `image_size` scales them.
     """
     if root is not None:
         raise UserError(f"shapes comes with tinyconv and needs no --root, and {root} was given.")
@@ -145,7 +146,8 @@ def draw(scene: list[Shape], random: np.random.Generator) -> np.ndarray:
     canvas = ImageDraw.Draw(image)
     for shape in scene:
         x, y, r = (length * FINER for length in (shape.x, shape.y, shape.radius))
-        colour = COLOURS[shape.colour]
+        shade = COLOURS[shape.colour] + random.integers(-SHADES, SHADES + 1, 3)
+        colour = tuple(np.clip(shade, 0, 255).tolist())
         if shape.kind == "circle":
             canvas.ellipse((x - r, y - r, x + r, y + r), fill=colour)
         elif shape.kind == "square":

@@ -192,8 +192,10 @@ def _found_again(run):
 
 
 def _dataset(run, data=None, root=None) -> Dataset:
-    """The run's own data set or another one, with captions."""
+    """The run's own data set, or another one with captions at the same size."""
     options = run.options
+    if data not in (None, options.data):
+        options = replace(options, image_size=run.settings["picture_shape"][0])
     name = data or options.data
     root = root or (options.root if data in (None, options.data) else None)
     if opening.is_folder(run.catalogue, name):
