@@ -57,10 +57,9 @@ def rectify(before: Normalised, alpha):
     dtype = "float64" if before.x.dtype == "float64" else "float32"
     numbers = (before.mean, before.variance, before.gamma, before.beta, alpha)
     mean, variance, *trained = (tf.cast(each, dtype) for each in numbers)
-    how = before.epsilon, before.of_batch
     shortcut = () if before.shortcut is None else (before.shortcut,)
 
-    def run(program, *given):
+    def run(program, how, *given):
         make_ahead(program, how, *(tf.TensorSpec(each.shape, each.dtype) for each in given))
         return program(*how, *given)
 
@@ -68,8 +67,10 @@ def rectify(before: Normalised, alpha):
     def fast(x, gamma, beta, alpha, *shortcut):
         given = mean, variance, gamma, beta, alpha, x, *shortcut
         return (
-            run(programs.forward, *given),
-            lambda upstream: run(programs.backward, upstream, *given),
+            run(programs.forward, (before.epsilon,), *given),
+            lambda upstream: run(
+                programs.backward, (before.epsilon, before.of_batch), upstream, *given
+            ),
         )
 
     return fast(before.x, *trained, *shortcut)
@@ -137,7 +138,7 @@ def _programs() -> SimpleNamespace:
         return origin + mean, squares / count(x) - mean**2
 
     @program
-    def forward(epsilon, of_batch, mean, variance, gamma, beta, alpha, x, *shortcut):
+    def forward(epsilon, mean, variance, gamma, beta, alpha, x, *shortcut):
         _, scale, shift = line(mean, variance, gamma, beta, epsilon)
         z = sloped(x, scale, shift, shortcut)
         return tf.cast(tf.where(z > 0, z, alpha * z), x.dtype)

@@ -62,6 +62,13 @@ def updates(monkeypatch):
     return seen_and_stop
 
 
+def assert_same_updates(seen, unbroken):
+    """The same transitions drawn, and the same differences learnt from, to rounding."""
+    for (places, differences), (others, expected) in zip(seen, unbroken, strict=True):
+        np.testing.assert_array_equal(places, others)
+        np.testing.assert_allclose(differences, expected, CLOSE, CLOSE)
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -88,9 +95,7 @@ def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
     assert len(seen) == 107 and (whole.path.parent / "stopped" / "best.keras").exists()
     resumed = tinyconv.resume("stopped")
     assert len(seen) == len(unbroken) > 207
-    for (places, differences), (others, expected) in zip(seen, unbroken, strict=True):
-        np.testing.assert_array_equal(places, others)
-        np.testing.assert_allclose(differences, expected, CLOSE, CLOSE)
+    assert_same_updates(seen, unbroken)
     for one, other in zip(whole.history, resumed.history, strict=True):
         for name in set(one) - {"seconds"}:
             np.testing.assert_allclose(one[name], other[name], CLOSE)
@@ -107,9 +112,7 @@ def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
         tinyconv.fit("dqn", name="stopped", **SMALL)
     stop(None)
     tinyconv.resume("stopped")
-    for (places, differences), (others, expected) in zip(seen, unbroken, strict=True):
-        np.testing.assert_array_equal(places, others)
-        np.testing.assert_allclose(differences, expected, CLOSE, CLOSE)
+    assert_same_updates(seen, unbroken)
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
