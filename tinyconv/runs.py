@@ -55,6 +55,7 @@ class Run:
         self.log = log
         self.path: Path | None = None
         self.settings: dict[str, Any] = {}
+        self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
@@ -63,6 +64,7 @@ class Run:
         """
         today = datetime.date.today().isoformat()
         self.path = writing.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
+        self.held.enter_context(writing.only_writer(self.path))
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
@@ -85,7 +87,8 @@ class Run:
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
-        writing.write(self.path / "settings.json", text.encode())
+        with self._told():
+            writing.write(self.path / "settings.json", text.encode())
 
     # History ------------------------------------------------------------------------------
 
@@ -105,37 +108,52 @@ class Run:
         """Replace history.csv."""
         lines = [",".join(rows[0])]
         lines += [",".join(f"{value:.6g}" for value in row.values()) for row in rows]
-        writing.write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+        with self._told():
+            writing.write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
 
     # Model and training state -------------------------------------------------------------
 
     def save(self, model, state: dict, is_best: bool) -> None:
-        """Write last.keras with the training state inside it, and best.keras if it is."""
+        """Write last.keras with the training state inside it, and best.keras if it is.
+
+        best.keras comes first: a run killed between the two does that epoch again.
+        """
         temporary = self.path / ".last.keras"
         try:
-            model.save(temporary)
-            with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(STATE_MEMBER, json.dumps(state))
-            writing.sync(temporary)
-            os.replace(temporary, self.path / "last.keras")
-            if is_best:
-                self._link_best()
-        except OSError as error:
+            with self._told():
+                temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
+                model.save(temporary)
+                with zipfile.ZipFile(temporary, "a") as archive:
+                    archive.writestr(STATE_MEMBER, json.dumps(state))
+                writing.sync(temporary)
+                if is_best:
+                    self._link_best(temporary)
+                os.replace(temporary, self.path / "last.keras")
+        except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
+            raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A disk that cannot be written inside the block becomes a sentence."""
+        try:
+            yield
+        except OSError as error:
             raise UserError(
                 f"The run cannot be saved in {self.path} ({error.strerror or error}); mend that, "
                 f"then go on from its last save with: tinyconv fit --resume {self.path}"
             ) from error
 
-    def _link_best(self) -> None:
-        """best.keras as a second name of last.keras: a rename never changes what it holds."""
+    def _link_best(self, saved: Path) -> None:
+        """best.keras as a second name of `saved`: a rename never changes what it holds."""
         temporary = self.path / ".best.keras"
         temporary.unlink(missing_ok=True)
         try:
-            os.link(self.path / "last.keras", temporary)
+            os.link(saved, temporary)
         except OSError:  # a file system without hard links
-            shutil.copyfile(self.path / "last.keras", temporary)
+            shutil.copyfile(saved, temporary)
+            writing.sync(temporary)
         os.replace(temporary, self.path / "best.keras")
 
     def state(self) -> dict | None:

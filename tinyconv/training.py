@@ -131,6 +131,8 @@ class Training:
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
+        if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
+            self.folder.write_history(self.state.rows)
         done = self.state.progress
         with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
             while self.clock.steps_left(self.state) > 0 and not self.is_tired:
@@ -168,7 +170,8 @@ class Training:
                     return True
                 if stopped.is_set():
                     return state.step == self.steps_per_epoch
-                if time.monotonic() - self.saved > CHECKPOINT:
+                is_last = state.step == self.steps_per_epoch  # saved with its validation
+                if time.monotonic() - self.saved > CHECKPOINT and not is_last:
                     self.save(is_best=False)
         return True
 

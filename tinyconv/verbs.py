@@ -7,7 +7,7 @@ from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
-from tinyconv.writing import free, write
+from tinyconv.writing import free, only_writer, write
 
 CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
 
@@ -26,15 +26,22 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     start()
     with screen.logging() as log:
         run = Run(found, options, catalogue, name, log)
-        _train(run)
+        with run.held:
+            _train(run)
     return run
 
 
 def resume(path, **changes) -> Run:
     """Go on with the run at `path` where it stopped; `changes` may give more of it.
 
-    Raises UserError for any other change, and for a run that has nothing left to do.
+    Raises UserError for any other change, for a run that has nothing left to do, and for one
+    that another process is at work on.
     """
+    with only_writer(runs.find_folder(path)):
+        return _go_on(path, changes)
+
+
+def _go_on(path, changes: dict) -> Run:
     from tinyconv.startup import start
 
     run = load(path)

@@ -1,0 +1,137 @@
+"""Kills `fit` with SIGKILL at random moments, resumes it, and compares with an unbroken run.
+
+    python benchmarks/kills.py            # 30 kills
+
+A checkpoint is written after every step, so that many kills meet a write. A run is killed again
+and again until it happens to end; its weights, its best epoch's and its history must then be
+those of the unbroken run, bit for bit.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+import tinyconv
+from tinyconv.errors import UserError
+
+SETTINGS = {
+    "model": "convnet",
+    "limit": 200,
+    "epochs": 4,
+    "precision": "float32",
+    "deterministic": True,
+}
+TRAIN = f"""
+import sys
+from tinyconv import startup
+startup.start()
+import tinyconv
+from tinyconv import runs, training, verbs
+training.CHECKPOINT = -1
+print("ready", flush=True)
+name = sys.argv[1]
+folder = runs.runs_folder() / name
+if not (folder / "settings.json").exists():
+    verbs.fit(name=name, **{SETTINGS!r})
+elif "result" not in runs.read_settings(folder):
+    verbs.resume(name)
+else:  # killed as it drew its page
+    verbs.report(verbs.load(name))
+"""
+TIMING = ("seconds", "pictures_per_second", "waiting")
+
+
+def launched(name: str) -> subprocess.Popen:
+    """A process that begins the run `name` or goes on with it, and has just imported Keras."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAIN, name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if process.stdout.readline() != "ready\n":
+        raise AssertionError(process.communicate()[1])
+    return process
+
+
+def result(name: str):
+    """(history without times, weights of last.keras, weights of best.keras)."""
+    run = tinyconv.load(name)
+    rows = [{k: v for k, v in row.items() if k not in TIMING} for row in run.history]
+    return rows, *([np.array(w) for w in run.model(which).weights] for which in ("last", "best"))
+
+
+def check_open(name: str) -> None:
+    """Raise where a killed run's folder holds a file that is not whole."""
+    try:
+        run = tinyconv.load(name)
+    except UserError:
+        if list(Path("runs", name).glob("*.keras")):
+            raise
+        return  # killed before it had its settings: there is nothing to go on from
+    assert len(run.history) <= SETTINGS["epochs"]
+    for path in run.path.glob("*.keras"):
+        assert zipfile.ZipFile(path).testzip() is None
+        run.model(path.stem, compiled=True)
+
+
+def same(one, other) -> bool:
+    return one[0] == other[0] and all(
+        np.array_equal(a, b)
+        for weights, others in zip(one[1:], other[1:], strict=True)
+        for a, b in zip(weights, others, strict=True)
+    )
+
+
+def survive(kills: int, seed: int) -> dict:
+    """Kill so often; returns {kills, in_a_write, runs, identical}, counted."""
+    chance = random.Random(seed)
+    process = launched("whole")
+    start = time.monotonic()
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors
+    longest, whole = time.monotonic() - start, result("whole")
+    counted = {"kills": 0, "in_a_write": 0, "runs": 0, "identical": 0}
+    name = "run-0"
+    while counted["kills"] < kills or Path("runs", name).exists():
+        process = launched(name)
+        left = longest * chance.random() if counted["kills"] < kills else None
+        try:
+            errors = process.communicate(timeout=left)[1]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            counted["kills"] += 1
+            counted["in_a_write"] += any(Path("runs", name).glob(".*"))
+            check_open(name)
+            continue
+        assert process.returncode == 0, errors
+        counted["runs"] += 1
+        counted["identical"] += same(result(name), whole)
+        name = f"run-{counted['runs']}"
+    return counted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
+        print(survive(given.kills, given.seed))
+
+
+if __name__ == "__main__":
+    main()
