@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import tinyconv
+from tinyconv import startup
 from tinyconv.errors import UserError
 
 SETTINGS = {
@@ -67,7 +68,7 @@ def result(name: str):
     """(history without times, weights of last.keras, weights of best.keras)."""
     run = tinyconv.load(name)
     rows = [{k: v for k, v in row.items() if k not in TIMING} for row in run.history]
-    return rows, *([np.array(w) for w in run.model(which).weights] for which in ("last", "best"))
+    return rows, *(run.model(which).get_weights() for which in ("last", "best"))
 
 
 def check_open(name: str) -> None:
@@ -75,13 +76,14 @@ def check_open(name: str) -> None:
     try:
         run = tinyconv.load(name)
     except UserError:
-        if list(Path("runs", name).glob("*.keras")):
+        if Path("runs", name, "last.keras").exists():
             raise
         return  # killed before it had its settings: there is nothing to go on from
     assert len(run.history) <= SETTINGS["epochs"]
-    for path in run.path.glob("*.keras"):
-        assert zipfile.ZipFile(path).testzip() is None
-        run.model(path.stem, compiled=True)
+    for which in ("last", "best"):
+        if (run.path / f"{which}.keras").exists():
+            assert zipfile.ZipFile(run.path / f"{which}.keras").testzip() is None
+            run.model(which, compiled=True)
 
 
 def same(one, other) -> bool:
@@ -129,6 +131,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        startup.start()
         os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
         print(survive(given.kills, given.seed))
 

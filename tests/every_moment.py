@@ -196,7 +196,8 @@ def main(folder: Path) -> None:
     os.chdir(folder)
     verbs.registry.Catalogue = Catalogue
     startup.start = lambda: None  # which knows no backend of NumPy
-    runs._versions, runs._git_commit = dict, lambda: None
+    runs.versions = runs.machine = dict
+    runs._git_commit = lambda: None
     training.CHECKPOINT = -1  # a checkpoint after every step
     screen.say = screen.note = lambda text: None
     import jinja2  # noqa: F401  once, before the forks

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyconv import writing
+from tinyconv import precision, writing
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
@@ -73,8 +73,8 @@ class Run:
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
             "git_commit": _git_commit(),
-            "versions": _versions(),
-            "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+            "versions": versions(),
+            "machine": machine(),
         }
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
@@ -182,6 +182,9 @@ class Run:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is not a model that can be opened: {error}") from error
 
+    def after_step(self, loss: float) -> None:
+        """Told of each step's loss by the training loop; `verify` listens."""
+
     # Verbs --------------------------------------------------------------------------------
 
     def evaluate(self, **where) -> dict[str, float]:
@@ -286,11 +289,21 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what computes."""
     import importlib.metadata
 
     import keras
 
     names = ("tinyconv", "keras", keras.config.backend(), "numpy")
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **versions}
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, str | int | None]:
+    """Where it computes."""
+    return {
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "device": precision.device(),
+    }

@@ -26,6 +26,7 @@ from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
+KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
 
 
@@ -38,8 +39,7 @@ def prepare(run) -> str:
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
     policy, why = precision.of_run(run)
-    device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
-    screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
+    screen.say(f"device     {precision.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
@@ -187,6 +187,10 @@ class Training:
         logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
             raise UserError(self.diverged(logs["loss"], rate))
+        done = self.state.epoch * self.steps_per_epoch + self.state.step
+        if len(self.state.step_losses) == done < KEPT:  # an older version kept none
+            self.state.step_losses.append(float(logs["loss"]))
+        self.folder.after_step(float(logs["loss"]))
         self.state.step += 1
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)

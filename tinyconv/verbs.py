@@ -60,6 +60,8 @@ def _go_on(path, changes: dict) -> Run:
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")
         run.settings.pop("result", None)  # of a shorter training
+        if any(run.settings.get(name) != value for name, value in changes.items()):
+            run.settings["extended"] = True
         run.add(**changes)
         _train(run)
     return run
