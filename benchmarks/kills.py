@@ -36,14 +36,14 @@ import sys
 from tinyconv import startup
 startup.start()
 import tinyconv
-from tinyconv import runs, training, verbs
+from tinyconv import kept, runs, training, verbs
 training.CHECKPOINT = -1
 print("ready", flush=True)
 name = sys.argv[1]
 folder = runs.runs_folder() / name
 if not (folder / "settings.json").exists():
     verbs.fit(name=name, **{SETTINGS!r})
-elif "result" not in runs.read_settings(folder):
+elif "result" not in kept.read_settings(folder):
     verbs.resume(name)
 else:  # killed as it drew its page
     verbs.report(verbs.load(name))

@@ -1,4 +1,4 @@
-"""Kills a training at every one of its writes, resumes it, and compares with an unbroken one.
+"""Kills a training, or fills its disk, at every write; resumes it; compares with an unbroken one.
 
 A program of its own (`python tests/every_moment.py FOLDER`, KERAS_BACKEND=numpy), as it forks,
 which TensorFlow does not survive: the training loop, the run folder and the verbs are the real
@@ -6,6 +6,7 @@ ones, and the network is a vector of numbers. Prints how many moments there were
 folder that is not as it should be ends it with an exception.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -19,10 +20,13 @@ from types import SimpleNamespace
 import numpy as np
 
 from tinyconv import recipe, runs, screen, startup, training, verbs, writing
+from tinyconv.__main__ import DISK
 from tinyconv.errors import UserError
+from tinyconv.kept import read_settings
 from tinyconv.runs import Run
 
 STEPS, EPOCHS = 3, 3
+RUN = Path("runs/run")
 TIMING = ("seconds", "pictures_per_second", "waiting")
 LOSSES = {1: 0.5, 2: 0.3, 3: 0.4}  # of validation, by epoch: the second one is the best
 
@@ -96,15 +100,23 @@ def kept(path: Path) -> list[float]:
         return json.loads(archive.read("weights.json"))
 
 
-def killed_at(moment: int | None) -> None:
-    """Have this process die by SIGKILL at that moment: before, after or amid a write."""
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def struck(moment: int, happens) -> None:
+    """From that moment on `happens` strikes: before, after or amid each write."""
     passed = 0
 
     def point():
         nonlocal passed
         passed += 1
-        if passed == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if passed >= moment:
+            happens()
 
     def around(owner, name):
         original = getattr(owner, name)
@@ -147,10 +159,21 @@ def fit():
     verbs.fit(name="run", epochs=EPOCHS)
 
 
+def fit_told() -> None:
+    """Exit 2 for what the command tells in a sentence."""
+    try:
+        fit()
+    except UserError:
+        os._exit(2)
+    except OSError as error:
+        assert error.errno in DISK
+        os._exit(2)
+
+
 def resume():
     try:
         verbs.resume("run")
-    except UserError as error:  # killed with everything done but the page
+    except UserError as error:  # struck with everything done but the page
         assert "has done all that was asked" in str(error)
         verbs.report(verbs.load("run"))
 
@@ -159,7 +182,7 @@ def left(path: Path) -> dict:
     """What a finished run holds, but for times."""
     run = Run(None, None, None)
     run.path = path
-    state, settings = run.state(), runs.read_settings(path)
+    state, settings = run.state(), read_settings(path)
     rows = [{k: v for k, v in row.items() if k not in TIMING} for row in state.pop("rows")]
     history = [{k: v for k, v in row.items() if k not in TIMING} for row in run.history]
     return {
@@ -178,7 +201,7 @@ def check_open(path: Path) -> bool:
     """Whether a killed run's folder has its settings; every file that it has is whole."""
     whole = (path / "settings.json").exists()
     if whole:
-        runs.read_settings(path)
+        read_settings(path)
     for name in ("last.keras", "best.keras"):
         if (path / name).exists():
             assert whole
@@ -206,27 +229,34 @@ def main(folder: Path) -> None:
     import tinyconv.report  # noqa: F401
 
     assert apart(fit) == 0
-    unbroken, run = left(Path("runs/run")), Path("runs/run")
+    unbroken = left(RUN)
+    print(json.dumps({way.__name__: counted(way, unbroken) for way in (die, full)}))
+
+
+def counted(way, unbroken: dict) -> dict:
+    """Strike at each moment in turn; how many there were, and after how many a run went on."""
     moment = resumed = 0
     while True:
         shutil.rmtree("runs", ignore_errors=True)
         moment += 1
 
-        def to_be_killed(moment=moment):
-            killed_at(moment)
-            fit()
+        def to_be_struck(moment=moment):
+            struck(moment, way)
+            fit_told()
 
-        status = apart(to_be_killed)
+        status = apart(to_be_struck)
         if status == 0:
-            break
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, moment
-        if not run.exists() or not check_open(run):
+            return {"moments": moment - 1, "resumed": resumed}
+        if way is die:
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, moment
+        else:
+            assert os.waitstatus_to_exitcode(status) == 2, moment
+        if not RUN.exists() or not check_open(RUN):
             continue
         assert apart(resume) == 0, moment
-        assert left(run) == unbroken, (moment, left(run), unbroken)
-        with writing.only_writer(run):
+        assert left(RUN) == unbroken, (moment, left(RUN), unbroken)
+        with writing.only_writer(RUN):
             resumed += 1
-    print(json.dumps({"moments": moment - 1, "resumed": resumed}))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ LAYERS = [
         "winograd",
         "narrow",
     },
-    {"guard", "optimizers"},
+    {"guard", "optimizers", "kept"},
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},

@@ -1,7 +1,9 @@
 """Kills, second writers, other data: a run folder opens, and goes on exactly or says why not."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +25,7 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 # Kills ------------------------------------------------------------------------------------
 
 
-def test_killed_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
+def test_killed_or_full_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
     """The real loop, folder and verbs with a network of two numbers: see every_moment.py."""
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("every_moment.py"), tmp_path],
@@ -32,8 +34,8 @@ def test_killed_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    counted = json.loads(done.stdout)
-    assert counted["moments"] > 100 and counted["resumed"] > counted["moments"] - 20
+    for counted in json.loads(done.stdout).values():
+        assert counted["moments"] > 100 and counted["resumed"] > counted["moments"] - 20
 
 
 @pytest.mark.tensorflow
@@ -118,7 +120,56 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
         pass
 
 
-# The data ---------------------------------------------------------------------------------
+# The disk and the data --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "file, number",
+    [
+        ("settings.json", errno.ENOSPC),
+        ("history.csv", errno.ENOSPC),
+        ("last.keras", errno.EROFS),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, number):
+    original = writing.sync
+
+    def failing(path):
+        if path.name == f".{file}" and (path.parent / file).exists():
+            raise OSError(number, os.strerror(number))
+        original(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "sync", failing)
+        with pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"):
+            tinyconv.fit(**QUICK, name="full")
+    resumed = tinyconv.resume("full")
+    assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
+
+
+def test_data_that_vanish_in_mid_run(tmp_path, monkeypatch):
+    """What is mapped is still there; the measurement afterwards finds nothing, and says so."""
+    (tmp_path / "pets").mkdir()
+    root = class_folders(tmp_path / "pets")
+    original = training.Training.step
+
+    def vanishing(self, *batch):
+        if root.exists():
+            root.rename(tmp_path / "away")
+            shutil.rmtree(os.environ["TINYCONV_CACHE"])
+        return original(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", vanishing)
+        with pytest.raises(UserError, match="pets does not exist"):
+            tinyconv.fit(data=str(root), model="linear", epochs=2, name="pets")
+    with pytest.raises(UserError, match="pets does not exist"):
+        tinyconv.resume("pets")
+    (tmp_path / "away").rename(root)
+    assert len(tinyconv.resume("pets").history) == 2
+
+
+# The identity of data ---------------------------------------------------------------------
 
 
 def test_the_identity_of_data_is_that_of_its_content(tmp_path):

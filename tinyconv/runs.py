@@ -11,7 +11,6 @@ is one more member of it: weights and state cannot disagree.
 """
 
 import contextlib
-import csv
 import dataclasses
 import datetime
 import inspect
@@ -22,12 +21,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tinyconv import precision, writing
 from tinyconv.errors import UserError
+from tinyconv.kept import read_history
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
@@ -98,11 +99,7 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {column: float(value) for column, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        return read_history(path)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Replace history.csv."""
@@ -160,8 +157,12 @@ class Run:
         """Where training stood at the last save; None before the first."""
         if self.path is None or not (self.path / "last.keras").exists():
             return None
-        with zipfile.ZipFile(self.path / "last.keras") as archive:
-            return json.loads(archive.read(STATE_MEMBER))
+        path = self.path / "last.keras"
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read(STATE_MEMBER))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} does not say where training stood: {error}") from error
 
     def model(self, which: str = "best", compiled: bool = False):
         """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
@@ -179,8 +180,9 @@ class Run:
 
         try:
             return keras.saving.load_model(path, compile=compiled, safe_mode=True)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is not a model that can be opened: {error}") from error
+        except Exception as error:  # Keras says what it refuses in many of them
+            told = f"{error}".strip().split("\n")[0]
+            raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
 
     def after_step(self, loss: float) -> None:
         """Told of each step's loss by the training loop; `verify` listens."""
@@ -262,17 +264,6 @@ def find_folder(path: str | os.PathLike) -> Path:
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
     raise UserError(f"{path} {what}; `tinyconv runs` lists the runs that there are.")
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The content of a run folder's settings.json."""
-    file = folder / "settings.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        settings["task"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} cannot be read as the settings of a run: {error!r}") from error
-    return settings
 
 
 def _plain(value):

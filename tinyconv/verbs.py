@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
+from tinyconv.kept import read_settings
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
 from tinyconv.writing import free, only_writer, write
@@ -79,7 +80,7 @@ def _is_done(run: Run, changes: dict) -> bool:
 def load(path, **changes) -> Run:
     """Open the run folder at `path`, or of that name inside the folder of runs."""
     folder = runs.find_folder(path)
-    kept = runs.read_settings(folder)
+    kept = read_settings(folder)
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
