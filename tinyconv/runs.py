@@ -84,12 +84,12 @@ class Run:
     def add(self, **facts) -> None:
         """Keep more facts in settings.json, such as the final metrics."""
         self.settings.update(facts)
-        self._write_settings()
+        with self._told():
+            self._write_settings()
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
-        with self._told():
-            writing.write(self.path / "settings.json", text.encode())
+        writing.write(self.path / "settings.json", text.encode())
 
     # History ------------------------------------------------------------------------------
 
