@@ -2,12 +2,13 @@
 
     python benchmarks/kills.py            # 30 kills
 
-A checkpoint is written after every step, so that many kills meet a write. A run is killed again
-and again until it happens to end; its weights, its best epoch's and its history must then be
-those of the unbroken run, bit for bit.
+A checkpoint is written after every step, and every second kill waits for a write to be under way.
+A run is killed again and again until it happens to end; its weights, its best epoch's and its
+history must then be those of the unbroken run, bit for bit.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -86,6 +87,13 @@ def check_open(name: str) -> None:
             run.model(which, compiled=True)
 
 
+def is_writing(name: str, since: float) -> bool:
+    """Whether there is a file that is written beside its place, begun after `since`."""
+    with contextlib.suppress(FileNotFoundError):  # renamed as we look
+        return any(path.stat().st_mtime > since for path in Path("runs", name).glob(".*"))
+    return False
+
+
 def same(one, other) -> bool:
     return one[0] == other[0] and all(
         np.array_equal(a, b)
@@ -105,16 +113,19 @@ def survive(kills: int, seed: int) -> dict:
     counted = {"kills": 0, "in_a_write": 0, "runs": 0, "identical": 0}
     name = "run-0"
     while counted["kills"] < kills or Path("runs", name).exists():
-        process = launched(name)
+        process, since = launched(name), time.time()
         left = longest * chance.random() if counted["kills"] < kills else None
         try:
             errors = process.communicate(timeout=left)[1]
         except subprocess.TimeoutExpired:
+            if counted["kills"] % 2:
+                while process.poll() is None and not is_writing(name, since):
+                    time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
             process.communicate()
         if process.returncode == -signal.SIGKILL:
             counted["kills"] += 1
-            counted["in_a_write"] += any(Path("runs", name).glob(".*"))
+            counted["in_a_write"] += is_writing(name, since)
             check_open(name)
             continue
         assert process.returncode == 0, errors
