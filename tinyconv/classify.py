@@ -101,6 +101,7 @@ class Classify:
         if not dataset.mirror:
             options = run.options = replace(options, test_augment="none")
         opening.describe(dataset)
+        opening.check_same(dataset, run.settings.get("data_sha256"))
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
@@ -109,13 +110,15 @@ class Classify:
         training.describe(model)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
-        if run.path is None:
+        if saved is None:
             adapt(model, train.pictures)
+        if run.path is None:
             run.create(
                 f"{model.name}-{dataset.name}",
                 picture_shape=shape,
                 resized=dataset.resized,
                 classes=dataset.classes,
+                data_sha256=dataset.identity(),
             )
         steps = policy(options.augment, dataset.mirror)
         loop = training.Training(

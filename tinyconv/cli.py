@@ -200,6 +200,43 @@ def explain(run, files, output, **how):
 
 @cli.command()
 @run_argument
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="Steps to do again.  [default: 20]"
+)
+@click.option("--all", "whole", is_flag=True, help="Do the whole training again.")
+@as_json
+def verify(run, steps, whole, as_json):
+    """Do the first steps of RUN again, and tell whether they are the same.
+
+    At most its first 100 steps are compared one by one; with --all also each epoch's numbers.
+    """
+    from tinyconv import verify
+
+    if whole and steps is not None:
+        raise UserError("verify takes --steps or --all: not both.")
+    opened = _open(run)
+    found = verify.verify(opened, None if whole else steps or verify.STEPS)
+    if as_json:
+        print_json({"run": str(opened.path), **vars(found)})
+        return
+    epochs = f" and {found.epochs} epochs" if found.epochs else ""
+    click.echo(f"{found.verdict}  ({found.steps} steps{epochs} compared)")
+    if first := found.first:
+        place = next(iter(first))
+        click.echo(
+            f"first at {place} {first[place]:.0f}: {first['what']} {first['then']} then, "
+            f"{first['now']} now"
+        )
+        click.echo(
+            f"losses {found.distance:.3g} apart on the mean; another seed's are "
+            f"{found.seed_distance:.3g} apart or more"
+        )
+    for line in found.changed:
+        click.echo(f"changed: {line}")
+
+
+@cli.command()
+@run_argument
 def report(run):
     """Write the report of RUN: one HTML page with curves, mistakes and filters."""
     click.echo(verbs.report(_open(run)))

@@ -23,6 +23,7 @@ class State:
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
     generators: list[list[int]] = dataclasses.field(default_factory=list)
+    step_losses: list[float] = dataclasses.field(default_factory=list)  # of the first steps
 
 
 class Clock:

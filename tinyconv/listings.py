@@ -12,9 +12,10 @@ import click
 
 from tinyconv import registry, screen, settings
 from tinyconv.entries import KINDS, OURS, canonical, chosen, installed
-from tinyconv.errors import PluginError, nearest
+from tinyconv.errors import PluginError, UserError, nearest
 from tinyconv.groups import Verbs, as_json, print_json
-from tinyconv.runs import read_settings, runs_folder
+from tinyconv.kept import read_settings
+from tinyconv.runs import runs_folder
 
 
 def _listing(kind: str, help: str) -> click.Command:
@@ -192,7 +193,11 @@ def runs(as_json):
     """List the runs, the newest first."""
     rows = []
     for path in runs_folder().glob("*/settings.json"):
-        kept = read_settings(path.parent)
+        try:
+            kept = read_settings(path.parent)
+        except UserError as error:  # of one run; the others are sound
+            click.echo(f"tinyconv: {error}", err=True)
+            continue
         metrics = kept.get("result", {}).get("metrics", {})
         rows.append(
             {

@@ -107,6 +107,11 @@ def has_gpu() -> bool:
     return any(device.startswith("gpu") for device in keras.distribution.list_devices())
 
 
+def device() -> str:
+    """What computes, for people: a GPU, or a CPU by its name."""
+    return "GPU" if has_gpu() else f"CPU, {cpu_name()}"
+
+
 def cpu_flags() -> frozenset[str]:
     """The processor's feature flags as Linux names them; empty where they are not told."""
     try:

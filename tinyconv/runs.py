@@ -11,7 +11,6 @@ is one more member of it: weights and state cannot disagree.
 """
 
 import contextlib
-import csv
 import dataclasses
 import datetime
 import inspect
@@ -22,12 +21,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyconv import writing
+from tinyconv import precision, writing
 from tinyconv.errors import UserError
+from tinyconv.kept import read_history
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
@@ -55,6 +56,7 @@ class Run:
         self.log = log
         self.path: Path | None = None
         self.settings: dict[str, Any] = {}
+        self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
@@ -63,6 +65,7 @@ class Run:
         """
         today = datetime.date.today().isoformat()
         self.path = writing.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
+        self.held.enter_context(writing.only_writer(self.path))
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
@@ -71,8 +74,8 @@ class Run:
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
             "git_commit": _git_commit(),
-            "versions": _versions(),
-            "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+            "versions": versions(),
+            "machine": machine(),
         }
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
@@ -81,7 +84,8 @@ class Run:
     def add(self, **facts) -> None:
         """Keep more facts in settings.json, such as the final metrics."""
         self.settings.update(facts)
-        self._write_settings()
+        with self._told():
+            self._write_settings()
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
@@ -95,55 +99,70 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {column: float(value) for column, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        return read_history(path)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Replace history.csv."""
         lines = [",".join(rows[0])]
         lines += [",".join(f"{value:.6g}" for value in row.values()) for row in rows]
-        writing.write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+        with self._told():
+            writing.write(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
 
     # Model and training state -------------------------------------------------------------
 
     def save(self, model, state: dict, is_best: bool) -> None:
-        """Write last.keras with the training state inside it, and best.keras if it is."""
+        """Write last.keras with the training state inside it, and best.keras if it is.
+
+        best.keras comes first: a run killed between the two does that epoch again.
+        """
         temporary = self.path / ".last.keras"
         try:
-            model.save(temporary)
-            with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(STATE_MEMBER, json.dumps(state))
-            writing.sync(temporary)
-            os.replace(temporary, self.path / "last.keras")
-            if is_best:
-                self._link_best()
-        except OSError as error:
+            with self._told():
+                temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
+                model.save(temporary)
+                with zipfile.ZipFile(temporary, "a") as archive:
+                    archive.writestr(STATE_MEMBER, json.dumps(state))
+                writing.sync(temporary)
+                if is_best:
+                    self._link_best(temporary)
+                os.replace(temporary, self.path / "last.keras")
+        except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
+            raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A disk that cannot be written inside the block becomes a sentence."""
+        try:
+            yield
+        except OSError as error:
             raise UserError(
                 f"The run cannot be saved in {self.path} ({error.strerror or error}); mend that, "
                 f"then go on from its last save with: tinyconv fit --resume {self.path}"
             ) from error
 
-    def _link_best(self) -> None:
-        """best.keras as a second name of last.keras: a rename never changes what it holds."""
+    def _link_best(self, saved: Path) -> None:
+        """best.keras as a second name of `saved`: a rename never changes what it holds."""
         temporary = self.path / ".best.keras"
         temporary.unlink(missing_ok=True)
         try:
-            os.link(self.path / "last.keras", temporary)
+            os.link(saved, temporary)
         except OSError:  # a file system without hard links
-            shutil.copyfile(self.path / "last.keras", temporary)
+            shutil.copyfile(saved, temporary)
+            writing.sync(temporary)
         os.replace(temporary, self.path / "best.keras")
 
     def state(self) -> dict | None:
         """Where training stood at the last save; None before the first."""
         if self.path is None or not (self.path / "last.keras").exists():
             return None
-        with zipfile.ZipFile(self.path / "last.keras") as archive:
-            return json.loads(archive.read(STATE_MEMBER))
+        path = self.path / "last.keras"
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read(STATE_MEMBER))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} does not say where training stood: {error}") from error
 
     def model(self, which: str = "best", compiled: bool = False):
         """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
@@ -161,8 +180,12 @@ class Run:
 
         try:
             return keras.saving.load_model(path, compile=compiled, safe_mode=True)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is not a model that can be opened: {error}") from error
+        except Exception as error:  # Keras says what it refuses in many of them
+            told = f"{error}".strip().split("\n")[0]
+            raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
+
+    def after_step(self, loss: float) -> None:
+        """Told of each step's loss by the training loop; `verify` listens."""
 
     # Verbs --------------------------------------------------------------------------------
 
@@ -243,17 +266,6 @@ def find_folder(path: str | os.PathLike) -> Path:
     raise UserError(f"{path} {what}; `tinyconv runs` lists the runs that there are.")
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The content of a run folder's settings.json."""
-    file = folder / "settings.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        settings["task"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} cannot be read as the settings of a run: {error!r}") from error
-    return settings
-
-
 def _plain(value):
     """A value for JSON; a path in full, so that the run answers from any other folder."""
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value
@@ -268,11 +280,21 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what computes."""
     import importlib.metadata
 
     import keras
 
     names = ("tinyconv", "keras", keras.config.backend(), "numpy")
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **versions}
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, str | int | None]:
+    """Where it computes."""
+    return {
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "device": precision.device(),
+    }

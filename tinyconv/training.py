@@ -26,6 +26,7 @@ from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
 CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
+KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
 PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
 
 
@@ -38,8 +39,7 @@ def prepare(run) -> str:
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
     policy, why = precision.of_run(run)
-    device = "GPU" if precision.has_gpu() else f"CPU, {precision.cpu_name()}"
-    screen.say(f"device     {device}; {keras.config.backend()}; {policy}: {why}")
+    screen.say(f"device     {precision.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
@@ -131,6 +131,8 @@ class Training:
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
+        if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
+            self.folder.write_history(self.state.rows)
         done = self.state.progress
         with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
             while self.clock.steps_left(self.state) > 0 and not self.is_tired:
@@ -168,7 +170,8 @@ class Training:
                     return True
                 if stopped.is_set():
                     return state.step == self.steps_per_epoch
-                if time.monotonic() - self.saved > CHECKPOINT:
+                is_last = state.step == self.steps_per_epoch  # saved with its validation
+                if time.monotonic() - self.saved > CHECKPOINT and not is_last:
                     self.save(is_best=False)
         return True
 
@@ -184,6 +187,10 @@ class Training:
         logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
             raise UserError(self.diverged(logs["loss"], rate))
+        done = self.state.epoch * self.steps_per_epoch + self.state.step
+        if len(self.state.step_losses) == done < KEPT:  # an older version kept none
+            self.state.step_losses.append(float(logs["loss"]))
+        self.folder.after_step(float(logs["loss"]))
         self.state.step += 1
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)

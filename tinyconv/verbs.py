@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
+from tinyconv.kept import read_settings
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
-from tinyconv.writing import free, write
+from tinyconv.writing import free, only_writer, write
 
 CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
 
@@ -26,15 +27,22 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     start()
     with screen.logging() as log:
         run = Run(found, options, catalogue, name, log)
-        _train(run)
+        with run.held:
+            _train(run)
     return run
 
 
 def resume(path, **changes) -> Run:
     """Go on with the run at `path` where it stopped; `changes` may give more of it.
 
-    Raises UserError for any other change, and for a run that has nothing left to do.
+    Raises UserError for any other change, for a run that has nothing left to do, and for one
+    that another process is at work on.
     """
+    with only_writer(runs.find_folder(path)):
+        return _go_on(path, changes)
+
+
+def _go_on(path, changes: dict) -> Run:
     from tinyconv.startup import start
 
     run = load(path)
@@ -53,6 +61,8 @@ def resume(path, **changes) -> Run:
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")
         run.settings.pop("result", None)  # of a shorter training
+        if any(run.settings.get(name) != value for name, value in changes.items()):
+            run.settings["extended"] = True
         run.add(**changes)
         _train(run)
     return run
@@ -70,7 +80,7 @@ def _is_done(run: Run, changes: dict) -> bool:
 def load(path, **changes) -> Run:
     """Open the run folder at `path`, or of that name inside the folder of runs."""
     folder = runs.find_folder(path)
-    kept = runs.read_settings(folder)
+    kept = read_settings(folder)
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)

@@ -1,10 +1,43 @@
-"""Files that are written whole or not at all, and never over another."""
+"""Files that are written whole or not at all, never over another, by one writer a folder."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from tinyconv.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock: there a folder may get two writers
+    fcntl = None
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Be the one process that writes into `folder`; UserError where another one is.
+
+    The system's lock (flock) on the folder itself: it leaves no file, and ends with its process,
+    however that dies. Where a file system has no such lock, nothing is locked.
+    """
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(opened)
+        raise UserError(
+            f"Another process is writing into {folder}; wait until it has ended, or stop it."
+        ) from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(opened)
 
 
 def write(path: Path, content: bytes) -> None:

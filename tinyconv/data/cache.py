@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv import screen
-from tinyconv.data import Dataset, Split
+from tinyconv.data import Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture
 from tinyconv.errors import UserError
 
-FORMAT = 3  # of this file's layout and of the decoding; part of every key
+FORMAT = 4  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
+CONTENT = ("labels", "boxes", "targets")  # of a split, beside its pictures
 CHUNK = 1024  # pictures decoded before they are written
 ABANDONED = 24 * 3600  # seconds after which a half-made folder has no living writer
 
@@ -156,6 +157,7 @@ def _open(name: str, folder: Path) -> Dataset | None:
             skipped=tuple(index["skipped"]),
             cache=folder,
             codes=tuple(index["codes"]),
+            sha256=str(index["sha256"]),
         )
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -171,11 +173,14 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "skipped": [],
         "splits": {},
     }
-    shape = None
+    shape, pictures = None, {}
     with screen.bar(f"reading {name}", total, "pictures") as bar:
         for split, source in sources.splits.items():
             path = folder / f"{split}.npy"
-            corrupt, shape = _write_pictures(path, source, skip_corrupt, bar, shape)
+            pictures[split] = hashlib.sha256()
+            corrupt, shape = _write_pictures(
+                path, source, skip_corrupt, bar, shape, pictures[split]
+            )
             kept = [i for i in range(len(source.names)) if i not in corrupt]
             if not kept:
                 raise UserError(f"{name} has no {split} picture that can be read.")
@@ -187,13 +192,21 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
                 "boxes": None if boxes is None else [[int(b) for b in boxes[i]] for i in kept],
                 "targets": None if targets is None else [targets[i] for i in kept],
             }
+    index["sha256"] = identity(
+        index["classes"],
+        {
+            split: [pictures[split].hexdigest(), *(kept[name] for name in CONTENT)]
+            for split, kept in index["splits"].items()
+        },
+    )
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
-def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape):
+def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, digest):
     """Decode a split into a .npy file, in threads and bounded memory.
 
-    `shape` is that of the pictures before, if any; returns (the corrupt ones, the shape).
+    `shape` is that of the pictures before, if any, and `digest` takes in what is written;
+    returns (the corrupt ones, the shape).
     """
     workers = os.cpu_count() or 1
     corrupt: set[int] = set()
@@ -226,7 +239,9 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape):
                             f"{source.names[i]} is {_size(picture.shape)}, and the pictures "
                             f"before it are {_size(shape)}; --image-size makes them one size."
                         )
-                    file.write(np.ascontiguousarray(picture, np.uint8).data)
+                    data = np.ascontiguousarray(picture, np.uint8).data
+                    digest.update(data)
+                    file.write(data)
                     written += 1
             bar.advance(stop - start)
         file.seek(0)

@@ -41,8 +41,22 @@ def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None)
     dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
-        dataset = Dataset(**{**vars(dataset), "splits": splits})
+        dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity
     return dataset
+
+
+def check_same(dataset: Dataset, begun_with: str | None) -> None:
+    """Raise UserError where a run that goes on would see other data than it began with.
+
+    `begun_with` is the identity in its settings.json; None where an older version wrote that.
+    """
+    found = dataset.identity()
+    if begun_with not in (None, found):
+        raise UserError(
+            f"{dataset.name} is no longer the data that the run began with: its content has the "
+            f"SHA-256 {found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old "
+            "data back, or start a new run."
+        )
 
 
 def is_folder(catalogue, data: str) -> bool:

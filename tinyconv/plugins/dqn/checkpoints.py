@@ -60,6 +60,8 @@ def save(learning, is_best: bool = False) -> None:
 def restore(learning) -> None:
     """Take up what `save` left, and lead the games to where they were."""
     state = learning.state
+    if state.rows:  # a run killed between a checkpoint and its history lacks a row
+        learning.folder.write_history(state.rows)
     folder = learning.folder.path / f"memory-{state.done}"
     if not folder.is_dir():
         raise UserError(f"{folder} is missing, without which the run cannot go on.")

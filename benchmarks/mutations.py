@@ -1,0 +1,158 @@
+"""Damaged and odd picture files through `fit`, `predict` and `explain`: each decoded or named.
+
+python benchmarks/mutations.py            # 2,000 files from one seed
+"""
+
+import argparse
+import io
+import os
+import resource
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIDE = 48  # pixels of the pictures before they are damaged
+LARGE = (65_500).to_bytes(2, "big")
+
+
+def picture(random, mode="RGB", size=(SIDE, SIDE)) -> Image.Image:
+    small = Image.fromarray(random.integers(0, 256, (5, 5, 3)).astype("uint8"))
+    return small.resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def encoded(image, kind, **how) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **how)
+    return buffer.getvalue()
+
+
+def flipped(random, data: bytes) -> bytes:
+    """One to twenty bits turned over."""
+    changed = bytearray(data)
+    for place in random.integers(0, len(data), random.integers(1, 21)):
+        changed[place] ^= 1 << int(random.integers(8))
+    return bytes(changed)
+
+
+def zeroed(random, data: bytes) -> bytes:
+    """A stretch of zero bytes."""
+    start, stop = sorted(random.integers(0, len(data) + 1, 2))
+    return data[:start] + bytes(int(stop - start)) + data[stop:]
+
+
+def giant(data: bytes) -> bytes:
+    """A header that promises 65,500x65,500 pixels."""
+    if data.startswith(b"\x89PNG"):
+        size = (65_500).to_bytes(4, "big")
+        return data[:16] + size + size + data[24:]
+    place = data.index(b"\xff\xc0") + 5
+    return data[:place] + LARGE + LARGE + data[place + 4 :]
+
+
+def sideways(random) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = int(random.integers(2, 9))
+    return encoded(picture(random, size=(SIDE, SIDE // 2)), "JPEG", exif=exif)
+
+
+def animated(random) -> bytes:
+    frames = [picture(random) for _ in range(3)]
+    return encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
+
+
+def deep(random) -> bytes:
+    return encoded(Image.fromarray(random.integers(0, 1 << 16, (SIDE, SIDE), np.uint16)), "PNG")
+
+
+def either(random) -> bytes:
+    return encoded(picture(random), str(random.choice(["JPEG", "PNG"])))
+
+
+KINDS = {
+    "bits": lambda r: flipped(r, either(r)),
+    "cut": lambda r: (data := either(r))[: int(r.integers(len(data)))],
+    "zeros": lambda r: zeroed(r, either(r)),
+    "giant": lambda r: giant(either(r)),
+    "nothing": lambda r: b"",
+    "dot": lambda r: encoded(picture(r, size=(1, 1)), "PNG"),
+    "deep": deep,
+    "cmyk": lambda r: encoded(picture(r, "CMYK"), "JPEG"),
+    "palette": lambda r: encoded(picture(r, "P"), "PNG"),
+    "animated": animated,
+    "sideways": sideways,
+}
+SOUND = {"dot", "deep", "cmyk", "palette", "animated", "sideways"}  # which must be decoded
+BROKEN = {"giant", "nothing"}  # which must be named
+
+
+def write_files(folder: Path, count: int, seed: int) -> dict[str, str]:
+    """`count` files in two class folders; the kind of each by its path below `folder`."""
+    random, kinds = np.random.default_rng(seed), {}
+    often = [*KINDS, *["bits"] * 6, *["cut"] * 3, *["zeros"] * 2]  # half are real damage
+    for i in range(count):
+        kind = often[i % len(often)]
+        data = KINDS[kind](random)
+        ending = str(random.choice([".png", ".jpg"]))  # often the wrong one
+        path = folder / f"class-{i % 2}" / f"{i:04}-{kind}{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        kinds[str(path.relative_to(folder))] = kind
+    return kinds
+
+
+def unlike(kinds: dict[str, str], refused: set[str]) -> list[str]:
+    """The files that were taken or refused against what their kind says."""
+    return [
+        name
+        for name, kind in kinds.items()
+        if (kind in SOUND and name in refused) or (kind in BROKEN and name not in refused)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    from tinyconv import startup
+
+    startup.start()
+    import tinyconv
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
+        kinds = write_files(Path("files"), given.files, given.seed)
+        settings = {"data": "files", "model": "linear", "epochs": 1, "image_size": 16}
+        for name in ("a", "b"):
+            Path("sound", name).mkdir(parents=True)
+            for i in range(5):
+                data = encoded(picture(np.random.default_rng(i)), "PNG")
+                Path("sound", name, f"{i}.png").write_bytes(data)
+        tinyconv.fit(**settings | {"data": "sound"})  # so that Keras' own memory is counted before
+        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+        run = tinyconv.fit(**settings, skip_corrupt=True)
+        dataset = tinyconv.data.folder.folder(Path("files"), 16, skip_corrupt=True)
+        named = set(dataset.skipped)
+        middle = time.monotonic()
+        answered = {
+            str(Path(p.input).relative_to("files"))
+            for p in run.predict("files", resize=True, skip_corrupt=True)
+        }
+        end = time.monotonic()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert named == set(kinds) - answered  # fit and predict agree about every file
+    print(f"{len(kinds)} files, {len(named)} of them named as bad")
+    print(f"against their kind: {unlike(kinds, named)}")
+    print(f"named by kind: {dict(Counter(kinds[name] for name in named))}")
+    print(f"of each kind: {dict(Counter(kinds.values()))}")
+    print(f"fit {middle - start:.1f} s, predict {end - middle:.1f} s")
+    print(f"peak memory {before // 1024} MB before, {after // 1024} MB after")
+
+
+if __name__ == "__main__":
+    main()

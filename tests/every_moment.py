@@ -1,0 +1,263 @@
+"""Kills a training, or fills its disk, at every write; resumes it; compares with an unbroken one.
+
+A program of its own (`python tests/every_moment.py FOLDER`, KERAS_BACKEND=numpy), as it forks,
+which TensorFlow does not survive: the training loop, the run folder and the verbs are the real
+ones, and the network is a vector of numbers. Prints how many moments there were; the first
+folder that is not as it should be ends it with an exception.
+"""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from tinyconv import recipe, runs, screen, startup, training, verbs, writing
+from tinyconv.__main__ import DISK
+from tinyconv.errors import UserError
+from tinyconv.kept import read_settings
+from tinyconv.runs import Run
+
+STEPS, EPOCHS = 3, 3
+RUN = Path("runs/run")
+TIMING = ("seconds", "pictures_per_second", "waiting")
+LOSSES = {1: 0.5, 2: 0.3, 3: 0.4}  # of validation, by epoch: the second one is the best
+
+
+class Network:
+    """As much of a Keras model as the loop asks for; a step mixes the batch into its weights."""
+
+    variables = weights = ()
+
+    def __init__(self, values=(0.0, 0.0)):
+        self.values, self.optimizer = np.array(values), SimpleNamespace()
+
+    def train_on_batch(self, inputs, targets, return_dict):
+        self.values = 0.9 * self.values + self.optimizer.learning_rate * inputs
+        return {"loss": float(np.abs(self.values).sum())}
+
+    def save(self, path):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("weights.json", json.dumps(self.values.tolist()))
+
+
+def batches(epoch, first_step):
+    for step in range(first_step, STEPS):
+        yield np.random.default_rng([epoch, step]).normal(size=2), [0]
+
+
+class Vector:
+    """A task that trains a Network."""
+
+    Settings = recipe.TrainingSettings
+
+    def fit(self, run):
+        network = Network()
+        if run.state():
+            network = Network(kept(run.path / "last.keras"))
+        if run.path is None:
+            run.create("vector")
+        loop = training.Training(
+            run,
+            network,
+            run.options,
+            batches,
+            STEPS,
+            lambda: {"loss": LOSSES[loop.state.epoch + 1]},
+            rank=lambda metrics: -metrics["loss"],
+        )
+        loop.run()
+
+    def evaluate(self, run):
+        return {"sum": sum(kept(run.path / "best.keras"))}
+
+    def predict(self, run, inputs):
+        yield from ()
+
+    def pictures(self, run):
+        yield from ()
+
+
+class Catalogue:
+    """The registry's, with one task."""
+
+    used, origins = {"tasks": SimpleNamespace(called="vector")}, {}
+
+    def find(self, kind, name):
+        return Vector
+
+
+def kept(path: Path) -> list[float]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return json.loads(archive.read("weights.json"))
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def struck(moment: int, happens) -> None:
+    """From that moment on `happens` strikes: before, after or amid each write."""
+    passed = 0
+
+    def point():
+        nonlocal passed
+        passed += 1
+        if passed >= moment:
+            happens()
+
+    def around(owner, name):
+        original = getattr(owner, name)
+
+        def watched(*arguments, **more):
+            point()
+            answer = original(*arguments, **more)
+            point()
+            return answer
+
+        setattr(owner, name, watched)
+
+    def write_bytes(self, content):
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            point()
+            file.write(content[len(content) // 2 :])
+
+    for name in ("replace", "link", "fsync", "mkdir", "unlink"):
+        around(os, name)
+    around(zipfile.ZipFile, "writestr")
+    Path.write_bytes = write_bytes
+
+
+def apart(action) -> int:
+    """Run `action` in a forked process; returns its wait status."""
+    process = os.fork()
+    if process == 0:
+        try:
+            action()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(process, 0)[1]
+
+
+def fit():
+    verbs.fit(name="run", epochs=EPOCHS)
+
+
+def fit_told() -> None:
+    """Exit 2 for what the command tells in a sentence."""
+    try:
+        fit()
+    except UserError:
+        os._exit(2)
+    except OSError as error:
+        assert error.errno in DISK
+        os._exit(2)
+
+
+def resume():
+    try:
+        verbs.resume("run")
+    except UserError as error:  # struck with everything done but the page
+        assert "has done all that was asked" in str(error)
+        verbs.report(verbs.load("run"))
+
+
+def left(path: Path) -> dict:
+    """What a finished run holds, but for times."""
+    run = Run(None, None, None)
+    run.path = path
+    state, settings = run.state(), read_settings(path)
+    rows = [{k: v for k, v in row.items() if k not in TIMING} for row in state.pop("rows")]
+    history = [{k: v for k, v in row.items() if k not in TIMING} for row in run.history]
+    return {
+        "files": sorted(file.name for file in path.iterdir()),
+        "state": {k: v for k, v in state.items() if k not in TIMING},
+        "rows": rows,
+        "history": history,
+        "last": kept(path / "last.keras"),
+        "best": kept(path / "best.keras"),
+        "metrics": settings["result"]["metrics"],
+        "epochs": settings["epochs"],
+    }
+
+
+def check_open(path: Path) -> bool:
+    """Whether a killed run's folder has its settings; every file that it has is whole."""
+    whole = (path / "settings.json").exists()
+    if whole:
+        read_settings(path)
+    for name in ("last.keras", "best.keras"):
+        if (path / name).exists():
+            assert whole
+            kept(path / name)
+            with zipfile.ZipFile(path / name) as archive:
+                json.loads(archive.read(runs.STATE_MEMBER))
+    if (path / "history.csv").exists():
+        run = Run(None, None, None)
+        run.path = path
+        assert len(run.history) in (len(run.state()["rows"]) - 1, len(run.state()["rows"]))
+    return whole
+
+
+def main(folder: Path) -> None:
+    os.chdir(folder)
+    verbs.registry.Catalogue = Catalogue
+    startup.start = lambda: None  # which knows no backend of NumPy
+    runs.versions = runs.machine = dict
+    runs._git_commit = lambda: None
+    training.CHECKPOINT = -1  # a checkpoint after every step
+    screen.say = screen.note = lambda text: None
+    import jinja2  # noqa: F401  once, before the forks
+
+    import tinyconv.pictures
+    import tinyconv.report  # noqa: F401
+
+    assert apart(fit) == 0
+    unbroken = left(RUN)
+    print(json.dumps({way.__name__: counted(way, unbroken) for way in (die, full)}))
+
+
+def counted(way, unbroken: dict) -> dict:
+    """Strike at each moment in turn; how many there were, and after how many a run went on."""
+    moment = resumed = 0
+    while True:
+        shutil.rmtree("runs", ignore_errors=True)
+        moment += 1
+
+        def to_be_struck(moment=moment):
+            struck(moment, way)
+            fit_told()
+
+        status = apart(to_be_struck)
+        if status == 0:
+            return {"moments": moment - 1, "resumed": resumed}
+        if way is die:
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, moment
+        else:
+            assert os.waitstatus_to_exitcode(status) == 2, moment
+        if not RUN.exists() or not check_open(RUN):
+            continue
+        assert apart(resume) == 0, moment
+        assert left(RUN) == unbroken, (moment, left(RUN), unbroken)
+        with writing.only_writer(RUN):
+            resumed += 1
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

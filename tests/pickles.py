@@ -1,0 +1,30 @@
+"""A fit, an answer and a resume in a process that tells of every class that a pickle names.
+
+Prints them as JSON: Python raises the audit event "pickle.find_class" for each, whoever unpickles.
+"""
+
+import json
+import sys
+
+found = []
+sys.addaudithook(lambda event, given: event == "pickle.find_class" and found.append(given))
+
+import pickle  # noqa: E402  after the hook
+
+pickle.loads(pickle.dumps(json.JSONDecoder))
+witness = found.pop()  # the hook hears what it should
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from tinyconv import startup  # noqa: E402
+
+startup.start()
+import tinyconv  # noqa: E402
+
+run = tinyconv.fit(model="two_layer", limit=64, epochs=1, name="mine")
+run.evaluate()
+Image.fromarray(np.zeros((8, 8), np.uint8)).save("seven.png")
+assert list(tinyconv.load("mine").predict("seven.png"))
+tinyconv.resume("mine", epochs=2)
+print(json.dumps({"witness": witness, "found": found}))

@@ -1,0 +1,212 @@
+"""Kills, second writers, other data: a run folder opens, and goes on exactly or says why not."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyconv
+from benchmarks.kills import survive
+from tests.data.sources import class_folders, picture
+from tinyconv import classify, runs, training, writing
+from tinyconv.data import Dataset, Split
+from tinyconv.data.folder import folder
+from tinyconv.errors import UserError
+
+QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
+
+
+# Kills ------------------------------------------------------------------------------------
+
+
+def test_killed_or_full_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
+    """The real loop, folder and verbs with a network of two numbers: see every_moment.py."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("every_moment.py"), tmp_path],
+        env=os.environ | {"KERAS_BACKEND": "numpy"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for counted in json.loads(done.stdout).values():
+        assert counted["moments"] > 100 and counted["resumed"] > counted["moments"] - 20
+
+
+@pytest.mark.tensorflow
+def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits():
+    counted = survive(kills=3, seed=0)
+    assert counted["kills"] == 3 and counted["runs"] == counted["identical"] > 0
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_as_it_would_have(monkeypatch):
+    """It sees some pictures before it learns, where a layer asks for that; later no more."""
+    adapted = []
+    monkeypatch.setattr(classify, "adapt", lambda model, pictures: adapted.append(model))
+    whole = tinyconv.fit(**QUICK, name="whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "run", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tinyconv.fit(**QUICK, name="early")
+    resumed = tinyconv.resume("early")
+    assert resumed.history[0]["loss"] == pytest.approx(whole.history[0]["loss"], rel=1e-4)
+    tinyconv.resume("early", epochs=3)
+    assert len(adapted) == 3
+
+
+def test_a_save_never_writes_into_the_best_epochs_file(tmp_path):
+    """A killed run may leave .last.keras as a second name of best.keras."""
+    (tmp_path / "best.keras").write_bytes(b"the best")
+    os.link(tmp_path / "best.keras", tmp_path / ".last.keras")
+    run = runs.Run(None, None, None)
+    run.path = tmp_path
+
+    class Torn:
+        def save(self, path):
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"No space left on device.*--resume"):
+        run.save(Torn(), {}, is_best=True)
+    assert (tmp_path / "best.keras").read_bytes() == b"the best"
+
+
+# One writer -------------------------------------------------------------------------------
+
+
+def test_a_second_writer_is_refused_and_a_dead_one_is_forgotten():
+    path = tinyconv.fit(**QUICK, name="mine").path
+    script = (
+        "import sys, time; from pathlib import Path; from tinyconv.writing import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="Another process is writing into .*mine; wait"):
+            tinyconv.resume("mine", epochs=3)
+        assert tinyconv.load("mine").evaluate()  # a reader is welcome
+    finally:
+        other.kill()
+        other.communicate()
+    assert len(tinyconv.resume("mine", epochs=3).history) == 3
+
+
+def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
+    refused = []
+
+    def tried(self, run, *_, **__):
+        with pytest.raises(UserError, match="Another process"), writing.only_writer(run.path):
+            pass
+        refused.append(run.path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classify.Classify, "evaluate", tried)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(**QUICK)
+    with writing.only_writer(refused[0]):
+        pass
+
+
+def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
+    monkeypatch.setattr(writing, "fcntl", None)
+    with writing.only_writer(tmp_path), writing.only_writer(tmp_path):
+        pass
+
+
+# The disk and the data --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "file, number",
+    [
+        ("settings.json", errno.ENOSPC),
+        ("history.csv", errno.ENOSPC),
+        ("last.keras", errno.EROFS),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, number):
+    original = writing.sync
+
+    def failing(path):
+        if path.name == f".{file}" and (path.parent / file).exists():
+            raise OSError(number, os.strerror(number))
+        original(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "sync", failing)
+        with pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"):
+            tinyconv.fit(**QUICK, name="full")
+    resumed = tinyconv.resume("full")
+    assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
+
+
+def test_data_that_vanish_in_mid_run(tmp_path, monkeypatch):
+    """What is mapped is still there; the measurement afterwards finds nothing, and says so."""
+    (tmp_path / "pets").mkdir()
+    root = class_folders(tmp_path / "pets")
+    original = training.Training.step
+
+    def vanishing(self, *batch):
+        if root.exists():
+            root.rename(tmp_path / "away")
+            shutil.rmtree(os.environ["TINYCONV_CACHE"])
+        return original(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", vanishing)
+        with pytest.raises(UserError, match="pets does not exist"):
+            tinyconv.fit(data=str(root), model="linear", epochs=2, name="pets")
+    with pytest.raises(UserError, match="pets does not exist"):
+        tinyconv.resume("pets")
+    (tmp_path / "away").rename(root)
+    assert len(tinyconv.resume("pets").history) == 2
+
+
+# The identity of data ---------------------------------------------------------------------
+
+
+def test_the_identity_of_data_is_that_of_its_content(tmp_path):
+    for name in ("one", "two", "other"):
+        (tmp_path / name).mkdir()
+        class_folders(tmp_path / name)
+    picture(99).save(tmp_path / "other/cat/0.png")
+    one, two, other = (folder(tmp_path / name) for name in ("one", "two", "other"))
+    assert one.identity() == two.identity() != other.identity()
+    counted_anew = Dataset(**{**vars(one), "sha256": ""})
+    assert counted_anew.identity() == one.identity() == one.sha256
+
+
+@pytest.mark.parametrize("changed", ["pictures", "labels", "targets", "classes"])
+def test_every_part_of_data_counts(changed):
+    def data(**parts):
+        parts = {"pictures": 0, "labels": 0, "targets": "a", "classes": "x"} | parts
+        pictures = np.full((3, 2, 2, 1), parts["pictures"], np.uint8)
+        labels = np.full(3, parts["labels"], np.int32)
+        split = Split(pictures, labels, ["n"] * 3, None, [parts["targets"]] * 3)
+        return Dataset("d", (parts["classes"],), {"train": split}, False, False)
+
+    other = {"pictures": 1, "labels": 1, "targets": "b", "classes": "y"}[changed]
+    assert data().identity() == data().identity() != data(**{changed: other}).identity()
+
+
+def test_a_run_refuses_to_go_on_with_other_data(tmp_path):
+    (tmp_path / "pets").mkdir()
+    root = class_folders(tmp_path / "pets")
+    run = tinyconv.fit(data=str(root), model="linear", epochs=1, name="pets")
+    kept = (run.path / "settings.json").read_text()
+    assert run.settings["data_sha256"] == folder(root).identity()
+    first = sorted((root / "cat").iterdir())[0]
+    before = first.read_bytes()
+    picture(99).save(first)
+    with pytest.raises(UserError, match="pets is no longer the data that the run began with"):
+        tinyconv.resume("pets", epochs=2)
+    first.write_bytes(before)  # the same content, at another time
+    assert len(tinyconv.resume("pets", epochs=2).history) == 2
+    assert json.loads(kept)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]

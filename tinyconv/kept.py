@@ -1,0 +1,115 @@
+"""What a run folder's settings.json and history.csv hold, read back and checked by field.
+
+People edit them, and strangers send them: what does not fit is a UserError that names the field.
+A task checks its own settings (settings.build); here are the facts that every run has.
+"""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinyconv.errors import UserError
+
+
+def _text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shape(value) -> bool:
+    sizes = isinstance(value, list) and len(value) == 3
+    return sizes and all(type(size) is int and 0 < size < 1 << 16 for size in value)
+
+
+def _result(value) -> bool:
+    metrics = isinstance(value, Mapping) and value.get("metrics")
+    known = isinstance(metrics, Mapping) and _number(value.get("seconds"))
+    return known and all(map(_number, metrics.values()))
+
+
+def _origins(value) -> bool:
+    words = ("name", "distribution", "version")
+    return isinstance(value, Mapping) and all(
+        kind in ("models", "datasets", "tasks")
+        and isinstance(origin, Mapping)
+        and all(_text(origin.get(word)) for word in words)
+        for kind, origin in value.items()
+    )
+
+
+FACTS = {  # name: (what it should be, whether it is)
+    "task": ("a word", _text),
+    "plugins": ("who each of models, datasets and tasks is from", _origins),
+    "classes": ("a list of names", _texts),
+    "picture_shape": ("height, width and channels", _shape),
+    "resized": ("true or false", lambda value: isinstance(value, bool)),
+    "policy": ("a word", _text),
+    "data_sha256": ("a word", _text),
+    "created": ("a word", _text),
+    "command_line": ("a list of words", _texts),
+    "versions": ("names and versions", lambda value: isinstance(value, dict)),
+    "machine": ("names and values", lambda value: isinstance(value, dict)),
+    "result": ("metrics and seconds", _result),
+}
+
+
+class Kept(dict):
+    """The content of a settings.json; a UserError names a field that it lacks."""
+
+    def __init__(self, file: Path, content: dict):
+        super().__init__(content)
+        self.file = file
+
+    def __missing__(self, name):
+        raise UserError(f"{self.file} has no field {name!r}, which every run of its task has.")
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's settings.json."""
+    file = folder / "settings.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read as the settings of a run: {error}") from error
+    if not isinstance(content, dict) or "task" not in content:
+        raise UserError(f"{file} cannot be read as the settings of a run: it names no task.")
+    for name, (what, fits) in FACTS.items():
+        if name in content and not fits(content[name]):
+            given = f"{content[name]!r:.80}"
+            raise UserError(f"{file}: {name} should be {what}, and {given} is there.")
+    return Kept(file, content)
+
+
+def read_history(file: Path) -> list[dict[str, float]]:
+    """The rows of a history.csv, in order; the keys are its columns."""
+    rows = []
+    try:
+        with file.open(newline="", encoding="utf-8") as text:
+            for row in csv.DictReader(text, restval=""):
+                rows.append({column: _cell(file, len(rows), row, column) for column in row})
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{file} cannot be read as the history of a run: {error}") from error
+    return rows
+
+
+def _cell(file: Path, above: int, row: dict, column: str | None) -> float:
+    """The number in a column of the row that has `above` rows above it."""
+    if column is None:  # csv's name of what is beyond the last column
+        more = len(row[column])
+        raise UserError(f"{file}: row {above + 1} has {more} cells more than there are columns.")
+    try:
+        return float(row[column])
+    except ValueError as error:
+        given = f"{row[column]!r:.80}"
+        raise UserError(
+            f"{file}: {column} should be a number in row {above + 1}, and {given} is there."
+        ) from error
