@@ -88,7 +88,8 @@ def test_files_stay_short_and_safe(path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks"], ["plugins"], ["lessons"]]
+    "arguments",
+    [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks"], ["plugins"], ["lessons"]],
 )
 def test_listings_import_neither_tensorflow_nor_keras(arguments):
     script = (

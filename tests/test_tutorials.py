@@ -172,7 +172,5 @@ def test_jupytext_makes_a_notebook_that_runs(tmp_path, number):
     cells = [cell for cell in cells if not cell.source.startswith("%%bash")]
     assert len(cells) >= 7
     notebook.cells = cells  # what to type in a terminal takes its time
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(
-        cwd=str(tmp_path)
-    )
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(tmp_path))
     assert list(tmp_path.glob("pictures/*.png"))

@@ -91,7 +91,9 @@ def find(number: int) -> Lesson:
     known = {lesson.number: lesson for lesson in lessons()}
     if number not in known:
         there = ", ".join(map(str, known))
-        raise UserError(f"There is no lesson {number}; there are {there}. `tinyconv lessons` tells.")
+        raise UserError(
+            f"There is no lesson {number}; there are {there}. `tinyconv lessons` tells."
+        )
     return known[number]
 
 
