@@ -148,10 +148,12 @@ def run(
                 file = answer if answer is not None and block.role == "answer" else path
                 source = "\n" * (block.line - 1) + block.text
                 output = io.StringIO()
-                with contextlib.redirect_stdout(output):
-                    exec(compile(source, str(file), "exec"), namespace)
-                printed = output.getvalue()
-                end(printed)
+                try:
+                    with contextlib.redirect_stdout(output):
+                        exec(compile(source, str(file), "exec"), namespace)
+                finally:
+                    printed = output.getvalue()
+                    end(printed)
             elif block.language == "bash" and after.language == "text":
                 done = subprocess.run(["bash", "-c", block.text], stdout=subprocess.PIPE, text=True)
                 printed = done.stdout
