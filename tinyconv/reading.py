@@ -116,13 +116,10 @@ def _check(lesson: course.Lesson, file: Path, root: click.Group) -> None:
     except Exception as error:
         if not reached:
             raise
-        lines = [each.lineno for each in traceback.extract_tb(error.__traceback__)]
-        own = [
-            each.lineno
-            for each in traceback.extract_tb(error.__traceback__)
-            if each.filename == str(file)
-        ]
-        line = f", line {own[-1]}" if own else f" by line {lines[-1]} of the lesson"
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [each.lineno for each in frames if each.filename == str(file)]
+        checked = [each.lineno for each in frames if each.filename == str(lesson.path)]
+        line = f", line {own[-1]}" if own else f", by line {checked[-1]} of the lesson"
         told = str(error) or type(error).__name__
         if not isinstance(error, AssertionError):
             told = f"{type(error).__name__}: {error}"
