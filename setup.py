@@ -49,9 +49,12 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["tinyconv", "tinyconv.*"]),
+    # The lessons live at tutorials/ and are installed beside the modules that read them.
+    packages=[*find_packages(include=["tinyconv", "tinyconv.*"]), "tinyconv.tutorials"],
+    package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={
         "tinyconv": ["report.html", "shipped/*/*"],
+        "tinyconv.tutorials": ["*.md", "pictures/*.png"],
         "tinyconv.new_plugin": [
             f"template/{place}*" for place in ("", "src/my_plugin/", "tests/", ".github/workflows/")
         ],

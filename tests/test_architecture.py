@@ -16,7 +16,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
-    {"errors", "screen", "settings", "startup", "writing"},
+    {"errors", "lessons", "screen", "settings", "startup", "writing"},
     {
         "precision",
         "recipe",
@@ -37,7 +37,7 @@ LAYERS = [
     {"registry"},
     {"verbs", "verify", "doctor", "groups", "new_plugin"},
     {"checks"},
-    {"listings"},
+    {"listings", "reading"},
     {"cli"},
     {"__main__"},
 ]
@@ -90,7 +90,8 @@ def test_files_stay_short_and_safe(path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks"], ["plugins"]]
+    "arguments",
+    [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks"], ["plugins"], ["lessons"]],
 )
 def test_listings_import_neither_tensorflow_nor_keras(arguments):
     script = (

@@ -1,29 +1,33 @@
 """The lessons run as they stand, and every command that the documents show can be typed."""
 
-import importlib.util
 import os
+import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tinyconv import lessons as course
+from tinyconv.cli import cli
+from tinyconv.errors import UserError
+
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(ROOT.glob("tutorials/[0-9]*.md"))
-
-spec = importlib.util.spec_from_file_location("lesson_runner", ROOT / "tutorials/run.py")
-runner = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runner)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson(lesson, tmp_path):
     folder = tmp_path / "lesson"
     folder.mkdir()
-    runner.run(lesson, folder)
-    for picture in runner.pictures(lesson):
-        assert picture.stat().st_size <= runner.LARGEST
-        with Image.open(picture) as kept, Image.open(folder / "pictures" / picture.name) as drawn:
-            assert kept.size == drawn.size, f"stale: python tutorials/run.py {lesson} --pictures"
+    course.run(lesson, folder, cli)
+    for name in course.Lesson(lesson).pictures:
+        picture = ROOT / "tutorials/pictures" / name
+        assert picture.stat().st_size <= course.LARGEST
+        with Image.open(picture) as kept, Image.open(folder / "pictures" / name) as drawn:
+            assert kept.size == drawn.size, "stale: tinyconv lesson N --run draws it again"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -33,17 +37,17 @@ def test_lesson_is_listed(lesson):
 
 @pytest.mark.parametrize("document", [ROOT / "README.md", *LESSONS], ids=lambda path: path.stem)
 def test_commands_can_be_typed(document):
-    shown = [block for block in runner.blocks(document) if block.language == "bash"]
-    typed = [(words, block.line) for block in shown for words in runner.commands(block.text)]
+    shown = [block for block in course.blocks(document) if block.language == "bash"]
+    typed = [(words, block.line) for block in shown for words in course.commands(block.text)]
     assert typed
     for words, line in typed:
-        runner.parse(words, f"{document}:{line}")
+        course.parse(cli, words, f"{document}:{line}")
 
 
 def lesson_of(tmp_path, text):
     (tmp_path / "lesson.md").write_text(text)
     (tmp_path / "work").mkdir()
-    return runner.run(tmp_path / "lesson.md", tmp_path / "work")
+    return course.run(tmp_path / "lesson.md", tmp_path / "work", cli)
 
 
 def test_what_is_wrong_is_reported_at_the_lessons_own_line(tmp_path):
@@ -66,3 +70,107 @@ def test_a_lesson_that_lies_fails(tmp_path, text, message):
     with pytest.raises(AssertionError, match=message):
         lesson_of(tmp_path, text)
     assert dict(os.environ) == before
+
+
+PARTS = ["**The claim.**", "**Its cost.**", "](pictures/", "by hand", "## Breaking it"]
+PARTS_LAST = ["## Exercise", "<details><summary>The answer</summary>", "## What you can now do"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_has_its_parts(lesson):
+    text = lesson.read_text()
+    places = [text.find(part) for part in (*PARTS[:3], *PARTS_LAST, "**Source.**")]
+    assert -1 not in places and places == sorted(places)
+    assert all(part in text for part in PARTS)
+    roles = [block.role for block in course.blocks(lesson) if block.role and block.text]
+    assert roles[0] == "answer" and roles[-1] == "check"
+    assert 0 < course.Lesson(lesson).seconds <= 60
+
+
+def test_every_picture_is_shown_by_one_lesson():
+    shown = [name for lesson in course.lessons() for name in lesson.pictures]
+    kept = [path.name for path in ROOT.glob("tutorials/pictures/*")]
+    assert sorted(shown) == sorted(kept)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_imports_what_a_reader_has(lesson):
+    public = {"numpy", "keras", "matplotlib", "tinyconv", "pathlib", "shutil", "importlib", "time"}
+    made = {"lenet"} if lesson.name.startswith("17") else set()
+    code = "".join(b.text for b in course.blocks(lesson) if b.language == "python")
+    imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE))
+    assert imported <= public | made
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "tinyconv", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_lists_and_shows(tmp_path):
+    listed = command("lessons", cwd=tmp_path)
+    assert len(listed.stdout.splitlines()) == len(LESSONS) and "minutes" in listed.stdout
+    shown = command("lesson", 1, cwd=tmp_path).stdout
+    assert "A score function" in shown and "The check" in shown
+    assert "means = np.stack" not in shown  # the answer
+    wrong = command("lesson", 99, cwd=tmp_path)
+    assert wrong.returncode == 2 and "There is no lesson 99" in wrong.stderr
+
+
+def test_the_command_runs_a_lesson_and_keeps_its_pictures(tmp_path):
+    done = command("lesson", 1, "--run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[0.93 0.92 0.92]" in done.stdout
+    assert (tmp_path / "pictures/01-templates.png").stat().st_size <= course.LARGEST
+
+
+@pytest.mark.parametrize(
+    "answer, code, told",
+    [
+        (None, 0, "answers the exercise of lesson 1"),
+        ("nearest = np.zeros((65, 10))\n", 2, "it is not always the nearest mean"),
+        ("nearest = 1\nnearest / 0\n", 2, "mine.py is not the answer to lesson 1 yet, line 2"),
+    ],
+)
+def test_the_command_checks_an_answer(tmp_path, answer, code, told):
+    blocks = course.blocks(course.find(1).path)
+    own = next(block.text for block in blocks if block.role == "answer")
+    (tmp_path / "mine.py").write_text(own if answer is None else answer)
+    done = command("lesson", 1, "--check", "mine.py", cwd=tmp_path)
+    assert done.returncode == code and told in done.stdout + done.stderr
+
+
+def test_an_unknown_lesson_is_told():
+    with pytest.raises(UserError, match="There is no lesson 0"):
+        course.find(0)
+
+
+def test_the_lessons_are_in_the_wheel(tmp_path):
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "egg_info", "-e", tmp_path]
+        + ["build", "-b", tmp_path / "build", "bdist_wheel", "-d", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    for path in [*LESSONS, *ROOT.glob("tutorials/pictures/*.png")]:
+        assert f"tinyconv/{path.relative_to(ROOT).as_posix()}" in names
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_jupytext_makes_a_notebook_that_runs(tmp_path, number):
+    jupytext = pytest.importorskip("jupytext")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = jupytext.read(course.find(number).path)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [cell for cell in cells if not cell.source.startswith("%%bash")]
+    assert len(cells) >= 7
+    notebook.cells = cells  # what to type in a terminal takes its time
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(tmp_path))
+    assert list(tmp_path.glob("pictures/*.png"))

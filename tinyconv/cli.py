@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from tinyconv import listings, registry, settings, verbs
+from tinyconv import listings, reading, registry, settings, verbs
 from tinyconv.errors import UserError
 from tinyconv.groups import Verbs, as_json, print_json
 from tinyconv.runs import find_folder
@@ -265,6 +265,8 @@ for verb in (
     listings.plugins,
     listings.runs,
     listings.doctor,
+    reading.lessons,
+    reading.lesson,
 ):
     cli.add_command(verb)
 

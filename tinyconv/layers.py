@@ -62,6 +62,7 @@ class PReLU(keras.layers.Layer):
 
     One slope `a` a channel, or one for the whole layer with `shared=True`; never one a
     pixel. Works on (B, ..., C) of any rank; the output has the input's shape and dtype.
+    Built by hand in tutorials/06.
     """
 
     def __init__(self, shared=False, initial_slope=INITIAL_SLOPE["prelu"], **kwargs):
@@ -170,6 +171,7 @@ def he_normal(activation: str):
     `a` is the initial slope of the rectifier before the layer: 0 gives 2 / n, Keras'
     he_normal without its truncation. The paper's backward form (fan-out) differs by the
     ratio of the layers' widths only; the forward form keeps a head's scores small as well.
+    Built by hand in tutorials/07.
     """
     return keras.initializers.VarianceScaling(
         scale=2.0 / (1.0 + initial_slope(activation) ** 2),

@@ -14,7 +14,7 @@ class SoftmaxCrossEntropy(keras.losses.Loss):
     """-sum_k q_k log softmax(s)_k with q = (1 - e) onehot(y) + e / K.
 
     `label_smoothing` is e (Szegedy et al. 2016, arXiv 1512.00567, section 7). Keras' sparse
-    loss has no smoothing; at e = 0 the two are equal.
+    loss has no smoothing; at e = 0 the two are equal. Built by hand in tutorials/02.
     """
 
     def __init__(self, label_smoothing=0.0, name="softmax", **kwargs):
@@ -37,7 +37,7 @@ class MulticlassHinge(keras.losses.Loss):
     """sum over k != y of max(0, s_k - s_y + 1): the lecture's SVM loss.
 
     Weston & Watkins 1999, equation 6. Keras' CategoricalHinge keeps only the worst k
-    (Crammer & Singer), so that it does not serve here.
+    (Crammer & Singer), so that it does not serve here. Built by hand in tutorials/02.
     """
 
     def __init__(self, name="hinge", **kwargs):

@@ -17,7 +17,8 @@ def one_cycle(progress: float) -> float:
     """Up in a line from 1/25 to 1 in the first quarter of the run, then down in a line to 0.
 
     Smith & Topin 2017 (arXiv 1708.07120); the shorter way up and the end at 0 as in the
-    CIFAR-10 speed records. `progress` is the share of the run's steps done, 0 to 1.
+    CIFAR-10 speed records. `progress` is the share of the run's steps done, 0 to 1. Built by
+    hand in tutorials/09.
     """
     if progress < WARM_UP:
         return 1 / 25 + (1 - 1 / 25) * progress / WARM_UP

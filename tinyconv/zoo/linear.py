@@ -8,7 +8,8 @@ from tinyconv import layers
 def linear(input_shape, classes, activation="prelu"):
     """Linear score function, s = W x + b: 30,730 parameters at 32x32x3 and 10 classes.
 
-    It has no rectifier, so every `activation` gives the same network.
+    It has no rectifier, so every `activation` gives the same network. Built by hand in
+    tutorials/01.
     """
     layers.initial_slope(activation)
     inputs, x = layers.pixels(input_shape)
@@ -17,7 +18,10 @@ def linear(input_shape, classes, activation="prelu"):
 
 
 def two_layer(input_shape, classes, activation="prelu", hidden=128):
-    """Two fully-connected layers: 394,762 parameters at 32x32x3 and 10 classes."""
+    """Two fully-connected layers: 394,762 parameters at 32x32x3 and 10 classes.
+
+    Built by hand in tutorials/04.
+    """
     inputs, x = layers.pixels(input_shape)
     x = keras.layers.Flatten(name="flat")(x)  # (B, H W C)
     x = layers.dense(hidden, activation, name="hidden")(x)

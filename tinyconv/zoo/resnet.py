@@ -69,7 +69,10 @@ def shortcut(x, filters, strides, activation, name):
 
 
 def basic_block(x, filters, strides, activation, name):
-    """Two 3x3 convolutions around which the input passes: (B, H, W, C) -> (B, h, w, filters)."""
+    """Two 3x3 convolutions around which the input passes: (B, H, W, C) -> (B, h, w, filters).
+
+    Built by hand in tutorials/08.
+    """
     residual = conv_norm(x, filters, 3, strides, activation, f"{name}_1")
     residual = layers.rectifier(activation, name=f"{name}_1_rectifier")(residual)
     residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")

@@ -16,7 +16,7 @@ class PaddedShortcut(keras.layers.Layer):
     """The shortcut without parameters (He et al. 2016, section 3.3, option A).
 
     (B, H, W, C) -> (B, H / strides, W / strides, filters): every `strides`-th pixel, and
-    zeros for the channels that are new.
+    zeros for the channels that are new. Built by hand in tutorials/08.
     """
 
     def __init__(self, filters, strides=1, **kwargs):
