@@ -31,6 +31,7 @@ LAYERS = [
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
     {"training", "growing", "report", "export"},
+    {"explain"},
     {"classify", "plugins.caption", "plugins.dqn"},
     {"registry"},
     {"verbs", "doctor", "groups", "new_plugin"},

@@ -122,12 +122,15 @@ METHODS = {
     ),
 }
 
+# What pixels a network may take, as `--pixels` names it, and from where to where they go.
+PIXELS = {"0..255": (0, 255), "0..1": (0, 1), "-1..1": (-1, 1)}
+
 # Functions that are no method by themselves, and their files.
-_OTHERS = {"rescaled": "tap", "code_map": "coding", "flat": "drawing", "pictures": "verb"}
+_OTHERS = {"rescaled": "anatomy", "code_map": "coding", "flat": "drawing"}
 
 _HOME = {name.replace("-", "_"): method.family for name, method in METHODS.items()} | _OTHERS
 
-__all__ = ["METHODS", *_HOME]
+__all__ = ["METHODS", "PIXELS", *_HOME]
 
 
 def __getattr__(name):

@@ -20,8 +20,9 @@ from keras import ops
 
 from tinyconv import layers
 from tinyconv.data.opening import size
-from tinyconv.errors import UserError, nearest
-from tinyconv.explain import rules
+from tinyconv.errors import UserError
+from tinyconv.explain import rules, seam
+from tinyconv.explain.anatomy import checked, find_layer, named_layers
 
 BATCH = 32  # pictures that go through the network at a time
 
@@ -37,6 +38,7 @@ class Tap:
     def __init__(self, model, pictures, rule: str | None = None):
         self.model, self.rule = model, rule
         self.pictures = checked(model, pictures)
+        self._runs: dict[tuple, Callable] = {}
         takes = "training" in inspect.signature(model.call).parameters
         self._inference = {"training": False} if takes else {}
         try:
@@ -80,28 +82,13 @@ class Tap:
 
     @cached_property
     def _named(self) -> dict[str, object]:
-        """The layers that ran by name; by path, outer/inner, where two have one name."""
-        paths = {}
-
-        def descend(layer, above):
-            for part in layer._layers:
-                paths.setdefault(id(part), f"{above}{part.name}")
-                descend(part, f"{above}{part.name}/")
-
-        descend(self.model, "")
-        ran = {id(layer): layer for layer, _ in self.calls}
-        count = Counter(layer.name for layer in ran.values())
-        return {
-            layer.name if count[layer.name] == 1 else paths[key]: layer
-            for key, layer in ran.items()
-        }
+        """The layers that ran, by name."""
+        ran = {id(layer) for layer, _ in self.calls}
+        return {n: layer for n, layer in named_layers(self.model).items() if id(layer) in ran}
 
     def layer(self, name: str):
         """The layer called `name`; raises UserError with the nearest names."""
-        if name not in self._named:
-            told = nearest(name, self._named)
-            raise UserError(f"{self.model.name} has no layer {name!r}; {told}")
-        return self._named[name]
+        return find_layer(self.model, name, self._named)
 
     def shape(self, name: str) -> tuple:
         """What the layer gives for one picture: (h, w, C) or (C,)."""
@@ -192,7 +179,10 @@ class Tap:
 
     def outputs(self, names: Sequence[str], pictures) -> tuple[np.ndarray, dict]:
         """(scores (N, K), {name: (N, ...)}) for pictures (N, H, W, C)."""
-        run = _seam()(self.model, lambda x: self._forward(x, names), False)
+        names = tuple(names)
+        if names not in self._runs:
+            self._runs[names] = seam.runner(self.model, lambda x: self._forward(x, names))
+        run = self._runs[names]
         parts = [run(x) for x in _batches(np.asarray(pictures, "float32"))]
         scores = np.concatenate([ops.convert_to_numpy(scores) for scores, _ in parts])
         return scores, {
@@ -204,9 +194,8 @@ class Tap:
         """A function (x, *given) -> (values (N,), gradient as x), all arrays of N rows.
 
         objective(scores, outputs of the taps, *given) gives N values, each of its own picture,
-        and they are differentiated by the pictures x; or by the output of the layer `at`, and
-        then a third result is that output (N, h, w, C). `repeated` if it will be called so often
-        that it is worth compiling.
+        and they are differentiated by the pictures x; or by what the layer `at` gives, and then the
+        gradient is as that. `repeated` if it will be called so often that it is worth compiling.
         """
         forward = self._forward
 
@@ -217,7 +206,7 @@ class Tap:
             scores, outputs = forward(x, (at,), at, added)
             return objective(scores, outputs, *given)
 
-        run = _seam()(self.model, by_pixels if at is None else by_layer, repeated, True)
+        run = seam.runner(self.model, by_pixels if at is None else by_layer, repeated, True)
 
         def step(x, *given):
             wanted = np.asarray(x, "float32")
@@ -264,47 +253,6 @@ def score(scores, outputs, classes):
     return ops.take_along_axis(scores, ops.cast(classes, "int32")[:, None], axis=1)[:, 0]
 
 
-def rescaled(model, low: float, high: float):
-    """`model` for pictures of 0 to 255, where it takes pixels from `low` to `high` itself.
-
-    Keras' own applications say which in their documentation; most other networks take 0 to 1.
-    """
-    shape = picture_shape(model) or (None, None, 3)
-    scale = keras.layers.Rescaling((high - low) / 255, offset=low, name="from_255")
-    return keras.Sequential([keras.Input(shape), scale, model], name=model.name)
-
-
-def picture_shape(model) -> tuple | None:
-    """(H, W, C) that the network takes, None in it where any; or None where it does not say."""
-    with contextlib.suppress(AttributeError, ValueError):
-        shape = model.input_shape
-        if isinstance(shape, (list, dict)):
-            raise UserError(f"{model.name} is no classifier of pictures: it has several inputs.")
-        return tuple(shape[1:])
-    shape = (model.get_build_config() or {}).get("input_shape")
-    return tuple(shape[1:]) if shape else None
-
-
-def checked(model, pictures) -> np.ndarray:
-    """The pictures as float32 (N, H, W, C); raises UserError where the network cannot take them."""
-    given = np.asarray(pictures)
-    if given.ndim != 4 or not len(given):
-        raise UserError(
-            f"pictures are an array (N, H, W, C) of one or more, and {given.shape} was given."
-        )
-    takes = picture_shape(model)
-    if takes is None:
-        return given.astype("float32")
-    if len(takes) != 3:
-        raise UserError(f"{model.name} is no classifier of pictures: it takes {takes} for one.")
-    if any(n not in (None, m) for n, m in zip(takes, given.shape[1:])):
-        raise UserError(
-            f"{model.name} takes pictures of {'x'.join(str(n or 'any') for n in takes)}, and "
-            f"{'x'.join(map(str, given.shape[1:]))} was given."
-        )
-    return given.astype("float32")
-
-
 def _is_convolution(layer) -> bool:
     kernel = getattr(layer, "kernel", None)
     return kernel is not None and len(kernel.shape) == 4
@@ -312,54 +260,3 @@ def _is_convolution(layer) -> bool:
 
 def _batches(array) -> list:
     return [array[i : i + BATCH] for i in range(0, len(array), BATCH)]
-
-
-# The seam between backends: (model, function, whether it is worth compiling, whether to
-# differentiate) -> a function of arrays, whose first one is differentiated by.
-
-
-def _seam() -> Callable:
-    backend = keras.config.backend()
-    if backend not in _SEAMS:
-        raise UserError(
-            f"explain works on {' and '.join(_SEAMS)}, and KERAS_BACKEND is {backend!r}."
-        )
-    return _SEAMS[backend]
-
-
-def _tensorflow(model, function, repeated, differentiated=False):
-    import tensorflow as tf
-
-    def with_tape(wanted, *given):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(wanted)
-            values = function(wanted, *given)
-        return values, tape.gradient(values, wanted)
-
-    run = with_tape if differentiated else function
-    run = tf.function(run, autograph=False, reduce_retracing=True) if repeated else run
-    return lambda *arrays: run(*map(tf.convert_to_tensor, arrays))
-
-
-def _jax(model, function, repeated, differentiated=False):
-    import jax
-
-    def stateless(wanted, variables, *given):
-        mapping = list(zip(model.variables, variables))
-        with keras.StatelessScope(state_mapping=mapping):
-            values = function(wanted, *given)
-        return (values.sum(), values) if differentiated else values
-
-    if differentiated:
-        run = jax.jit(jax.value_and_grad(stateless, has_aux=True))
-    else:
-        run = jax.jit(stateless)
-
-    def called(wanted, *given):
-        found = run(wanted, [variable.value for variable in model.variables], *given)
-        return (found[0][1], found[1]) if differentiated else found
-
-    return called
-
-
-_SEAMS = {"tensorflow": _tensorflow, "jax": _jax}
