@@ -111,8 +111,8 @@ METHODS = {
     "fool": Method(
         "fooling",
         "How little makes it say something else",
-        "The change is found by following the gradient and kept as small as it can be; the "
-        "pictures look the same to people.",
+        "The change is found by following the gradient; how large it is stands above it. The "
+        "smaller, the less the network's answer has to do with what people see.",
     ),
     "fgsm": Method(
         "fooling",

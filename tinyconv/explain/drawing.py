@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from tinyconv.pictures import INK, short
 
@@ -116,17 +117,28 @@ def thumbnails(axes, pictures, places, colours, asked) -> None:
     axes.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06))
 
 
-def legend(axes, names: Sequence[str], colours) -> None:
+def legend(figure: Figure, names: Sequence[str], colours) -> None:
     """Which colour is which class."""
     if names:
         patches = [Rectangle((0, 0), 1, 1, color=colour) for colour, _ in zip(colours, names)]
         patches.append(Rectangle((0, 0), 1, 1, fill=False, ec="black", lw=2))
-        axes.legend(
-            patches,
-            [*names, "asked about"],
-            loc="upper center",
-            bbox_to_anchor=(1.0, 0.0),
-            ncols=6,
-            frameon=False,
-            fontsize=7.5,
+        names = [*names, "asked about"]
+        figure.legend(
+            patches, names, loc="outside upper center", ncols=6, frameon=False, fontsize=8
         )
+
+
+def stacked(parts: list[Image.Image]) -> Image.Image:
+    """Pictures in two columns of one width, each put where there is more room."""
+    width = 900
+    heights, columns = [0, 0], ([], [])
+    for part in parts:
+        part = part.convert("RGB").resize((width, round(part.height * width / part.width)))
+        side = heights.index(min(heights))
+        columns[side].append((part, heights[side]))
+        heights[side] += part.height + 12
+    sheet = Image.new("RGB", (2 * width + 24, max(heights)), "white")
+    for side, column in enumerate(columns):
+        for part, top in column:
+            sheet.paste(part, (side * (width + 24), top))
+    return sheet

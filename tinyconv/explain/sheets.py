@@ -133,19 +133,22 @@ def class_picture(asked: Asked) -> Picture:
 def inner(method: str, asked: Asked) -> Iterator[Picture]:
     """A layer's filters, or the maps of some layers."""
     if method == "filters":
+        columns = None
         found = explain.filters(asked.model, asked.layer)
         count, _, _, channels = found.shape
         if channels not in (1, 3):  # no colours: a row a filter, a square for each channel it sees
-            found = np.moveaxis(found[:8, ..., :16], -1, 1).reshape(-1, *found.shape[1:3], 1)
+            found = np.moveaxis(found[:16, ..., :16], -1, 1)
+            columns = found.shape[1]
+            found = found.reshape(-1, *found.shape[2:], 1)
         else:
             found = found[:64]
         most = np.abs(found).reshape(len(found), -1).max(axis=1)[:, None, None, None]
         tiles = 0.5 + 0.5 * found / np.maximum(most, 1e-12)
-        figure, axes = framed(method, 1, 1, panel=3 * drawing.PANEL)
+        figure, axes = framed(method, 1, 1, panel=2 * drawing.PANEL)
         title = f"{asked.layer or 'the first layer'}: {min(count, len(found))} of {count} filters"
         if channels not in (1, 3):
             title = f"{asked.layer}: a row a filter, a square for each of the channels it sees"
-        drawing.show(axes[0, 0], drawing.mosaic(tiles, 16), title)
+        drawing.show(axes[0, 0], drawing.mosaic(tiles, columns), title)
         yield finished(asked.layer or asked.model.name, method, figure)
         return
     layers = asked.depths(method)
@@ -219,7 +222,7 @@ def _map_of_codes(asked: Asked) -> Iterator[Picture]:
         drawing.thumbnails(axis, shown, places, colour, [n < 0 for n in labels])
         kinds = {"tsne": "t-SNE: neighbours stay together", "pca": "PCA: most of the spread"}
         axis.set_title(kinds[kind], fontsize=9, color=drawing.INK)
-    drawing.legend(axes[0, 0], [short(asked.classes[n]) for n in groups], colours)
+    drawing.legend(figure, [short(asked.classes[n]) for n in groups], colours)
     yield finished(asked.names[0] if len(asked.names) == 1 else "map", "codes", figure)
 
 
@@ -290,26 +293,10 @@ def everything(asked: Asked) -> Iterator[Picture]:
         if not parts:
             raise refused[0]
         buffer = io.BytesIO()
-        _stacked(parts).save(buffer, "PNG", optimize=True)
+        drawing.stacked(parts).save(buffer, "PNG", optimize=True)
         left = f" Left out: {' '.join(map(str, refused))}" if refused else ""
         caption = f"All methods for one picture; each says below itself how it is read.{left}"
         yield Picture(f"{name}-all", "All that can be asked", caption, buffer.getvalue())
-
-
-def _stacked(parts: list[Image.Image]) -> Image.Image:
-    """Pictures in two columns of one width, each put where there is more room."""
-    width = 900
-    heights, columns = [0, 0], ([], [])
-    for part in parts:
-        part = part.convert("RGB").resize((width, round(part.height * width / part.width)))
-        side = heights.index(min(heights))
-        columns[side].append((part, heights[side]))
-        heights[side] += part.height + 12
-    sheet = Image.new("RGB", (2 * width + 24, max(heights)), "white")
-    for side, column in enumerate(columns):
-        for part, top in column:
-            sheet.paste(part, (side * (width + 24), top))
-    return sheet
 
 
 def framed(method: str, rows: int, columns: int, **size):
