@@ -117,8 +117,8 @@ METHODS = {
     "fgsm": Method(
         "fooling",
         "One step against it",
-        "Every pixel goes up or down by the same small step, whichever hurts the score: the "
-        "larger the step, the surer the wrong answer.",
+        "Every pixel goes up or down by the same small step, whichever hurts the score; a network "
+        "that is easily fooled gives its answer up after one level or two.",
     ),
 }
 

@@ -123,9 +123,7 @@ def legend(figure: Figure, names: Sequence[str], colours) -> None:
         patches = [Rectangle((0, 0), 1, 1, color=colour) for colour, _ in zip(colours, names)]
         patches.append(Rectangle((0, 0), 1, 1, fill=False, ec="black", lw=2))
         names = [*names, "asked about"]
-        figure.legend(
-            patches, names, loc="outside upper center", ncols=6, frameon=False, fontsize=8
-        )
+        figure.legend(patches, names, loc="outside upper right", ncols=6, frameon=False, fontsize=8)
 
 
 def stacked(parts: list[Image.Image]) -> Image.Image:
