@@ -33,6 +33,7 @@ LAYERS = [
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
     {"training", "growing", "report", "export"},
+    {"explain"},
     {"classify", "plugins.caption", "plugins.dqn"},
     {"registry"},
     {"verbs", "verify", "doctor", "groups", "new_plugin"},

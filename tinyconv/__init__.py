@@ -18,7 +18,7 @@ _HOME = {
     "UserError": "tinyconv.errors",
     "PluginError": "tinyconv.errors",
 }
-_MODULES = ("checks", "data", "layers", "losses", "zoo")
+_MODULES = ("checks", "data", "explain", "layers", "losses", "zoo")
 
 __all__ = [*_HOME, *_MODULES]
 

@@ -7,6 +7,7 @@ Keras is imported inside them, so that `tinyconv fit --help` is instant.
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tinyconv.settings import setting
 ADAPTED = 500  # pictures that an adapting layer sees
 SCORING_BATCH = 256  # pictures scored at a time
 TOLD = 5  # labels that an answer names
+KNOWN = 5000  # training pictures, at most, that neighbours are looked for among
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,27 @@ class Classify:
         found = scores(run.model(), examples.pictures, run.options.test_augment)
         for name, row in zip(examples.names, found, strict=True):
             yield Prediction(Path(name).name, answers(row, codes))
+
+    def explain(
+        self, run, inputs: Sequence[str], method="grad-cam", label=None, layer=None, resize=False
+    ) -> Iterator:
+        """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all;
+        `label` is the class asked about, `layer` the layer."""
+        from tinyconv.explain import verb
+        from tinyconv.export import in_float32
+
+        dataset = cache(lambda: self._dataset(run, None, None))
+        yield from verb.pictures(
+            in_float32(run.model()),
+            inputs,
+            method,
+            label,
+            layer,
+            resize or run.settings["resized"],
+            run.settings["classes"],
+            lambda: opening.limited(dataset().splits["train"], KNOWN),
+            lambda: dataset().splits[labelled_split(dataset())],
+        )
 
     def pictures(self, run) -> Iterable:
         """Curves, confusion, mistakes, right ones, filters and slopes."""

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from tinyconv import listings, reading, registry, settings, verbs
 from tinyconv.errors import UserError
+from tinyconv.explain import METHODS, PIXELS
 from tinyconv.groups import Verbs, as_json, print_json
 from tinyconv.runs import find_folder
 
@@ -187,14 +188,21 @@ def _given(options: dict) -> dict:
 
 
 @cli.command()
-@run_argument
+@click.argument("run", metavar="RUN|MODEL")
 @click.argument("files", nargs=-1)
+@click.option(
+    "--method", metavar="NAME", help=f"{', '.join(METHODS)}, or all.  [default: grad-cam]"
+)
+@click.option("--class", "label", metavar="NAME", help="Class asked about; else its own answer.")
+@click.option("--layer", metavar="NAME", help="Layer asked about, where a method takes one.")
+@click.option("--pixels", type=click.Choice(PIXELS), help="What MODEL takes.  [default: 0..255]")
 @click.option("--say", metavar="TEXT", help="Show where it looks as it is made to say this.")
 @click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
 @click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")
 def explain(run, files, output, **how):
-    """Draw what the network of RUN looks at in FILES."""
-    for path in verbs.explain(_open(run), *files, output=output, **_given(how)):
+    """Draw why the network of RUN, or of a .keras file, answers as it does for FILES."""
+    asked = Path(run) if run.endswith(".keras") else _open(run)
+    for path in verbs.explain(asked, *files, output=output, **_given(how)):
         click.echo(path)
 
 

@@ -121,19 +121,32 @@ def report(run: Run) -> Path:
     return write_report(run)
 
 
-def explain(run: Run, *inputs, output: Path | None = None, **how) -> list[Path]:
+def explain(run: Run | Path, *inputs, output: Path | None = None, **how) -> list[Path]:
     """Write pictures of why RUN answers as it does for `inputs`; returns where, none replaced.
 
-    Into the folder `output`, or the current one.
+    Into the folder `output`, or the current one. `run` may be the path of a .keras file with a
+    classifier of pictures.
     """
+    shown = run.explain(*inputs, **how) if isinstance(run, Run) else _of_file(run, inputs, **how)
     folder = Path(output or ".")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for picture in run.explain(*inputs, **how):
+    for picture in shown:
         path = free(folder / f"{picture.name}.png")
         write(path, picture.png)
         written.append(path)
     return written
+
+
+def _of_file(path: Path, inputs, pixels="0..255", say=None, **how):
+    from tinyconv.startup import start
+
+    if say is not None:
+        raise UserError(f"{path} is a model alone, and --say is for runs that tell captions.")
+    start()
+    from tinyconv.explain import verb
+
+    return verb.pictures(verb.opened(path, pixels), inputs, **how)
 
 
 def export(run: Run, format: str, output: Path | None = None) -> Path:

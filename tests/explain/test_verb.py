@@ -1,0 +1,127 @@
+"""The verb `explain` for classifiers: every method draws, every mistake is one sentence."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyconv
+from tests.explain.networks import SHAPE, built, functional
+from tests.test_cli import run
+from tinyconv.explain import METHODS
+
+PICTURE = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run on digits, a model alone, and pictures for each."""
+    folder = tmp_path_factory.mktemp("explain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYCONV_RUNS", str(folder / "runs"))
+        patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
+        tinyconv.fit(model="convnet", limit=100, epochs=1, name="run")
+    built(functional).save(folder / "model.keras")
+    Image.fromarray(PICTURE).save(folder / "colour.png")
+    Image.fromarray(PICTURE[:8, :8]).save(folder / "small.png")
+    Image.fromarray(PICTURE[:8, :8]).convert("LA").save(folder / "alpha.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Fewer steps: what pictures become by more of them is for other tests."""
+    from tinyconv.explain import synthesis
+
+    whole = synthesis._climb
+
+    def climb(step, start, given, steps, **how):
+        return whole(step, start, given, 2, **how)
+
+    monkeypatch.setattr(synthesis, "_climb", climb)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_draws_a_picture_of_a_run(folder, capsys, method):
+    code, out, err = run(
+        capsys, "explain", folder / "runs/run", folder / "small.png", "--method", method
+    )
+    assert code == 0, err
+    (path,) = out.split()
+    assert path.endswith(f"-{method}.png")
+    with Image.open(path) as image:
+        assert min(image.size) > 150
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_a_model_alone_is_asked_and_all_go_on_one_sheet(folder, capsys, monkeypatch):
+    code, out, err = run(
+        capsys, "explain", folder / "model.keras", folder / "colour.png", "--method", "all"
+    )
+    assert code == 0, err
+    assert out.split() == ["colour-all.png"]
+    with Image.open("colour-all.png") as image:
+        assert image.width > 1500 and image.height > 1500
+    arguments = ["explain", folder / "model.keras", folder / "colour.png", "--class", "3"]
+    assert run(capsys, *arguments)[1].split() == ["colour-grad-cam.png"]
+    assert run(capsys, *arguments)[1].split() == ["colour-grad-cam-2.png"]  # none is replaced
+    code, out, _ = run(capsys, "explain", folder / "model.keras", "--method", "class-picture")
+    assert (code, out.split()) == (0, ["classes-class-picture.png"])
+
+
+def test_pixels_of_another_range_are_the_same_network(folder):
+    from tinyconv import explain
+
+    inputs = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(flat))
+    found = explain.saliency(explain.rescaled(model, -1, 1), PICTURE[None], 0)
+    whole = explain.saliency(model, PICTURE[None], 0)
+    np.testing.assert_allclose(found, whole * 2 / 255, rtol=1e-4)
+
+
+def test_python_has_the_same_words(folder):
+    opened = tinyconv.load(folder / "runs/run")
+    (picture,) = opened.explain(folder / "alpha.png", method="saliency", label="3")
+    assert picture.name == "alpha-saliency" and "Bright" in picture.caption
+    assert Image.open(io.BytesIO(picture.png)).format == "PNG"
+    assert tinyconv.explain.grad_cam.__module__ == "tinyconv.explain.regions"
+    assert not set(METHODS) - {name.replace("_", "-") for name in tinyconv.explain.__all__}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["RUN"], "name FILES"),
+        (["RUN", "nowhere.png"], "no picture at nowhere.png"),
+        (["RUN", "colour.png"], "12x12 grey pixels and the network takes 8x8 grey"),
+        (["RUN", "small.png", "--method", "gradcam"], "did you mean grad-cam?"),
+        (["RUN", "small.png", "--class", "ten"], "There is no class 'ten'"),
+        (["RUN", "small.png", "--layer", "conv1_3"], "did you mean conv1_"),
+        (["RUN", "small.png", "--layer", "hidden"], "needs a layer that gives a map"),
+        (["RUN", "small.png", "--say", "words"], "takes no say"),
+        (["RUN", "small.png", "--pixels", "0..1"], "takes no pixels"),
+        (["MODEL", "colour.png", "--class", "9"], "choose from 0, 1, 2, 3"),
+        (["MODEL", "colour.png", "--say", "words"], "captions"),
+        (["MODEL", "colour.png", "--method", "neighbours"], "name several pictures"),
+        (["MODEL", "small.png"], "takes 12x12 colour pixels; --resize"),
+        (["nowhere.keras", "small.png"], "There is no model at nowhere.keras"),
+        (["colour.keras", "small.png"], "is not a model that can be opened"),
+        (["pairs.keras", "colour.png"], "is no classifier of pictures"),
+    ],
+)
+def test_mistakes_get_one_sentence_and_exit_2(folder, capsys, arguments, message):
+    if not (folder / "pairs.keras").exists():
+        inputs = keras.Input(SHAPE)
+        keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(folder / "pairs.keras")
+        (folder / "colour.keras").write_bytes((folder / "colour.png").read_bytes())
+    named = {"RUN": folder / "runs/run", "MODEL": folder / "model.keras"}
+    given = [
+        named.get(a, folder / a if (folder / a).exists() else a) if i < 2 else a
+        for i, a in enumerate(arguments)
+    ]
+    code, out, err = run(capsys, "explain", *given)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1 and message in err, err
