@@ -66,7 +66,7 @@ if features is None:
     shape, D = (batch, 3, side, side), 64
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8)
     pictures = pictures.to(memory_format=torch.channels_last)
-    stages = ((3, 32, 2), (32, 64, 2), *[(64, 64, 1)] * 3)
+    stages = ((3, 32, 2), (32, 64, 2), *[(64, 64, 1)] * 2)
     eyes = nn.Sequential(*(part for each in stages for part in rectified(*each)))
     eyes = eyes.to(memory_format=torch.channels_last)
 else:
