@@ -66,9 +66,9 @@ if features is None:
     shape, D = (batch, 3, side, side), 64
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8)
     pictures = pictures.to(memory_format=torch.channels_last)
-    eyes = nn.Sequential(
-        *rectified(3, 32, 2), *rectified(32, 64, 2), *rectified(64, 64, 1), *rectified(64, 64, 1)
-    ).to(memory_format=torch.channels_last)
+    stages = ((3, 32, 2), (32, 64, 2), *[(64, 64, 1)] * 2)
+    eyes = nn.Sequential(*(part for each in stages for part in rectified(*each)))
+    eyes = eyes.to(memory_format=torch.channels_last)
 else:
     D, eyes, pictures = features, nn.Identity(), torch.randn(batch, features, side, side)
 decoder = Decoder(D + 2)

@@ -10,7 +10,7 @@ from tinyconv.settings import setting
 
 # Ours for scenes of a dozen words, and those of the paper and its released code.
 SMALL = {
-    "epochs": 4,
+    "epochs": 7,
     "encoder": "glance",
     "embedding": 64,
     "units": 64,
@@ -82,7 +82,7 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit caption` can be told."""
 
     epochs: int = setting(
-        4, "Passes over the training captions; 20 of other data than shapes.", minimum=1
+        7, "Passes over the training captions; 20 of other data than shapes.", minimum=1
     )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")
