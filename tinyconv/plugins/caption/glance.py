@@ -4,7 +4,7 @@ Strides in place of pools (Springenberg et al. 2015, arXiv 1412.6806), and a rec
 23 pixels: a cell knows what is near it and nothing else, so that to tell a thing a network must
 look at it. (Of a deep map every cell knows the whole picture, and attention need not point.) The
 layers that do not shrink the map begin as the identity, so that each cell tells first of its own
-place: from noise, a network may as well learn to look beside a thing as at it.
+place: from noise, one seed of three learnt to look beside a thing (benchmarks/RESULTS.md).
 """
 
 import keras
