@@ -120,6 +120,8 @@ UNSAFE = re.compile(
     r"\b(c?pickle|cloudpickle|dill|joblib|shelve|marshal|torch\.load)\b|allow_pickle=True"
     r"|safe_mode=False|enable_unsafe_deserialization|\beval\(|\bexec\("
 )
+# A lesson is run, and the reader's own answer to it: that is what it is for.
+RUNS = {"lessons.py": {"exec("}}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -129,7 +131,8 @@ def test_nothing_that_runs_a_strangers_file(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node.value = ""
-    assert not UNSAFE.search(ast.unparse(tree))
+    found = {match.group() for match in UNSAFE.finditer(ast.unparse(tree))}
+    assert found == RUNS.get(path.name, set())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}

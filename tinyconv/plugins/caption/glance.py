@@ -14,7 +14,7 @@ from tinyconv.zoo.sprint import PartialIdentity
 
 
 def glance(input_shape, classes, activation="prelu", width=64):
-    """Four convolutions that keep places apart: 94,794 parameters at 64x64x3 and 10 classes."""
+    """Four convolutions that keep places apart: 94,346 parameters at 64x64x3 and 10 classes."""
     inputs, x = layers.pixels(input_shape)
     for i, (filters, stride) in enumerate(((32, 2), (width, 2), *[(width, 1)] * 2), start=1):
         start = PartialIdentity(activation) if stride == 1 else None
