@@ -1,4 +1,4 @@
-"""Damaged and odd picture files through `fit`, `predict` and `explain`: each decoded or named.
+"""Damaged and odd picture files through `fit` and `predict`: each decoded or named.
 
 python benchmarks/mutations.py            # 2,000 files from one seed
 """

@@ -2,6 +2,7 @@
 
 import pytest
 
+import tinyconv
 from tinyconv import precision
 from tinyconv.startup import start
 
@@ -12,6 +13,21 @@ start()
 def same_numbers_on_every_machine(monkeypatch):
     """Have runs compute in float32, also where bfloat16 is fast: its sums vary with threads."""
     monkeypatch.setattr(precision, "cpu_flags", frozenset)
+
+
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory):
+    """Trains a run that a whole module asks about, in float32 and in folders of its own."""
+
+    def make(**settings):
+        place = tmp_path_factory.mktemp("made")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(precision, "cpu_flags", frozenset)
+            patch.setenv("TINYCONV_RUNS", str(place))
+            patch.setenv("TINYCONV_CACHE", str(place / "cache"))
+            return tinyconv.fit(**settings)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -23,17 +23,9 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(make_run):
     """A run on all digits that every verb can be asked about; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("trained")
-    before = os.environ.get("TINYCONV_RUNS")
-    os.environ |= {"TINYCONV_RUNS": str(folder), "TINYCONV_CACHE": str(folder / "cache")}
-    try:
-        return tinyconv.fit(model="convnet", epochs=6)
-    finally:
-        del os.environ["TINYCONV_RUNS"]
-        if before is not None:
-            os.environ["TINYCONV_RUNS"] = before
+    return make_run(model="convnet", epochs=6)
 
 
 # What a run leaves ------------------------------------------------------------------------

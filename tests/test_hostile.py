@@ -18,7 +18,7 @@ import tinyconv
 from benchmarks.mutations import BROKEN, unlike, write_files
 from tests.data.sources import picture
 from tests.test_cli import run as command
-from tinyconv import kept, precision
+from tinyconv import kept
 from tinyconv import settings as tinyconv_settings
 from tinyconv.classify import Settings
 from tinyconv.data.files import read_pictures
@@ -41,14 +41,9 @@ VALUES = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(make_run):
     """One run for all."""
-    place = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, "cpu_flags", frozenset)
-        patch.setenv("TINYCONV_RUNS", str(place))
-        patch.setenv("TINYCONV_CACHE", str(place / "cache"))
-        return tinyconv.fit(**QUICK, name="mine").path
+    return make_run(**QUICK, name="mine").path
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import tinyconv
 from tests.data.sources import class_folders, picture
 from tests.test_cli import run as command
-from tinyconv import precision, runs
+from tinyconv import runs
 from tinyconv.errors import UserError
 from tinyconv.verify import verify
 
@@ -18,14 +18,9 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 2, "deterministic": True}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """One run for all, and the cache that it read."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, "cpu_flags", frozenset)
-        patch.setenv("TINYCONV_RUNS", str(folder))
-        patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
-        return tinyconv.fit(**QUICK, name="mine").path
+def made(make_run):
+    """One run for all."""
+    return make_run(**QUICK, name="mine").path
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tinyconv.data.files import read_pictures
 from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, size
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
+from tinyconv.explain import DEFAULT
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import RECIPES, RecipeSettings
 from tinyconv.settings import setting
@@ -188,7 +189,7 @@ class Classify:
             yield Prediction(Path(name).name, answers(row, codes))
 
     def explain(
-        self, run, inputs: Sequence[str], method="grad-cam", label=None, layer=None, resize=False
+        self, run, inputs: Sequence[str], method=DEFAULT, label=None, layer=None, resize=False
     ) -> Iterator:
         """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all;
         `label` is the class asked about, `layer` the layer."""
@@ -296,7 +297,8 @@ def measure(scores, labels, loss) -> dict[str, float]:
 
 def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:
     """The best labels of one picture's scores (classes,) with their softmax probabilities."""
-    probabilities = np.exp(row - row.max())
-    probabilities /= probabilities.sum()
+    from scipy.special import softmax
+
+    probabilities = softmax(row)
     best = np.argsort(-row, kind="stable")[:TOLD]
     return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]

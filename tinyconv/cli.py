@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from tinyconv import listings, reading, registry, settings, verbs
 from tinyconv.errors import UserError
-from tinyconv.explain import METHODS, PIXELS
+from tinyconv.explain import DEFAULT, METHODS, PIXELS
 from tinyconv.groups import Verbs, as_json, print_json
 from tinyconv.runs import find_folder
 
@@ -191,7 +191,7 @@ def _given(options: dict) -> dict:
 @click.argument("run", metavar="RUN|MODEL")
 @click.argument("files", nargs=-1)
 @click.option(
-    "--method", metavar="NAME", help=f"{', '.join(METHODS)}, or all.  [default: grad-cam]"
+    "--method", metavar="NAME", help=f"{', '.join(METHODS)}, or all.  [default: {DEFAULT}]"
 )
 @click.option("--class", "label", metavar="NAME", help="Class asked about; else its own answer.")
 @click.option("--layer", metavar="NAME", help="Layer asked about, where a method takes one.")

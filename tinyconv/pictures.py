@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
 DPI = 110
 INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
@@ -104,7 +105,7 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
 
 def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
     """The mistakes of which the network was surest, and a sample of right answers."""
-    sure = _softmax(scores)
+    sure = softmax(scores, axis=1)
     said = scores.argmax(axis=1)
     confidence = sure[np.arange(len(said)), said]
     wrong = np.flatnonzero(said != split.labels)
@@ -207,11 +208,6 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
 def short(name: str, length: int = 18) -> str:
     """A class's name, cut to fit over a small picture."""
     return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def _softmax(scores):
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
 
 
 def png(figure: Figure) -> bytes:

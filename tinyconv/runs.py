@@ -172,17 +172,7 @@ class Run:
                 f"The run {self.path} has no {path.name}: it stopped before its first epoch "
                 f"ended; go on with: tinyconv fit --resume {self.path}"
             )
-        import keras
-
-        import tinyconv.losses
-        import tinyconv.optimizers
-        import tinyconv.zoo  # noqa: F401  registers the classes that the file names
-
-        try:
-            return keras.saving.load_model(path, compile=compiled, safe_mode=True)
-        except Exception as error:  # Keras says what it refuses in many of them
-            told = f"{error}".strip().split("\n")[0]
-            raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
+        return open_model(path, compiled)
 
     def after_step(self, loss: float) -> None:
         """Told of each step's loss by the training loop; `verify` listens."""
@@ -264,6 +254,21 @@ def find_folder(path: str | os.PathLike) -> Path:
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
     raise UserError(f"{path} {what}; `tinyconv runs` lists the runs that there are.")
+
+
+def open_model(path: Path, compiled: bool = False):
+    """The network of a .keras file, in Keras' safe mode; UserError where it is none."""
+    import keras
+
+    import tinyconv.losses
+    import tinyconv.optimizers
+    import tinyconv.zoo  # noqa: F401  registers the classes that the file may name
+
+    try:
+        return keras.saving.load_model(path, compile=compiled, safe_mode=True)
+    except Exception as error:  # Keras says what it refuses in many of them
+        told = f"{error}".strip().split("\n")[0]
+        raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
 
 
 def _plain(value):

@@ -48,10 +48,13 @@ def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None)
 def check_same(dataset: Dataset, begun_with: str | None) -> None:
     """Raise UserError where a run that goes on would see other data than it began with.
 
-    `begun_with` is the identity in its settings.json; None where an older version wrote that.
+    `begun_with` is the identity in its settings.json; None of a new run, or where an older
+    version wrote that.
     """
+    if begun_with is None:
+        return
     found = dataset.identity()
-    if begun_with not in (None, found):
+    if found != begun_with:
         raise UserError(
             f"{dataset.name} is no longer the data that the run began with: its content has the "
             f"SHA-256 {found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old "

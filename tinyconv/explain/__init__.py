@@ -122,6 +122,8 @@ METHODS = {
     ),
 }
 
+DEFAULT = "grad-cam"
+
 # What pixels a network may take, as `--pixels` names it, and from where to where they go.
 PIXELS = {"0..255": (0, 255), "0..1": (0, 1), "-1..1": (-1, 1)}
 
@@ -130,7 +132,7 @@ _OTHERS = {"rescaled": "anatomy", "code_map": "coding", "flat": "drawing"}
 
 _HOME = {name.replace("-", "_"): method.family for name, method in METHODS.items()} | _OTHERS
 
-__all__ = ["METHODS", "PIXELS", *_HOME]
+__all__ = ["DEFAULT", "METHODS", "PIXELS", *_HOME]
 
 
 def __getattr__(name):

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
+from scipy.special import softmax
 
 from tinyconv.pictures import INK, short
 
@@ -91,12 +92,10 @@ def mosaic(tiles: np.ndarray, columns: int | None = None) -> np.ndarray:
     return sheet
 
 
-def answers(scores: np.ndarray, classes: Sequence[str], told: int = 1) -> str:
-    """The best classes of a picture's scores (K,), a line each: "goldfish 83 %"."""
-    share = np.exp(scores - scores.max())
-    share /= share.sum()
-    best = np.argsort(-scores, kind="stable")[:told]
-    return "\n".join(f"{short(classes[i])} {share[i]:.0%}" for i in best)
+def answer(scores: np.ndarray, classes: Sequence[str]) -> str:
+    """The best class of a picture's scores (K,): "goldfish 83%"."""
+    best = scores.argmax()
+    return f"{short(classes[best])} {softmax(scores)[best]:.0%}"
 
 
 def thumbnails(axes, pictures, places, colours, asked) -> None:

@@ -22,6 +22,7 @@ def fool(model, pictures, classes=None) -> np.ndarray:
     scores = tap.scores(tap.pictures)
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, 1] if classes is None else classes
     wanted = tap.asked(wanted)
+    reached = scores.argmax(axis=1) == wanted
 
     def ahead(scores, outputs, wanted):
         others = scores - 1e9 * ops.one_hot(wanted, scores.shape[1])
@@ -36,10 +37,9 @@ def fool(model, pictures, classes=None) -> np.ndarray:
         lacking = np.maximum(MARGIN * (1 + i) - margins, 0) / np.maximum(norm, 1e-12)
         x = np.clip(x + lacking[:, None, None, None] * gradients, 0, 255).astype("float32")
         rounded = np.round(x)
-        reached = tap.scores(rounded).argmax(axis=1) == wanted
-        was_reached = tap.scores(found).argmax(axis=1) == wanted
-        found[~was_reached] = rounded[~was_reached]
-        if (reached | was_reached).all():
+        found[~reached] = rounded[~reached]
+        reached |= tap.scores(rounded).argmax(axis=1) == wanted
+        if reached.all():
             break
     return found.astype("uint8")
 

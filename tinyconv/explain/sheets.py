@@ -6,9 +6,11 @@ A family's function is given the method's name and an `Asked`, and gives its `Pi
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
+from scipy.special import softmax
 
 from tinyconv import explain
 from tinyconv.data import Split
@@ -40,28 +42,31 @@ class Asked:
     def each(self) -> Iterator[tuple[int, str]]:
         return enumerate(self.names)
 
+    @cached_property
+    def tap(self) -> Tap:
+        return Tap(self.model, self.pictures)
+
+    @cached_property
     def said(self) -> tuple[np.ndarray, np.ndarray]:
         """(scores (N, K), the class asked about of each picture (N,))."""
-        tap = Tap(self.model, self.pictures)
-        scores = tap.scores(tap.pictures)
-        return scores, tap.asked(self.label, scores)
+        scores = self.tap.scores(self.tap.pictures)
+        return scores, self.tap.asked(self.label, scores)
 
     def depths(self, method: str) -> list[str]:
         """The layer asked about, or some from shallow to deep."""
-        tap = Tap(self.model, self.pictures)
         if self.layer is not None:
-            tap.layer(self.layer)
+            self.tap.layer(self.layer)
             return [self.layer]
-        maps = tap.maps() or [tap.map(None, method)]
+        maps = self.tap.maps() or [self.tap.map(None, method)]
         return [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, DEPTHS).astype(int))]
 
     def answer(self, scores) -> str:
-        return drawing.answers(scores, self.classes)
+        return drawing.answer(scores, self.classes)
 
 
 def maps(method: str, asked: Asked) -> Iterator[Picture]:
     """A map over the picture: gradients and regions."""
-    scores, classes = asked.said()
+    scores, classes = asked.said
     function = getattr(explain, method.replace("-", "_"))
     more = {"layer": asked.layer} if method == "grad-cam" else {}
     found = function(asked.model, asked.pictures, classes, **more)
@@ -100,7 +105,7 @@ def synthesised(method: str, asked: Asked) -> Iterator[Picture]:
     layers = asked.depths(method)
     function = getattr(explain, method)
     made = [function(asked.model, asked.pictures, layer) for layer in layers]
-    scores, _ = asked.said()
+    scores, _ = asked.said
     for i, name in asked.each():
         figure, axes = framed(method, 1, 1 + len(layers))
         drawing.show(axes[0, 0], asked.pictures[i], asked.answer(scores[i]))
@@ -114,7 +119,7 @@ def class_picture(asked: Asked) -> Picture:
     if asked.label is not None:
         wanted = [asked.label]
     elif len(asked.pictures):
-        wanted = list(dict.fromkeys(asked.said()[1].tolist()))[:NEAR]
+        wanted = list(dict.fromkeys(asked.said[1].tolist()))[:NEAR]
     else:
         wanted = list(range(min(NEAR, len(asked.classes))))
     shape = asked.pictures.shape[1:] if len(asked.pictures) else None
@@ -123,8 +128,7 @@ def class_picture(asked: Asked) -> Picture:
     columns = min(4, len(wanted))
     figure, axes = framed("class-picture", -(-len(wanted) // columns), columns)
     for place, picture, label, row in zip(axes.flat, made, wanted, scores):
-        share = np.exp(row - row.max())
-        title = f"{short(asked.classes[label])}, {share[label] / share.sum():.0%} to it"
+        title = f"{short(asked.classes[label])}, {softmax(row)[label]:.0%} to it"
         drawing.show(place, picture, title)
     name = short(asked.classes[wanted[0]]).replace("/", "-").replace(" ", "-")
     return finished(name if len(wanted) == 1 else "classes", "class-picture", figure)
@@ -153,7 +157,7 @@ def inner(method: str, asked: Asked) -> Iterator[Picture]:
         return
     layers = asked.depths(method)
     found = explain.activations(asked.model, asked.pictures, layers)
-    scores, _ = asked.said()
+    scores, _ = asked.said
     for i, name in asked.each():
         figure, axes = framed(method, 1, 1 + len(layers))
         drawing.show(axes[0, 0], asked.pictures[i], asked.answer(scores[i]))
@@ -176,16 +180,16 @@ def _neighbours(asked: Asked) -> Iterator[Picture]:
     if asked.known is not None:
         known = asked.known()
         pictures, labels = known.pictures, known.labels
-    else:
+    elif len(asked.pictures) > 1:
         pictures, labels = asked.pictures, np.full(len(asked.pictures), -1)
-    if asked.known is None and len(pictures) < 2:
+    else:
         raise UserError(
             "neighbours looks among a run's training pictures, and a model alone has none: name "
             "several pictures to look among."
         )
     own = explain.codes(asked.model, asked.pictures, asked.layer)
     every = own if asked.known is None else explain.codes(asked.model, pictures, asked.layer)
-    scores, _ = asked.said()
+    scores, _ = asked.said
     for i, name in asked.each():
         which, far = coding.nearest_codes(own[i : i + 1], every, NEAR + 1)
         which, far = which[0], far[0]
@@ -204,7 +208,7 @@ def _map_of_codes(asked: Asked) -> Iterator[Picture]:
     groups = []
     if asked.unseen is not None:
         split = asked.unseen()
-        _, said = asked.said() if len(asked.pictures) else (None, np.zeros(0, int))
+        _, said = asked.said if len(asked.pictures) else (None, np.zeros(0, int))
         spread = np.linspace(0, len(asked.classes) - 1, GROUPS).astype(int)
         groups = list(dict.fromkeys([*said[: GROUPS // 2].tolist(), *spread.tolist()]))[:GROUPS]
         chosen = np.flatnonzero(np.isin(split.labels, groups))
@@ -228,7 +232,7 @@ def _map_of_codes(asked: Asked) -> Iterator[Picture]:
 
 def fooled(method: str, asked: Asked) -> Iterator[Picture]:
     """The picture before and after, and what was changed."""
-    before, classes = asked.said()
+    before, classes = asked.said
     if method == "fgsm":
         after = [explain.fgsm(asked.model, asked.pictures, classes, size) for size in SIZES]
         told = [Tap(asked.model, each).scores(each) for each in after]

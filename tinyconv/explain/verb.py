@@ -9,12 +9,12 @@ from tinyconv.data import Split
 from tinyconv.data.decode import CorruptPicture, decode
 from tinyconv.data.files import expand, read_pictures
 from tinyconv.errors import UserError, nearest
-from tinyconv.explain import METHODS, PIXELS, sheets
+from tinyconv.explain import DEFAULT, METHODS, PIXELS, sheets
 from tinyconv.explain.anatomy import picture_shape, rescaled
 from tinyconv.explain.tap import Tap
 from tinyconv.pictures import Picture
+from tinyconv.runs import open_model
 
-DEFAULT = "grad-cam"
 ALL = "all"
 PICTURELESS = ("class-picture", "filters")
 
@@ -90,18 +90,7 @@ def _blank(shape) -> np.ndarray:
 
 def opened(path: Path, pixels: str = "0..255"):
     """The network of a .keras file, in Keras' safe mode, for pixels of 0 to 255."""
-    import keras
-
-    import tinyconv.losses
-    import tinyconv.optimizers
-    import tinyconv.zoo  # noqa: F401  registers the classes that the file may name
-
     if not path.is_file():
         raise UserError(f"There is no model at {path}.")
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a class of somebody's raises
-        raise UserError(
-            f"{path} is not a model that can be opened: {' '.join(str(error).split())[:300]}"
-        ) from error
+    model = open_model(path)
     return model if pixels == "0..255" else rescaled(model, *PIXELS[pixels])

@@ -70,12 +70,10 @@ def _is_map(layer) -> bool:
 def _of_run(path: str) -> keras.Model:
     """The network of a run that classifies pictures."""
     folder = runs.find_folder(path)
-    import tinyconv.zoo  # noqa: F401  registers the classes that the file names
-
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
-    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    model = runs.open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
             f"The encoder's run {folder} is not of a network that takes pictures alone."
