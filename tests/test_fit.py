@@ -16,8 +16,8 @@ from PIL import Image
 import tinyconv
 from tests.data.sources import class_folders, tiny_imagenet_folder
 from tinyconv import losses, runs, training, writing
-from tinyconv.classify import measure, scores
 from tinyconv.errors import UserError
+from tinyconv.scoring import measure, scores
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 

@@ -14,6 +14,7 @@ _HOME = {
     "fit": "tinyconv.verbs",
     "load": "tinyconv.verbs",
     "resume": "tinyconv.verbs",
+    "ensemble": "tinyconv.verbs",
     "Run": "tinyconv.runs",
     "UserError": "tinyconv.errors",
     "PluginError": "tinyconv.errors",

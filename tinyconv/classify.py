@@ -4,7 +4,6 @@ The verbs stand in the order in which a learner meets them: fit, evaluate, predi
 Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,36 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import screen
+from tinyconv import network, screen
 from tinyconv.data import Dataset, opening
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.files import read_pictures
 from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, size
-from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
+from tinyconv.data.pipeline import steps_per_epoch, training_batches
 from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT
+from tinyconv.network import NetworkSettings
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import RECIPES, RecipeSettings
+from tinyconv.scoring import VIEWS, answers, measure, scores, together
 from tinyconv.settings import setting
 
-ADAPTED = 500  # pictures that an adapting layer sees
-SCORING_BATCH = 256  # pictures scored at a time
-TOLD = 5  # labels that an answer names
 KNOWN = 5000  # training pictures, at most, that neighbours are looked for among
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """Which network, and what it makes small."""
+class LossSettings:
+    """What the network makes small."""
 
-    model: str = setting(
-        "convnet", "Network by name, as `tinyconv models` lists them; --minutes takes sprint."
-    )
-    activation: str | None = setting(
-        None,
-        "Rectifier of the network.  [default: prelu in the zoo]",
-        choices=("prelu", "prelu-shared", "relu"),
-    )
     loss: str = setting("softmax", "Loss function.", choices=("softmax", "hinge"))
     label_smoothing: float | None = setting(
         None,
@@ -52,7 +42,7 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
-class Settings(RecipeSettings, NetworkSettings, DataSettings):
+class Settings(RecipeSettings, LossSettings, NetworkSettings, DataSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
@@ -63,14 +53,14 @@ class Settings(RecipeSettings, NetworkSettings, DataSettings):
     )
     test_augment: str = setting(
         "none",
-        "Answer for a picture alone, or by the mean with its mirror image.",
-        choices=("none", "flip"),
+        "Answer for a picture alone, or by the mean with its mirror image, or of ten crops.",
+        choices=tuple(VIEWS),
     )
 
     @classmethod
     def implied(cls, given: Mapping) -> dict:
         """What the recipe says, and the network made for a run that has minutes."""
-        return super().implied(given) | ({"model": "sprint"} if given.get("minutes") else {})
+        return super().implied(given) | network.implied(given)
 
 
 class Classify:
@@ -84,15 +74,12 @@ class Classify:
         """Train from the settings, or from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import growing, losses, precision, training
+        from tinyconv import growing, losses, training
 
+        network.settle(run)
         options = run.options
         if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
             options = run.options = replace(options, data=str(Path(options.data).resolve()))
-        build = run.catalogue.find("models", options.model)
-        chosen = {} if options.activation is None else {"activation": options.activation}
-        if chosen and "activation" not in inspect.signature(build).parameters:
-            raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
         loss = losses.loss(options.loss, options.label_smoothing)
         if options.recipe != "plain":
             told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
@@ -108,13 +95,12 @@ class Classify:
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None
-        with precision.policy(numbers):
-            model = build(shape, len(dataset.classes), **chosen)
+        model = network.build(run, shape, len(dataset.classes), numbers, saved)
         training.describe(model)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
-        if saved is None:
-            adapt(model, train.pictures)
+        if saved is None and options.from_ is None:
+            network.adapt(model, train.pictures)
         if run.path is None:
             run.create(
                 f"{model.name}-{dataset.name}",
@@ -139,23 +125,49 @@ class Classify:
         )
         loop.run()
 
-    def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
+    def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing
-        those, on the validation pictures."""
+        those, on the validation pictures. `augment` in place of the run's own test_augment."""
+        return self.ensemble([run], data, root, split, augment)[0]
+
+    def ensemble(self, runs, data=None, root=None, split=None, augment=None) -> list[Evaluation]:
+        """As `evaluate`, of each run and last of the mean of their softmax probabilities.
+
+        The mean has a loss where all learnt by one and the same softmax loss.
+        """
         from tinyconv import losses
 
-        dataset = self._dataset(run, data, root)
+        first = runs[0]
+        for run in runs[1:]:
+            for fact, what in (("classes", "classes"), ("picture_shape", "sizes of picture")):
+                if run.settings[fact] != first.settings[fact]:
+                    raise UserError(
+                        f"{first.path} and {run.path} are of different {what}, and have no mean."
+                    )
+        dataset = self._dataset(first, data, root)
         chosen = split or labelled_split(dataset)
         if chosen not in dataset.splits:
             raise UserError(
                 f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
             )
-        examples = dataset.splits[chosen]
-        if (examples.labels < 0).any():
+        if augment not in (None, "none") and not dataset.mirror:
+            raise UserError(
+                f"A mirror image in {dataset.name} is of another class, so that there is no "
+                f"--augment {augment} of it."
+            )
+        labels = dataset.splits[chosen].labels
+        if (labels < 0).any():
             raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
-        loss = losses.loss(run.options.loss, run.options.label_smoothing)
-        metrics = measure(self._scores(run, dataset, chosen), examples.labels, loss)
-        return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
+        each = [self._scores(run, dataset, chosen, augment) for run in runs]
+        kinds = [(run.options.loss, run.options.label_smoothing) for run in runs]
+        metrics = [
+            measure(one, labels, losses.loss(*kind)) for one, kind in zip(each, kinds, strict=True)
+        ]
+        if len(runs) > 1:
+            metrics.append(measure(together(each), labels, losses.loss(*kinds[0])))
+            if set(kinds) != {("softmax", kinds[0][1])}:
+                del metrics[-1]["loss"]
+        return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
 
     def predict(
         self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, test=False, root=None
@@ -224,14 +236,15 @@ class Classify:
         yield from pictures.filters(model)
         yield from pictures.slopes(model)
 
-    def _scores(self, run, dataset: Dataset, split: str) -> np.ndarray:
+    def _scores(self, run, dataset: Dataset, split: str, augment=None) -> np.ndarray:
         """The scores of best.keras on a split, kept for the pictures that follow the numbers."""
+        augment = augment or run.options.test_augment
         best = run.path / "best.keras"
         changed = best.stat().st_mtime_ns if best.exists() else None
-        key = run.path, changed, dataset.cache, split
+        key = run.path, changed, dataset.cache, split, augment
         if self._kept[0] != key:
             pictures = dataset.splits[split].pictures
-            self._kept = key, scores(run.model(), pictures, run.options.test_augment)
+            self._kept = key, scores(run.model(), pictures, augment)
         return self._kept[1]
 
     def _dataset(self, run, data, root) -> Dataset:
@@ -252,53 +265,3 @@ class Classify:
                 f"{size(run.settings['picture_shape'])}."
             )
         return dataset
-
-
-def scores(model, pictures, test_augment="none") -> np.ndarray:
-    """float32 logits (N, classes) for uint8 pictures (N, H, W, C), in bounded memory.
-
-    With `test_augment` "flip" the mean of those for a picture and for its mirror image.
-    """
-    rows = []
-    for batch, count in whole_batches(pictures, SCORING_BATCH):
-        found = np.asarray(model.predict_on_batch(batch))
-        if test_augment == "flip":
-            mirrored = np.ascontiguousarray(batch[:, :, ::-1])
-            found = (found + np.asarray(model.predict_on_batch(mirrored))) / 2
-        rows.append(found[:count])
-    return np.concatenate(rows)
-
-
-def adapt(model, pictures) -> None:
-    """Have the layers that ask for it, by a method `adapt`, see what they will be given."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
-    import keras
-
-    for layer in model.layers:
-        if hasattr(layer, "adapt"):
-            before = keras.Model(model.inputs, layer.input)
-            layer.adapt(np.asarray(before.predict_on_batch(pictures[chosen])))
-
-
-def measure(scores, labels, loss) -> dict[str, float]:
-    """loss, top1 and top5 of scores (N, classes) against labels (N,).
-
-    Of equal scores the first class counts as the answer, and a score that is no number as
-    none, so that a dead network is not right about everything.
-    """
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-    right = best == labels[:, None]  # (N, 5)
-    return {
-        "loss": float(loss(labels, scores)),
-        "top1": float(right[:, 0].mean()),
-        "top5": float(right.any(axis=1).mean()),
-    }
-
-
-def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:
-    """The best labels of one picture's scores (classes,) with their softmax probabilities."""
-    from scipy.special import softmax
-
-    probabilities = softmax(row)
-    best = np.argsort(-row, kind="stable")[:TOLD]
-    return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]

@@ -17,6 +17,7 @@ from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT, METHODS, PIXELS
 from tinyconv.groups import Verbs, as_json, print_json
 from tinyconv.runs import find_folder
+from tinyconv.scoring import VIEWS
 
 run_argument = click.argument("run", metavar="RUN")
 
@@ -98,26 +99,43 @@ def task_command(name: str) -> click.Command:
 
 
 @cli.command()
-@run_argument
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--data", metavar="NAME", help="Another data set with the same classes.")
 @click.option("--root", type=Path, metavar="PATH", help="Local files of the data set.")
 @click.option("--split", metavar="NAME", help="train, validation or test.")
+@click.option(
+    "--augment", type=click.Choice(list(VIEWS)), help="Views of a picture that it answers for."
+)
 @click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
 @click.option("--protocol", metavar="NAME", help="How games of Atari are scored: nature or ale.")
 @as_json
-def evaluate(run, as_json, **where):
-    """Measure RUN: accuracy and loss on its test pictures."""
-    opened = _open(run)
-    measured = opened.measure(**_given(where))
+def evaluate(runs, as_json, **where):
+    """Measure RUN: accuracy and loss on its test pictures.
+
+    Of several runs each, and the mean of their answers, on the data of the first.
+    """
+    opened = [_open(run) for run in runs]
+    if len(opened) == 1:
+        measured = opened[0].measure(**_given(where))
+        named, whose = {"run": str(opened[0].path)}, ""
+    else:
+        *each, measured = verbs.ensemble(*opened, **_given(where))
+        pairs = zip(opened, each, strict=True)
+        named = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
+        whose = f"the mean of {len(each)} networks "
     if as_json:
         told = {name: getattr(measured, name) for name in ("data", "split", "pictures", "metrics")}
-        print_json({"run": str(opened.path), **told})
+        print_json(named | told)
         return
+    for one in named.get("runs", ()):
+        numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
+        click.echo("  ".join([*numbers, one["run"]]))
     for name, value in measured.metrics.items():
         click.echo(f"{name:6} {value:.4f}")
     if measured.split:
         click.echo(
-            f"on the {measured.pictures:,} {measured.split} pictures of {measured.data}", err=True
+            f"{whose}on the {measured.pictures:,} {measured.split} pictures of {measured.data}",
+            err=True,
         )
 
 

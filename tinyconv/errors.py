@@ -27,7 +27,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     Returns a clause to end a sentence with, such as "did you mean resnet18 or resnet34?".
     """
     names = sorted(names)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"choose from {', '.join(names)}." if names else "there is none to choose from."
+    return alike(name, names) or (
+        f"choose from {', '.join(names)}." if names else "there is none to choose from."
+    )
+
+
+def alike(name: str, names: Iterable[str]) -> str:
+    """As `nearest`, but "" where no name comes close: for names that are too many to tell."""
+    close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else ""

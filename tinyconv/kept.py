@@ -54,6 +54,7 @@ FACTS = {  # name: (what it should be, whether it is)
     "resized": ("true or false", lambda value: isinstance(value, bool)),
     "policy": ("a word", _text),
     "data_sha256": ("a word", _text),
+    "from_sha256": ("a word", _text),
     "created": ("a word", _text),
     "command_line": ("a list of words", _texts),
     "versions": ("names and versions", lambda value: isinstance(value, dict)),

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyconv import precision, writing
-from tinyconv.errors import UserError
+from tinyconv.errors import UserError, alike
 from tinyconv.kept import read_history
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
@@ -188,7 +188,7 @@ class Run:
 
         Raises UserError for a keyword that the task does not take.
         """
-        _takes(self.task, "evaluate", where, after=1)
+        takes(self.task, "evaluate", where, after=1)
         measured = self.task.evaluate(self, **where)
         if isinstance(measured, dict):
             measured = Evaluation(measured)
@@ -205,7 +205,7 @@ class Run:
 
         Raises UserError for a keyword that the task does not take.
         """
-        _takes(self.task, "predict", how, after=2)
+        takes(self.task, "predict", how, after=2)
         for prediction in self.task.predict(self, [os.fspath(path) for path in inputs], **how):
             if not isinstance(prediction, Prediction):
                 raise self._blamed("predict", prediction, "a Prediction")
@@ -215,7 +215,7 @@ class Run:
         """Pictures of why it answers as it does, where the task can draw them."""
         if not hasattr(self.task, "explain"):
             raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
-        _takes(self.task, "explain", how, after=2)
+        takes(self.task, "explain", how, after=2)
         yield from self.task.explain(self, [os.fspath(path) for path in inputs], **how)
 
     def pictures(self) -> list:
@@ -234,7 +234,7 @@ class Run:
         return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should give {promised}")
 
 
-def _takes(task, verb: str, given: dict, after: int) -> None:
+def takes(task, verb: str, given: dict, after: int) -> None:
     """Raise UserError for a keyword that is not among the verb's parameters `after` the first."""
     parameters = inspect.signature(getattr(task, verb)).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -253,7 +253,9 @@ def find_folder(path: str | os.PathLike) -> Path:
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
-    raise UserError(f"{path} {what}; `tinyconv runs` lists the runs that there are.")
+    near = alike(path.name, [file.parent.name for file in runs_folder().glob("*/settings.json")])
+    near = near or "`tinyconv runs` lists the runs that there are."
+    raise UserError(f"{path} {what}; {near}")
 
 
 def open_model(path: Path, compiled: bool = False):

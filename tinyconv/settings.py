@@ -4,8 +4,9 @@
     class Settings:
         epochs: int = setting(20, "passes over the training pictures", minimum=1)
 
-gives `--epochs`, the Python argument `epochs=`, the key in settings.json and the help line.
-Types are bool, int, float, str and Path, each also as `… | None`.
+gives `--epochs`, the Python argument `epochs=`, the key in settings.json and the help line. A field
+`from_`, whose name would be a word of Python's own, gives `--from`. Types are bool, int, float, str
+and Path, each also as `… | None`.
 """
 
 import dataclasses
@@ -141,16 +142,17 @@ def reference(Settings: type) -> str:
 
 def _option(field, hint) -> click.Option:
     kind, optional = _kind(hint)
-    name = "--" + field.name.replace("_", "-")
+    name = "--" + field.name.rstrip("_").replace("_", "-")
     unit = field.metadata["unit"]
     told = [field.metadata["help"], *([f"[{_range(field)}]"] if _range(field) else [])]
     common = {"default": field.default, "help": "  ".join(told)}
     if kind is bool and optional:  # what another setting implies can be turned off
-        return click.Option([f"{name}/--no-{name[2:]}"], **common)
+        return click.Option([field.name, f"{name}/--no-{name[2:]}"], **common)
     if kind is bool:
-        return click.Option([name], is_flag=True, **common)
+        return click.Option([field.name, name], is_flag=True, **common)
     common["show_default"] = field.default is not None
     if field.metadata["choices"] is not None:
-        return click.Option([name], type=click.Choice(list(field.metadata["choices"])), **common)
+        choices = click.Choice(list(field.metadata["choices"]))
+        return click.Option([field.name, name], type=choices, **common)
     metavar = unit.upper() if unit else {int: "N", float: "X", str: "NAME", Path: "PATH"}[kind]
-    return click.Option([name], type=kind, metavar=metavar, **common)
+    return click.Option([field.name, name], type=kind, metavar=metavar, **common)

@@ -1,4 +1,4 @@
-"""The words that the command and Python share: fit, resume, load, report, export."""
+"""The words that the command and Python share: fit, resume, load, ensemble, report, export."""
 
 import time
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 from tinyconv import registry, runs, screen, settings
 from tinyconv.errors import UserError, nearest
 from tinyconv.kept import read_settings
+from tinyconv.plugins import Evaluation
 from tinyconv.recipe import TrainingSettings
-from tinyconv.runs import Run
+from tinyconv.runs import Run, takes
 from tinyconv.writing import free, only_writer, write
 
 CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
@@ -112,6 +113,22 @@ def _train(run: Run) -> None:
     screen.say(f"{split:10} {told}{count}, {after}")
     screen.say(f"run        {run.path}   (open {run.path / 'report.html'})")
     screen.say(f"next       tinyconv predict {run.path} PICTURE")
+
+
+def ensemble(*runs: Run, **where) -> list[Evaluation]:
+    """Measure each run on the data of the first, and last of all the mean of their answers.
+
+    `where` is as of `Run.evaluate`. Raises UserError for runs that have no mean.
+    """
+    tasks = {run.settings["task"]: run.task for run in runs}
+    if len(tasks) > 1:
+        raise UserError(f"Runs of {' and '.join(tasks)} answer other questions, and have no mean.")
+    for name, task in tasks.items():
+        if not hasattr(task, "ensemble"):
+            raise UserError(f"Runs of {name} have no mean answer; evaluate them one by one.")
+        takes(task, "ensemble", where, after=1)
+        return task.ensemble(runs, **where)
+    raise UserError("ensemble needs runs to measure.")
 
 
 def report(run: Run) -> Path:

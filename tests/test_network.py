@@ -1,0 +1,152 @@
+"""A run that starts from another's body: what is taken, what is kept, and what does not fit."""
+
+import json
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import tinyconv
+from tests.zoo.small import small
+from tinyconv import losses, network, precision, registry, training
+from tinyconv.classify import Classify, Settings
+from tinyconv.errors import UserError
+from tinyconv.runs import Run
+
+QUICK = {"limit": 100, "epochs": 2}
+PICTURES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
+
+
+def written(folder, name="sprint", shape=(16, 16, 3), policy="float32"):
+    """A folder that holds what `--from` reads of a run, and its network."""
+    with precision.policy(policy):
+        model = small(name, shape)
+    folder.mkdir()
+    model.save(folder / "best.keras")
+    origin = {"name": name, "distribution": "tinyconv", "version": "0"}
+    kept = {"task": "classify", "classes": list("abcde"), "model": name, "activation": None}
+    kept |= {"policy": policy, "plugins": {"models": origin}}
+    (folder / "settings.json").write_text(json.dumps(kept))
+    return model
+
+
+def begun(folder, shape=(16, 16, 3), numbers="float32", **options):
+    """The network of three classes that starts from the run in `folder`."""
+    run = Run(Classify(), Settings(from_=folder, **options), registry.Catalogue())
+    network.settle(run)
+    return network.build(run, shape, 3, numbers)
+
+
+def test_the_body_is_the_origins_and_the_head_is_new(tmp_path):
+    model = written(tmp_path / "run")
+    made = begun(tmp_path / "run")
+    features = [keras.Model(each.input, each.layers[-1].input) for each in (model, made)]
+    np.testing.assert_array_equal(*(each.predict_on_batch(PICTURES) for each in features))
+    assert made.output_shape == (None, 3) and made.layers[-1].name == "scores"
+
+
+def test_frozen_layers_stay_with_their_statistics_and_the_others_learn(tmp_path):
+    written(tmp_path / "run")
+    model = begun(tmp_path / "run", freeze=6)
+    training.compile(model, Settings(learning_rate=0.1), losses.loss("softmax"), None)
+    weighty = [layer for layer in model.layers if layer.weights]
+    before = [layer.get_weights() for layer in weighty]
+    for _ in range(2):
+        model.train_on_batch(PICTURES, np.arange(8) % 3)
+    for i, (layer, old) in enumerate(zip(weighty, before)):
+        moved = [np.any(one != other) for one, other in zip(layer.get_weights(), old)]
+        assert any(moved) == (i >= 6), layer.name
+    assert {"whitening", "stage1_1_norm"} <= {layer.name for layer in weighty[:6]}
+
+
+def test_a_network_without_sizes_of_its_own_takes_other_pictures(tmp_path):
+    model = written(tmp_path / "any")
+    made = begun(tmp_path / "any", shape=(24, 20, 3))
+    assert made.input_shape == (None, 24, 20, 3)
+    for one, other in zip(model.get_weights()[:-2], made.get_weights()[:-2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="16x16 colour.*8x8 grey.*of the same colours"):
+        begun(tmp_path / "any", shape=(8, 8, 1))
+    written(tmp_path / "one", "convnet")
+    with pytest.raises(UserError, match="weights do not fit; --image-size 16 scales them"):
+        begun(tmp_path / "one", shape=(24, 24, 3))
+
+
+def test_it_computes_in_the_new_runs_number_format(tmp_path):
+    for before, numbers in (("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")):
+        model = written(tmp_path / before, policy=before)
+        made = begun(tmp_path / before, numbers=numbers)
+        formats = {layer.dtype_policy.name for layer in made.layers[1:-1]}
+        assert formats == {numbers} and made.layers[-1].dtype_policy.name == "float32"
+        whitening = [each.get_layer("whitening").kernel for each in (model, made)]
+        np.testing.assert_array_equal(*whitening)
+
+
+def test_a_network_without_a_fully_connected_layer_is_told():
+    pictures = keras.Input((8, 8, 3))
+    maps = keras.layers.Conv2D(4, 3)(pictures)
+    flat = keras.Model(pictures, keras.layers.GlobalAveragePooling2D()(maps), name="flat")
+    with pytest.raises(UserError, match="flat has no fully-connected layer"):
+        network.body(flat)
+
+
+# Whole runs -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def origin(make_run):
+    return make_run(model="two_layer", name="digits-before", **QUICK)
+
+
+def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, monkeypatch, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(origin.path, copy)
+    settings = QUICK | {"from_": str(copy), "freeze": 2}
+    whole = tinyconv.fit(**settings, name="whole")
+    assert whole.settings["model"] == "two_layer" and whole.settings["from_"] == str(copy)
+    assert len(whole.settings["from_sha256"]) == 64
+    step = training.Training.step
+
+    def stopped_at_first(self, *batch):
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", stopped_at_first)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(**settings, name="stopped")
+    shutil.rmtree(copy)
+    resumed = tinyconv.resume("stopped")
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
+    frozen = [layer for layer in resumed.model("last").layers if layer.weights][:2]
+    for layer in frozen:
+        assert not layer.trainable
+        for one, other in zip(layer.get_weights(), origin.model().get_layer(layer.name).weights):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"from_": "digits-befor"}, "did you mean digits-before"),
+        ({"from_": "catch"}, "is a run of dqn; --from takes one of classify"),
+        ({"freeze": 2}, "which --from RUN names"),
+        ({"from_": "digits-before", "model": "linear"}, "is two_layer; leave out --model linear"),
+        ({"from_": "digits-before", "freeze": 99}, "has [0-9]+ layers with weights before"),
+    ],
+)
+def test_what_contradicts_is_told(origin, monkeypatch, settings, told):
+    monkeypatch.setenv("TINYCONV_RUNS", str(origin.path.parent))
+    with pytest.raises(UserError, match=told):
+        tinyconv.fit(**QUICK | settings)
+
+
+def test_an_origin_that_changed_before_the_first_save_is_told(tmp_path):
+    written(tmp_path / "run", "linear")
+    run = Run(Classify(), Settings(from_=tmp_path / "run"), registry.Catalogue())
+    run.settings["from_sha256"] = "0" * 64
+    with pytest.raises(UserError, match="no longer what the run began with"):
+        network.settle(run)
