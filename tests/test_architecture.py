@@ -32,7 +32,7 @@ LAYERS = [
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},
-    {"training", "growing", "network", "report", "export"},
+    {"training", "growing", "network", "report", "comparing", "export"},
     {"explain"},
     {"classify", "plugins.caption", "plugins.dqn"},
     {"registry"},

@@ -222,8 +222,10 @@ class Classify:
         )
 
     def pictures(self, run) -> Iterable:
-        """Curves, confusion, mistakes, right ones, filters and slopes."""
+        """Curves, confusion, mistakes, right ones, where it looks, filters and slopes."""
         from tinyconv import pictures
+        from tinyconv.explain.examples import looked_at
+        from tinyconv.export import in_float32
 
         dataset = self._dataset(run, None, None)
         split = labelled_split(dataset)
@@ -233,6 +235,7 @@ class Classify:
         yield pictures.curves(run.history)
         yield from pictures.confusion(all_scores, examples.labels, dataset.classes, split)
         yield from pictures.mistakes(all_scores, examples, dataset.classes, split)
+        yield from looked_at(in_float32(model), all_scores, examples, dataset.classes)
         yield from pictures.filters(model)
         yield from pictures.slopes(model)
 

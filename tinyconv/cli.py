@@ -262,10 +262,17 @@ def verify(run, steps, whole, as_json):
 
 
 @cli.command()
-@run_argument
-def report(run):
-    """Write the report of RUN: one HTML page with curves, mistakes and filters."""
-    click.echo(verbs.report(_open(run)))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--output", type=Path, metavar="FILE", help="Where several runs go.  [default: comparison.html]"
+)
+def report(runs, output):
+    """Write the report of RUN: one HTML page with curves, mistakes and filters.
+
+    Of several runs one page with their curves, numbers and settings side by side.
+    """
+    opened = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
+    click.echo(verbs.report(*opened, output=output))
 
 
 @cli.command()

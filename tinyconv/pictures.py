@@ -20,12 +20,18 @@ PAIRS = 12  # rows of the table of confused pairs
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot for the run folder and the report; `caption` says how to read it."""
+    """A plot for the run folder and the report; `caption` says how to read it.
+
+    `alt` says what is seen to whoever cannot see it; the title, if not given. A `plot` is lines
+    and letters alone, whose white a dark page may turn into black.
+    """
 
     name: str
     title: str
     caption: str
     png: bytes
+    alt: str = ""
+    plot: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,13 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         "gap growing: the network learns by heart. Both still getting better: train longer. "
         "Training pictures are changed at random, which can make them the harder ones."
     )
-    return Picture("curves", "How it learnt", caption, png(figure))
+    ends = (
+        f"{name} {history[-1][name]:.3g} in training and {history[-1][f'val_{name}']:.3g} in "
+        "validation"
+        for name in names
+    )
+    alt = f"Curves over {len(history)} epochs. At the end: {'; '.join(ends)}."
+    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
 
 
 def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:
@@ -84,7 +96,9 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
     caption = f"A row is a true class of the {split} pictures. All on the diagonal: no mistake."
-    yield Picture("confusion", "What it takes for what", caption, png(figure))
+    right = counts.trace() / max(counts.sum(), 1)
+    alt = f"A matrix of {len(classes)} classes with {right:.1%} of the pictures on its diagonal."
+    yield Picture("confusion", "What it takes for what", caption, png(figure), alt, plot=True)
 
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
@@ -103,36 +117,51 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
     )
 
 
+def telling(scores, labels) -> tuple[np.ndarray, np.ndarray]:
+    """(the wrong pictures, the surest first; the right ones, in a random order)."""
+    said = scores.argmax(axis=1)
+    confidence = softmax(scores, axis=1).max(axis=1)
+    wrong = np.flatnonzero(said != labels)
+    right = np.flatnonzero(said == labels)
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    return surest, np.random.default_rng(0).permutation(right)
+
+
+def said_of(scores, labels, classes: Sequence[str]) -> str:
+    """What was said of a picture, how sure, and what it is where that is something else."""
+    said = scores.argmax()
+    truth = "" if said == labels else f"\nis {short(classes[labels])}"
+    return f"{short(classes[said])} {softmax(scores)[said]:.0%}{truth}"
+
+
 def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
     """The mistakes of which the network was surest, and a sample of right answers."""
-    sure = softmax(scores, axis=1)
-    said = scores.argmax(axis=1)
-    confidence = sure[np.arange(len(said)), said]
-    wrong = np.flatnonzero(said != split.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
-    right = np.flatnonzero(said == split.labels)
-    sample = np.sort(np.random.default_rng(0).permutation(right)[:SHOWN])
+    wrong, right = telling(scores, split.labels)
+    worst, sample = wrong[:SHOWN], np.sort(right[:SHOWN])
 
-    def titles(chosen, with_truth):
-        for i in chosen:
-            truth = f"\nis {short(classes[split.labels[i]])}" if with_truth else ""
-            yield f"{short(classes[said[i]])} {confidence[i]:.0%}{truth}"
+    def shown(chosen):
+        told = [said_of(scores[i], split.labels[i], classes) for i in chosen]
+        return png(grid(split.pictures[chosen], told)), ", ".join(told).replace("\n", " and ")
 
     if len(worst):
+        drawn, told = shown(worst)
         yield Picture(
             "mistakes",
             "Its worst mistakes",
             f"The {len(worst)} wrong {name} pictures of which it was surest, of {len(wrong)} "
             "wrong ones: what it said, how sure it was, and what the picture is. Some are "
             "hard, and some labels are wrong.",
-            png(grid(split.pictures[worst], list(titles(worst, True)))),
+            drawn,
+            f"{len(worst)} pictures: {told}.",
         )
     if len(sample):
+        drawn, told = shown(sample)
         yield Picture(
             "right",
             "Some that it got right",
             f"A random sample of the {len(right)} right {name} pictures, with how sure it was.",
-            png(grid(split.pictures[sample], list(titles(sample, False)))),
+            drawn,
+            f"{len(sample)} pictures: {told}.",
         )
 
 
@@ -159,6 +188,7 @@ def filters(model) -> Iterator[Picture]:
         "Each square is one filter's weights, stretched to the full range of grey or colour. "
         "Edges and colour contrasts: it has learnt. Pure noise: it has hardly begun.",
         png(grid(pictures, None, columns=16)),
+        f"{len(pictures)} squares of weights.",
     )
 
 
@@ -186,6 +216,8 @@ def slopes(model) -> Iterator[Picture]:
         "A slope of 0 is a ReLU, of 1 a straight line. He et al. 2015 found large slopes in "
         "the first layer, which keeps both signs of an edge, and smaller ones deeper down.",
         png(figure),
+        f"The mean slope of each layer: {', '.join(f'{a.mean():.2f}' for a in values)}.",
+        plot=True,
     )
 
 

@@ -131,11 +131,27 @@ def ensemble(*runs: Run, **where) -> list[Evaluation]:
     raise UserError("ensemble needs runs to measure.")
 
 
-def report(run: Run) -> Path:
-    """Write pictures/*.png and report.html into the run folder; returns the page's path."""
-    from tinyconv.report import write_report
+def report(run: Run, *others: Run, output: Path | None = None) -> Path:
+    """Write pictures/*.png and report.html into the run folder; returns the page's path.
 
-    return write_report(run)
+    Of several runs one page with all of them side by side, at `output` or at comparison.html in
+    the current folder (comparison-2.html where that is taken). Raises UserError where `output`
+    exists already.
+    """
+    if not others:
+        from tinyconv.report import write_report
+
+        if output:
+            raise UserError(
+                f"The report of one run goes into its folder, {run.path}; name more runs to "
+                "compare, or leave out --output."
+            )
+        return write_report(run)
+    from tinyconv.comparing import write_comparison
+
+    if output and Path(output).exists():
+        raise UserError(f"{output} exists already; name another file with --output.")
+    return write_comparison([run, *others], Path(output or free(Path("comparison.html"))))
 
 
 def explain(run: Run | Path, *inputs, output: Path | None = None, **how) -> list[Path]:

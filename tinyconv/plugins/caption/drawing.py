@@ -53,7 +53,8 @@ def strip(name, picture, caption, maps, looks, cells, log_p=None) -> Picture:
     for word, weights, look, place in zip(words, maps, looks, axes[1:]):
         _draw(place, picture, word, weights, look, cells)
     text = f"“{caption}”: bright is where the network looks as it says the word."
-    return Picture(f"{name}-caption", caption, text, png(figure))
+    alt = f"The picture, and once more for each word of “{caption}”, lit where the network looks."
+    return Picture(f"{name}-caption", caption, text, png(figure), alt)
 
 
 def _grid(count: int) -> Figure:
@@ -129,7 +130,19 @@ def curves(history) -> Iterator[Picture]:
         "The loss is -ln p of a caption, in nats; that of training holds the penalty too. Pointing "
         "is how often the network looks at the thing that it names, beside a place at random."
     )
-    yield Picture("curves", "How it learnt", caption, png(figure))
+    last = history[-1]
+    alt = (
+        f"Curves over {len(history)} epochs. At the end: loss {last['loss']:.3g} in training and "
+        f"{last['val_loss']:.3g} in validation"
+    )
+    told = [
+        f", {name.replace('_', ' ')} {last[f'val_{name}']:.3g}"
+        for name in names
+        if f"val_{name}" in last
+    ]
+    yield Picture(
+        "curves", "How it learnt", caption, png(figure), f"{alt}{''.join(told)}.", plot=True
+    )
 
 
 def gallery(teller, examples, name: str) -> Iterator[Picture]:
@@ -161,4 +174,4 @@ def gallery(teller, examples, name: str) -> Iterator[Picture]:
                 f"{part}-{rank}", pictures[i], captions[i], maps[i], looks[i], teller.cells
             )
             text = f"One of the {part} of {count} {name} pictures. True is: “{references[i][0]}”"
-            yield Picture(drawn.name, captions[i] or "(nothing)", text, drawn.png)
+            yield Picture(drawn.name, captions[i] or "(nothing)", text, drawn.png, drawn.alt)

@@ -43,7 +43,10 @@ def curves(run) -> Picture:
         "The score should rise while the share of random actions falls. Values that grow without "
         "bound while the score does not are the overestimation that --double holds down."
     )
-    return Picture("curves", "Learning", caption, png(figure))
+    last = history[-1]
+    ends = ", ".join(f"{title} {last[name]:.3g}" for name, title in CURVES.items())
+    alt = f"Curves over {frames[-1]:,.0f} frames. At the end: {ends}."
+    return Picture("curves", "Learning", caption, png(figure), alt, plot=True)
 
 
 def score(run) -> Iterator[Table]:
@@ -78,7 +81,8 @@ def game(moments: list[Moment], games: Games) -> Picture:
         f"The best of {TRIED} games; score {moments[-1].score:g} after {len(moments) - 1} actions. "
         "Above each picture the action that the network takes, and what it expects of it."
     )
-    return Picture("game", "Its best game", caption, png(figure))
+    alt = f"{len(chosen)} screens of the game, from its beginning to its end."
+    return Picture("game", "Its best game", caption, png(figure), alt)
 
 
 def saliency(model, seen: np.ndarray) -> np.ndarray:
@@ -123,7 +127,8 @@ def looked_at(model, name: str, moments: list[Moment], games: Games) -> Picture:
         "The brighter a pixel, the more it moves the value of the action above the column; from "
         "top to bottom the frames that the network sees at once, the newest last."
     )
-    return Picture(name, "Where it looks", caption, png(figure))
+    alt = f"{len(chosen)} screens of the game, with a glow over the pixels that count."
+    return Picture(name, "Where it looks", caption, png(figure), alt)
 
 
 def _frame(axes) -> None:

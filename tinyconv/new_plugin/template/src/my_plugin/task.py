@@ -92,8 +92,9 @@ class MyPlugin:
         some = np.asarray(dataset.splits[labelled_split(dataset)].pictures[:8])
         both = np.concatenate([some, redrawn(run.model(), some).astype("uint8")])
         caption = "Above, test pictures; below, what is left of them after the squeeze."
+        alt = f"{len(some)} pictures, and a blurred copy below each."
         yield pictures.Picture(
-            "redrawn", "Drawn again", caption, pictures.png(pictures.grid(both, None))
+            "redrawn", "Drawn again", caption, pictures.png(pictures.grid(both, None)), alt
         )
 
     def _dataset(self, run):

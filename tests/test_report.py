@@ -1,0 +1,226 @@
+"""The report as it is read: what stands on the page, and how a real browser shows it."""
+
+import html
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from PIL import Image
+
+from tests.browser import CHROMIUM, Browser
+from tinyconv import comparing, pictures, report, verbs
+from tinyconv.errors import UserError
+
+ODD = "<script>alert(1)</script> {{ 7 * 7 }} \"x' onload='y"
+HISTORY = [
+    {"epoch": i, "seconds": 2.0 * i, "learning_rate": 0.1, "loss": 1 / i, "top1": 0.5}
+    | {"val_loss": 1 / i, "val_top1": 1 - 0.5 / i}
+    for i in range(1, 251)
+]
+ADVICE = {"rule": "dead", "epoch": 3, "sentence": f"Half is dead {ODD}.", "lesson": "Lesson 3"}
+
+
+def made(folder, name="run", history=HISTORY, **settings):
+    """A run folder as far as the report asks: what it shows, settings and history."""
+    (folder / name).mkdir(parents=True)
+    result = {"metrics": {"loss": 0.5, "top1": 0.9}, "data": "digits", "split": "test"}
+    facts = {
+        "task": "classify",
+        "model": "convnet",
+        "epochs": len(history),
+        "result": result | {"pictures": 359, "seconds": 12.3},
+        "versions": {"python": "3.11"},
+        "machine": {"cores": 2},
+        "command_line": ["tinyconv", "fit"],
+        "data_sha256": "ab" * 32,
+        "created": "2026-11-25T10:00:00+00:00",
+    }
+    scores = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    split = SimpleNamespace(pictures=np.zeros((40, 8, 8, 1), "uint8"), labels=np.arange(40) % 3)
+    classes = (ODD, "dog", "horse")
+
+    def shown():
+        yield pictures.curves(history)
+        yield from pictures.confusion(scores, split.labels, classes, "test")
+        yield from pictures.mistakes(scores, split, classes, "test")
+
+    return SimpleNamespace(
+        path=folder / name,
+        settings=facts | settings,
+        history=history,
+        pictures=lambda: list(shown()),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report of a run that has everything, and class names that are no good for HTML."""
+    settings = {"coach": [ADVICE], "plugins": {"models": {"name": "convnet"}}, "root": "/a" * 200}
+    return report.write_report(made(tmp_path_factory.mktemp("page"), **settings))
+
+
+class Seen(HTMLParser):
+    """The tags of a page with their attributes, in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags = []
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, tag) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+# One run ----------------------------------------------------------------------------------
+
+
+def test_every_picture_says_what_it_shows_and_how_it_is_read(page):
+    seen, shown = Seen(page), sorted((page.parent / "pictures").glob("*.png"))
+    assert len(seen.all("img")) == len(shown) == 4
+    text = page.read_text()
+    for image in seen.all("img"):
+        assert len(image["alt"]) > 30 and image["src"].startswith("data:image/png;base64,")
+    assert "At the end: loss 0.004 in training and 0.004 in validation" in text
+    assert "Validation pictures are never trained on." in text
+    assert len(text) < 5e6
+
+
+def test_what_people_named_is_text(page):
+    text = page.read_text()
+    assert html.escape(ODD, quote=False)[:30] in html.unescape(text).replace(ODD, html.escape(ODD))
+    assert not Seen(page).all("script")
+    assert not any("onload" in attributes for _, attributes in Seen(page).tags)
+
+
+def test_settings_advice_and_numbers_are_told(page):
+    text = html.unescape(page.read_text())
+    for told in ("Half is dead", "Lesson 3", "359", "models name convnet", "tinyconv fit"):
+        assert told in text
+    rows = re.findall(r'<th scope="row">(\d+)</th><td>', text)
+    assert len(rows) <= report.EPOCHS and rows[-1] == "250"  # of so many, the last one too
+
+
+def test_a_plugins_picture_of_before_is_shown(tmp_path):
+    figure = pictures.grid(np.zeros((1, 8, 8, 1), "uint8"), None)
+    run = made(tmp_path)
+    run.pictures = lambda: [pictures.Picture("mine", "My title", "Read so.", pictures.png(figure))]
+    (image,) = Seen(report.write_report(run)).all("img")
+    assert image["alt"] == "My title" and "class" not in image
+
+
+# Several runs -----------------------------------------------------------------------------
+
+
+def test_only_what_differs_is_told_first(tmp_path):
+    runs = [made(tmp_path, name, learning_rate=rate) for name, rate in (("a", 0.1), ("b", 0.2))]
+    differ, same = comparing.settings(["a", "b"], runs)
+    assert differ.rows == [("learning_rate", "0.1", "0.2")]
+    assert ("model", "convnet") in same.rows
+    numbers = {row[0]: row[1:] for row in comparing.numbers(["a", "b"], runs).rows}
+    assert numbers["top1"] == ("0.9000", "0.9000")
+    assert numbers["measured on"] == ("359 test pictures of digits",) * 2
+    (read,) = comparing.cautions(["a", "b"], runs)
+    assert read.startswith("Loss is")
+
+
+def test_what_cannot_be_compared_is_told(tmp_path):
+    base = made(tmp_path, "base")
+    result = base.settings["result"]
+    others = {
+        "different things (359 test pictures of digits; 359 test pictures of other)": {
+            "result": result | {"data": "other"}
+        },
+        "different tasks (classify, caption)": {"task": "caption"},
+        "learnt from different data": {"data_sha256": "cd" * 32},
+        "other has no result": {"result": None},
+    }
+    for told, settings in others.items():
+        other = made(tmp_path / f"{len(list(tmp_path.iterdir()))}", "other", **settings)
+        page = comparing.write_comparison([base, other], tmp_path / "page.html")
+        assert told in page.read_text(), told
+        drawn = len(Seen(page).all("img"))
+        assert drawn == (0 if "task" in settings else 2)
+
+
+def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
+    drawn = []
+    plot = Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda *a, **k: drawn.append((a, k)) or plot(*a, **k))
+    shorter = made(tmp_path, "b", [row | {"val_top1": 0.25} for row in HISTORY[:3]])
+    by_epoch, by_time = comparing.curves(["a", "b"], [made(tmp_path, "a"), shorter])
+    lines = [(given[0][1], given[0][2], given[0][3]) for given in drawn]
+    assert ([1, 2, 3], [0.25] * 3, "-") in lines and ([2.0, 4.0, 6.0], [0.25] * 3, "-") in lines
+    assert len(lines) == 2 * 2 * 2 * 2  # pictures, runs, numbers, training and validation
+    assert "b top1 0.25" in by_epoch.alt and by_time.name == "by-seconds"
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path):
+    runs = [SimpleNamespace(path=Path(path)) for path in ("x/run", "y/run", "y/other")]
+    assert comparing.told_apart(runs) == ["x/run", "y/run", "other"]
+
+
+def test_no_page_is_replaced(tmp_path):
+    runs = [made(tmp_path, "a"), made(tmp_path, "b")]
+    assert [str(verbs.report(*runs)) for _ in range(2)] == ["comparison.html", "comparison-2.html"]
+    with pytest.raises(UserError, match="exists already"):
+        verbs.report(*runs, output=Path("comparison.html"))
+    with pytest.raises(UserError, match="goes into its folder"):
+        verbs.report(runs[0], output=Path("page.html"))
+
+
+# In a browser -----------------------------------------------------------------------------
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280], ids=["phone", "desktop"])
+def test_a_browser_shows_it_without_asking_for_anything(page, browser, width, dark):
+    browser.open(page, width, 800, dark)
+    assert browser.ask("document.images.length") == 4
+    assert browser.ask("[...document.images].every(image => image.naturalWidth > 100)")
+    assert browser.ask("document.documentElement.scrollWidth") <= width  # nothing to push aside
+    with Image.open(io.BytesIO(browser.screenshot())) as shot:
+        brightness = np.asarray(shot.convert("L")).mean()
+    assert brightness < 110 if dark else brightness > 145
+    assert not browser.complaints and not browser.left
+
+
+@needs_chromium
+def test_sections_fold_and_pictures_enlarge(page, browser):
+    browser.open(page, 360, 800)
+    wide = "document.querySelector('img').getBoundingClientRect().width"
+    small = browser.ask(wide)
+    browser.click("img")
+    assert browser.ask("document.querySelectorAll('figure:popover-open').length") == 1
+    assert browser.ask(wide) > 2 * small
+    browser.click("img")
+    assert browser.ask(wide) == small
+    assert browser.ask("document.querySelector('details').open")
+    browser.click("summary")
+    assert not browser.ask("document.querySelector('details').open")
+    assert not browser.complaints and not browser.left
+
+
+@needs_chromium
+def test_what_asks_for_something_is_caught(browser, tmp_path):
+    """The two tests above can fail."""
+    bad = tmp_path / "bad.html"
+    bad.write_text("<img src='http://127.0.0.1:9/a.png'><script>console.error('no')</script>")
+    browser.open(bad)
+    assert browser.left == ["http://127.0.0.1:9/a.png"] and browser.complaints
