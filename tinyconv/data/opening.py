@@ -72,7 +72,7 @@ def describe(dataset: Dataset) -> None:
     counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
     shape = next(iter(dataset.splits.values())).pictures.shape[1:]
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
-    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
+    skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
     screen.say(
         f"data       {dataset.name}: {counts} pictures of {size(shape)}"
         f"{classes}{skipped}; cache {dataset.cache}"

@@ -64,6 +64,13 @@ def test_a_row_of_flickr30k_that_lacks_a_bar(tmp_path):
     assert captions[4] == 'A dog number 3 , said 4 times . "quoted'
 
 
+def test_a_quotation_mark_that_is_not_closed_takes_in_no_other_line(tmp_path):
+    root = SOURCES["flickr8k-later"][1](tmp_path)
+    whole = formats.table(root / "captions.txt", ",")
+    edited(root / "captions.txt", 'number 3 , said 2 times ."', "number 3 , said 2 times .")
+    assert formats.table(root / "captions.txt", ",") == whole
+
+
 def test_only_a_line_feed_ends_a_line(tmp_path):
     """JSON may hold other signs that split lines, such as U+2028."""
     file = tmp_path / "mine.jsonl"
@@ -127,7 +134,7 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "annotations/captions_val2017.json",
             "}, {",
             "}\n\n {",
-            "line 3 is not JSON",
+            "line 3 column 2 is not JSON",
         ),
         (
             coco_captions,
@@ -135,7 +142,23 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "annotations/captions_val2017.json",
             "image_id",
             "id_image",
-            "lacks 'image_id'",
+            "it lacks 'image_id'",
+        ),
+        (
+            coco_captions,
+            "coco-2017",
+            "annotations/captions_val2017.json",
+            '"image_id": 9',
+            '"image_id": 77',
+            "a caption of the image 77, and no such image",
+        ),
+        (
+            coco_captions,
+            "coco-2017",
+            "annotations/captions_val2017.json",
+            '" val A dog number 9 , said 0 times ."',
+            "null",
+            "not as COCO's captions are .*NoneType",
         ),
         (
             coco_captions,
@@ -143,7 +166,7 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "dataset_coco.json",
             '"restval"',
             '"rest"',
-            "lacks 'rest'",
+            "it lacks 'rest'",
         ),
         (
             caption_folder,

@@ -209,6 +209,7 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
         ({"data": "shape"}, "did you mean shapes"),
         ({"attention": "sofd"}, "no attention 'sofd'; did you mean soft"),
         ({"data": "flickr8k"}, "flickr8k needs --root"),
+        ({"least": 1000}, "No word of the captions of shapes is met 1000 times; --least 1"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(settings, told):

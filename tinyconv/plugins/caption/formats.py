@@ -17,6 +17,7 @@ from pathlib import Path
 from tinyconv.errors import UserError
 
 Captions = dict[str, list[str]]  # the captions of each picture's file name, "" for an empty one
+MALFORMED = (KeyError, TypeError, AttributeError)  # what JSON of another shape raises
 
 
 def text(file: Path) -> str:
@@ -56,13 +57,11 @@ def table(file: Path, delimiter: str) -> Captions:
     found: Captions = {}
     # Flickr30k's captions hold quotation marks that quote nothing.
     quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    rows = csv.reader(text(file).split("\n"), delimiter=delimiter, quoting=quoting)
-    next(rows, None)
-    for row in rows:
-        if not row:
-            continue
+    for number, line in list(lines(file))[1:]:
+        # A line by itself: a quotation mark that is not closed would take in the lines below it.
+        (row,) = csv.reader([line], delimiter=delimiter, quoting=quoting)
         if len(row) < 2:
-            raise UserError(f"{file} line {rows.line_num} has no caption after {row[0]!r}.")
+            raise UserError(f"{file} line {number} has no caption after {row[0]!r}.")
         caption = row[-1].strip()
         if delimiter == "|" and len(row) == 2:  # as in one row of the file that is in use
             caption = caption.lstrip("0123456789").strip()
@@ -97,9 +96,13 @@ def coco(file: Path) -> Captions:
         called = {image["id"]: image["file_name"] for image in content["images"]}
         found: Captions = {name: [] for name in called.values()}
         for row in content["annotations"]:
+            if row["image_id"] not in called:
+                raise UserError(
+                    f"{file} has a caption of the image {row['image_id']!r}, and no such image."
+                )
             found[called[row["image_id"]]].append(row["caption"].strip())
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{file} is not COCO's captions: it lacks {error}.") from error
+    except MALFORMED as error:
+        raise UserError(f"{file} is not as COCO's captions are ({_lack(error)}).") from error
     return found
 
 
@@ -112,13 +115,19 @@ def karpathy(file: Path) -> dict[str, Captions]:
             name = "/".join(filter(None, (row.get("filepath"), row["filename"])))
             captions = [sentence["raw"].strip() for sentence in row["sentences"]]
             found[split[row["split"]]][name] = captions
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} is not Karpathy's split file: it lacks {error}.") from error
+    except MALFORMED as error:
+        raise UserError(f"{file} is not as Karpathy's split file is ({_lack(error)}).") from error
     return found
+
+
+def _lack(error: Exception) -> str:
+    """What JSON of another shape lacks, or how it is another."""
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _json(file: Path):
     try:
         return json.loads(text(file))
     except json.JSONDecodeError as error:
-        raise UserError(f"{file} line {error.lineno} is not JSON: {error.msg}.") from error
+        place = f"line {error.lineno} column {error.colno}"  # these files are one long line
+        raise UserError(f"{file} {place} is not JSON: {error.msg}.") from error

@@ -43,6 +43,11 @@ class Caption:
             if words is None
             else Vocabulary(tuple(words))
         )
+        if not vocabulary.words:
+            raise UserError(
+                f"No word of the captions of {dataset.name} is met {options.least} times; "
+                "--least 1 learns them all."
+            )
         saved = run.model("last", compiled=True) if run.state() else None
         shape = train.pictures.shape[1:]
         with precision.policy(numbers):
