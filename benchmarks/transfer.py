@@ -2,8 +2,9 @@
 
     python benchmarks/transfer.py --origin tiny-imagenet-200 --root cifar-10-batches-bin
 
-One run learns Tiny ImageNet at 32x32 pixels; then, from the same few pictures of CIFAR-10, the
-same network learns from scratch, from that run's body, and from that body kept as it is.
+One run learns 40,000 pictures of Tiny ImageNet at 32x32 pixels, two epochs; then, from the same
+few pictures of CIFAR-10, the same network learns from scratch, from that run's body, and from that
+body kept as it is.
 """
 
 import argparse
@@ -22,7 +23,7 @@ BODY = 19  # layers with weights of a sprint before its head
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--origin", required=True, type=Path, help="Tiny ImageNet's files, or a run")
 parser.add_argument("--root", required=True, type=Path, help="CIFAR-10's files")
-parser.add_argument("--pictures", type=int, nargs="*", default=[100, 500])
+parser.add_argument("--pictures", type=int, nargs="*", default=[300])
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--epochs", type=int, default=20)
 given = parser.parse_args()
@@ -43,7 +44,8 @@ with tempfile.TemporaryDirectory() as folder:
             image_size=32,
             model=MODEL,
             recipe="fast",
-            epochs=1,
+            limit=40_000,
+            epochs=2,
             name="origin",
         )
         origin = learnt.path
