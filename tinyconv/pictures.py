@@ -225,8 +225,8 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
     """A figure of uint8 pictures (N, H, W, C) side by side, each below its title."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    cell, above = (1.15, 0.35) if titles else (0.55, 0.0)  # inches
-    gap = 0.07 * cell
+    cell, gap = (1.15 if titles else 0.55), 0.08  # inches
+    above = 0.06 + 0.12 * max(title.count("\n") + 1 for title in titles) if titles else 0
     figure = Figure(figsize=(columns * cell, rows * (cell + above)))
     # One pair of axes in inches for all: a pair for each would take most of a report's time.
     axes = figure.add_axes((0, 0, 1, 1))
