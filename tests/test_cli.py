@@ -87,6 +87,8 @@ def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
 
     code, out, _ = run(capsys, "report", path)
     assert (code, out.strip()) == (0, str(path / "report.html"))
+    code, out, _ = run(capsys, "report", path, path, "--output", tmp_path / "two.html")
+    assert (code, out.strip()) == (0, str(tmp_path / "two.html"))
 
 
 def test_runs_are_listed_the_newest_first(trained, capsys, monkeypatch):

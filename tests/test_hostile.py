@@ -139,6 +139,7 @@ def test_any_tree_of_folders_is_read_or_refused(tmp_path, tree):
         ("resized", "no"),
         ("plugins", {"models": "convnet"}),
         ("result", {"metrics": {"top1": "good"}, "seconds": 1}),
+        ("result", {"metrics": {"top1": 1.0}, "seconds": 1, "split": "test", "pictures": "all"}),
         ("epochs", "many"),
         ("versions", []),
     ],

@@ -22,7 +22,7 @@ HISTORY = [
     | {"val_loss": 1 / i, "val_top1": 1 - 0.5 / i}
     for i in range(1, 251)
 ]
-ADVICE = {"rule": "dead", "epoch": 3, "sentence": f"Half is dead {ODD}.", "lesson": "Lesson 3"}
+ADVICE = {"rule": "dead", "epoch": 3, "sentence": f"Half is dead {ODD}.", "lesson": 3}
 
 
 def made(folder, name="run", history=HISTORY, **settings):
@@ -60,7 +60,11 @@ def made(folder, name="run", history=HISTORY, **settings):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The report of a run that has everything, and class names that are no good for HTML."""
-    settings = {"coach": [ADVICE], "plugins": {"models": {"name": "convnet"}}, "root": "/a" * 200}
+    settings = {
+        "coach": [ADVICE],
+        "plugins": {"models": {"name": "convnet", "distribution": "mine", "version": "1.0"}},
+        "root": "/a" * 200,
+    }
     return report.write_report(made(tmp_path_factory.mktemp("page"), **settings))
 
 
@@ -102,7 +106,13 @@ def test_what_people_named_is_text(page):
 
 def test_settings_advice_and_numbers_are_told(page):
     text = html.unescape(page.read_text())
-    for told in ("Half is dead", "Lesson 3", "359", "models name convnet", "tinyconv fit"):
+    for told in (
+        "Half is dead",
+        "tinyconv lesson 3",
+        "359",
+        "models convnet (mine 1.0)",
+        "tinyconv fit",
+    ):
         assert told in text
     rows = re.findall(r'<th scope="row">(\d+)</th><td>', text)
     assert len(rows) <= report.EPOCHS and rows[-1] == "250"  # of so many, the last one too

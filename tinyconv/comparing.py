@@ -73,7 +73,7 @@ def numbers(names: Sequence[str], runs: Sequence) -> Table:
     rows += [
         ("measured on", *(_measured_on(result) or MISSING for result in results)),
         ("seconds of training", *(_number(result.get("seconds"), ".0f") for result in results)),
-        ("begun", *(run.settings.get("created", MISSING) for run in runs)),
+        ("begun", *(run.settings.get("created", MISSING)[:16].replace("T", " ") for run in runs)),
     ]
     caption = "Each run's result. One seed says little: another one can move these numbers too."
     return Table("numbers", "Numbers", caption, ("", *names), rows)
@@ -115,6 +115,7 @@ def drawn(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: st
     for axes, kind in zip(panels, kinds):
         axes.set(xlabel=x, title="accuracy" if kind == "top1" else kind.replace("_", " "))
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
     figure.legend(marks, list(histories), loc="outside upper left", frameon=False)
@@ -123,7 +124,12 @@ def drawn(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: st
         caption += (
             "Solid is of validation pictures, which are never trained on; dotted of training. "
         )
-    caption += "Lines that part early and stay apart tell more than where they end."
+    if x == "seconds":
+        caption += (
+            "Time is of training, on the machine that each run had and beside its other work."
+        )
+    else:
+        caption += "A line that ends early is of a shorter run, or of one that was stopped."
     alt = f"Curves by {x}. At the end: {', '.join(ends)}."
     return Picture(f"by-{x}", title, caption, png(figure), alt, plot=True)
 

@@ -33,7 +33,8 @@ def _shape(value) -> bool:
 def _result(value) -> bool:
     metrics = isinstance(value, Mapping) and value.get("metrics")
     known = isinstance(metrics, Mapping) and _number(value.get("seconds"))
-    return known and all(map(_number, metrics.values()))
+    counted = known and (value.get("split") is None or type(value.get("pictures")) is int)
+    return counted and all(map(_number, metrics.values()))
 
 
 def _origins(value) -> bool:

@@ -222,18 +222,25 @@ def slopes(model) -> Iterator[Picture]:
 
 
 def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
-    """A figure of uint8 pictures (N, H, W, C) side by side, each with its title."""
+    """A figure of uint8 pictures (N, H, W, C) side by side, each below its title."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    cell = 1.15 if titles else 0.55
-    figure = Figure(figsize=(columns * cell, rows * (cell + (0.35 if titles else 0))))
-    figure.set_layout_engine("constrained")
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if i < len(pictures):
-            axes.imshow(pictures[i].squeeze(), cmap="gray", vmin=0, vmax=255)
-            if titles:
-                axes.set_title(titles[i], fontsize=6.5, color=INK, pad=2)
+    cell, gap = (1.15 if titles else 0.55), 0.08  # inches
+    above = 0.06 + 0.12 * max(title.count("\n") + 1 for title in titles) if titles else 0
+    figure = Figure(figsize=(columns * cell, rows * (cell + above)))
+    # One pair of axes in inches for all: a pair for each would take most of a report's time.
+    axes = figure.add_axes((0, 0, 1, 1))
+    height, width = np.multiply(pictures.shape[1:3], (cell - gap) / max(pictures.shape[1:3]))
+    for i, picture in enumerate(pictures):
+        left = i % columns * cell + (cell - width) / 2
+        top = i // columns * (cell + above) + above + (cell - height) / 2
+        extent = (left, left + width, top + height, top)
+        axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, extent=extent)
+        if titles:
+            middle = left + width / 2
+            axes.text(middle, top - 0.03, titles[i], fontsize=6.5, color=INK, ha="center")
+    axes.set(xlim=(0, columns * cell), ylim=(rows * (cell + above), 0))
+    axes.axis("off")
     return figure
 
 

@@ -82,11 +82,16 @@ def advice(settings) -> Iterable[Table]:
     """What the coach said of the run, if it said anything."""
     said = settings.get("coach")
     if said:
-        rows = [(each["epoch"] or "before", each["sentence"], each["lesson"]) for each in said]
+        rows = [
+            (each["epoch"] or "before", each["sentence"], f"tinyconv lesson {each['lesson']}")
+            for each in said
+        ]
         caption = (
             "What was noticed in training, what to do about it, and the lesson that explains it."
         )
-        yield Table("coach", "What the coach says", caption, ("epoch", "", "lesson"), rows)
+        yield Table(
+            "coach", "What the coach says", caption, ("epoch", "sentence", "explained by"), rows
+        )
 
 
 def facts(run) -> Iterable[Table]:
@@ -128,6 +133,8 @@ def told(value) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict) and set(value) == {"name", "distribution", "version"}:
+        return f"{value['name']} ({value['distribution']} {value['version']})"
     if isinstance(value, dict):
         return ", ".join(f"{name} {told(each)}" for name, each in value.items())
     if isinstance(value, list):

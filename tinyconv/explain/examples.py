@@ -13,7 +13,6 @@ from tinyconv.pictures import Picture, Table
 
 ASKED = {"grad-cam": 0.75, "saliency": 1.0}  # methods, and how much of the picture a map covers
 SHOWN = 4  # mistakes, and as many right answers
-PANEL = 1.25  # inches a side
 TITLE = "Where it looks"
 
 
@@ -42,37 +41,28 @@ def looked_at(
         yield Table("looks", TITLE, refused[0], (), ())
         return
     told = [pictures.said_of(scores[i], split.labels[i], classes) for i in chosen]
-    groups = [f"{len(wrong)} mistakes of which it was surest"] if len(wrong) else []
-    groups += [f"{len(right)} pictures that it got right"] if len(right) else []
-    reads = "; ".join(
-        f"{method}: {METHODS[method].reads[0].lower()}{METHODS[method].reads[1:]}"
-        for method in maps
-    )
+    groups = [("the mistakes of which it was surest", wrong), ("pictures that it got right", right)]
+    names = ", then ".join(f"{name} ({len(some)})" for name, some in groups if len(some))
+    reads = [f"By {method}, {_lower(METHODS[method].reads)}" for method in maps]
     yield Picture(
         "looks",
         TITLE,
-        f"{' and '.join(groups)}, and below each what spoke for what it said. By {reads}",
+        f"First {names}; below each, what spoke for what it said. {' '.join(reads)}",
         pictures.png(_drawn(seen, told, maps)),
-        f"{', '.join(told)}".replace("\n", " and "),
+        f"{len(told)} pictures, and maps over each: {', '.join(told)}.".replace("\n", " and "),
     )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _drawn(seen, told, maps) -> Figure:
     """A column a picture, and a row a method below the pictures."""
-    rows, columns = 1 + len(maps), len(seen)
-    size = (max(columns * PANEL, 4.0) + 0.3, rows * PANEL + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for column, picture in enumerate(seen):
-        drawing.show(axes[0, column], picture, told[column])
-        for row, (method, found) in enumerate(maps.items(), start=1):
-            one = found[column]
+    tiles, titles = [np.broadcast_to(seen, (*seen.shape[:3], 3))], [*told]
+    for method, found in maps.items():
+        for picture, one in zip(seen, found):
             share = ASKED[method] * np.sqrt(one / drawing.strength(one))
-            drawing.show(axes[row, column], drawing.over(picture, drawing.heat(one), share))
-    for each in axes.flat:
-        each.set_frame_on(False)
-        each.set(xticks=[], yticks=[])
-    for row, method in enumerate(maps, start=1):
-        axes[row, 0].axis("on")
-        axes[row, 0].set_ylabel(method, fontsize=8, color=drawing.INK)
-    return figure
+            tiles.append(255 * drawing.over(picture, drawing.heat(one), share)[None])
+            titles.append(method)
+    return pictures.grid(np.concatenate(tiles).astype("uint8"), titles, columns=len(seen))

@@ -173,5 +173,8 @@ def gallery(teller, examples, name: str) -> Iterator[Picture]:
             drawn = strip(
                 f"{part}-{rank}", pictures[i], captions[i], maps[i], looks[i], teller.cells
             )
-            text = f"One of the {part} of {count} {name} pictures. True is: “{references[i][0]}”"
+            text = (
+                f"One of the {part} of {count} {name} pictures, bright where the network looks as "
+                f"it says the word. True is: “{references[i][0]}”"
+            )
             yield Picture(drawn.name, captions[i] or "(nothing)", text, drawn.png, drawn.alt)
