@@ -71,7 +71,7 @@ class Classify:
         """Train from the settings, or from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import growing, losses, training
+        from tinyconv import coach, growing, losses, training
 
         network.settle(run)
         options = run.options
@@ -89,6 +89,7 @@ class Classify:
             options = run.options = replace(options, test_augment="none")
         opening.describe(dataset)
         opening.check_same(dataset, run.settings.get("data_sha256"))
+        coach.before(run, dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
         saved = run.model("last", compiled=True) if run.state() else None

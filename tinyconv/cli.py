@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
-from tinyconv import listings, reading, registry, settings, verbs
+from tinyconv import fitting, listings, reading, verbs
 from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT, METHODS, PIXELS
 from tinyconv.groups import Verbs, as_json, print_json
@@ -20,32 +19,6 @@ from tinyconv.runs import find_folder
 from tinyconv.scoring import VIEWS
 
 run_argument = click.argument("run", metavar="RUN")
-
-
-class Tasks(click.Group):
-    """`fit`: a sub-command for each registered task, imported when it is used."""
-
-    default = "classify"
-
-    def parse_args(self, ctx, args):
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [self.default, *args]
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx):
-        return registry.names("tasks")
-
-    def get_command(self, ctx, name):
-        return task_command(name)
-
-    def format_commands(self, ctx, formatter):
-        entries = [entry for entry in registry.entries("tasks") if not (entry.fault or entry.flaw)]
-        with formatter.section("Tasks"):
-            formatter.write_dl([(entry.called, entry.summary) for entry in entries])
-
-    def format_options(self, ctx, formatter):
-        self.get_command(ctx, self.default).format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,43 +32,6 @@ def cli(debug, no_plugins):
     """
     if no_plugins:
         os.environ["TINYCONV_PLUGINS"] = ""
-
-
-@cli.group(cls=Tasks)
-def fit():
-    """Train a network; without a task's name, classify pictures.
-
-    `tinyconv fit` alone trains on real handwritten digits.
-    """
-
-
-def task_command(name: str) -> click.Command:
-    """The sub-command of a task, with an option for each of its settings."""
-    task = registry.find("tasks", name)
-
-    @click.pass_context
-    def train(ctx, run_name, resume, as_json, **values):
-        given = {
-            key: value
-            for key, value in values.items()
-            if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
-        }
-        if resume is None:
-            run = verbs.fit(name, name=run_name, **given)
-        else:
-            run = verbs.resume(resume, **given)
-        if as_json:
-            result = run.settings["result"]
-            document = {"run": str(run.path), "task": run.settings["task"]}
-            print_json(document | {key: result[key] for key in ("metrics", "seconds")})
-
-    options = [
-        *settings.options(task.Settings),
-        click.Option(["--name", "run_name"], help="Name of the run's folder.", metavar="NAME"),
-        click.Option(["--resume"], help="Go on with this run.", metavar="RUN"),
-        click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
-    ]
-    return click.Command(name, params=options, callback=train, help=task.__doc__)
 
 
 @cli.command()
@@ -292,6 +228,8 @@ def export(run, format, output):
 
 
 for verb in (
+    fitting.fit,
+    fitting.lr_find,
     listings.models,
     listings.datasets,
     listings.tasks,

@@ -47,6 +47,14 @@ def _origins(value) -> bool:
     )
 
 
+def _told(value) -> bool:
+    words = {"rule": str, "epoch": int, "sentence": str, "lesson": int}
+    return isinstance(value, list) and all(
+        isinstance(each, Mapping) and {name: type(each.get(name)) for name in words} == words
+        for each in value
+    )
+
+
 FACTS = {  # name: (what it should be, whether it is)
     "task": ("a word", _text),
     "plugins": ("who each of models, datasets and tasks is from", _origins),
@@ -61,6 +69,7 @@ FACTS = {  # name: (what it should be, whether it is)
     "versions": ("names and versions", lambda value: isinstance(value, dict)),
     "machine": ("names and values", lambda value: isinstance(value, dict)),
     "result": ("metrics and seconds", _result),
+    "coach": ("rules, epochs, sentences and lessons", _told),
 }
 
 

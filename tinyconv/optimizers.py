@@ -43,10 +43,10 @@ class AdamW(_OneProgram, keras.optimizers.AdamW):
 
 def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
-    common = {"learning_rate": settings.peak_rate, "weight_decay": settings.decay or None}
+    rate, decay = settings.peak_rate, settings.decay
     if settings.optimizer == "sgd":
-        made = SGD(momentum=MOMENTUM, nesterov=True, **common)
+        made = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
     else:
-        made = AdamW(**common)
+        made = AdamW(rate, weight_decay=decay)  # Keras refuses None here
     made.exclude_from_weight_decay(var_names=list(UNDECAYED))
     return made

@@ -75,6 +75,24 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
 
 
+def range_test(found) -> Picture:
+    """Loss against step size, and the size suggested, of a range_test.RangeTest."""
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(found.sizes, found.losses, color=TRAIN, alpha=0.35, label="a step")
+    axes.semilogx(found.sizes[: len(found.smooth)], found.smooth, color=TRAIN, label="smoothed")
+    axes.axvline(found.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {found.lowest:.2g}")
+    axes.axvline(found.suggestion, color=VALIDATION, label=f"try {found.suggestion:g}")
+    axes.set(xlabel="step size", ylabel="loss", ylim=(0, 1.5 * max(found.losses[:10])))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    caption = (
+        "The step size rises by a tenth each step. Flat on the left: too small to learn. Rising "
+        "on the right: too large. A third of where the loss is lowest is a good size to try."
+    )
+    return Picture("lr-find", "Loss by step size", caption, png(figure))
+
+
 def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:
     """The confusion matrix, and the pairs of classes that are taken for each other most."""
     counts = np.zeros((len(classes), len(classes)), int)

@@ -88,6 +88,8 @@ class TrainingSettings:
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(False, "Same bits every time on this machine; slower.")
+    no_coach: bool = setting(False, "Leave out the sentences on what goes wrong and what to do.")
+    tensorboard: bool = setting(False, "Write event files for TensorBoard into the run's folder.")
 
     @property
     def peak_rate(self) -> float:

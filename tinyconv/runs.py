@@ -174,6 +174,9 @@ class Run:
             )
         return open_model(path, compiled)
 
+    def before_training(self, loop) -> None:
+        """Told of the training loop before its first step; a trial takes it from there."""
+
     def after_step(self, loss: float) -> None:
         """Told of each step's loss by the training loop; `verify` listens."""
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import precision, screen
+from tinyconv import events, precision, screen
 from tinyconv.clock import Clock, State
+from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.optimizers import optimizer
@@ -110,6 +111,8 @@ class Training:
         self.schedule = SCHEDULES[settings.schedule]
         self.saved = time.monotonic()
         self.trained = None  # the network of the last step
+        watching = {Coach: not settings.no_coach, events.Events: settings.tensorboard}
+        self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.state.progress = self.clock.progress(self.state)
         for variable, value in zip(generators(self.model), self.state.generators):
             variable.assign(value)
@@ -131,6 +134,7 @@ class Training:
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
+        self.folder.before_training(self)
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
         done = self.state.progress
@@ -195,6 +199,8 @@ class Training:
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
         self.clock.steps.append(time.monotonic() - start)
+        for watcher in self.watchers:
+            watcher.after_step(self, targets, float(logs["loss"]))
         return rate
 
     def end_epoch(self, bar) -> None:
@@ -213,6 +219,8 @@ class Training:
         self.save(is_best)
         self.clock.validation = time.monotonic() - start
         screen.note(f"{self.line(self.row)}  | {bar.left} left")
+        for watcher in self.watchers:
+            watcher.after_epoch(self)
 
     def save(self, is_best: bool) -> None:
         """Write the checkpoint, then the history that it holds."""

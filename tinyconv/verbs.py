@@ -33,6 +33,40 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     return run
 
 
+def check(task: str = "classify", **values):
+    """Whether the network of a `fit` with these settings learns one small batch by heart.
+
+    Returns a `one_batch.Check`; no run is made.
+    """
+    from tinyconv.trial import prepared
+
+    loop = prepared(task, values)
+    from tinyconv import one_batch
+
+    return one_batch.check(loop)
+
+
+def lr_find(task: str = "classify", *, output: Path | None = None, **values):
+    """The range test of step sizes for a `fit` with these settings, and where its plot is.
+
+    Returns (a `range_test.RangeTest`, the PNG's path); `output` names a file or a folder for it,
+    and nothing is replaced. No run is made. Raises UserError where a step size is given.
+    """
+    from tinyconv.trial import prepared
+
+    if values.get("learning_rate") is not None:
+        raise UserError("lr-find tries step sizes one after the other; leave out learning_rate.")
+    loop = prepared(task, values)
+    from tinyconv import pictures, range_test
+
+    found = range_test.range_test(loop)
+    path = Path(output or ".")
+    path = free(path if path.suffix else path / "lr-find.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, pictures.range_test(found).png)
+    return found, path
+
+
 def resume(path, **changes) -> Run:
     """Go on with the run at `path` where it stopped; `changes` may give more of it.
 

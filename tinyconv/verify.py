@@ -9,6 +9,7 @@ from tinyconv import runs, screen
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
+from tinyconv.trial import Trial
 
 STEPS = 20  # that are done again unless told otherwise
 OTHER_SEEDS = 2  # that show how far apart seeds are
@@ -31,11 +32,12 @@ class _Enough(Exception):
     """As many steps as were asked for are done."""
 
 
-class _Again(Run):
-    """A run's training once more: it reads no checkpoint and leaves nothing."""
+class _Again(Trial):
+    """A run's training once more."""
 
     def __init__(self, run: Run, seed: int, steps: int | None):
-        super().__init__(type(run.task)(), replace(run.options, seed=seed), run.catalogue)
+        options = replace(run.options, seed=seed, no_coach=True, tensorboard=False)
+        super().__init__(type(run.task)(), options, run.catalogue)
         self.settings = {"policy": run.settings.get("policy")}
         self.original, self.steps = run, steps
         self.losses: list[float] = []
@@ -44,11 +46,8 @@ class _Again(Run):
             self.task.fit(self)
 
     def create(self, default_name: str, **facts) -> None:
+        super().create(default_name, **facts)
         self.path = self.original.path  # for what is said; nothing is written there
-        self.settings |= facts
-
-    def state(self) -> None:
-        return None
 
     def after_step(self, loss: float) -> None:
         self.losses.append(loss)
@@ -57,9 +56,6 @@ class _Again(Run):
 
     def save(self, model, state: dict, is_best: bool) -> None:
         self.rows = [dict(row) for row in state["rows"]]
-
-    def write_history(self, rows) -> None:
-        pass
 
 
 def verify(run: Run, steps: int | None = STEPS) -> Verdict:

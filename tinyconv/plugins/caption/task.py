@@ -27,7 +27,7 @@ class Caption:
 
     def fit(self, run) -> None:
         """Train from the settings, or from where the run stands if it has a folder."""
-        from tinyconv import precision, training
+        from tinyconv import coach, precision, training
         from tinyconv.plugins.caption import encoder, model, pairs
         from tinyconv.plugins.caption.telling import Teller
 
@@ -35,6 +35,7 @@ class Caption:
         numbers = training.prepare(run)
         dataset = _dataset(run)
         opening.describe(dataset)
+        coach.before(run, dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         texts = [text for target in train.targets for text in target["captions"]]
         words = run.settings.get("words")

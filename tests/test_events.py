@@ -1,0 +1,54 @@
+"""`--tensorboard`: the curves read back from the event files, also of a run that went on."""
+
+import collections
+
+import pytest
+import tensorflow as tf
+
+import tinyconv
+from tinyconv import events, training, verbs
+
+QUICK = {"model": "two_layer", "limit": 200, "epochs": 3, "tensorboard": True}  # 3 steps an epoch
+
+
+def points(folder) -> dict:
+    """{tag: {step: value}} of all event files; a point that is there twice is an error."""
+    found = collections.defaultdict(dict)
+    for file in folder.iterdir():
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(record)
+            for value in event.summary.value:
+                assert event.step not in found[value.tag]
+                found[value.tag][event.step] = value.simple_value
+    return found
+
+
+def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch):
+    monkeypatch.setattr(events, "EVERY", 2)
+    monkeypatch.setattr(verbs, "report", lambda run: None)
+    whole = tinyconv.fit(**QUICK, name="whole")
+    original = training.Training.step
+
+    def crashing(self, *batch):
+        if (self.state.epoch, self.state.step) == (2, 2):  # after the point of step 8
+            raise MemoryError
+        return original(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", crashing)
+        with pytest.raises(MemoryError):
+            tinyconv.fit(**QUICK, name="broken")
+    folder = whole.path.parent / "broken/tensorboard"
+    (file,) = (folder / "train").iterdir()
+    assert list(points(folder / "train")["batch_loss"]) == [2, 4, 6, 8]
+    file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
+    resumed = tinyconv.resume("broken")
+    for run in (whole, resumed):
+        train, validation = (points(run.path / "tensorboard" / name) for name in events.FOLDERS)
+        assert list(train["batch_loss"]) == list(train["batch_learning_rate"]) == [2, 4, 6, 8]
+        for name in ("loss", "top1", "learning_rate"):
+            column = {row["epoch"]: pytest.approx(row[name], rel=1e-4) for row in run.history}
+            assert train[f"epoch_{name}"] == column
+        column = {row["epoch"]: pytest.approx(row["val_loss"], rel=1e-4) for row in run.history}
+        assert validation["epoch_loss"] == column
+    assert "tensorboard --logdir" in (whole.path / "log.txt").read_text()

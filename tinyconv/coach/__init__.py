@@ -1,0 +1,147 @@
+"""The coach: sentences that say why a network does not learn, what to do, and where to read it.
+
+It measures (`measuring.py`), asks its rules (`rules.py`), and says what they find once a run: on
+the screen, in the log, and in settings.json for the report. It never changes the training.
+"""
+
+import inspect
+import statistics
+import time
+from collections import deque
+
+import numpy as np
+
+from tinyconv import precision, screen
+from tinyconv.clock import VALIDATION_SHARE
+from tinyconv.coach import measuring
+from tinyconv.coach.rules import RULES
+from tinyconv.data import Dataset
+
+SHARE = 0.01  # of the training's time that looking may take
+FIRST_LOOK = 20  # steps; then at twice as many each time, and at the ends of epochs
+ASKED = 10  # steps from one question about the loss to the next
+PACED = 8  # steps by which the whole run is timed
+START = 5  # first steps whose loss is the start where nobody knows that of chance
+NEEDS = {rule: set(inspect.signature(rule).parameters) for rule in RULES}
+
+
+def sentences(known: dict, said=()) -> dict:
+    """{rule: sentence} of the rules whose numbers are all in `known`, but for those `said`."""
+    asked = [rule for rule in RULES if NEEDS[rule] <= known.keys() and rule.__name__ not in said]
+    found = {rule: rule(**{name: known[name] for name in NEEDS[rule]}) for rule in asked}
+    return {rule: sentence for rule, sentence in found.items() if sentence}
+
+
+def tell(run, epoch: int, **known) -> None:
+    """Say what the rules find in the numbers `known`, unless the run has been told so before."""
+    told = run.settings.get("coach", [])
+    new = [
+        {"rule": rule.__name__, "epoch": epoch, "sentence": sentence, "lesson": RULES[rule]}
+        for rule, sentence in sentences(known, {each["rule"] for each in told}).items()
+    ]
+    for each in new:
+        screen.say(f"coach      {line(each['sentence'], each['lesson'])}")
+    if not new:
+        return
+    run.settings["coach"] = [*told, *new]
+    if run.path is not None:
+        run.add()
+
+
+def line(sentence: str, lesson: int) -> str:
+    """A sentence with where it is explained."""
+    return f"{sentence} (see: tinyconv lesson {lesson})"
+
+
+def before(run, dataset: Dataset) -> None:
+    """Look at the data of a run that is about to begin; see settings `no_coach`."""
+    if run.options.no_coach or run.path is not None:
+        return
+    train = dataset.splits["train"]
+    tell(
+        run,
+        0,
+        policy=run.settings["policy"],
+        gpu=precision.has_gpu(),
+        narrow_instructions=bool(precision.cpu_flags() & set(precision.BFLOAT16_FLAGS)),
+        validation_pictures=len(dataset.splits["validation"].labels),
+        **measuring.pixels(train),
+    )
+    if dataset.classes:
+        counts = np.bincount(train.labels, minlength=len(dataset.classes))
+        tell(run, 0, class_counts=dict(zip(dataset.classes, counts.tolist())))
+    for name in set(dataset.splits) - {"train"}:
+        found = measuring.duplicates(train, dataset.splits[name])
+        pictures = len(dataset.splits[name].labels)
+        tell(run, 0, held_out=name, duplicates=found, held_out_pictures=pictures)
+
+
+class Coach:
+    """Watches a training.Training: asked after each step and each epoch."""
+
+    def __init__(self, loop):
+        self.tell = lambda **known: tell(loop.folder, loop.state.epoch + 1, **known)
+        self.losses = deque(maxlen=100)
+        self.chance = None  # the loss of knowing nothing, where it can be told
+        self.next_look, self.spent, self.cost = FIRST_LOOK, 0.0, 0.0  # steps, seconds, seconds
+
+    def after_step(self, loop, targets, loss: float) -> None:
+        """Ask about the loss, and now and then about gradients."""
+        self.losses.append(loss)
+        steps = loop.state.epoch * loop.steps_per_epoch + loop.state.step
+        if len(self.losses) == 1:
+            self.chance = measuring.chance(loop.model, targets)
+            if steps == 1 and self.chance is not None:
+                self.tell(first_loss=loss, chance=self.chance)
+        if len(loop.clock.steps) == PACED and loop.settings.minutes is None:
+            self._time(loop)
+        if steps % ASKED == 0:
+            self._ask(loop, steps)
+        if steps >= self.next_look:
+            self.next_look = 2 * steps
+            self._look(loop, steps)
+
+    def after_epoch(self, loop) -> None:
+        """Ask about the epochs so far, and about gradients."""
+        rows = loop.state.rows
+        seconds = rows[-1]["seconds"] - (rows[-2]["seconds"] if len(rows) > 1 else 0.0)
+        tell(
+            loop.folder,
+            loop.state.epoch,
+            history=rows,
+            waiting_share=rows[-1]["waiting"],
+            epoch_seconds=seconds,
+        )
+        self._look(loop, loop.state.epoch * loop.steps_per_epoch)
+
+    def _time(self, loop) -> None:
+        """Tell how long it takes, unless pictures grow later on."""
+        if len(loop.stages) == 1:
+            pace = statistics.median(loop.clock.steps[2:]) * (1 + VALIDATION_SHARE)
+            left = loop.clock.steps_left(loop.state)
+            self.tell(expected_seconds=pace * left, epochs=loop.settings.epochs)
+
+    def _start(self, loop) -> float:
+        if self.chance is not None:
+            return self.chance
+        return statistics.fmean(loop.state.step_losses[:START] or self.losses)
+
+    def _ask(self, loop, steps: int) -> None:
+        self.tell(
+            recent_loss=statistics.fmean(list(self.losses)[-20:]),
+            hundred_loss=statistics.fmean(self.losses),
+            start_loss=self._start(loop),
+            steps=steps,
+            learning_rate=loop.settings.peak_rate,
+        )
+
+    def _look(self, loop, steps: int) -> None:
+        """Read the gradients by layer, if the share of the time allows."""
+        if self.spent + self.cost > SHARE * loop.state.seconds:
+            return
+        start = time.monotonic()
+        found = measuring.by_layer(loop.model.optimizer, self._start(loop))
+        self.cost = time.monotonic() - start
+        self.spent += self.cost
+        if found:
+            self.tell(steps=steps, **found)

@@ -1,0 +1,85 @@
+"""`fit --check`: whether a network can learn one small batch by heart, as a sound one can.
+
+Nothing is asked of generalisation: a network that fails here has a fault between pixels and loss.
+"""
+
+import dataclasses
+import statistics
+
+import keras
+import numpy as np
+
+from tinyconv.coach import line, measuring, sentences
+from tinyconv.coach.rules import RULES
+
+EXAMPLES = 16
+STEPS = 150
+RIGHT = 15 / 16  # of the examples, where there are classes
+LEFT = 1 / 4  # of the loss, where there are none
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """What came of it; `right` is the share of right answers, None where there are no classes."""
+
+    learns: bool
+    steps: int
+    examples: int
+    first_loss: float
+    last_loss: float
+    right: float | None
+    sentences: list[dict]  # of the coach: sentence and lesson
+
+    @property
+    def lines(self) -> list[str]:
+        """The coach's sentences with where they are explained."""
+        return [line(each["sentence"], each["lesson"]) for each in self.sentences]
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, for people."""
+        right = "" if self.right is None else f"{self.right * self.examples:.0f} of them right, "
+        end = (
+            f"{self.examples} examples by heart: after {self.steps} steps {right}the loss "
+            f"{self.last_loss:.3g}, {self.first_loss:.3g} at first"
+        )
+        if self.learns:
+            return f"It learns {end}."
+        return (
+            f"It does not learn {end}; something is wrong between the pixels and the loss (labels "
+            "of other pictures, a layer that lets no gradient through), or the steps are of a "
+            "wrong size (tinyconv lr-find)."
+        )
+
+
+def check(loop) -> Check:
+    """Train `loop`'s network, which nobody needs any more, on one batch over and over."""
+    model, settings = loop.model, loop.settings
+    inputs, targets = next(iter(loop.batches(0, 0)))
+    count = len(targets)
+    # Far apart: a batch is in the data's order, in which a class may stand together.
+    chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
+    inputs = keras.tree.map_structure(lambda array: array[chosen], inputs)
+    targets = targets[chosen]
+    losses = []
+    for step in range(STEPS):
+        model.optimizer.learning_rate = settings.peak_rate * loop.schedule(step / STEPS)
+        losses.append(float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]))
+        if not np.isfinite(losses[-1]):
+            break
+    last = statistics.fmean(losses[-10:])
+    right = _right(model, inputs, targets)
+    learns = last < LEFT * losses[0] if right is None else right >= RIGHT
+    known = {"steps": len(losses)}
+    if not learns and np.isfinite(last):
+        known |= measuring.by_layer(model.optimizer, losses[0])
+    told = [{"sentence": text, "lesson": RULES[rule]} for rule, text in sentences(known).items()]
+    return Check(learns, len(losses), len(chosen), losses[0], last, right, told)
+
+
+def _right(model, inputs, targets) -> float | None:
+    """The share of right answers, of a network with a score a class."""
+    scores = model.predict_on_batch(inputs)
+    if isinstance(scores, dict | list) or scores.ndim != 2 or targets.dtype.kind not in "iu":
+        return None
+    return float((np.asarray(scores).argmax(axis=1) == targets).mean())
