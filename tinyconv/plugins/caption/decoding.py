@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tinyconv.plugins.caption.kernels import energies
 from tinyconv.plugins.caption.words import END, PADDING, START, UNKNOWN
 
 BATCH = 128  # pictures that captions are looked for at a time
@@ -53,17 +54,21 @@ class Begin(OfDecoder):
 class Step(OfDecoder):
     """A word (B,) and the state -> ln p (B, V) of the next word, hidden, cell, attention (B, L)."""
 
+    def __init__(self, decoder, energies=energies, **kwargs):
+        super().__init__(decoder, **kwargs)
+        self.energies = energies
+
     def call(self, annotations, keys, word, hidden, cell):
         decoder = self.decoder
         embedded = keras.ops.take(decoder.E, word, axis=0)
-        context, alpha, _ = decoder.look(annotations, keys, hidden)
+        context, alpha, _ = decoder.look(annotations, keys, hidden, energies=self.energies)
         hidden, cell = decoder.remember(embedded @ decoder.W_y, hidden, cell, context)
         scores = decoder.say(embedded, hidden, context)
         return keras.ops.log_softmax(scores, axis=-1), hidden, cell, alpha
 
 
-def networks(model) -> dict[str, keras.Model]:
-    """The two networks that a caption is decoded with.
+def networks(model, energies=energies) -> dict[str, keras.Model]:
+    """The two networks that a caption is decoded with, equation 4 by one of kernels.py.
 
     "begin": pictures -> annotations, keys, hidden, cell. "step": those and a word -> ln p of the
     next word, hidden, cell, attention.
@@ -77,7 +82,7 @@ def networks(model) -> dict[str, keras.Model]:
         name: keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(names, begin.outputs)
     }
     inputs["word"] = keras.Input((), dtype="int32", name="word")
-    step = keras.Model(inputs, Step(decoder)(**inputs), name="step")
+    step = keras.Model(inputs, Step(decoder, energies)(**inputs), name="step")
     return {"begin": begin, "step": step}
 
 
@@ -97,6 +102,8 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
     annotations, keys = map(keras.ops.convert_to_tensor, state[:2])  # once, not for each word
     hidden, cell = state[2:]
     rows = np.arange(count)[:, None] * beam  # (P, 1): where a picture's rows begin
+    never = np.zeros(step.output_shape[0][-1], "float32")
+    never[[PADDING, START, UNKNOWN]] = -np.inf
     words = np.full((count, beam), START, "int32")
     said = np.zeros((count, beam, 0), "int32")
     sums = np.full((count, beam), -np.inf)
@@ -112,14 +119,13 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
                 "word": words.reshape(-1),
             }
         )
-        log_p = np.array(log_p, "float64").reshape(count, beam, -1)  # (P, K, V)
-        log_p[..., [PADDING, START, UNKNOWN]] = -np.inf
-        V = log_p.shape[-1]
-        totals = sums[..., None] + log_p
         # Twice the beam, so that as many captions go on as before although some end.
-        best = _largest(totals.reshape(count, -1), min(2 * beam, beam * V))  # (P, 2K)
-        values = np.take_along_axis(totals.reshape(count, -1), best, axis=1)
-        parents, chosen = best // V, best % V
+        likely, numbers = keras.ops.top_k(log_p + never, min(2 * beam, log_p.shape[-1]))
+        totals = sums[..., None] + np.asarray(likely, "float64").reshape(count, beam, -1)
+        totals, numbers = (np.reshape(each, (count, -1)) for each in (totals, numbers))
+        best = np.argsort(-totals, axis=1, kind="stable")[:, : 2 * beam]  # (P, 2K)
+        values, chosen = (np.take_along_axis(each, best, axis=1) for each in (totals, numbers))
+        parents = best // likely.shape[-1]
         ends = (chosen == END) & np.isfinite(values)
         for p, place in np.argwhere(ends[:, :beam]):
             if len(done[p]) < beam:
@@ -143,9 +149,3 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
                     done[p].append(Caption(tuple(said[p, place].tolist()), float(sums[p, place])))
     return [sorted(each, key=lambda caption: -caption.rank)[:beam] for each in done]
 
-
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """The places of the `count` largest of each row, in falling order."""
-    some = np.argpartition(-values, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, axis=1)

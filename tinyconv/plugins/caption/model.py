@@ -15,8 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyconv import precision
-from tinyconv.plugins.caption.kernels import energies, fused_energies
+from tinyconv.plugins.caption.kernels import energies, quickest
 from tinyconv.plugins.caption.words import PADDING
 
 KINDS = ("soft", "hard", "none")  # none looks at the mean of all places, whatever it says
@@ -148,7 +147,6 @@ class Decoder(keras.layers.Layer):
 
     def call(self, annotations, words, training=False):
         keys, hidden, cell = self.begin(annotations)
-        fast = keras.config.backend() == "tensorflow" and not precision.has_gpu()
         embedded = ops.take(self.E, words, axis=0)  # (B, T, m)
         given = ops.swapaxes(embedded @ self.W_y, 0, 1)  # (T, B, 4n)
         expected = None
@@ -164,7 +162,7 @@ class Decoder(keras.layers.Layer):
             word = given[:, : 4 * self.units]
             noise = None if expected is None else given[:, 4 * self.units :]
             context, alpha, weights = self.look(
-                annotations, keys, hidden, noise, expected, fused_energies() if fast else energies
+                annotations, keys, hidden, noise, expected, quickest()
             )
             hidden, cell = self.remember(word, hidden, cell, context)
             state = (hidden, cell, context, alpha, weights)

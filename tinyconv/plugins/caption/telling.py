@@ -6,6 +6,7 @@ import numpy as np
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import decoding, encoder, measures
+from tinyconv.plugins.caption.kernels import quickest
 from tinyconv.plugins.caption.model import Captioner
 from tinyconv.plugins.caption.pairs import padded
 from tinyconv.plugins.caption.words import PADDING, Vocabulary
@@ -29,7 +30,7 @@ class Teller:
                     f"with: its map has {frozen.output.shape[1:3]} cells in place of {self.cells}."
                 )
         self.frozen = frozen
-        self.networks = decoding.networks(self.model)
+        self.networks = decoding.networks(self.model, quickest())
 
     def see(self, pictures) -> np.ndarray:
         """What the network is given of uint8 pictures (N, H, W, C): themselves, or their maps."""
@@ -76,7 +77,7 @@ class Teller:
 
     def whole(self) -> dict[str, keras.Model]:
         """The networks of `decoding.networks`, from pictures on also where the encoder is kept."""
-        found = dict(self.networks)
+        found = decoding.networks(self.model)
         if self.frozen is not None:
             outputs = found["begin"](self.frozen.output)
             found["begin"] = keras.Model(self.frozen.input, outputs, name="begin")
