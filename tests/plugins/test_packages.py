@@ -63,21 +63,35 @@ def plugins(python) -> dict:
     return {row["distribution"]: row for row in rows if row["distribution"] != "tinyconv"}
 
 
-@pytest.mark.parametrize("kind", [*OF_KIND, "all"])
-def test_a_new_plugin_is_right_as_written(kind, python, tmp_path, capsys):
+def new_plugin(python, kind, tmp_path, capsys):
+    """Write the plugin quick-look of that kind, install it, and run the tests that it came with."""
     assert run(capsys, "plugins", "new", "quick-look", "--kind", kind)[:2] == (0, "quick-look\n")
     assert "my" not in " ".join(path.stem for path in Path("quick-look").rglob("*"))
     pip_install(python, "quick-look", tmp_path)
     assert plugins(python)["quick-look"]["status"] == "ok"
     told = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd="quick-look")
     assert " passed" in told
-    for use in USES if kind == "all" else [kind]:
+
+
+def uninstall(python):
+    succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_a_new_plugin_of_one_kind_passes_its_tests(kind, python, tmp_path, capsys):
+    new_plugin(python, kind, tmp_path, capsys)
+    uninstall(python)
+
+
+def test_a_new_plugin_is_used_and_removed(python, tmp_path, capsys):
+    new_plugin(python, "all", tmp_path, capsys)
+    for use, command in USES.items():
         quick = ["--epochs", "1", "--limit", "64", "--name", use]
-        succeed(python, "-m", "tinyconv", *USES[use], *quick)
+        succeed(python, "-m", "tinyconv", *command, *quick)
         settings = json.loads(Path("runs", use, "settings.json").read_text())
         made_by = {origin["distribution"] for origin in settings["plugins"].values()}
         assert "quick-look" in made_by
-    succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
+    uninstall(python)
     assert "quick-look" not in plugins(python)
     done = subprocess.run(
         [str(python), "-m", "tinyconv", "evaluate", f"runs/{use}"], capture_output=True, text=True
