@@ -24,6 +24,8 @@ BY_HEART = [
 ]  # best in epoch 3
 EVEN = dict.fromkeys("abcdefghij", 100)
 
+LOSSES = {"idle_loss": 2.3, "learning_rate": 0.5, "steps": 30}
+
 CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound training
     (
         rules.slow_numbers,
@@ -99,15 +101,15 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
     ),
     (
         rules.diverging,
-        {"recent_loss": 50.0, "steps": 30, "start_loss": 2.3, "learning_rate": 0.5},
+        {"recent_loss": 50.0, "begun_loss": 2.4, **LOSSES},
         "--learning-rate 0.05",
-        {"recent_loss": 2.5, "steps": 30, "start_loss": 2.3, "learning_rate": 0.5},
+        {"recent_loss": 9.0, "begun_loss": 14.0, **LOSSES},
     ),
     (
         rules.stuck,
-        {"hundred_loss": 2.301, "steps": 400, "start_loss": 2.303},
+        {"hundred_loss": 2.301, "idle_loss": 2.303, "steps": 400},
         "After 400 steps the loss is 2.30",
-        {"hundred_loss": 1.9, "steps": 400, "start_loss": 2.303},
+        {"hundred_loss": 1.9, "idle_loss": 2.303, "steps": 400},
     ),
     (
         rules.dead_rectifiers,
@@ -128,6 +130,12 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
         {"pull": {"one": 0.015, "two": 10.0}},
     ),
     (rules.overfitting, {"history": BY_HEART}, "Since epoch 3", {"history": FALLING}),
+    (  # a hinge loss of few pictures: it wavers, and training with dropout is above it
+        rules.overfitting,
+        {"history": BY_HEART},
+        "from 1 to 2",
+        {"history": [row | {"loss": 3.0 - row["epoch"] / 10} for row in BY_HEART]},
+    ),
     (
         rules.waiting,
         {"waiting_share": 0.62, "epoch_seconds": 30.0},

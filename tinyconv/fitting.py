@@ -104,7 +104,8 @@ def lr_find_command(name: str) -> click.Command:
         click.echo(f"{found.suggestion:g}")
         click.echo(
             f"A third of {found.lowest:.2g}, where the loss was lowest in {len(found.losses)} "
-            "steps of rising size; rough: half of it or twice as much may do as well.\n"
+            "steps of rising size. It is rough: half of it may do as well, and three times as much "
+            "may be better.\n"
             f"The plot is {path}; go on with: tinyconv fit {name} --learning-rate "
             f"{found.suggestion:g} and the same settings",
             err=True,

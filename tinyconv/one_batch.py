@@ -9,7 +9,7 @@ import statistics
 import keras
 import numpy as np
 
-from tinyconv.coach import line, measuring, sentences
+from tinyconv.coach import FIRST_LOOK, Gradients, line, sentences
 from tinyconv.coach.rules import RULES
 
 EXAMPLES = 16
@@ -61,19 +61,19 @@ def check(loop) -> Check:
     chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
     inputs = keras.tree.map_structure(lambda array: array[chosen], inputs)
     targets = targets[chosen]
-    losses = []
+    losses, gradients, known = [], Gradients(), {}
     for step in range(STEPS):
         model.optimizer.learning_rate = settings.peak_rate * loop.schedule(step / STEPS)
         losses.append(float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]))
         if not np.isfinite(losses[-1]):
             break
+        if len(losses) in (FIRST_LOOK, STEPS):
+            known |= gradients.look(model.optimizer, losses[0], len(losses))
     last = statistics.fmean(losses[-10:])
     right = _right(model, inputs, targets)
     learns = last < LEFT * losses[0] if right is None else right >= RIGHT
-    known = {"steps": len(losses)}
-    if not learns and np.isfinite(last):
-        known |= measuring.by_layer(model.optimizer, losses[0])
-    told = [{"sentence": text, "lesson": RULES[rule]} for rule, text in sentences(known).items()]
+    found = {} if learns else sentences(known)
+    told = [{"sentence": text, "lesson": RULES[rule]} for rule, text in found.items()]
     return Check(learns, len(losses), len(chosen), losses[0], last, right, told)
 
 

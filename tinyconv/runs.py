@@ -3,7 +3,7 @@
     settings.json            every setting resolved, versions, machine, git commit, command line
     history.csv              one row an epoch
     last.keras, best.keras   weights, optimizer state, and (in last.keras) where training stood
-    pictures/*.png  report.html  log.txt
+    pictures/*.png  report.html  log.txt  and, if asked for, tensorboard/
 
 Every file is written beside its place and renamed into it, so a reader, or a run that goes
 on, finds either the old file or the new one. `last.keras` is a zip, and the training state

@@ -1,9 +1,9 @@
-"""The words that the command and Python share: fit, resume, load, ensemble, report, export."""
+"""The words that the command and Python share, from fit and resume to report and export."""
 
 import time
 from pathlib import Path
 
-from tinyconv import registry, runs, screen, settings
+from tinyconv import registry, runs, screen, settings, trial
 from tinyconv.errors import UserError, nearest
 from tinyconv.kept import read_settings
 from tinyconv.plugins import Evaluation
@@ -38,10 +38,8 @@ def check(task: str = "classify", **values):
 
     Returns a `one_batch.Check`; no run is made.
     """
-    from tinyconv.trial import prepared
-
-    loop = prepared(task, values)
-    from tinyconv import one_batch
+    loop = trial.prepared(task, values)
+    from tinyconv import one_batch  # which imports Keras
 
     return one_batch.check(loop)
 
@@ -52,14 +50,11 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
     Returns (a `range_test.RangeTest`, the PNG's path); `output` names a file or a folder for it,
     and nothing is replaced. No run is made. Raises UserError where a step size is given.
     """
-    from tinyconv.trial import prepared
+    from tinyconv import pictures, range_test
 
     if values.get("learning_rate") is not None:
         raise UserError("lr-find tries step sizes one after the other; leave out learning_rate.")
-    loop = prepared(task, values)
-    from tinyconv import pictures, range_test
-
-    found = range_test.range_test(loop)
+    found = range_test.range_test(trial.prepared(task, values))
     path = Path(output or ".")
     path = free(path if path.suffix else path / "lr-find.png")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,14 +14,15 @@ import numpy as np
 from tinyconv import precision, screen
 from tinyconv.clock import VALIDATION_SHARE
 from tinyconv.coach import measuring
-from tinyconv.coach.rules import RULES
+from tinyconv.coach.rules import RULES, WEAK
 from tinyconv.data import Dataset
 
-SHARE = 0.01  # of the training's time that looking may take
+SHARE = 0.005  # of the training's time that looking may take; all else takes as much at most
 FIRST_LOOK = 20  # steps; then at twice as many each time, and at the ends of epochs
+EARLY = 40  # steps in which the weights are still about those that it began with
 ASKED = 10  # steps from one question about the loss to the next
 PACED = 8  # steps by which the whole run is timed
-START = 5  # first steps whose loss is the start where nobody knows that of chance
+START = 5  # first steps whose mean loss is what the training began with
 NEEDS = {rule: set(inspect.signature(rule).parameters) for rule in RULES}
 
 
@@ -70,19 +71,38 @@ def before(run, dataset: Dataset) -> None:
     if dataset.classes:
         counts = np.bincount(train.labels, minlength=len(dataset.classes))
         tell(run, 0, class_counts=dict(zip(dataset.classes, counts.tolist())))
-    for name in set(dataset.splits) - {"train"}:
-        found = measuring.duplicates(train, dataset.splits[name])
-        pictures = len(dataset.splits[name].labels)
-        tell(run, 0, held_out=name, duplicates=found, held_out_pictures=pictures)
+    for name, split in dataset.splits.items():
+        if name != "train":
+            found = measuring.duplicates(train, split)
+            tell(run, 0, held_out=name, duplicates=found, held_out_pictures=len(split.labels))
+
+
+class Gradients:
+    """Looks at the gradients by layer: at first where they do not arrive, then where they cease."""
+
+    def __init__(self):
+        self.reached = None  # the layers that gradients reached at first, if that was seen
+
+    def look(self, optimizer, idle_loss: float, steps: int) -> dict:
+        """What is known for the rules after so many steps; nothing of some optimizers."""
+        found = measuring.by_layer(optimizer, idle_loss)
+        if not found:
+            return {}
+        if steps <= EARLY:
+            self.reached = {name for name, pull in found["pull"].items() if pull > WEAK}
+            return {"pull": found["pull"]}
+        silent = found["silent"]
+        layers = silent.keys() if self.reached is None else self.reached
+        return {"silent": {name: silent[name] for name in layers}, "steps": steps}
 
 
 class Coach:
     """Watches a training.Training: asked after each step and each epoch."""
 
     def __init__(self, loop):
-        self.tell = lambda **known: tell(loop.folder, loop.state.epoch + 1, **known)
         self.losses = deque(maxlen=100)
         self.chance = None  # the loss of knowing nothing, where it can be told
+        self.gradients = Gradients()
         self.next_look, self.spent, self.cost = FIRST_LOOK, 0.0, 0.0  # steps, seconds, seconds
 
     def after_step(self, loop, targets, loss: float) -> None:
@@ -92,9 +112,12 @@ class Coach:
         if len(self.losses) == 1:
             self.chance = measuring.chance(loop.model, targets)
             if steps == 1 and self.chance is not None:
-                self.tell(first_loss=loss, chance=self.chance)
-        if len(loop.clock.steps) == PACED and loop.settings.minutes is None:
-            self._time(loop)
+                self._tell(loop, first_loss=loss, chance=self.chance)
+        # Where pictures grow in the course of the run, first steps tell nothing of the others.
+        if steps == PACED == len(loop.clock.steps) and len(loop.stages) == 1:
+            pace = statistics.median(loop.clock.steps[2:]) * (1 + VALIDATION_SHARE)
+            left = loop.clock.total if loop.settings.minutes is None else 0
+            self._tell(loop, expected_seconds=pace * left, epochs=loop.settings.epochs)
         if steps % ASKED == 0:
             self._ask(loop, steps)
         if steps >= self.next_look:
@@ -114,34 +137,31 @@ class Coach:
         )
         self._look(loop, loop.state.epoch * loop.steps_per_epoch)
 
-    def _time(self, loop) -> None:
-        """Tell how long it takes, unless pictures grow later on."""
-        if len(loop.stages) == 1:
-            pace = statistics.median(loop.clock.steps[2:]) * (1 + VALIDATION_SHARE)
-            left = loop.clock.steps_left(loop.state)
-            self.tell(expected_seconds=pace * left, epochs=loop.settings.epochs)
+    def _tell(self, loop, **known) -> None:
+        tell(loop.folder, loop.state.epoch + 1, **known)
 
-    def _start(self, loop) -> float:
-        if self.chance is not None:
-            return self.chance
+    def _begun(self, loop) -> float:
+        """The mean of the first losses; of a run that an older version began, of those known."""
         return statistics.fmean(loop.state.step_losses[:START] or self.losses)
 
     def _ask(self, loop, steps: int) -> None:
-        self.tell(
+        self._tell(
+            loop,
             recent_loss=statistics.fmean(list(self.losses)[-20:]),
             hundred_loss=statistics.fmean(self.losses),
-            start_loss=self._start(loop),
+            begun_loss=self._begun(loop),
+            idle_loss=self._begun(loop) if self.chance is None else self.chance,
             steps=steps,
             learning_rate=loop.settings.peak_rate,
         )
 
     def _look(self, loop, steps: int) -> None:
-        """Read the gradients by layer, if the share of the time allows."""
+        """Look at gradients, if the share of the time allows."""
         if self.spent + self.cost > SHARE * loop.state.seconds:
             return
         start = time.monotonic()
-        found = measuring.by_layer(loop.model.optimizer, self._start(loop))
+        idle = self._begun(loop) if self.chance is None else self.chance
+        known = self.gradients.look(loop.model.optimizer, idle, steps)
         self.cost = time.monotonic() - start
         self.spent += self.cost
-        if found:
-            self.tell(steps=steps, **found)
+        self._tell(loop, **known)

@@ -77,7 +77,7 @@ def mean_gradients(optimizer) -> list[tuple] | None:
     ]
 
 
-def by_layer(optimizer, start_loss: float) -> dict[str, Mapping]:
+def by_layer(optimizer, idle_loss: float) -> dict[str, Mapping]:
     """`pull` and `silent` of rules.py; nothing where the optimizer keeps no gradients."""
     found = mean_gradients(optimizer)
     if not found:
@@ -87,7 +87,7 @@ def by_layer(optimizer, start_loss: float) -> dict[str, Mapping]:
     for weight, mean in found:
         layer = weight.path.rpartition("/")[0] or weight.path
         size = np.linalg.norm(keras.ops.convert_to_numpy(weight))
-        pull[layer] = float(np.linalg.norm(mean) * size / max(start_loss, 1e-12))
+        pull[layer] = float(np.linalg.norm(mean) * size / max(idle_loss, 1e-12))
         units = np.abs(mean).reshape(-1, mean.shape[-1]).max(axis=0)
         silent[layer] = int((units <= NOTHING * last).sum()), len(units)
     return {"pull": pull, "silent": silent}

@@ -133,25 +133,25 @@ SETTLED = 10  # seconds of an epoch: a short one's first batches cannot have bee
 
 
 def diverging(
-    recent_loss: float, steps: int, start_loss: float, learning_rate: float
+    recent_loss: float, begun_loss: float, idle_loss: float, learning_rate: float, steps: int
 ) -> str | None:
-    """A loss on its way to infinity."""
-    if steps < 20 or recent_loss < RISEN * start_loss:
+    """A loss on its way to infinity: above what it began with, and what knowing nothing has."""
+    if steps < 20 or recent_loss < RISEN * max(begun_loss, idle_loss):
         return None
     return (
-        f"The loss has risen from {start_loss:.3g} to {recent_loss:.3g}: the steps are too large; "
+        f"The loss has risen from {begun_loss:.3g} to {recent_loss:.3g}: the steps are too large; "
         f"stop with Ctrl-C, and try --learning-rate {learning_rate / 10:.2g}."
     )
 
 
-def stuck(hundred_loss: float, steps: int, start_loss: float) -> str | None:
-    """A loss that stays where it began."""
-    if steps < PATIENT or not STUCK * start_loss < hundred_loss < RISEN * start_loss:
+def stuck(hundred_loss: float, idle_loss: float, steps: int) -> str | None:
+    """A loss that stays, or ends, where nothing is known; `idle_loss` is that of chance."""
+    if steps < PATIENT or not STUCK * idle_loss < hundred_loss < RISEN * idle_loss:
         return None
     return (
-        f"After {steps} steps the loss is {hundred_loss:.2f}, and a network that knows nothing has "
-        f"{start_loss:.2f}; see whether it can learn one batch by heart (tinyconv fit --check) and "
-        "which steps it learns by (tinyconv lr-find)."
+        f"After {steps} steps the loss is {hundred_loss:.2f}, and without having learnt anything "
+        f"it is {idle_loss:.2f}; see whether it can learn one batch by heart (tinyconv fit "
+        "--check), and which steps it learns by (tinyconv lr-find)."
     )
 
 
@@ -173,7 +173,7 @@ def dead_rectifiers(silent: Mapping[str, tuple[int, int]], steps: int) -> str | 
 
 
 def vanishing(pull: Mapping[str, float]) -> str | None:
-    """`pull` is by layer how far its weights move the loss: |gradient| |weights| / start loss."""
+    """`pull` is by layer how far its weights move the loss: |gradient| |weights| / idle loss."""
     weakest = min(pull, key=pull.get)
     if pull[weakest] > WEAK:
         return None
@@ -197,13 +197,16 @@ def exploding(pull: Mapping[str, float]) -> str | None:
 
 
 def overfitting(history: Sequence[Mapping[str, float]]) -> str | None:
-    """Training goes on getting better, and validation has been getting worse since epoch N."""
+    """Training gets better than validation, which has been getting worse since epoch N."""
     if not history or "val_loss" not in history[0]:
         return None
     best = min(range(len(history)), key=lambda i: history[i]["val_loss"])
     since = history[best + 1 :]
     worse = [row["val_loss"] > WORSE * history[best]["val_loss"] for row in since[-LATER:]]
-    if len(worse) < LATER or not all(worse) or since[-1]["loss"] > history[best]["loss"]:
+    if len(worse) < LATER or not all(worse):
+        return None
+    # Small validation losses waver; a network that learns by heart is better at what it has seen.
+    if since[-1]["loss"] > min(history[best]["loss"], since[-1]["val_loss"]):
         return None
     return (
         f"Since epoch {history[best]['epoch']:.0f} it learns by heart: its validation loss has "
