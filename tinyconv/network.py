@@ -123,7 +123,10 @@ def build(run, shape, classes: int, numbers: str, saved=None, heads=None):
 
 
 def body(model):
-    """`model` from the pictures to the input (B, D) of its last fully-connected layer."""
+    """`model` from the pictures to the input (B, D) of its last fully-connected layer.
+
+    Built by hand in tutorials/13.
+    """
     import keras
 
     try:

@@ -27,7 +27,8 @@ def neighbours(model, pictures, among, count=8, layer=None) -> tuple[np.ndarray,
     """The nearest of the pictures `among` (M, H, W, C) to each picture, by their codes.
 
     Returns (which ones, int64 (N, count), the nearest first; how far, float32 (N, count), in
-    the Euclidean distance of Krizhevsky, Sutskever & Hinton 2012, section 6.1).
+    the Euclidean distance of Krizhevsky, Sutskever & Hinton 2012, section 6.1). Built by hand in
+    tutorials/11.
     """
     return nearest_codes(codes(model, pictures, layer), codes(model, among, layer), count)
 

@@ -16,7 +16,8 @@ def fool(model, pictures, classes=None) -> np.ndarray:
     Fawzi & Frossard 2016 (arXiv 1511.04599), equation 6: along the gradient of the wanted score
     less the best other one, as far as the two would be equal if the network were a plane. Of no
     class given, the network's second best. What cannot be reached in 64 steps comes back as far
-    as it came. Pixels are whole levels, 0 to 255, so that a file holds the same change.
+    as it came. Pixels are whole levels, 0 to 255, so that a file holds the same change. Built by
+    hand in tutorials/12.
     """
     tap = Tap(model, pictures)
     scores = tap.scores(tap.pictures)
@@ -49,7 +50,7 @@ def fgsm(model, pictures, classes=None, size=2) -> np.ndarray:
 
     The fast gradient sign method: Goodfellow, Shlens & Szegedy 2015 (arXiv 1412.6572), equation
     in section 4, with the cross-entropy loss; `classes` are what the pictures are, or what the
-    network says if not given.
+    network says if not given. Built by hand in tutorials/12.
     """
     tap = Tap(model, pictures)
 

@@ -16,7 +16,7 @@ def saliency(model, pictures, classes=None) -> np.ndarray:
     """The gradient of the class's score by each pixel, float32 (N, H, W, C).
 
     Simonyan, Vedaldi & Zisserman 2014 (arXiv 1312.6034), section 3, whose picture is the
-    largest magnitude over the channels.
+    largest magnitude over the channels. Built by hand in tutorials/11.
     """
     return _gradient(Tap(model, pictures), classes)
 
@@ -45,7 +45,8 @@ def integrated_gradients(model, pictures, classes=None, baseline=BLACK, steps=64
 
     Sundararajan, Taly & Yan 2017 (arXiv 1703.01365), equation 1: the gradient's mean on the
     straight way from the baseline (a level, or a picture) to the picture, by the midpoint rule
-    in `steps`, times the pixel's change. The sum over a map is the change of the score.
+    in `steps`, times the pixel's change. The sum over a map is the change of the score. Built by
+    hand in tutorials/11.
     """
     tap = Tap(model, pictures)
     classes = tap.asked(classes)

@@ -16,7 +16,7 @@ def grad_cam(model, pictures, classes=None, layer=None) -> np.ndarray:
     their mean gradients, what is negative left out, enlarged to the picture. `layer` is by name,
     the last map of the network if not given. For a network that averages its last map and
     scores the means, this is CAM (Zhou et al. 2016) over the number of cells. Raises UserError
-    for a layer that gives no map.
+    for a layer that gives no map. Built by hand in tutorials/11.
     """
     tap = Tap(model, pictures)
     layer = tap.map(layer, "grad-cam")
@@ -32,7 +32,7 @@ def occlusion(model, pictures, classes=None, patch=None, stride=None) -> np.ndar
 
     Zeiler & Fergus 2014 (arXiv 1311.2901), section 4.2; a pixel has the mean over all patches
     that cover it. A `patch` has a sixth of the short side if not given, and moves on by `stride`,
-    half of itself; at the edges it hangs over.
+    half of itself; at the edges it hangs over. Built by hand in tutorials/11.
     """
     tap = Tap(model, pictures)
     classes = tap.asked(classes)

@@ -114,7 +114,10 @@ class Decoder(keras.layers.Layer):
         return annotations @ self.W_a + self.b_att, hidden, cell
 
     def look(self, annotations, keys, hidden, noise=None, expected=None, energies=energies):
-        """(z_t (B, D), alpha (B, L), the weights of the places looked at (B, L))."""
+        """(z_t (B, D), alpha (B, L), the weights of the places looked at (B, L)).
+
+        Built by hand in tutorials/16.
+        """
         if self.attention == "none":
             alpha = ops.ones_like(annotations[..., 0]) / annotations.shape[1]
             return keys[:, 0], alpha, alpha

@@ -65,7 +65,8 @@ def make_agent(build, observation_shape, actions: int, options):
     """The agent of `options` for observations (H, W, C) and a number of actions.
 
     The replay memory's discounts hold gamma^n and its rewards are sums over n steps, so that
-    the agent discounts no more, and epsilon is applied where actions are taken.
+    the agent discounts no more, and epsilon is applied where actions are taken. Built by hand in
+    tutorials/15.
     """
     seen = tensor_spec.BoundedTensorSpec(observation_shape, tf.uint8, 0, 255, "observation")
     chosen = tensor_spec.BoundedTensorSpec((), tf.int32, 0, actions - 1, "action")

@@ -15,7 +15,8 @@ class Catch:
     """`count` games side by side, in NumPy: frames (N, rows, columns, 1) uint8.
 
     The ball starts in the top row in any column and falls a row a step; the paddle moves in
-    the bottom row. The last step's reward is +1 under the ball and -1 elsewhere.
+    the bottom row. The last step's reward is +1 under the ball and -1 elsewhere. Built by
+    hand in tutorials/15.
     """
 
     actions = ("left", "stay", "right")
