@@ -32,8 +32,9 @@ numbers = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int32
 same = {"embedding": width, "units": width, "attention_units": width}
 network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
 training.compile(network, recipe.TrainingSettings(), None, [])
+# A caption never ends: all are of one length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
-parts = decoding.networks(network, kernels.quickest())  # a caption never ends: all are of one length
+parts = decoding.networks(network, kernels.quickest())
 
 for line in sys.stdin:
     begun = time.perf_counter()

@@ -15,12 +15,13 @@ from tinyconv import runs, verbs
 from tinyconv.__main__ import main
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
-from tinyconv.plugins.caption import encoder
+from tinyconv.plugins.caption import encoder, shapes
 from tinyconv.plugins.caption.telling import Teller
 from tinyconv.plugins.caption.words import END, START
 
 pytestmark = pytest.mark.tensorflow
-SMALL = {"limit": 96, "epochs": 2, "least": 1, "longest": 16, "batch_size": 32}
+SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500
+SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
 SMALL |= {"precision": "float32"}
 
 
@@ -31,8 +32,9 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def drawn_once(cache, monkeypatch):
-    """Have these tests share their scenes, which take seconds to draw."""
+    """Have these tests share their scenes, a few of them: each takes a millisecond to draw."""
     monkeypatch.setenv("TINYCONV_CACHE", str(cache))
+    monkeypatch.setattr(shapes, "COUNTS", SCENES)
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +43,13 @@ def learnt(tmp_path_factory, cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("TINYCONV_CACHE", str(cache))
+        patch.setattr(shapes, "COUNTS", SCENES)
         return tinyconv.fit("caption", name="learnt", **SMALL)
 
 
 @pytest.fixture
 def scenes(learnt, tmp_path):
     """Two drawn scenes as files."""
-    from tinyconv.plugins.caption import shapes
-
     files = []
     for i in range(2):
         random = np.random.default_rng(i)

@@ -98,9 +98,8 @@ def search(found: dict, pictures, beam: int, longest: int) -> list[list[Caption]
 def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption]]:
     """For P pictures: `beam` captions each go on side by side, a row each of P x beam."""
     count = len(pictures)
-    state = [np.repeat(np.asarray(part), beam, axis=0) for part in begin.predict_on_batch(pictures)]
-    annotations, keys = map(keras.ops.convert_to_tensor, state[:2])  # once, not for each word
-    hidden, cell = state[2:]
+    state = begin.predict_on_batch(pictures)
+    annotations, keys, hidden, cell = (keras.ops.repeat(part, beam, axis=0) for part in state)
     rows = np.arange(count)[:, None] * beam  # (P, 1): where a picture's rows begin
     never = np.zeros(step.output_shape[0][-1], "float32")
     never[[PADDING, START, UNKNOWN]] = -np.inf
@@ -148,4 +147,3 @@ def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption
                 if len(done[p]) < beam:
                     done[p].append(Caption(tuple(said[p, place].tolist()), float(sums[p, place])))
     return [sorted(each, key=lambda caption: -caption.rank)[:beam] for each in done]
-
