@@ -113,7 +113,7 @@ def test_placed_digits_lie_in_their_boxes(tmp_path):
     assert (left >= 0).all() and (left < right).all() and (right < 32).all()
     halved = placed_digits(image_size=16).splits["train"].boxes
     np.testing.assert_array_equal(halved, split.boxes // 2)
-    with pytest.raises(UserError, match="leave out --root"):
+    with pytest.raises(UserError, match="needs no --root"):
         placed_digits(root=tmp_path)
 
 

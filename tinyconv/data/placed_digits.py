@@ -31,7 +31,7 @@ def placed_digits(
     pictures. `image_size` scales them.
     """
     if root is not None:
-        raise UserError(f"placed-digits comes with tinyconv: leave out --root {root}.")
+        raise UserError(f"placed-digits comes with tinyconv and needs no --root: {root} was given.")
     return cached("placed-digits", [VERSION, image_size], skip_corrupt, lambda: _drawn(image_size))
 
 
