@@ -41,21 +41,21 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
     ),
     (
         rules.input_scale,
-        {"pixel_spread": 0.4, "pixel_most": 1},
+        {"pixel_spread": 0.4, "brightest_pixel": 1},
         "multiply them by 255",
-        {"pixel_spread": 70.0, "pixel_most": 255},
+        {"pixel_spread": 70.0, "brightest_pixel": 255},
     ),
     (
         rules.input_scale,
-        {"pixel_spread": 0.0, "pixel_most": 0},
+        {"pixel_spread": 0.0, "brightest_pixel": 0},
         "pictures are black",
-        {"pixel_spread": 12.0, "pixel_most": 40},
+        {"pixel_spread": 12.0, "brightest_pixel": 40},
     ),
     (
         rules.input_scale,
-        {"pixel_spread": 2.0, "pixel_most": 140},
+        {"pixel_spread": 2.0, "brightest_pixel": 140},
         "standard deviation of 2.0",
-        {"pixel_spread": 9.0, "pixel_most": 140},
+        {"pixel_spread": 9.0, "brightest_pixel": 140},
     ),
     (
         rules.imbalance,
@@ -114,7 +114,7 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
     (
         rules.dead_rectifiers,
         {"silent": {"one": (8, 8), "two": (30, 40), "three": (0, 10)}, "steps": 200},
-        "30 of 40 units of two, and most of 1 layers before it",
+        "30 of 40 units of two, and most of those of one, have had",
         {"silent": {"one": (2, 8), "two": (3, 40), "three": (0, 10)}, "steps": 200},
     ),
     (

@@ -22,7 +22,7 @@ def pixels(split: Split) -> dict[str, float]:
     """The spread and the greatest of the pixels of some pictures, in levels from 0 to 255."""
     chosen = np.linspace(0, len(split.pictures) - 1, min(LOOKED_AT, len(split.pictures)))
     some = np.asarray(split.pictures[chosen.astype(int)])
-    return {"pixel_spread": float(some.std()), "pixel_most": int(some.max())}
+    return {"pixel_spread": float(some.std()), "brightest_pixel": int(some.max())}
 
 
 def duplicates(training: Split, held_out: Split) -> int:
