@@ -66,7 +66,7 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
     (
         rules.imbalance,
         {"class_counts": EVEN | {"c": 3}},
-        "3 of c",
+        "100 are of a and 3 of c; judge",
         {"class_counts": {"cat": 70, "dog": 30}},
     ),
     (
@@ -179,7 +179,7 @@ def sound(make_run):
         patch.setattr(verbs, "report", lambda run: None)
         looks, original = [], measuring.by_layer
         patch.setattr(measuring, "by_layer", lambda *given: looks.append(1) or original(*given))
-        return make_run(epochs=5, deterministic=True), len(looks)
+        return make_run(epochs=3, deterministic=True), len(looks)
 
 
 def test_a_sound_run_is_told_nothing(sound):
@@ -191,7 +191,7 @@ def test_a_sound_run_is_told_nothing(sound):
 
 def test_the_coach_changes_no_bit_of_the_training(sound):
     """convnet has dropout: a random number drawn in between would show."""
-    silent = tinyconv.fit(epochs=5, deterministic=True, no_coach=True)
+    silent = tinyconv.fit(epochs=3, deterministic=True, no_coach=True)
     for name in ("loss", "top1", "val_loss"):
         assert [row[name] for row in silent.history] == [row[name] for row in sound[0].history]
     pairs = zip(silent.model("last").weights, sound[0].model("last").weights, strict=True)
@@ -210,8 +210,6 @@ def test_a_sentence_is_said_once_a_run_and_kept():
     assert longer.settings["coach"] == [told]
     line = f"coach      {told['sentence']} (see: tinyconv lesson 9)"
     assert (run.path / "log.txt").read_text().splitlines().count(line) == 1
-    quiet = tinyconv.fit(**QUICK | {"limit": 50, "epochs": 1, "no_coach": True})
-    assert "coach" not in quiet.settings
 
 
 def test_a_divergence_is_told_while_it_happens():
@@ -221,16 +219,15 @@ def test_a_divergence_is_told_while_it_happens():
     assert "try --learning-rate 5." in told["sentence"] and told["epoch"] in (2, 3)
 
 
-def told_of(train, labels, validation, classes=("cat", "dog")):
+def told_of(train, labels, validation, no_coach=False):
     """The rules that speak of a data set, by name."""
     splits = {
         "train": Split(train, labels, []),
         "validation": Split(validation, np.zeros(len(validation), "int32"), []),
     }
-    run = SimpleNamespace(
-        options=Settings(), path=None, settings={"policy": "float32"}, add=lambda: None
-    )
-    coach.before(run, Dataset("d", classes, splits, False, False))
+    options = Settings(no_coach=no_coach)
+    run = SimpleNamespace(options=options, path=None, settings={"policy": "float32"})
+    coach.before(run, Dataset("d", ("cat", "dog"), splits, False, False))
     return {each["rule"]: each["sentence"] for each in run.settings.get("coach", [])}
 
 
@@ -242,6 +239,7 @@ def test_faults_of_the_data(capsys):
     assert told_of(train // 255, labels, validation // 255).keys() >= {"input_scale"}
     twice = np.concatenate([train[50:57], validation])
     assert "7 of the 207 validation pictures" in told_of(train, labels, twice)["seen_before"]
+    assert told_of(train, labels, twice, no_coach=True) == {}
     alike = twice.copy()
     alike[:7, 0, 0, 0] ^= 1  # whose middle rows are the same, and which are others
     assert told_of(train, labels, alike) == {}
@@ -309,7 +307,7 @@ def test_dead_and_vanishing_and_exploding_layers_are_found():
     assert (hidden[1], scores[1]) == ((3, 5), (0, 3))
     assert rules.dead_rectifiers(dict([hidden, scores]), 200).startswith("3 of 5 units of ")
     assert rules.vanishing(dict(pull)) is rules.exploding(dict(pull)) is None
-    assert "reaches hidden" in rules.vanishing(dict(by_layer(1e-6, np.zeros(5))[1]))
+    assert "reaches " in rules.vanishing(dict(by_layer(1e-6, np.zeros(5))[1]))
     assert "thousandth" in rules.exploding(dict(by_layer(1e3, np.zeros(5))[1]))
 
 
@@ -317,7 +315,6 @@ def test_dead_and_vanishing_and_exploding_layers_are_found():
 
 
 def test_one_batch_is_learnt_or_not_and_no_run_is_made(capsys):
-    assert verbs.check(**QUICK).learns
     code, out, err = command(capsys, "fit", "--model", "two_layer", "--check", "--json")
     assert code == 0 and json.loads(out)["right"] == 1.0
     assert "check      It learns 16 examples by heart" in err

@@ -61,11 +61,11 @@ def imbalance(class_counts: Mapping[str, int]) -> str | None:
     is_common = share >= min(COMMON / len(class_counts), (1 + 1 / len(class_counts)) / 2)
     if mean < COUNTED or not (is_common or class_counts[least] * RARE <= mean):
         return None
+    blind = f": {most} for everything would be right about {share:.0%}" if is_common else ""
     return (
         f"Of {total:,} training pictures {class_counts[most]:,} are of {most} and "
-        f"{class_counts[least]:,} of {least}: {most} for everything would be right about "
-        f"{share:.0%}; judge by the confusion matrix, and gather pictures of the rare classes or "
-        "leave out some of the common ones."
+        f"{class_counts[least]:,} of {least}{blind}; judge by the confusion matrix, and gather "
+        "pictures of the rare classes or leave out some of the common ones."
     )
 
 
@@ -178,9 +178,9 @@ def vanishing(pull: Mapping[str, float]) -> str | None:
     if pull[weakest] > WEAK:
         return None
     return (
-        f"Hardly any gradient reaches {weakest}: with other weights of that size there the loss "
-        f"would change by {pull[weakest]:.0e} of what it began with; begin with He's weights for "
-        "rectifiers (layers.he_normal), and give deep networks shortcuts or batch normalisation."
+        f"Hardly any gradient reaches {weakest}: other weights of that size would change the loss "
+        f"by {pull[weakest]:.0e} of itself; begin with He's weights for rectifiers "
+        "(layers.he_normal), and give deep networks shortcuts or batch normalisation."
     )
 
 
@@ -190,9 +190,9 @@ def exploding(pull: Mapping[str, float]) -> str | None:
     if pull[strongest] < STRONG:
         return None
     return (
-        f"The gradient of {strongest} is very large: a change of its weights by a thousandth would "
-        "move the loss by more than what it should begin with; begin with He's weights "
-        "(layers.he_normal), or put batch normalisation behind the layer."
+        f"The gradient of {strongest} is very large: weights that are a thousandth larger or "
+        "smaller would double the loss; begin with He's weights for rectifiers (layers.he_normal), "
+        "or put batch normalisation behind the layer."
     )
 
 
