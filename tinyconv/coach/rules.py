@@ -127,7 +127,7 @@ SILENT = 0.5  # share of a layer's units
 FADED = 140  # steps after which the mean of gradients, 0.9^n, shows that none came
 WEAK, STRONG = 1e-5, 1e3  # of the loss of knowing nothing; the zoo has 0.01 to 10 on digits
 LATER = 3  # epochs that validation has been getting worse for
-WORSE = 1.1  # times the best validation loss
+WORSE = 0.1, 0.05  # of the best and of the first validation loss: less than that is wavering
 IDLE = 0.2  # share of the time
 SETTLED = 10  # seconds of an epoch: a short one's first batches cannot have been made ahead
 
@@ -202,10 +202,11 @@ def overfitting(history: Sequence[Mapping[str, float]]) -> str | None:
         return None
     best = min(range(len(history)), key=lambda i: history[i]["val_loss"])
     since = history[best + 1 :]
-    worse = [row["val_loss"] > WORSE * history[best]["val_loss"] for row in since[-LATER:]]
+    rise = max(WORSE[0] * history[best]["val_loss"], WORSE[1] * history[0]["val_loss"])
+    worse = [row["val_loss"] > history[best]["val_loss"] + rise for row in since[-LATER:]]
     if len(worse) < LATER or not all(worse):
         return None
-    # Small validation losses waver; a network that learns by heart is better at what it has seen.
+    # What was learnt by heart is known better than the rest.
     if since[-1]["loss"] > min(history[best]["loss"], since[-1]["val_loss"]):
         return None
     return (
