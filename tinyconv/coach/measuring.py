@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from tinyconv import losses
 from tinyconv.data import Split
 from tinyconv.data.pipeline import release
+from tinyconv.losses import MulticlassHinge, SoftmaxCrossEntropy
 
 LOOKED_AT = 500  # training pictures, for the range of their pixels
 NOTHING = 1e-6  # of the largest gradient of the last layer: in float32 that is none
@@ -22,7 +22,7 @@ def pixels(split: Split) -> dict[str, float]:
     """The spread and the greatest of the pixels of some pictures, in levels from 0 to 255."""
     chosen = np.linspace(0, len(split.pictures) - 1, min(LOOKED_AT, len(split.pictures)))
     some = np.asarray(split.pictures[chosen.astype(int)])
-    return {"pixel_spread": float(some.std()), "pixel_most": int(some.max())}
+    return {"pixel_spread": float(some.std()), "brightest_pixel": int(some.max())}
 
 
 def duplicates(training: Split, held_out: Split) -> int:
@@ -46,7 +46,7 @@ def _middle(split: Split) -> np.ndarray:
 def chance(model, targets) -> float | None:
     """The loss of scores that are all 0, which say nothing; None where the loss takes no scores."""
     loss = getattr(model, "loss", None)
-    takes_scores = isinstance(loss, (losses.SoftmaxCrossEntropy, losses.MulticlassHinge)) or (
+    takes_scores = isinstance(loss, (SoftmaxCrossEntropy, MulticlassHinge)) or (
         isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
         and loss.get_config()["from_logits"]
     )

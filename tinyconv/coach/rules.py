@@ -1,7 +1,7 @@
 """What the coach makes of measured numbers: pure functions that give a sentence or None.
 
-A rule names what it needs by its parameters, and is asked as soon as all of that is known. Each
-threshold stands beside its reason; what good runs measure is in benchmarks/RESULTS.md.
+A rule names what it needs by its parameters, and is asked whenever all of that is known. Each
+threshold stands beside its reason.
 """
 
 import math
@@ -17,7 +17,7 @@ COMMON, RARE = 5, 10  # times as many, or as few, pictures as a class has on the
 COUNTED = 20  # pictures a class on the mean, below which counts differ by luck
 TWICE = 0.01  # share of held-out pictures that are trained on too
 SURE = 0.9  # share of right answers that luck is told for
-LUCK = 0.03  # standard error of it: a step of the recipe's tricks is smaller
+LUCK = 0.03  # standard error of it: beside more than that, most gains cannot be seen
 LONG = 60  # seconds of training that are worth announcing
 
 
@@ -33,14 +33,14 @@ def slow_numbers(policy: str, gpu: bool, narrow_instructions: bool) -> str | Non
     return f"The number format {policy} {cost} on this processor; leave out --precision."
 
 
-def input_scale(pixel_spread: float, pixel_most: int) -> str | None:
+def input_scale(pixel_spread: float, brightest_pixel: int) -> str | None:
     """Pictures that are all but black, or all but one grey; in levels from 0 to 255."""
-    if pixel_most == 0:
+    if brightest_pixel == 0:
         return "The training pictures are black, all that were looked at: see how they were saved."
-    if pixel_most <= DARK:
+    if brightest_pixel <= DARK:
         return (
-            f"The training pictures are all but black, {pixel_most} at their brightest, and "
-            f"networks take pixels from 0 to 255; multiply them by {255 // pixel_most}."
+            f"The training pictures are all but black, {brightest_pixel} at their brightest, and "
+            f"networks take pixels from 0 to 255; multiply them by {255 // brightest_pixel}."
         )
     if pixel_spread < FLAT:
         return (
@@ -61,11 +61,11 @@ def imbalance(class_counts: Mapping[str, int]) -> str | None:
     is_common = share >= min(COMMON / len(class_counts), (1 + 1 / len(class_counts)) / 2)
     if mean < COUNTED or not (is_common or class_counts[least] * RARE <= mean):
         return None
+    blind = f": {most} for everything would be right about {share:.0%}" if is_common else ""
     return (
         f"Of {total:,} training pictures {class_counts[most]:,} are of {most} and "
-        f"{class_counts[least]:,} of {least}: {most} for everything would be right about "
-        f"{share:.0%}; judge by the confusion matrix, and gather pictures of the rare classes or "
-        "leave out some of the common ones."
+        f"{class_counts[least]:,} of {least}{blind}; judge by the confusion matrix, and gather "
+        "pictures of the rare classes or leave out some of the common ones."
     )
 
 
@@ -125,9 +125,9 @@ PATIENT = 300  # steps: the zoo's networks have left it by then, the warm-up of 
 RISEN = 2  # times the loss of knowing nothing: no network learns from up there
 SILENT = 0.5  # share of a layer's units
 FADED = 140  # steps after which the mean of gradients, 0.9^n, shows that none came
-WEAK, STRONG = 1e-5, 1e3  # of the loss of knowing nothing; sound runs have 0.01 to 10
+WEAK, STRONG = 1e-5, 1e3  # of the loss of knowing nothing; the zoo has 0.01 to 10 on digits
 LATER = 3  # epochs that validation has been getting worse for
-WORSE = 1.1  # times the best validation loss
+WORSE = 0.1, 0.05  # of the best and of the first validation loss: less than that is wavering
 IDLE = 0.2  # share of the time
 SETTLED = 10  # seconds of an epoch: a short one's first batches cannot have been made ahead
 
@@ -164,9 +164,9 @@ def dead_rectifiers(silent: Mapping[str, tuple[int, int]], steps: int) -> str | 
     if steps < FADED or not dead:
         return None
     none, units = silent[dead[-1]]
-    others = f", and most of {len(dead) - 1} layers before it" if len(dead) > 1 else ""
+    before = f", and most of those of {', '.join(dead[:-1])}," if len(dead) > 1 else ""
     return (
-        f"{none} of {units} units of {dead[-1]}{others} have had no gradient for a hundred "
+        f"{none} of {units} units of {dead[-1]}{before} have had no gradient for a hundred "
         "steps: their rectifiers give 0 for every picture, and stay there; take a smaller "
         "--learning-rate, or --activation prelu, which does not die."
     )
@@ -178,9 +178,9 @@ def vanishing(pull: Mapping[str, float]) -> str | None:
     if pull[weakest] > WEAK:
         return None
     return (
-        f"Hardly any gradient reaches {weakest}: with other weights of that size there the loss "
-        f"would change by {pull[weakest]:.0e} of what it began with; begin with He's weights for "
-        "rectifiers (layers.he_normal), and give deep networks shortcuts or batch normalisation."
+        f"Hardly any gradient reaches {weakest}: other weights of that size would change the loss "
+        f"by {pull[weakest]:.0e} of itself; begin with He's weights for rectifiers "
+        "(layers.he_normal), and give deep networks shortcuts or batch normalisation."
     )
 
 
@@ -190,9 +190,9 @@ def exploding(pull: Mapping[str, float]) -> str | None:
     if pull[strongest] < STRONG:
         return None
     return (
-        f"The gradient of {strongest} is very large: a change of its weights by a thousandth would "
-        "move the loss by more than what it should begin with; begin with He's weights "
-        "(layers.he_normal), or put batch normalisation behind the layer."
+        f"The gradient of {strongest} is very large: weights that are a thousandth larger or "
+        "smaller would double the loss; begin with He's weights for rectifiers (layers.he_normal), "
+        "or put batch normalisation behind the layer."
     )
 
 
@@ -202,10 +202,11 @@ def overfitting(history: Sequence[Mapping[str, float]]) -> str | None:
         return None
     best = min(range(len(history)), key=lambda i: history[i]["val_loss"])
     since = history[best + 1 :]
-    worse = [row["val_loss"] > WORSE * history[best]["val_loss"] for row in since[-LATER:]]
+    rise = max(WORSE[0] * history[best]["val_loss"], WORSE[1] * history[0]["val_loss"])
+    worse = [row["val_loss"] > history[best]["val_loss"] + rise for row in since[-LATER:]]
     if len(worse) < LATER or not all(worse):
         return None
-    # Small validation losses waver; a network that learns by heart is better at what it has seen.
+    # What was learnt by heart is known better than the rest.
     if since[-1]["loss"] > min(history[best]["loss"], since[-1]["val_loss"]):
         return None
     return (
