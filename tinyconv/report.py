@@ -130,7 +130,7 @@ def facts(run) -> Iterable[Table]:
 def told(value) -> str:
     """A value of settings.json in words."""
     if value is None:
-        return "–"
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict) and set(value) == {"name", "distribution", "version"}:

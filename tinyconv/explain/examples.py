@@ -38,7 +38,7 @@ def looked_at(
             continue
         maps[method] = found if found.ndim == 3 else drawing.flat(found)
     if not maps:
-        yield Table("looks", TITLE, refused[0], (), ())
+        yield Table("looks", TITLE, " ".join(refused), (), ())
         return
     told = [pictures.said_of(scores[i], split.labels[i], classes) for i in chosen]
     groups = [("the mistakes of which it was surest", wrong), ("pictures that it got right", right)]
