@@ -2,9 +2,10 @@
 
     python benchmarks/kills.py            # 30 kills
 
-A checkpoint is written after every step, and every second kill waits for a write to be under way.
-A run is killed again and again until it happens to end; its weights, its best epoch's and its
-history must then be those of the unbroken run, bit for bit.
+In every second process a checkpoint is written after every step, in the others at some of the
+ends of epochs; every second kill waits for a write to be under way. A run is killed again and
+again until it happens to end; its weights, its best epoch's and its history must then be those
+of the unbroken run, bit for bit.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import numpy as np
 import tinyconv
 from tinyconv import startup
 from tinyconv.errors import UserError
+from tinyconv.kept import TIMES
 
 SETTINGS = {
     "model": "convnet",
@@ -37,10 +39,13 @@ import sys
 from tinyconv import startup
 startup.start()
 import tinyconv
-from tinyconv import kept, runs, training, verbs
-training.CHECKPOINT = -1
+from tinyconv import checkpoints, kept, runs, verbs
+name, often = sys.argv[1:]
+if often == "every step":
+    checkpoints.LONGEST = -1
+else:
+    checkpoints.SHARE, checkpoints.EXPECTED = 0.5, 0
 print("ready", flush=True)
-name = sys.argv[1]
 folder = runs.runs_folder() / name
 if not (folder / "settings.json").exists():
     verbs.fit(name=name, **{SETTINGS!r})
@@ -49,13 +54,14 @@ elif "result" not in kept.read_settings(folder):
 else:  # killed as it drew its page
     verbs.report(verbs.load(name))
 """
-TIMING = ("seconds", "pictures_per_second", "waiting")
+
+OFTEN = ("every step", "some epochs")
 
 
-def launched(name: str) -> subprocess.Popen:
+def launched(name: str, often: str) -> subprocess.Popen:
     """A process that begins the run `name` or goes on with it, and has just imported Keras."""
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAIN, name],
+        [sys.executable, "-c", TRAIN, name, often],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +74,7 @@ def launched(name: str) -> subprocess.Popen:
 def result(name: str):
     """(history without times, weights of last.keras, weights of best.keras)."""
     run = tinyconv.load(name)
-    rows = [{k: v for k, v in row.items() if k not in TIMING} for row in run.history]
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
     return rows, *(run.model(which).get_weights() for which in ("last", "best"))
 
 
@@ -105,7 +111,7 @@ def same(one, other) -> bool:
 def survive(kills: int, seed: int) -> dict:
     """Kill so often; returns {kills, in_a_write, runs, identical}, counted."""
     chance = random.Random(seed)
-    process = launched("whole")
+    process = launched("whole", "some epochs")
     start = time.monotonic()
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
@@ -113,7 +119,8 @@ def survive(kills: int, seed: int) -> dict:
     counted = {"kills": 0, "in_a_write": 0, "runs": 0, "identical": 0}
     name = "run-0"
     while counted["kills"] < kills or Path("runs", name).exists():
-        process, since = launched(name), time.time()
+        often = OFTEN[counted["kills"] // 2 % 2]  # and of either, one kill in two in a write
+        process, since = launched(name, often), time.time()
         left = longest * chance.random() if counted["kills"] < kills else None
         try:
             errors = process.communicate(timeout=left)[1]

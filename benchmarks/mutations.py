@@ -1,4 +1,4 @@
-"""Damaged and odd picture files through `fit` and `predict`: each decoded or named.
+"""Damaged and odd picture files through `fit`, `predict` and `explain`: each taken or named.
 
 python benchmarks/mutations.py            # 2,000 files from one seed
 """
@@ -10,6 +10,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,17 @@ def unlike(kinds: dict[str, str], refused: set[str]) -> list[str]:
     ]
 
 
+def is_named(run, file: str) -> bool:
+    """Whether `explain` refuses the file by its name."""
+    from tinyconv import UserError
+
+    try:
+        list(run.explain(file, method="saliency", resize=True))
+    except UserError as error:
+        return f"{file} is not a picture" in str(error)
+    return False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=2000)
@@ -128,6 +140,7 @@ def main() -> None:
         os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
         kinds = write_files(Path("files"), given.files, given.seed)
         settings = {"data": "files", "model": "linear", "epochs": 1, "image_size": 16}
+        settings["precision"] = "float32"
         for name in ("a", "b"):
             Path("sound", name).mkdir(parents=True)
             for i in range(5):
@@ -143,14 +156,22 @@ def main() -> None:
             str(Path(p.input).relative_to("files"))
             for p in run.predict("files", resize=True, skip_corrupt=True)
         }
+        told = time.monotonic()
+        run.model = cache(run.model)  # opened once for all
+        sound = [f"files/{name}" for name in sorted(answered)]
+        drawn = sum(1 for _ in run.explain(*sound, method="saliency", resize=True))
+        refused = {name for name in named if is_named(run, f"files/{name}")}
         end = time.monotonic()
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert named == set(kinds) - answered  # fit and predict agree about every file
+    # The three agree about every file.
+    assert named == refused == set(kinds) - answered and drawn == len(answered)
     print(f"{len(kinds)} files, {len(named)} of them named as bad")
     print(f"against their kind: {unlike(kinds, named)}")
     print(f"named by kind: {dict(Counter(kinds[name] for name in named))}")
     print(f"of each kind: {dict(Counter(kinds.values()))}")
-    print(f"fit {middle - start:.1f} s, predict {end - middle:.1f} s")
+    times = {"fit": middle - start, "predict": told - middle, "explain": end - told}
+    print(", ".join(f"{verb} {seconds:.1f} s" for verb, seconds in times.items()))
+    print(f"CPU {time.process_time():.0f} s, with the start of TensorFlow")
     print(f"peak memory {before // 1024} MB before, {after // 1024} MB after")
 
 

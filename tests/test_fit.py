@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 
 import tinyconv
 from tests.data.sources import class_folders, tiny_imagenet_folder
-from tinyconv import losses, runs, training, writing
+from tinyconv import checkpoints, losses, runs, training, writing
 from tinyconv.errors import UserError
 from tinyconv.scoring import measure, scores
 
@@ -234,7 +235,7 @@ def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
         saved.append((state["epoch"], state["step"], is_best))
         original(self, model, state, is_best)
 
-    monkeypatch.setattr(training, "CHECKPOINT", -1)
+    monkeypatch.setattr(checkpoints, "LONGEST", -1)
     monkeypatch.setattr(runs.Run, "save", watched)
     tinyconv.fit(**QUICK | {"epochs": 2})  # three steps an epoch
     assert [place[:2] for place in saved] == [
@@ -323,6 +324,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
 
 
 def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
     original = writing.sync
 
     def full(path):

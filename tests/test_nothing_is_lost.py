@@ -2,10 +2,12 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import tinyconv
 from benchmarks.kills import survive
 from tests.data.sources import class_folders, picture
-from tinyconv import classify, runs, training, writing
+from tinyconv import checkpoints, classify, report, runs, training, verbs, writing
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
@@ -114,6 +116,22 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
         pass
 
 
+def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
+    """Each is written file by file, and none is under way in two processes."""
+    run, done = runs.Run(None, None, None), []
+    run.path = tmp_path
+    monkeypatch.setattr(report, "write_report", done.append)
+    second = threading.Thread(target=verbs.report, args=(run,))
+    with writing.only_writer(tmp_path):  # as it is trained: a report does not wait for that
+        verbs.report(run)
+        with writing.only_writer(tmp_path / "pictures"):
+            second.start()
+            second.join(0.2)
+            assert done == [run]
+        second.join()
+    assert done == [run, run]
+
+
 def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
     monkeypatch.setattr(writing, "fcntl", None)
     with writing.only_writer(tmp_path), writing.only_writer(tmp_path):
@@ -132,6 +150,7 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
     ],
 )
 def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, number):
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
     original = writing.sync
 
     def failing(path):
@@ -205,8 +224,27 @@ def test_a_run_refuses_to_go_on_with_other_data(tmp_path):
     first = sorted((root / "cat").iterdir())[0]
     before = first.read_bytes()
     picture(99).save(first)
-    with pytest.raises(UserError, match="pets is no longer the data that the run began with"):
+    with pytest.raises(UserError, match="pets is not the data that the run began with"):
         tinyconv.resume("pets", epochs=2)
     first.write_bytes(before)  # the same content, at another time
     assert len(tinyconv.resume("pets", epochs=2).history) == 2
     assert json.loads(kept)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]
+
+
+def test_data_that_moved_are_known_again(tmp_path):
+    (tmp_path / "pets").mkdir()
+    root = class_folders(tmp_path / "pets")
+    tinyconv.fit(data=str(root), model="linear", epochs=1, name="pets")
+    moved, other = root.rename(tmp_path / "animals"), tmp_path / "other"
+    with pytest.raises(UserError, match="pets does not exist"):
+        tinyconv.resume("pets", epochs=2)
+    with pytest.raises(UserError, match="cannot change batch_size, only epochs, minutes, data, r"):
+        tinyconv.resume("pets", data=str(moved), batch_size=8)
+    shutil.copytree(moved, other)
+    picture(99).save(other / "cat/0.png")
+    with pytest.raises(UserError, match="other is not the data that the run began with"):
+        tinyconv.resume("pets", epochs=2, data=str(other))
+    assert tinyconv.load("pets").options.data == str(root)
+    run = tinyconv.resume("pets", epochs=2, data=os.path.relpath(moved))
+    assert len(run.history) == 2
+    assert tinyconv.load("pets").options.data == str(moved)

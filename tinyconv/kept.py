@@ -12,6 +12,8 @@ from typing import Any
 
 from tinyconv.errors import UserError
 
+TIMES = ("seconds", "pictures_per_second", "waiting")  # columns that differ from run to run
+
 
 def _text(value) -> bool:
     return isinstance(value, str)

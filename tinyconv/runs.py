@@ -21,12 +21,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyconv import precision, writing
+from tinyconv import archives, precision, writing
 from tinyconv.errors import UserError, alike
 from tinyconv.kept import read_history
 from tinyconv.plugins import Evaluation, Prediction
@@ -68,7 +67,7 @@ class Run:
         self.held.enter_context(writing.only_writer(self.path))
         facts = {
             "task": self.catalogue.used["tasks"].called,
-            **{name: _plain(value) for name, value in dataclasses.asdict(self.options).items()},
+            **{name: plain(value) for name, value in dataclasses.asdict(self.options).items()},
             **(self.settings | facts),
             "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -159,9 +158,9 @@ class Run:
             return None
         path = self.path / "last.keras"
         try:
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read(STATE_MEMBER))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            with archives.open_zip(path) as archive:
+                return json.loads(archives.read_member(archive, STATE_MEMBER))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} does not say where training stood: {error}") from error
 
     def model(self, which: str = "best", compiled: bool = False):
@@ -169,8 +168,8 @@ class Run:
         path = self.path / f"{which}.keras"
         if not path.exists():
             raise UserError(
-                f"The run {self.path} has no {path.name}: it stopped before its first epoch "
-                f"ended; go on with: tinyconv fit --resume {self.path}"
+                f"The run {self.path} has no {path.name}: nothing of it has been saved as yet; "
+                f"wait, or go on with: tinyconv fit --resume {self.path}"
             )
         return open_model(path, compiled)
 
@@ -270,13 +269,17 @@ def open_model(path: Path, compiled: bool = False):
     import tinyconv.zoo  # noqa: F401  registers the classes that the file may name
 
     try:
+        if zipfile.is_zipfile(path):
+            archives.open_zip(path).close()  # a bomb is refused before Keras reads it
         return keras.saving.load_model(path, compile=compiled, safe_mode=True)
+    except UserError:
+        raise
     except Exception as error:  # Keras says what it refuses in many of them
         told = f"{error}".strip().split("\n")[0]
         raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
 
 
-def _plain(value):
+def plain(value):
     """A value for JSON; a path in full, so that the run answers from any other folder."""
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value
 

@@ -1,14 +1,14 @@
 """The training loop that tasks share.
 
 `Training` is the loop of the lecture: a batch, a step down the gradient, and so on; around it
-stand the schedule, the clock of `--minutes`, a checkpoint after each epoch, and the clean end
-of a run that is stopped or whose loss is no longer a number. Keras' `train_on_batch` does the
-step on every backend. `Model.fit` is not used: its input thread stalls at the end of every
-epoch, and it cannot go on in the middle of one.
+stand the schedule, the clock of `--minutes`, checkpoints, and the clean end of a run that is
+stopped or whose loss is no longer a number. Keras' `train_on_batch` does the step on every
+backend. `Model.fit` is not used: its input thread stalls at the end of every epoch, and it
+cannot go on in the middle of one.
 """
 
 import contextlib
-import dataclasses
+import copy
 import math
 import signal
 import threading
@@ -17,18 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import events, precision, screen
+from tinyconv import checkpoints, events, precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
+from tinyconv.kept import TIMES
 from tinyconv.optimizers import optimizer
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
-CHECKPOINT = 300  # seconds of an epoch after which it is saved on the way
 KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
-PACE = ("epoch", "seconds", "learning_rate", "pictures_per_second", "waiting")
+PACE = ("epoch", "learning_rate", *TIMES)  # columns that tell nothing of how well it learns
 
 
 def prepare(run) -> str:
@@ -77,10 +77,19 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
             variable.assign(value)
 
 
-def generators(model) -> list:
-    """The states of the model's random generators (dropout), which Keras does not save."""
-    weights = {id(weight) for weight in model.weights}
-    return [variable for variable in model.variables if id(variable) not in weights]
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether that is what Python, NumPy, TensorFlow or XLA say with this error."""
+    told = f"{type(error).__name__} {error}".lower().replace("_", "")
+    return isinstance(error, MemoryError) or "resourceexhausted" in told
+
+
+def too_large(place: str, batch_size: int, path) -> UserError:
+    """The error of a run at `path` whose memory ran out there: what to try, and how to go on."""
+    smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --model"
+    return UserError(
+        f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}, "
+        f"or go on where there is more memory with: tinyconv fit --resume {path}"
+    )
 
 
 class Training:
@@ -109,12 +118,12 @@ class Training:
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
         self.schedule = SCHEDULES[settings.schedule]
-        self.saved = time.monotonic()
+        self.checkpoints = checkpoints.Checkpoints(run)
         self.trained = None  # the network of the last step
         watching = {Coach: not settings.no_coach, events.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.state.progress = self.clock.progress(self.state)
-        for variable, value in zip(generators(self.model), self.state.generators):
+        for variable, value in zip(checkpoints.generators(self.model), self.state.generators):
             variable.assign(value)
 
     @property
@@ -139,14 +148,27 @@ class Training:
             self.folder.write_history(self.state.rows)
         done = self.state.progress
         with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
-            while self.clock.steps_left(self.state) > 0 and not self.is_tired:
-                if self.epoch(bar, stopped):
-                    self.end_epoch(bar)
-                if stopped.is_set() and self.clock.steps_left(self.state) > 0:
-                    if self.state.step:
-                        self.save(is_best=False)
-                    screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
-                    raise KeyboardInterrupt
+            try:
+                while self.clock.steps_left(self.state) > 0 and not self.is_tired:
+                    if self.epoch(bar, stopped):
+                        self.end_epoch(bar)
+                    if stopped.is_set() and self.clock.steps_left(self.state) > 0:
+                        self.stop()
+                self.checkpoints.write()
+            except Exception as error:
+                self.checkpoints.write()
+                if is_out_of_memory(error):
+                    place = f"in epoch {self.state.epoch + 1}, step {self.state.step + 1}"
+                    raise too_large(place, self.settings.batch_size, self.folder.path) from error
+                raise
+
+    def stop(self) -> None:
+        """Save where training stands, say how to go on, and raise KeyboardInterrupt."""
+        if self.state.step:
+            self.save(is_best=False, now=True)
+        self.checkpoints.write()
+        screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
+        raise KeyboardInterrupt
 
     def epoch(self, bar, stopped) -> bool:
         """Go through an epoch, or what is left of it; False if it was stopped on the way."""
@@ -175,8 +197,8 @@ class Training:
                 if stopped.is_set():
                     return state.step == self.steps_per_epoch
                 is_last = state.step == self.steps_per_epoch  # saved with its validation
-                if time.monotonic() - self.saved > CHECKPOINT and not is_last:
-                    self.save(is_best=False)
+                if self.checkpoints.age > checkpoints.LONGEST and not is_last:
+                    self.save(is_best=False, now=True)
         return True
 
     def step(self, inputs, targets) -> float:
@@ -222,15 +244,10 @@ class Training:
         for watcher in self.watchers:
             watcher.after_epoch(self)
 
-    def save(self, is_best: bool) -> None:
-        """Write the checkpoint, then the history that it holds."""
-        self.state.generators = [
-            keras.ops.convert_to_numpy(variable).tolist() for variable in generators(self.model)
-        ]
-        self.folder.save(self.model, dataclasses.asdict(self.state), is_best)
-        if self.state.rows:
-            self.folder.write_history(self.state.rows)
-        self.saved = time.monotonic()
+    def save(self, is_best: bool, now: bool = False) -> None:
+        """Keep where training stands: on the disk `now`, or once that is cheap."""
+        state = {name: copy.copy(value) for name, value in vars(self.state).items()}
+        self.checkpoints.keep(self.model, state, is_best, now)
 
     def line(self, row) -> str:
         """The numbers of an epoch, so far or whole, and of the last validation, on one line."""

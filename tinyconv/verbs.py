@@ -12,6 +12,7 @@ from tinyconv.runs import Run, takes
 from tinyconv.writing import free, only_writer, write
 
 CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
+PLACES = ("data", "root")  # likewise, where the run knows its data by their SHA-256
 
 
 def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
@@ -63,7 +64,8 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
 
 
 def resume(path, **changes) -> Run:
-    """Go on with the run at `path` where it stopped; `changes` may give more of it.
+    """Go on with the run at `path` where it stopped; `changes` may give more of it, or say where
+    its data lie now.
 
     Raises UserError for any other change, for a run that has nothing left to do, and for one
     that another process is at work on.
@@ -76,14 +78,18 @@ def _go_on(path, changes: dict) -> Run:
     from tinyconv.startup import start
 
     run = load(path)
-    may = [name for name in CHANGEABLE if name in settings.names(run.task.Settings)]
+    known = settings.names(run.task.Settings)
+    may = [name for name in CHANGEABLE if name in known]
+    where = [name for name in PLACES if name in known and "data_sha256" in run.settings]
     for name in changes:
-        if name not in may:
+        if name not in (*may, *where):
+            only = ", ".join((*may, *where)) or "nothing"
             raise UserError(
-                f"A run that goes on cannot change {name}, only {' and '.join(may) or 'nothing'}; "
+                f"A run that goes on cannot change {name}, only {only}; "
                 "start a new run for other settings."
             )
     run = load(path, **changes)
+    places = [name for name in where if changes.pop(name, None) is not None]
     if _is_done(run, changes):
         more = f"give it more with --{' or --'.join(may)}, or " if may else ""
         raise UserError(f"{run.path} has done all that was asked of it; {more}start a new run.")
@@ -94,8 +100,19 @@ def _go_on(path, changes: dict) -> Run:
         if any(run.settings.get(name) != value for name, value in changes.items()):
             run.settings["extended"] = True
         run.add(**changes)
-        _train(run)
+        try:
+            _train(run)
+        except KeyboardInterrupt:
+            _keep(run, places)
+            raise
+        _keep(run, places)
     return run
+
+
+def _keep(run: Run, names) -> None:
+    """Write these options into the run's settings: a training that began has shown them right."""
+    if names:
+        run.add(**{name: runs.plain(getattr(run.options, name)) for name in names})
 
 
 def _is_done(run: Run, changes: dict) -> bool:
@@ -163,6 +180,7 @@ def ensemble(*runs: Run, **where) -> list[Evaluation]:
 def report(run: Run, *others: Run, output: Path | None = None) -> Path:
     """Write pictures/*.png and report.html into the run folder; returns the page's path.
 
+    While the run is trained, too; of two reports of a run at once one waits for the other.
     Of several runs one page with all of them side by side, at `output` or at comparison.html in
     the current folder (comparison-2.html where that is taken). Raises UserError where `output`
     exists already.
@@ -175,7 +193,10 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
                 f"The report of one run goes into its folder, {run.path}; name more runs to "
                 "compare, or leave out --output."
             )
-        return write_report(run)
+        folder = run.path / "pictures"
+        folder.mkdir(exist_ok=True)
+        with only_writer(folder, wait=True):
+            return write_report(run)
     from tinyconv.comparing import write_comparison
 
     if output and Path(output).exists():

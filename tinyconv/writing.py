@@ -15,8 +15,8 @@ except ImportError:  # Windows has no such lock: there a folder may get two writ
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Be the one process that writes into `folder`; UserError where another one is.
+def only_writer(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Be the one process that writes into `folder`; UserError where another one is, or `wait`.
 
     The system's lock (flock) on the folder itself: it leaves no file, and ends with its process,
     however that dies. Where a file system has no such lock, nothing is locked.
@@ -26,7 +26,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         return
     opened = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(opened, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(opened)
         raise UserError(

@@ -1,5 +1,6 @@
 """Order, batches, augmentation and the feeding thread."""
 
+import os
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from tinyconv.data import Split
 from tinyconv.data.augment import POLICIES, colour, crop, cutout, flip, policy
 from tinyconv.data.pipeline import AHEAD, Feeder, steps_per_epoch, training_batches, whole_batches
+from tinyconv.errors import UserError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3)).astype("uint8")
 SPLIT = Split(PICTURES, np.arange(50, dtype="int32"), [str(i) for i in range(50)])
@@ -144,3 +146,19 @@ def test_feeder_measures_the_waiting():
     with Feeder(slow()) as feeder:
         list(feeder)
     assert 0.2 < feeder.waited < 2
+
+
+def test_a_cache_that_is_cut_short_is_told_and_not_read(tmp_path):
+    """To read beyond the end of its file would end Python by a signal."""
+    path = tmp_path / "train.npy"
+    np.save(path, np.zeros((64, 32, 32, 3), "uint8"))
+    pictures = np.load(path, mmap_mode="r")
+    split = Split(pictures, np.zeros(64, "int32"), [""] * 64)
+    batches = training_batches(split, 16, [], seed=0, epoch=0)
+    next(batches)
+    path.rename(tmp_path / "elsewhere.npy")  # its file is still there for who has mapped it
+    next(batches)
+    os.truncate(tmp_path / "elsewhere.npy", 5000)
+    for reader in (batches, whole_batches(pictures, 16)):
+        with pytest.raises(UserError, match="train.npy was cut short .*decoded anew"):
+            next(reader)

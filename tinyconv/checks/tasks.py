@@ -16,11 +16,11 @@ from tinyconv import runs, settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, environment
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
+from tinyconv.kept import TIMES
 from tinyconv.pictures import Picture
 from tinyconv.plugins import Prediction
 
 CLOSE = 1e-4  # relative; sums in another order of threads differ by less
-TIMES = ("seconds", "pictures_per_second", "waiting")  # columns of history.csv that measure
 
 
 def explains_its_settings(subject: Subject) -> None:
@@ -139,7 +139,9 @@ def stopped(subject: Subject):
     """A run that got a Ctrl-C while it was saved for the first time."""
     if threading.current_thread() is not threading.main_thread():
         raise Skipped("signals reach the main thread alone, and this is another")
-    save, saved = runs.Run.save, []
+    from tinyconv import checkpoints
+
+    save, saved, share = runs.Run.save, [], checkpoints.SHARE
 
     def save_and_stop(run, *given, **named):
         save(run, *given, **named)
@@ -147,7 +149,7 @@ def stopped(subject: Subject):
         if len(saved) == 1:
             signal.raise_signal(signal.SIGINT)
 
-    runs.Run.save = save_and_stop
+    runs.Run.save, checkpoints.SHARE = save_and_stop, math.inf  # so that every epoch is saved
     # A process that a script put in the background was told to ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -156,7 +158,7 @@ def stopped(subject: Subject):
     except KeyboardInterrupt:
         return saved[0]
     finally:
-        runs.Run.save = save
+        runs.Run.save, checkpoints.SHARE = save, share
         signal.signal(signal.SIGINT, before)
     what = "goes on after Ctrl-C" if saved else "never calls run.save"
     raise AssertionError(f"fit {what}; `small` needs room for two saves")

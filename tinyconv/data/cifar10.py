@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyconv import archives
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import resize
@@ -70,11 +71,11 @@ def _files(place: Path) -> dict[str, bytes]:
     try:
         if place.is_dir():
             return {name: (place / name).read_bytes() for name in wanted}
-        with tarfile.open(place) as archive:
-            return {name: archive.extractfile(f"{FOLDER}/{name}").read() for name in wanted}
+        found = archives.untar(place, [f"{FOLDER}/{name}" for name in wanted])
+        return {name: found[f"{FOLDER}/{name}"] for name in wanted}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing from CIFAR-10's binary version.") from error
-    except (tarfile.TarError, zlib.error, KeyError, EOFError, OSError, AttributeError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise UserError(
             f"{place} is not CIFAR-10's binary archive ({error}); the Python and MATLAB "
             "versions cannot be read."

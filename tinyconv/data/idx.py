@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyconv import archives
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import resize
@@ -161,9 +162,7 @@ def _source(file, pictures, labels, start, stop, image_size) -> Source:
 def _idx(path: Path, dimensions: int) -> np.ndarray:
     """The uint8 array in an IDX file; UserError where it is not one, or is cut off."""
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
+        data = archives.gunzip(path) if path.suffix == ".gz" else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}).") from error
     header = 4 + 4 * dimensions

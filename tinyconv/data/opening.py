@@ -76,9 +76,9 @@ def check_same(dataset: Dataset, begun_with: str | None) -> None:
     found = dataset.identity()
     if found != begun_with:
         raise UserError(
-            f"{dataset.name} is no longer the data that the run began with: its content has the "
-            f"SHA-256 {found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old "
-            "data back, or start a new run."
+            f"{dataset.name} is not the data that the run began with: its content has the SHA-256 "
+            f"{found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old data back, "
+            "say where they lie with --data or --root, or start a new run."
         )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinyconv.errors import UserError
+
 AHEAD = 4  # batches made before they are asked for
 RELEASE = 64  # batches after which a memory map's pages are given back
 
@@ -34,6 +36,7 @@ def training_batches(
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
+        check_whole(split.pictures)
         pictures, labels = split.pictures[chosen], split.labels[chosen]
         random = np.random.default_rng([seed, epoch, step])
         if boxes is None:
@@ -55,12 +58,26 @@ def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
     One shape for every batch keeps the compiled function from being traced again.
     """
     for start in range(0, len(pictures), batch_size):
+        check_whole(pictures)
         batch = np.asarray(pictures[start : start + batch_size])
         count = len(batch)
         if count < batch_size and start > 0:
             batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - count, axis=0)])
         yield batch, count
     release(pictures)
+
+
+def check_whole(pictures: np.ndarray) -> None:
+    """Raise UserError where the file of a memory map has become shorter than the map.
+
+    To read beyond its end would kill the process (SIGBUS). A file that was removed or replaced
+    is still there for who has mapped it.
+    """
+    if isinstance(pictures.base, mmap.mmap) and pictures.base.size() < len(pictures.base):
+        raise UserError(
+            f"{pictures.filename} was cut short while it was in use; run the command again, a "
+            "training with --resume, and the pictures are decoded anew."
+        )
 
 
 def release(pictures: np.ndarray) -> None:

@@ -14,10 +14,10 @@ unpacked folder does as well.
 
 import re
 import zipfile
-import zlib
 from collections import Counter
 from pathlib import Path
 
+from tinyconv import archives
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import CorruptPicture, decode, resize, resized_boxes
@@ -69,7 +69,7 @@ class _Zip:
     """The files of the zip, by their path below its top folder; nothing is unpacked."""
 
     def __init__(self, place: Path):
-        self.archive = zipfile.ZipFile(place)
+        self.archive = archives.open_zip(place)
         self.by_folder: dict[str, list[str]] = {}
         for name in self.archive.namelist():
             folder, _, file = name.removeprefix(f"{TOP}/").rpartition("/")
@@ -80,7 +80,7 @@ class _Zip:
         return self.by_folder.get(below, [])
 
     def read(self, name: str) -> bytes:
-        return self.archive.read(f"{TOP}/{name}")
+        return archives.read_member(self.archive, f"{TOP}/{name}")
 
 
 def _read(place: Path, image_size: int | None) -> Sources:
@@ -95,7 +95,7 @@ def _read(place: Path, image_size: int | None) -> Sources:
             for file, code, *box in _table(files, "val/val_annotations.txt", fields=6)
         ]
         boxes = {code: _boxes(files, code) for code in codes}
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
         raise UserError(f"{place} is not Tiny ImageNet: {error}.") from error
 
     label = {code: i for i, code in enumerate(codes)}
@@ -140,7 +140,7 @@ def _bytes(files, name: str) -> bytes:
         return files.read(name)
     except (KeyError, FileNotFoundError) as error:
         raise UserError(f"{name} is named by val_annotations.txt and is not there.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except zipfile.BadZipFile as error:
         raise CorruptPicture(f"the zip is damaged there: {error}") from error
 
 

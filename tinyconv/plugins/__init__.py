@@ -90,7 +90,7 @@ class Task(Protocol):
         """Train, or go on if `run.path` is a folder already.
 
         A new run calls `run.create` once nothing can be refused any more, and `run.save` at
-        the end of each epoch; `tinyconv.training.Training` does the latter and all the rest.
+        the ends of epochs; `tinyconv.training.Training` does the latter and all the rest.
         """
 
     def evaluate(self, run: "Run", **where: Any) -> Evaluation | dict[str, float]:

@@ -259,3 +259,7 @@ def test_your_own_folder(tmp_path):
     assert run.options.embedding == 512 and run.options.units == 8  # the paper's, and what was said
     (answer,) = run.predict(root / "pictures" / "1000000_photo.jpg")
     assert answer.answers
+    (captions,) = [*root.glob("*.tsv"), *root.glob("*.jsonl")]
+    captions.write_text(captions.read_text().replace(" ", " very ", 1))  # they are data, too
+    with pytest.raises(UserError, match="mine is not the data that the run began with"):
+        tinyconv.resume(run.path, epochs=2)

@@ -35,6 +35,7 @@ class Caption:
         numbers = training.prepare(run)
         dataset = _dataset(run)
         opening.describe(dataset)
+        opening.check_same(dataset, run.settings.get("data_sha256"))
         coach.before(run, dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         texts = [text for target in train.targets for text in target["captions"]]
@@ -80,6 +81,7 @@ class Caption:
                 words=vocabulary.words,
                 cells=eyes.output.shape[1:3],
                 frozen=frozen,
+                data_sha256=dataset.identity(),
             )
         teller = Teller(run, network, eyes)
         learnt = pairs.Pairs.of(train.targets, vocabulary)

@@ -18,7 +18,7 @@ from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.training import stop_signals
+from tinyconv.training import stop_signals, too_large
 
 REPORTS = 20  # lines of history, each with a checkpoint,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
@@ -182,7 +182,11 @@ class Learning:
         options, state = self.options, self.state
         while state.updates < (state.done - options.start) // options.update_every:
             drawn = self.replay.draw(options.batch_size, self.random, state.done / options.steps)
-            loss, differences = self.update(tf.nest.map_structure(tf.constant, drawn))
+            try:
+                loss, differences = self.update(tf.nest.map_structure(tf.constant, drawn))
+            except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+                place = f"after {state.done:,} actions"
+                raise too_large(place, options.batch_size, self.folder.path) from error
             self.replay.learnt(drawn.places, differences)
             loss = float(loss)
             if not np.isfinite(loss):

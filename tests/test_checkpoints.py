@@ -1,0 +1,160 @@
+"""Checkpoints: rarely written where they cost much, never lost, and of one moment each."""
+
+import itertools
+import math
+import signal
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tinyconv
+from tinyconv import checkpoints, classify, runs, training
+from tinyconv.checkpoints import Checkpoints
+from tinyconv.errors import UserError
+from tinyconv.kept import TIMES
+
+QUICK = {"model": "two_layer", "limit": 200, "epochs": 4, "deterministic": True}  # 3 steps each
+
+
+class Disk:
+    """A run's folder that takes a while to write, and what is in it."""
+
+    def __init__(self, clock, cost):
+        self.clock, self.cost, self.spent = clock, cost, 0.0
+        self.last = self.best = self.rows = None
+
+    def save(self, model, state, is_best):
+        (found,) = (keras.ops.convert_to_numpy(each).item() for each in model.variables)
+        assert found == state["epoch"]  # of one moment
+        self.clock.now += self.cost
+        self.spent += self.cost
+        self.last, self.best = found, found if is_best else self.best
+
+    def write_history(self, rows):
+        self.rows = rows
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+@pytest.mark.parametrize("cost, epoch", [(0.05, 0.3), (0.5, 2), (2, 50), (0.1, 400)])
+def test_they_cost_a_hundredth_and_lose_nothing(clock, cost, epoch):
+    """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
+    disk, weight = Disk(clock, cost), keras.Variable(0.0)
+    model = SimpleNamespace(
+        variables=[weight], weights=[weight], optimizer=SimpleNamespace(variables=[])
+    )
+    kept, age, best, count = Checkpoints(disk), 0, 1, int(1200 / epoch)
+    ranks = np.random.default_rng(0).normal(size=count + 1)
+    for done in range(1, count + 1):
+        clock.now += epoch
+        weight.assign(done)
+        best = done if ranks[done] >= ranks[best] else best
+        kept.keep(model, {"epoch": done, "rows": [done]}, is_best=best == done)
+        assert weight.value == done  # training goes on from where it is
+        age = max(age, kept.age)
+        if disk.last == done:
+            assert disk.best == best and disk.rows == [done]
+    assert disk.spent < 0.013 * 1200 and age <= checkpoints.LONGEST + epoch
+    kept.write()
+    assert (disk.last, disk.best, disk.rows) == (count, best, [count])
+    before = disk.spent
+    kept.write()
+    assert disk.spent == before  # nothing waits any more
+
+
+@pytest.fixture
+def every_epoch(monkeypatch):
+    """Have every epoch saved."""
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
+
+
+def numbers(run):
+    """Its history without times, and the weights of last.keras and of best.keras."""
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
+    return rows, *(run.model(which).get_weights() for which in ("last", "best"))
+
+
+def assert_same(run, other):
+    (rows, *weights), (others, *expected) = numbers(run), numbers(other)
+    assert rows == others
+    for found, wanted in zip(weights, expected, strict=True):
+        for one, two in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_few_saves_leave_what_many_do(monkeypatch):
+    """The second of four epochs is the best."""
+    losses, measure = itertools.cycle([0.5, 0.3, 0.4, 0.6, 0.5]), classify.measure
+    monkeypatch.setattr(classify, "measure", lambda *of: measure(*of) | {"loss": next(losses)})
+    saved, save = [], runs.Run.save
+
+    def noted(self, model, state, is_best):
+        saved.append((self.path.name, state["epoch"], is_best))
+        save(self, model, state, is_best)
+
+    monkeypatch.setattr(runs.Run, "save", noted)
+    few = tinyconv.fit(**QUICK, name="few")
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
+    many = tinyconv.fit(**QUICK, name="many")
+    assert saved[:2] == [("few", 2, True), ("few", 4, False)]
+    assert saved[2:] == [("many", epoch, epoch < 3) for epoch in (1, 2, 3, 4)]
+    assert_same(few, many)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9]"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."),  # XLA's
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_runs_out_is_told_with_the_batch_to_try(monkeypatch, error):
+    step = training.Training.step
+
+    def greedy(self, *batch):
+        if (self.state.epoch, self.state.step) == (2, 1):
+            raise error
+        return step(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", greedy)
+        with pytest.raises(UserError, match=r"epoch 3, step 2, with batches of 64.*size 32, .*me"):
+            tinyconv.fit(**QUICK, name="large")
+    large = tinyconv.load("large")
+    assert large.state()["epoch"] == len(large.history) == 2 and large.model()
+    assert len(tinyconv.resume("large").history) == 4
+
+
+def test_another_error_is_no_lack_of_memory():
+    assert not training.is_out_of_memory(RuntimeError("INVALID_ARGUMENT: memory"))
+
+
+def test_a_second_ctrl_c_stops_now(monkeypatch, every_epoch):
+    step, seen = training.Training.step, []
+
+    def pressed_twice(self, *batch):
+        if (self.state.epoch, self.state.step) == (1, 1):
+            signal.raise_signal(signal.SIGINT)
+            seen.append("first")
+            signal.raise_signal(signal.SIGINT)
+            seen.append("second")
+        return step(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", pressed_twice)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(**QUICK, name="stopped")
+    assert seen == ["first"]
+    assert tinyconv.load("stopped").state()["epoch"] == 1  # all that was saved by then
+    assert not list(runs.find_folder("stopped").glob(".*"))
+    assert_same(tinyconv.resume("stopped"), tinyconv.fit(**QUICK, name="whole"))
