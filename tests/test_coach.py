@@ -139,6 +139,12 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
         "from 1 to 2",
         {"history": [row | {"loss": 3.0 - row["epoch"] / 10} for row in BY_HEART]},
     ),
+    (  # a network that fell back to knowing nothing
+        rules.overfitting,
+        {"history": BY_HEART},
+        "from 1 to 2",
+        {"history": [row | {"loss": row["val_loss"] - 0.01} for row in BY_HEART]},
+    ),
     (  # a hinge loss of few pictures, when nearly all keep the margin
         rules.overfitting,
         {"history": BY_HEART[:6]},

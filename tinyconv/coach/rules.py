@@ -206,8 +206,8 @@ def overfitting(history: Sequence[Mapping[str, float]]) -> str | None:
     worse = [row["val_loss"] > history[best]["val_loss"] + rise for row in since[-LATER:]]
     if len(worse) < LATER or not all(worse):
         return None
-    # What was learnt by heart is known better than the rest.
-    if since[-1]["loss"] > min(history[best]["loss"], since[-1]["val_loss"]):
+    # What was learnt by heart is known better than the rest; after a collapse nothing is.
+    if since[-1]["loss"] > min(history[best]["loss"], since[-1]["val_loss"] - rise):
         return None
     return (
         f"Since epoch {history[best]['epoch']:.0f} it learns by heart: its validation loss has "
