@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy.stats import norm
 
 from tests.explain.networks import KINDS, SHAPE, built, functional
 from tinyconv import explain
@@ -85,6 +86,16 @@ def test_a_linear_networks_saliency_is_its_weights():
     np.testing.assert_allclose(
         explain.integrated_gradients(model, PICTURES, 0), PICTURES * weights[..., 0], rtol=1e-3
     )
+
+
+def test_smooth_grad_is_the_mean_over_noisy_pictures():
+    """Of relu(x - 100) it is the share of noise above 100: the normal distribution."""
+    inputs = keras.Input((1, 3, 1))
+    risen = keras.layers.ReLU()(keras.layers.Flatten()(inputs) - 100)
+    model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer="ones")(risen))
+    pictures = np.tile(np.array([[[0], [110], [200]]], "float32"), (64, 1, 1, 1))
+    found = explain.smooth_grad(model, pictures, 0, noise=0.1).mean(axis=0).ravel()
+    np.testing.assert_allclose(found, norm.cdf([-5, 0.5, 5]), atol=0.04)
 
 
 def test_integrated_gradients_add_up_to_the_change_of_the_score():
