@@ -8,6 +8,8 @@ exception is our fault and exits with 1.
 import difflib
 from collections.abc import Iterable
 
+LISTED = 80  # names that an error tells at most
+
 
 class UserError(Exception):
     """Something the user gave cannot be used: a name, a value, a file, a full disk."""
@@ -22,7 +24,7 @@ class PluginError(Exception):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which valid names come close to `name`, or all of them where none does.
+    """Say which valid names come close to `name`, or where none does all of them, at most LISTED.
 
     Returns a clause to end a sentence with, such as "did you mean resnet18 or resnet34?".
     """
@@ -30,4 +32,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"choose from {', '.join(names)}." if names else "there is none to choose from."
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    listed = ", ".join(names[:LISTED])
+    return f"choose from {listed}{more}." if names else "there is none to choose from."
