@@ -8,6 +8,8 @@ exception is our fault and exits with 1.
 import difflib
 from collections.abc import Iterable
 
+LISTED = 80  # names that an error tells at most
+
 
 class UserError(Exception):
     """Something the user gave cannot be used: a name, a value, a file, a full disk."""
@@ -22,13 +24,15 @@ class PluginError(Exception):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which valid names come close to `name`, or all of them where none does.
+    """Say which valid names come close to `name`, or where none does all of them, at most LISTED.
 
     Returns a clause to end a sentence with, such as "did you mean resnet18 or resnet34?".
     """
     names = sorted(names)
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    listed = ", ".join(names[:LISTED])
     return alike(name, names) or (
-        f"choose from {', '.join(names)}." if names else "there is none to choose from."
+        f"choose from {listed}{more}." if names else "there is none to choose from."
     )
 
 

@@ -1,9 +1,12 @@
 """Words, measures and drawn scenes, against cases worked by hand."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from tinyconv.plugins.caption import measures, shapes
+from tinyconv.plugins.caption import drawing, measures, shapes
 from tinyconv.plugins.caption.pairs import Pairs, batches, padded, steps_per_epoch
 from tinyconv.plugins.caption.words import UNKNOWN, Vocabulary, split
 
@@ -142,3 +145,18 @@ def test_held_out_combinations_are_told_of_in_the_test_pictures_alone():
         boxes = [each["box"] for each in target["objects"]]
         assert boxes == sorted(boxes, key=lambda box: box[0] + box[2])
         assert len(measures.named(target, target["captions"][0])) == 3 * len(boxes)
+
+
+def test_a_moving_picture_has_the_colours_of_the_picture():
+    """In every frame, also where the network looks elsewhere: white paper, the red thing lit."""
+    red = np.full((64, 64, 3), (200, 30, 30), "uint8")
+    maps = np.eye(256)[[100, 136, 200]]
+    with Image.open(io.BytesIO(drawing.moving(red, "a red square", maps, (16, 16)))) as made:
+        assert made.n_frames == 3
+        for frame in range(3):
+            made.seek(frame)
+            pixels = np.asarray(made.convert("RGB")).astype(int)
+            assert pixels[1, 1].min() > 240
+            brightest = pixels[40:-20, 20:-20].reshape(-1, 3)
+            red, green, blue = brightest[brightest.sum(axis=1).argmax()]
+            assert red > 150 and red > green + 50 and abs(green - blue) < 20

@@ -90,7 +90,7 @@ def moving(picture, caption, maps, cells) -> bytes:
         axes.set_title(" ".join(words[start : i + 1]), fontsize=11, color=INK)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
-        frames.append(Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE, colors=128))
+        frames.append(Image.open(buffer).convert("RGB"))  # Pillow mixes up palettes of several
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=PAUSE, loop=0)
     return buffer.getvalue()

@@ -158,9 +158,8 @@ class Caption:
         unknown = [word for word in split(say or "") if word not in teller.vocabulary.words]
         if unknown or (say is not None and not split(say)):
             word = (unknown or [say])[0]
-            raise UserError(
-                f"The network has learnt no word {word!r}; {nearest(word, teller.vocabulary.words)}"
-            )
+            known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
+            raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
         shape = tuple(run.settings["picture_shape"])
         may_resize = resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, False):
