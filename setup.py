@@ -88,6 +88,7 @@ setup(
         ],
         "tinyconv.datasets": [
             "digits = tinyconv.data.digits:digits",
+            "placed-digits = tinyconv.data.placed_digits:placed_digits",
             "mnist = tinyconv.data.idx:mnist",
             "fashion-mnist = tinyconv.data.idx:fashion_mnist",
             "cifar10 = tinyconv.data.cifar10:cifar10",
@@ -101,6 +102,7 @@ setup(
         ],
         "tinyconv.tasks": [
             "classify = tinyconv.classify:Classify",
+            "localise = tinyconv.localise:Localise",
             "caption = tinyconv.plugins.caption.task:Caption",
             "dqn = tinyconv.plugins.dqn.task:Dqn",
         ],

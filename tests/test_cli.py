@@ -143,6 +143,8 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
         (["fit", "--data", "mnist", "--root", "nowhere"], "nowhere does not exist"),
         (["fit", "--precision", "mixed_float16"], "--force"),
         (["fit", "--resume", "nowhere"], "`tinyconv runs`"),
+        (["fit", "--from", "nowhere"], "nowhere does not exist"),
+        (["fit", "--freeze", "3"], "which --from RUN names"),
         (["fit", "classify", "extra"], "extra"),
         (["evaluate", "nowhere"], "`tinyconv runs`"),
         (["evaluate"], "RUN"),

@@ -132,7 +132,10 @@ def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, monkeypatch,
     "settings, told",
     [
         ({"from_": "digits-befor"}, "did you mean digits-before"),
-        ({"from_": "catch"}, "is a run of dqn; --from takes one of classify"),
+        (
+            {"from_": "catch"},
+            "is a run of dqn, which knows no classes; --from takes one of classify or localise",
+        ),
         ({"freeze": 2}, "which --from RUN names"),
         ({"from_": "digits-before", "model": "linear"}, "is two_layer; leave out --model linear"),
         ({"from_": "digits-before", "freeze": 99}, "has [0-9]+ layers with weights before"),

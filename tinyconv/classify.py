@@ -6,7 +6,6 @@ Keras is imported inside them, so that `tinyconv fit --help` is instant.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from tinyconv import network, screen
 from tinyconv.data import Dataset, opening
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, size
+from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, split_to_measure
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
 from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT
@@ -24,8 +23,6 @@ from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import RECIPES, RecipeSettings
 from tinyconv.scoring import VIEWS, answers, measure, scores, together
 from tinyconv.settings import setting
-
-KNOWN = 5000  # training pictures, at most, that neighbours are looked for among
 
 
 @dataclass(frozen=True)
@@ -145,19 +142,13 @@ class Classify:
                         f"{first.path} and {run.path} are of different {what}, and have no mean."
                     )
         dataset = self._dataset(first, data, root)
-        chosen = split or labelled_split(dataset)
-        if chosen not in dataset.splits:
-            raise UserError(
-                f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
-            )
+        chosen = split_to_measure(dataset, split)
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
                 f"A mirror image in {dataset.name} is of another class, so that there is no "
                 f"--augment {augment} of it."
             )
         labels = dataset.splits[chosen].labels
-        if (labels < 0).any():
-            raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
         each = [self._scores(run, dataset, chosen, augment) for run in runs]
         kinds = [(run.options.loss, run.options.label_smoothing) for run in runs]
         metrics = [
@@ -206,20 +197,8 @@ class Classify:
         """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all;
         `label` is the class asked about, `layer` the layer."""
         from tinyconv.explain import verb
-        from tinyconv.export import in_float32
 
-        dataset = cache(lambda: self._dataset(run, None, None))
-        yield from verb.pictures(
-            in_float32(run.model()),
-            inputs,
-            method,
-            label,
-            layer,
-            resize or run.settings["resized"],
-            run.settings["classes"],
-            lambda: opening.limited(dataset().splits["train"], KNOWN),
-            lambda: dataset().splits[labelled_split(dataset())],
-        )
+        yield from verb.of_run(run, run.model(), inputs, method, label, layer, resize)
 
     def pictures(self, run) -> Iterable:
         """Curves, confusion, mistakes, right ones, filters and slopes."""
@@ -247,21 +226,4 @@ class Classify:
             self._kept = key, scores(run.model(), pictures, augment)
         return self._kept[1]
 
-    def _dataset(self, run, data, root) -> Dataset:
-        """The run's own data set or another one with the same classes and picture shape."""
-        options = run.options
-        root = root or (options.root if data in (None, options.data) else None)
-        dataset = open_dataset(run.catalogue, options, data or options.data, root)
-        shape = list(next(iter(dataset.splits.values())).pictures.shape[1:])
-        if list(dataset.classes) != run.settings["classes"]:
-            raise UserError(
-                f"{dataset.name} has other classes than those the run was trained on: "
-                f"{len(dataset.classes)} against {len(run.settings['classes'])}, "
-                f"such as {dataset.classes[0]!r} against {run.settings['classes'][0]!r}."
-            )
-        if shape != run.settings["picture_shape"]:
-            raise UserError(
-                f"{dataset.name} has pictures of {size(shape)} and the run takes "
-                f"{size(run.settings['picture_shape'])}."
-            )
-        return dataset
+    _dataset = staticmethod(opening.of_run)

@@ -165,6 +165,22 @@ class Add(keras.layers.Add):
         return outputs
 
 
+@keras.saving.register_keras_serializable("tinyconv")
+class Corners(keras.layers.Layer):
+    """Any four numbers as a box: (B, 4) -> left, top, right, bottom of it as shares of a picture.
+
+    Centre, width and height are the logistic function of a number each: four zeros are the box of
+    half the sides in the middle. A corner may lie outside the picture, beyond 0 or 1.
+    """
+
+    def call(self, inputs):
+        centre, size = ops.split(ops.sigmoid(inputs), 2, axis=-1)  # (B, 2) each: x and y
+        return ops.concatenate([centre - size / 2, centre + size / 2], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 def he_normal(activation: str):
     """Gaussian of variance 2 / ((1 + a^2) n), n the fan-in (He et al. 2015, equations 10, 15).
 

@@ -1,6 +1,7 @@
-"""What a network is trained to make small: softmax cross-entropy and the multiclass hinge.
+"""What a network is trained to make small: softmax cross-entropy, the multiclass hinge; for boxes
+the distance-IoU loss.
 
-Both take integer labels (B,) and float32 scores (B, K), and give one loss a picture, (B,).
+The first two take integer labels (B,) and float32 scores (B, K). All give one loss a picture, (B,).
 """
 
 import keras
@@ -48,6 +49,30 @@ class MulticlassHinge(keras.losses.Loss):
         right = ops.sum(target * y_pred, axis=-1, keepdims=True)  # (B, 1)
         margins = ops.maximum(0.0, y_pred - right + 1.0)  # (B, K); exactly 1 at k = y
         return ops.sum(margins * (1.0 - target), axis=-1)
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class DistanceIoU(keras.losses.Loss):
+    """1 - IoU + d^2 / c^2 of corners (B, 4), true and predicted; 0 where the true is unknown.
+
+    d is the distance of the two boxes' centres, and c the diagonal of the smallest box round
+    both (Zheng et al. 2020, "Distance-IoU Loss", arXiv 1911.08287): unlike a squared or absolute
+    difference of coordinates it is about what is measured, the overlap, whatever the size, and
+    unlike 1 - IoU alone it has a gradient where the two do not meet.
+    """
+
+    def __init__(self, name="distance_iou", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        (low, high), (low_, high_) = (ops.split(each, 2, axis=-1) for each in (y_true, y_pred))
+        sides = ops.maximum(ops.minimum(high, high_) - ops.maximum(low, low_), 0.0)  # (B, 2)
+        shared = ops.prod(sides, axis=-1)
+        union = ops.prod(high - low, axis=-1) + ops.prod(high_ - low_, axis=-1) - shared
+        around = ops.maximum(high, high_) - ops.minimum(low, low_)
+        between = (low + high - low_ - high_) / 2
+        apart = ops.sum(between**2, axis=-1) / ops.sum(around**2, axis=-1)
+        return ops.where(y_true[:, 0] < 0, 0.0, 1.0 - shared / union + apart)
 
 
 SMOOTHING = 0.1  # of the softmax loss, unless another is asked for (Szegedy et al. 2016)

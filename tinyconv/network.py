@@ -75,7 +75,10 @@ def _of_origin(run):
     options, folder = run.options, runs.find_folder(run.options.from_).resolve()
     kept, file = read_settings(folder), folder / "best.keras"
     if "classes" not in kept:
-        raise UserError(f"{folder} is a run of {kept['task']}; --from takes one of classify.")
+        raise UserError(
+            f"{folder} is a run of {kept['task']}, which knows no classes; --from takes one of "
+            "classify or localise."
+        )
     for name in ("model", "activation"):
         given = getattr(options, name)
         if given not in (None, kept[name]):
@@ -95,8 +98,8 @@ def _of_origin(run):
 def build(run, shape, classes: int, numbers: str, saved=None, heads=None):
     """The network for pictures of `shape` (H, W, C) under dtype policy `numbers`.
 
-    Scores (B, classes), or what `heads` makes of the features (B, D). `saved` is the network of
-    a stopped run, whose weights the caller copies.
+    It gives scores (B, classes), or what `heads` makes of the body. `saved` is the network of a
+    stopped run, whose weights the caller copies.
     """
     import keras
 
@@ -115,8 +118,8 @@ def build(run, shape, classes: int, numbers: str, saved=None, heads=None):
             if heads is None:
                 return whole
             features = body(whole)
-        heads = heads or layers.head(classes)
-        return keras.Model(features.input, heads(features.output), name=features.name)
+        outputs = heads(features) if heads else layers.head(classes)(features.output)
+        return keras.Model(features.input, outputs, name=features.name)
 
 
 def body(model):

@@ -151,7 +151,7 @@ class Training:
         with Feeder(self.batches(state.epoch, state.step)) as feeder:
             for inputs, targets in feeder:
                 rate = self.step(inputs, targets)
-                seen += len(targets)
+                seen += len(keras.tree.flatten(targets)[0])
                 left = self.clock.steps_left(state)
                 share = (1 - state.progress) / (left + 1)
                 state.progress += share

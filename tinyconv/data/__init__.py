@@ -22,7 +22,7 @@ class Split:
     pictures: np.ndarray  # (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB)
     labels: np.ndarray  # (N,) int32, -1 where unknown
     names: Sequence[str]  # N names: a path inside the root, or a running number
-    boxes: np.ndarray | None = None  # (N, 4) int32 left, top, right, bottom in pixels; -1 unknown
+    boxes: np.ndarray | None = None  # (N, 4) int32 left, top, right, bottom pixel; -1 unknown
     targets: Sequence | None = None  # N targets of another kind than a class, such as captions
 
 

@@ -23,14 +23,24 @@ def crop(pictures, random, turns):
 
     He et al. 2016, section 4.2, pad 32x32 by 4 pixels; mirrored pixels keep the statistics.
     """
+    return shifted(pictures, *shifts(pictures, random))
+
+
+def shifts(pictures, random):
+    """(rows, columns) by which each picture's content moves down and to the right, each (B,)."""
+    pad = max(1, min(pictures.shape[1:3]) // 8)
+    if min(pictures.shape[1:3]) <= pad:
+        return np.zeros((2, len(pictures)), int)
+    return pad - random.integers(0, 2 * pad + 1, (2, len(pictures)))
+
+
+def shifted(pictures, rows, columns):
+    """The pictures with their content moved."""
     _, height, width, _ = pictures.shape
-    pad = max(1, min(height, width) // 8)
-    if min(height, width) <= pad:
-        return pictures
+    pad = max(1, abs(rows).max(), abs(columns).max())
     padded = np.pad(pictures, [(0, 0), (pad, pad), (pad, pad), (0, 0)], mode="reflect")
-    tops, lefts = random.integers(0, 2 * pad + 1, (2, len(pictures)))
     moved = np.empty_like(pictures)
-    for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+    for i, (top, left) in enumerate(zip(pad - rows, pad - columns, strict=True)):
         moved[i] = padded[i, top : top + height, left : left + width]
     return moved
 

@@ -64,6 +64,19 @@ def _with_pillow(data: bytes, channels: int) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
+def resized_boxes(boxes, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Boxes (N, 4) int32 of a picture of `shape` (H, W) where `resize` puts them.
+
+    A pixel belongs to a box if a part of it does; -1 four times stays.
+    """
+    height, width = shape
+    scale = size / min(height, width)
+    cut = (np.array([width, height] * 2) * scale - size) / 2
+    edges = np.clip((np.asarray(boxes) + [0, 0, 1, 1]) * scale - cut, 0, size)
+    found = np.concatenate([np.floor(edges[:, :2]), np.ceil(edges[:, 2:]) - 1], axis=1)
+    return np.where(np.asarray(boxes)[:, :1] < 0, -1, found).astype("int32")
+
+
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
     """Scale the short side to `size` and crop the middle: (H, W, C) -> (size, size, C)."""
     height, width, channels = picture.shape

@@ -45,6 +45,26 @@ def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None)
     return dataset
 
 
+def of_run(run, data: str | None, root: Path | None) -> Dataset:
+    """A run's own data set, or another one with the same classes and picture shape."""
+    options = run.options
+    root = root or (options.root if data in (None, options.data) else None)
+    dataset = open_dataset(run.catalogue, options, data or options.data, root)
+    shape = list(next(iter(dataset.splits.values())).pictures.shape[1:])
+    if list(dataset.classes) != run.settings["classes"]:
+        raise UserError(
+            f"{dataset.name} has other classes than those the run was trained on: "
+            f"{len(dataset.classes)} against {len(run.settings['classes'])}, "
+            f"such as {dataset.classes[0]!r} against {run.settings['classes'][0]!r}."
+        )
+    if shape != run.settings["picture_shape"]:
+        raise UserError(
+            f"{dataset.name} has pictures of {size(shape)} and the run takes "
+            f"{size(run.settings['picture_shape'])}."
+        )
+    return dataset
+
+
 def check_same(dataset: Dataset, begun_with: str | None) -> None:
     """Raise UserError where a run that goes on would see other data than it began with.
 
@@ -96,6 +116,18 @@ def labelled_split(dataset: Dataset) -> str:
     """ "test" where it has labels, else "validation"."""
     test = dataset.splits.get("test")
     return "test" if test is not None and (test.labels >= 0).all() else "validation"
+
+
+def split_to_measure(dataset: Dataset, asked: str | None) -> str:
+    """The split `asked` for, or "test" or "validation"; UserError where it has no labels."""
+    chosen = asked or labelled_split(dataset)
+    if chosen not in dataset.splits:
+        raise UserError(
+            f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+        )
+    if (dataset.splits[chosen].labels < 0).any():
+        raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
+    return chosen
 
 
 def size(shape: Sequence[int]) -> str:

@@ -21,10 +21,14 @@ def steps_per_epoch(pictures: int, batch_size: int) -> int:
     return max(1, pictures // batch_size)
 
 
-def training_batches(split, batch_size, policy, seed, epoch, first_step=0) -> Iterator[tuple]:
+def training_batches(
+    split, batch_size, policy, seed, epoch, first_step=0, boxes=None
+) -> Iterator[tuple]:
     """The batches of one epoch from `first_step` on: (B, H, W, C) uint8 and (B,) int32.
 
-    A data set smaller than a batch gives one batch of all its pictures.
+    With `boxes` (N, 4), which move along with their pictures (`boxes.py`), the targets are
+    {"scores": those labels, "box": (B, 4)}. A data set smaller than a batch gives one batch of
+    all its pictures.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
@@ -32,9 +36,15 @@ def training_batches(split, batch_size, policy, seed, epoch, first_step=0) -> It
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
         pictures, labels = split.pictures[chosen], split.labels[chosen]
         random = np.random.default_rng([seed, epoch, step])
-        for change in policy:
-            pictures = change(pictures, random, turns[chosen])
-        yield pictures, labels
+        if boxes is None:
+            for change in policy:
+                pictures = change(pictures, random, turns[chosen])
+            yield pictures, labels
+        else:
+            moved = boxes[chosen]
+            for change in policy:
+                pictures, moved = change(pictures, moved, random, turns[chosen])
+            yield pictures, {"scores": labels, "box": moved}
         if step % RELEASE == 0:
             release(split.pictures)
 

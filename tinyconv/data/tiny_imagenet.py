@@ -20,13 +20,14 @@ from pathlib import Path
 
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
-from tinyconv.data.decode import CorruptPicture, decode, resize
+from tinyconv.data.decode import CorruptPicture, decode, resize, resized_boxes
 from tinyconv.data.download import download, existing
 from tinyconv.errors import UserError
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 SHA256 = "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821"
 TOP = "tiny-imagenet-200"
+SIDE = 64  # pixels
 UNKNOWN_BOX = (-1, -1, -1, -1)
 
 
@@ -38,7 +39,7 @@ def tiny_imagenet(
     `root` is the official zip, its unpacked folder, or the folder that holds either.
     """
     place = download(URL, SHA256) if root is None else _find(root)
-    key = [fingerprint(place), image_size]
+    key = [fingerprint(place), image_size and [image_size, "and boxes"]]
     return cached("tiny-imagenet", key, skip_corrupt, lambda: _read(place, image_size))
 
 
@@ -124,6 +125,8 @@ def _read(place: Path, image_size: int | None) -> Sources:
 
 def _source(files, rows, image_size) -> Source:
     names, labels, boxes = zip(*rows)
+    if image_size is not None:
+        boxes = resized_boxes(boxes, (SIDE, SIDE), image_size)
 
     def read(i):
         picture = decode(_bytes(files, names[i]))

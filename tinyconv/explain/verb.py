@@ -1,22 +1,25 @@
 """The verb `explain` for classifiers of pictures: from names of files and classes to drawings."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import Split
+from tinyconv.data import Split, opening
 from tinyconv.data.decode import CorruptPicture, decode
 from tinyconv.data.files import expand, read_pictures
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import DEFAULT, METHODS, PIXELS, sheets
 from tinyconv.explain.anatomy import picture_shape, rescaled
 from tinyconv.explain.tap import Tap
+from tinyconv.export import in_float32
 from tinyconv.pictures import Picture
 from tinyconv.runs import open_model
 
 ALL = "all"
 PICTURELESS = ("class-picture", "filters")
+KNOWN = 5000  # training pictures, at most, that neighbours are looked for among
 
 
 def pictures(
@@ -54,6 +57,22 @@ def pictures(
     number = None if label is None else list(classes).index(label)
     asked = sheets.Asked(model, classes, names, found, number, layer, known, unseen)
     yield from sheets.everything(asked) if method == ALL else sheets.drawn(method, asked)
+
+
+def of_run(run, model, inputs, method, label, layer, resize) -> Iterator[Picture]:
+    """As `pictures`, of a run's own network, classes and data; `model` gives scores alone."""
+    dataset = cache(lambda: opening.of_run(run, None, None))
+    yield from pictures(
+        in_float32(model),
+        inputs,
+        method,
+        label,
+        layer,
+        resize or run.settings["resized"],
+        run.settings["classes"],
+        lambda: opening.limited(dataset().splits["train"], KNOWN),
+        lambda: dataset().splits[opening.labelled_split(dataset())],
+    )
 
 
 def _read(inputs, shape, resize) -> tuple[list[str], np.ndarray]:

@@ -1,0 +1,66 @@
+"""Boxes round things: their coordinates, their overlap, and how they move with a picture.
+
+A split's boxes are whole pixels: left, top, right and bottom of the first and the last pixel
+inside. A network's are corners (B, 4): left, top, right, bottom as shares of the picture's width
+and height, from 0 to 1. A box that is unknown is -1 four times in both.
+"""
+
+import numpy as np
+
+from tinyconv.data import augment
+
+UNKNOWN = -1.0
+
+
+def corners(boxes, shape) -> np.ndarray:
+    """Boxes in pixels (N, 4) as corners (N, 4) float32, for pictures of `shape` (H, W, C)."""
+    height, width, _ = shape
+    shares = (np.asarray(boxes) + [0, 0, 1, 1]) / [width, height, width, height]
+    return np.where(is_known(boxes)[:, None], shares, UNKNOWN).astype("float32")
+
+
+def is_known(boxes) -> np.ndarray:
+    """Which of the boxes or corners (N, 4) are known, (N,)."""
+    return np.asarray(boxes)[:, 0] >= 0
+
+
+def overlap(one, other) -> np.ndarray:
+    """Intersection over union (N,) of corners (N, 4) and (N, 4)."""
+    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    return shared / (_area(one) + _area(other) - shared)
+
+
+def _area(corners) -> np.ndarray:
+    return np.prod(corners[:, 2:] - corners[:, :2], axis=1)
+
+
+# Random changes, as in data/augment.py, with the boxes (B, 4) that go with the pictures ---------
+
+
+def policy(name: str, mirror: bool) -> list:
+    """The steps of policy `name`: (pictures, corners, random, turns) -> (pictures, corners)."""
+    along = {augment.flip: _flip, augment.crop: _crop}
+    return [along.get(step) or _in_place(step) for step in augment.policy(name, mirror)]
+
+
+def _flip(pictures, boxes, random, turns):
+    left, top, right, bottom = boxes.T
+    mirrored = np.stack([1 - right, top, 1 - left, bottom], axis=1)
+    changed = (turns % 2 == 1) & is_known(boxes)
+    return augment.flip(pictures, random, turns), np.where(changed[:, None], mirrored, boxes)
+
+
+def _crop(pictures, boxes, random, turns):
+    """A box that has left the picture is unknown."""
+    rows, columns = augment.shifts(pictures, random)
+    _, height, width, _ = pictures.shape
+    by = np.stack([columns / width, rows / height] * 2, axis=1).astype(boxes.dtype)
+    moved = np.clip(boxes + by, 0, 1)
+    seen = is_known(boxes) & (moved[:, :2] < moved[:, 2:]).all(axis=1)
+    return augment.shifted(pictures, rows, columns), np.where(seen[:, None], moved, UNKNOWN)
+
+
+def _in_place(step):
+    """A change of colours, which moves nothing."""
+    return lambda pictures, boxes, random, turns: (step(pictures, random, turns), boxes)

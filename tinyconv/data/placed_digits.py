@@ -1,0 +1,71 @@
+"""Placed digits: real handwriting somewhere in a larger picture, and the box that holds it.
+
+Each of the digits inside scikit-learn (`digits.py`) is scaled, put on a noisy dark ground and
+framed by the pixels that have ink: class and place are known, and nothing is downloaded.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.data import Dataset
+from tinyconv.data.cache import Source, Sources, cached
+from tinyconv.data.decode import resize, resized_boxes
+from tinyconv.data.digits import digits
+from tinyconv.errors import UserError
+
+VERSION = 1  # of what is drawn; part of the cache's key
+SIDE = 32  # pixels
+SIZES = (10, 24)  # pixels a side of a digit's cells, least and greatest
+PLACES = {"train": 3, "validation": 1, "test": 1}  # in which each digit is seen
+GROUND, NOISE = 40, 12  # grey of the ground, and the standard deviation of its pixels
+INK = 64  # grey that a pixel has at least if it counts as ink
+
+
+def placed_digits(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """Handwritten digits somewhere in 32x32 grey pixels, with their boxes (no download).
+
+    10 classes; 3,777 training pictures, three of each digit, 179 validation and 359 test
+    pictures. `image_size` scales them.
+    """
+    if root is not None:
+        raise UserError(f"placed-digits comes with tinyconv and needs no --root: {root} was given.")
+    return cached("placed-digits", [VERSION, image_size], skip_corrupt, lambda: _drawn(image_size))
+
+
+def _drawn(image_size) -> Sources:
+    known = digits()
+    splits = {
+        name: _source(known.splits[name], number, places, image_size)
+        for number, (name, places) in enumerate(PLACES.items())
+    }
+    return Sources(known.classes, splits, mirror=False, resized=image_size is not None)
+
+
+def _source(split, number: int, places: int, image_size) -> Source:
+    pictures, boxes = zip(
+        *(
+            placed(split.pictures[i], np.random.default_rng([number, i, place]))
+            for i in range(len(split.labels))
+            for place in range(places)
+        )
+    )
+    if image_size is not None:
+        pictures = [resize(picture, image_size) for picture in pictures]
+        boxes = resized_boxes(boxes, (SIDE, SIDE), image_size)
+    names = [f"{name}-{place}" for name in split.names for place in range(places)]
+    return Source(names, np.repeat(split.labels, places), pictures.__getitem__, boxes)
+
+
+def placed(digit: np.ndarray, random: np.random.Generator):
+    """(picture (SIDE, SIDE, 1) uint8, its box) of a digit (8, 8, 1)."""
+    side = int(random.integers(SIZES[0], SIZES[1] + 1))
+    top, left = random.integers(0, SIDE - side + 1, 2)
+    ink = np.zeros((SIDE, SIDE))
+    ink[top : top + side, left : left + side] = resize(digit, side)[..., 0]
+    rows, columns = (np.flatnonzero((ink >= INK).any(axis=axis)) for axis in (1, 0))
+    ground = random.normal(GROUND, NOISE, ink.shape)
+    picture = np.clip(np.round(np.maximum(ink, ground)), 0, 255).astype("uint8")
+    return picture[..., None], (columns[0], rows[0], columns[-1], rows[-1])
