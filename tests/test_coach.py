@@ -160,7 +160,9 @@ CASES = [  # rule, numbers of a planted fault, what it says, numbers of a sound 
 ]
 
 
-@pytest.mark.parametrize("rule, fault, said, sound", CASES, ids=lambda value: str(value)[:24])
+@pytest.mark.parametrize(
+    "rule, fault, said, sound", CASES, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_a_rule_fires_on_its_fault_and_is_silent_on_what_is_sound(rule, fault, said, sound):
     sentence = rule(**fault)
     assert said in sentence and sentence.endswith(".") and not sentence[0].islower()

@@ -5,29 +5,9 @@ is long enough ago; whoever ends a training, for whatever reason, has the rest w
 """
 
 import dataclasses
-import functools
 import time
 
 import keras
-from keras.src.saving import saving_lib  # for what is not among the public names
-
-# Keras 3.15 looks for what it has found out about a kind of layer under another name than it keeps
-# it under, and so finds it out for every layer: a third of the time of a save.
-if hasattr(saving_lib, "get_attr_skipset"):
-    saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
-
-if keras.config.backend() == "tensorflow":  # by its shortest way, a quarter of Keras' own time
-    from tensorflow import raw_ops
-
-    def _read(variable):
-        kept = variable.value
-        return raw_ops.ReadVariableOp(resource=kept.handle, dtype=kept.dtype)
-
-    def _assign(variable, value) -> None:
-        raw_ops.AssignVariableOp(resource=variable.value.handle, value=value)
-
-else:
-    _read, _assign = keras.ops.copy, keras.Variable.assign
 
 SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
 LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
@@ -50,12 +30,12 @@ class Moment:
 
     def copy(self) -> None:
         """Take the values of now."""
-        self.values = [_read(variable) for variable in self.variables]
+        self.values = [keras.ops.copy(variable) for variable in self.variables]
 
     def bring_back(self) -> None:
         """Have the network be what it was, if that was copied."""
         for variable, value in zip(self.variables, self.values):
-            _assign(variable, value)
+            variable.assign(value)
 
 
 def generators(model) -> list:
