@@ -39,3 +39,5 @@ def test_unknown_names():
         registry.find("datasets", "cifar")
     assert nearest("zzz", ["b", "a"]) == "choose from a, b."
     assert nearest("resnet19", ["resnet18", "vgg11"]) == "did you mean resnet18?"
+    many = nearest("zzz", [f"{i:03d}" for i in range(100)])
+    assert many.startswith("choose from 000, 001") and many.endswith("079 and 20 more.")
