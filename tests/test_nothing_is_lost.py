@@ -16,7 +16,7 @@ import pytest
 import tinyconv
 from benchmarks.kills import survive
 from tests.data.sources import class_folders, picture
-from tinyconv import checkpoints, classify, report, runs, training, verbs, writing
+from tinyconv import checkpoints, classify, network, report, runs, training, verbs, writing
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
@@ -49,7 +49,7 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits():
 def test_a_run_killed_before_its_first_checkpoint_begins_as_it_would_have(monkeypatch):
     """It sees some pictures before it learns, where a layer asks for that; later no more."""
     adapted = []
-    monkeypatch.setattr(classify, "adapt", lambda model, pictures: adapted.append(model))
+    monkeypatch.setattr(network, "adapt", lambda model, pictures: adapted.append(model))
     whole = tinyconv.fit(**QUICK, name="whole")
     with monkeypatch.context() as patch:
         patch.setattr(training.Training, "run", lambda self: 1 / 0)
@@ -164,6 +164,29 @@ def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, 
             tinyconv.fit(**QUICK, name="full")
     resumed = tinyconv.resume("full")
     assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
+
+
+def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
+    def full(run):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write_report", full)
+        with pytest.raises(UserError, match="No space left on device.*tinyconv report"):
+            tinyconv.fit(**QUICK, name="full")
+    assert verbs.report(tinyconv.load("full")).is_file()
+
+
+def test_nothing_is_written_into_a_run_that_comes_with_the_package():
+    for write in (tinyconv.resume, lambda name: verbs.report(shipped(name))):
+        with pytest.raises(UserError, match="catch comes with tinyconv"):
+            write("catch")
+
+
+def shipped(name):
+    run = runs.Run(None, None, None)
+    run.path = runs.find_folder(name)
+    return run
 
 
 def test_data_that_vanish_in_mid_run(tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
 STATE_MEMBER = "tinyconv-training-state.json"
+SHIPPED = Path(__file__).with_name("shipped")
 
 
 def runs_folder() -> Path:
@@ -251,13 +252,22 @@ def takes(task, verb: str, given: dict, after: int) -> None:
 def find_folder(path: str | os.PathLike) -> Path:
     """The run folder that `path` names: by itself, inside the folder of runs, or shipped."""
     path = Path(path)
-    for folder in (path, runs_folder() / path, Path(__file__).with_name("shipped") / path):
+    for folder in (path, runs_folder() / path, SHIPPED / path):
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
     near = alike(path.name, [file.parent.name for file in runs_folder().glob("*/settings.json")])
     near = near or "`tinyconv runs` lists the runs that there are."
     raise UserError(f"{path} {what}; {near}")
+
+
+def refuse_shipped(folder: Path) -> None:
+    """Raise UserError for a run that comes with the package: nothing is written into that."""
+    if folder.resolve().is_relative_to(SHIPPED.resolve()):
+        raise UserError(
+            f"{folder.name} comes with tinyconv, and its folder is left as it is; name another "
+            "place, or train a run of your own."
+        )
 
 
 def open_model(path: Path, compiled: bool = False):

@@ -70,7 +70,9 @@ def resume(path, **changes) -> Run:
     Raises UserError for any other change, for a run that has nothing left to do, and for one
     that another process is at work on.
     """
-    with only_writer(runs.find_folder(path)):
+    folder = runs.find_folder(path)
+    runs.refuse_shipped(folder)
+    with only_writer(folder):
         return _go_on(path, changes)
 
 
@@ -151,7 +153,13 @@ def _train(run: Run) -> None:
     seconds = history[-1]["seconds"] if history else time.monotonic() - start
     measured = run.measure()
     run.add(result={**vars(measured), "seconds": seconds})
-    report(run)
+    try:
+        report(run)
+    except OSError as error:
+        raise UserError(
+            f"{run.path} is trained and measured, and its pages cannot be written "
+            f"({error.strerror or error}); mend that, then: tinyconv report {run.path}"
+        ) from error
     told = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
     split = measured.split or "result"
     after = f"after {screen.duration(seconds)} of training"
@@ -193,6 +201,7 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
                 f"The report of one run goes into its folder, {run.path}; name more runs to "
                 "compare, or leave out --output."
             )
+        runs.refuse_shipped(run.path)
         folder = run.path / "pictures"
         folder.mkdir(exist_ok=True)
         with only_writer(folder, wait=True):
@@ -244,6 +253,8 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
         raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
     several = hasattr(run.task, "networks")
     ending = "" if several else ENDINGS[format]
+    if output is None:
+        runs.refuse_shipped(run.path)
     path = Path(output) if output else run.path / f"export-{format}{ending}"
     if path.exists():
         raise UserError(f"{path} exists already; name another place with --output.")
