@@ -75,7 +75,7 @@ class Entry:
             if self.fault:
                 raise guard.Fault(self.fault)
             module, _, attribute = self.target.partition(":")
-            with guard.guarded():
+            with guard.guarded(timed=self.distribution != OURS):
                 found = importlib.import_module(module)
             for name in attribute.split("."):
                 if not hasattr(found, name):

@@ -30,15 +30,16 @@ class _TooLong(BaseException):
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
+def guarded(timed: bool = True) -> Iterator[None]:
     """Import a plugin inside this block: it raises Fault, and nothing else, for what goes wrong.
 
-    A UserError passes, for a plugin that knows what the user should do.
+    A UserError passes, for a plugin that knows what the user should do. Our own imports are not
+    `timed`: that a machine is slow is no fault of theirs.
     """
     startup.prepare()
     here = os.getcwd()
     try:
-        with _alarm(), _output_aside() as printed:
+        with _alarm() if timed else contextlib.nullcontext(), _output_aside() as printed:
             yield
     except (Fault, UserError, KeyboardInterrupt):
         raise
