@@ -268,7 +268,9 @@ def _galleries(scores, found, split, classes: Sequence[str], name: str) -> Itera
             for label, share in zip(said[at], iou[chosen], strict=True)
         ]
         figure = _drawn(split.pictures[at], titles, true[at], found[at])
-        yield pictures.Picture(key, title, f"{what} {reads}", pictures.png(figure))
+        alt = f"{len(at)} pictures with two boxes each, which overlap by "
+        alt += f"{iou[chosen].min():.0%} to {iou[chosen].max():.0%}."
+        yield pictures.Picture(key, title, f"{what} {reads}", pictures.png(figure), alt)
 
 
 def _drawn(shown, titles, true, found):

@@ -14,6 +14,9 @@ READS = {
     "loss": "loss is what training makes small",
     "top1": "top1 is the share of pictures whose best label is right",
     "top5": "top5 is the share of pictures whose five best labels hold the right one",
+    "iou": "iou is the mean overlap of the true and the predicted box",
+    "iou50": "iou50 is the share of boxes that overlap by a half or more",
+    "localisation": "localisation is the share of pictures whose label and box are both right",
 }
 EPOCHS = 100  # rows of the history that are listed
 
