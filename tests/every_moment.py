@@ -20,7 +20,17 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinyconv import checkpoints, recipe, runs, screen, startup, training, verbs, writing
+from tinyconv import (
+    checkpoints,
+    provenance,
+    recipe,
+    runs,
+    screen,
+    startup,
+    training,
+    verbs,
+    writing,
+)
 from tinyconv.__main__ import DISK
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES, read_settings
@@ -52,7 +62,7 @@ class Network:
 
 def batches(epoch, first_step):
     for step in range(first_step, STEPS):
-        yield np.random.default_rng([epoch, step]).normal(size=2), [0]
+        yield np.random.default_rng([epoch, step]).normal(size=2), np.zeros(1)
 
 
 class Vector:
@@ -222,8 +232,8 @@ def main(folder: Path) -> None:
     os.chdir(folder)
     verbs.registry.Catalogue = Catalogue
     startup.start = lambda: None  # which knows no backend of NumPy
-    runs.versions = runs.machine = dict
-    runs._git_commit = lambda: None
+    provenance.versions = provenance.machine = dict
+    provenance.git_commit = lambda: None
     screen.say = screen.note = lambda text: None
     import jinja2  # noqa: F401  once, before the forks
 

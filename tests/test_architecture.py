@@ -28,7 +28,7 @@ LAYERS = [
         "winograd",
         "narrow",
     },
-    {"guard", "optimizers", "kept"},
+    {"guard", "optimizers", "kept", "provenance"},
     {"entries"},
     {"data", "zoo"},
     {"runs", "pictures", "clock"},

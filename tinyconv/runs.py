@@ -16,16 +16,14 @@ import datetime
 import inspect
 import json
 import os
-import platform
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyconv import archives, precision, writing
+from tinyconv import archives, provenance, writing
 from tinyconv.errors import UserError, alike
 from tinyconv.kept import read_history
 from tinyconv.plugins import Evaluation, Prediction
@@ -73,9 +71,9 @@ class Run:
             "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
-            "git_commit": _git_commit(),
-            "versions": versions(),
-            "machine": machine(),
+            "git_commit": provenance.git_commit(),
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
         }
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
@@ -292,32 +290,3 @@ def open_model(path: Path, compiled: bool = False):
 def plain(value):
     """A value for JSON; a path in full, so that the run answers from any other folder."""
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _git_commit() -> str | None:
-    """The commit of the code around the current folder; None outside a repository."""
-    try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    except OSError:
-        return None
-    return answer.stdout.strip() or None
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of what computes."""
-    import importlib.metadata
-
-    import keras
-
-    names = ("tinyconv", "keras", keras.config.backend(), "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
-
-
-def machine() -> dict[str, str | int | None]:
-    """Where it computes."""
-    return {
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "device": precision.device(),
-    }

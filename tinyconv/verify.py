@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tinyconv import runs, screen
+from tinyconv import provenance, screen
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
@@ -133,8 +133,8 @@ def _distance(then: Sequence[float], now: Sequence[float]) -> float:
 def _changed(run: Run, again: Run) -> list[str]:
     """What is another today than in the run's settings.json."""
     today = {
-        "versions": runs.versions(),
-        "machine": runs.machine(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
         "data": {"data": again.settings.get("data_sha256")},
     }
     kept = {
