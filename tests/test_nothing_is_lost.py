@@ -37,7 +37,7 @@ def test_killed_or_full_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for counted in json.loads(done.stdout).values():
-        assert counted["moments"] > 100 and counted["resumed"] > counted["moments"] - 20
+        assert counted["moments"] > 40 and counted["resumed"] > counted["moments"] - 20
 
 
 @pytest.mark.tensorflow
