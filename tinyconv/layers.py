@@ -43,9 +43,9 @@ def plain() -> Iterator[None]:
 
 def _is_fast(inputs) -> bool:
     """Whether the kernels can take the map: TensorFlow on a CPU, in a float that they know."""
-    on_cpu = keras.config.backend() == "tensorflow" and not precision.has_gpu()
     dtype = keras.backend.standardize_dtype(inputs.dtype)
-    return on_cpu and not _plain and dtype in ("float32", "bfloat16", "float64")
+    known = dtype in ("float32", "bfloat16", "float64")
+    return precision.is_tensorflow_on_cpu() and not _plain and known
 
 
 def _before(inputs) -> kernels.Normalised:

@@ -19,7 +19,7 @@ class _OneProgram:
     def apply(self, grads, trainable_variables=None):
         given = self._trainable_variables if trainable_variables is None else trainable_variables
         own = self.built and list(map(id, given)) == list(map(id, self._trainable_variables))
-        if keras.config.backend() != "tensorflow" or precision.has_gpu() or not own:
+        if not precision.is_tensorflow_on_cpu() or not own:
             super().apply(grads, trainable_variables)
             return
         import tensorflow as tf

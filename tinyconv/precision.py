@@ -107,6 +107,13 @@ def has_gpu() -> bool:
     return any(device.startswith("gpu") for device in keras.distribution.list_devices())
 
 
+def is_tensorflow_on_cpu() -> bool:
+    """Whether that is what computes; our own kernels are for it alone."""
+    import keras
+
+    return keras.config.backend() == "tensorflow" and not has_gpu()
+
+
 def device() -> str:
     """What computes, for people: a GPU, or a CPU by its name."""
     return "GPU" if has_gpu() else f"CPU, {cpu_name()}"

@@ -60,13 +60,12 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
     Keras forgets which variables do not decay when it saves an optimizer, so that a fresh
     one is made and filled.
     """
-    # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
-    on_cpu = keras.config.backend() == "tensorflow" and not precision.has_gpu()
     model.compile(
         optimizer=optimizer(settings),
         loss=loss,
         metrics=metrics,
-        jit_compile=False if on_cpu else "auto",
+        # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
+        jit_compile=False if precision.is_tensorflow_on_cpu() else "auto",
     )
     # Made in the first step, its variables would have TensorFlow trace that step twice.
     model.optimizer.build(model.trainable_variables)

@@ -40,9 +40,6 @@ def fused_energies():
 
 def quickest():
     """The quicker of the two where this runs."""
-    import keras
-
     from tinyconv import precision
 
-    on_cpu = keras.config.backend() == "tensorflow" and not precision.has_gpu()
-    return fused_energies() if on_cpu else energies
+    return fused_energies() if precision.is_tensorflow_on_cpu() else energies
