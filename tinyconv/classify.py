@@ -100,13 +100,7 @@ class Classify:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         if run.path is None:
-            run.create(
-                f"{model.name}-{dataset.name}",
-                picture_shape=shape,
-                resized=dataset.resized,
-                classes=dataset.classes,
-                data_sha256=dataset.identity(),
-            )
+            run.create(f"{model.name}-{dataset.name}", **opening.facts(dataset))
         steps = policy(options.augment, dataset.mirror)
         loop = training.Training(
             run,
@@ -142,7 +136,7 @@ class Classify:
                     raise UserError(
                         f"{first.path} and {run.path} are of different {what}, and have no mean."
                     )
-        dataset = self._dataset(first, data, root)
+        dataset = opening.of_run(first, data, root)
         chosen = split_to_measure(dataset, split)
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
@@ -183,7 +177,7 @@ class Classify:
 
     def _predict_test(self, run, root) -> Iterator[Prediction]:
         """The label of each test picture by the source's own code: the course's submission."""
-        dataset = self._dataset(run, None, root)
+        dataset = opening.of_run(run, None, root)
         if "test" not in dataset.splits:
             raise UserError(f"{dataset.name} has no test pictures to predict.")
         examples = dataset.splits["test"]
@@ -207,7 +201,7 @@ class Classify:
         from tinyconv.explain.examples import looked_at
         from tinyconv.export import in_float32
 
-        dataset = self._dataset(run, None, None)
+        dataset = opening.of_run(run, None, None)
         split = labelled_split(dataset)
         examples = dataset.splits[split]
         model = run.model()
@@ -229,5 +223,3 @@ class Classify:
             pictures = dataset.splits[split].pictures
             self._kept = key, scores(run.model(), pictures, augment)
         return self._kept[1]
-
-    _dataset = staticmethod(opening.of_run)

@@ -85,13 +85,7 @@ class Localise:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         if run.path is None:
-            run.create(
-                f"localise-{model.name}-{dataset.name}",
-                picture_shape=shape,
-                resized=dataset.resized,
-                classes=dataset.classes,
-                data_sha256=dataset.identity(),
-            )
+            run.create(f"localise-{model.name}-{dataset.name}", **opening.facts(dataset))
         steps = boxes.policy(options.augment, dataset.mirror)
         true = boxes.corners(train.boxes, shape)
         loop = training.Training(

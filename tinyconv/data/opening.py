@@ -50,7 +50,7 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
     options = run.options
     root = root or (options.root if data in (None, options.data) else None)
     dataset = open_dataset(run.catalogue, options, data or options.data, root)
-    shape = list(next(iter(dataset.splits.values())).pictures.shape[1:])
+    shape = list(picture_shape(dataset))
     if list(dataset.classes) != run.settings["classes"]:
         raise UserError(
             f"{dataset.name} has other classes than those the run was trained on: "
@@ -63,6 +63,21 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
             f"{size(run.settings['picture_shape'])}."
         )
     return dataset
+
+
+def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
+    """(height, width, channels) of its pictures."""
+    return next(iter(dataset.splits.values())).pictures.shape[1:]
+
+
+def facts(dataset: Dataset) -> dict:
+    """What settings.json tells of the data that a classifier of pictures learnt."""
+    return {
+        "picture_shape": picture_shape(dataset),
+        "resized": dataset.resized,
+        "classes": dataset.classes,
+        "data_sha256": dataset.identity(),
+    }
 
 
 def check_same(dataset: Dataset, begun_with: str | None) -> None:
@@ -90,7 +105,7 @@ def is_folder(catalogue, data: str) -> bool:
 def describe(dataset: Dataset) -> None:
     """The data line: pictures by split, their size, classes, cache."""
     counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
-    shape = next(iter(dataset.splits.values())).pictures.shape[1:]
+    shape = picture_shape(dataset)
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
     screen.say(
