@@ -167,6 +167,10 @@ def test_predict_tells_and_draws_the_box(trained, tmp_path):
     assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
     with Image.open(trained.path / "boxes/one.png") as drawn:
         assert len(drawn.convert("RGB").getcolors(1 << 24)) > 10
+    before = (trained.path / "boxes/one.png").read_bytes()
+    list(trained.predict(tmp_path / "one.png"))
+    assert (trained.path / "boxes/one-2.png").is_file()  # and the first one is as it was
+    assert (trained.path / "boxes/one.png").read_bytes() == before
     assert {"boxes", "worst-boxes"} <= {path.stem for path in (trained.path / "pictures").iterdir()}
     assert next(trained.explain(tmp_path / "one.png", method="saliency")).png
 

@@ -117,7 +117,7 @@ class Localise:
         self, run, inputs: Sequence[str], resize=False, skip_corrupt=False
     ) -> Iterator[Prediction]:
         """The best label and the box of each file: left, top, right and bottom as shares of its
-        width and height. The boxes are drawn in the run's folder, in boxes/."""
+        width and height. The boxes are drawn in the run's folder, in boxes/, and replace none."""
         from tinyconv import pictures, writing
 
         if not inputs:
@@ -133,7 +133,7 @@ class Localise:
                 (best, *_) = answers(scores[i], classes)
                 said = f"{pictures.short(best['label'])} {best['probability']:.0%}"
                 drawn = pictures.png(_drawn(batch[i : i + 1], [said], [], found[i : i + 1]))
-                writing.write(folder / f"{Path(name).stem}.png", drawn)
+                writing.write(writing.free(folder / f"{Path(name).stem}.png"), drawn)
                 yield Prediction(name, [best | {"box": [round(float(n), 4) for n in found[i]]}])
         screen.say(f"pictures   with the boxes: {folder}")
 
