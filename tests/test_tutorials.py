@@ -1,5 +1,6 @@
 """The lessons run as they stand, and every command that the documents show can be typed."""
 
+import ast
 import os
 import re
 import subprocess
@@ -103,6 +104,15 @@ def test_a_lesson_imports_what_a_reader_has(lesson):
     assert imported <= public | made
 
 
+def test_what_a_lesson_builds_by_hand_is_named_there():
+    told = re.compile(r"uilt by hand in tutorials/(\d+)")
+    for path in ROOT.glob("tinyconv/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                found = told.search(" ".join((ast.get_docstring(node) or "").split()))
+                assert not found or re.search(rf"\b{node.name}\b", course.find(int(found[1])).text)
+
+
 def command(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", "tinyconv", *map(str, arguments)],
@@ -118,6 +128,8 @@ def test_the_command_lists_and_shows(tmp_path):
     shown = command("lesson", 1, cwd=tmp_path).stdout
     assert "A score function" in shown and "The check" in shown
     assert "means = np.stack" not in shown  # the answer
+    code = [block for block in course.blocks(course.find(1).path) if block.role != "answer"]
+    assert all(block.text in shown for block in code), "wrapped or padded: it cannot be pasted"
     wrong = command("lesson", 99, cwd=tmp_path)
     assert wrong.returncode == 2 and "There is no lesson 99" in wrong.stderr
 

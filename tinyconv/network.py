@@ -99,7 +99,8 @@ def build(run, shape, classes: int, numbers: str, saved=None, heads=None):
     """The network for pictures of `shape` (H, W, C) under dtype policy `numbers`.
 
     It gives scores (B, classes), or what `heads` makes of the body. `saved` is the network of a
-    stopped run, whose weights the caller copies.
+    stopped run, whose weights the caller copies. With `--from` and `--freeze`, another run's body
+    under a new head, it is built by hand in tutorials/13.
     """
     import keras
 
@@ -123,10 +124,7 @@ def build(run, shape, classes: int, numbers: str, saved=None, heads=None):
 
 
 def body(model):
-    """`model` from the pictures to the input (B, D) of its last fully-connected layer.
-
-    Built by hand in tutorials/13.
-    """
+    """`model` from the pictures to the input (B, D) of its last fully-connected layer."""
     import keras
 
     try:

@@ -1,4 +1,4 @@
-"""`lr-find`: the range test of step sizes, built by hand in tutorials/03.
+"""`lr-find`: the range test of step sizes.
 
 Smith 2017, "Cyclical learning rates" (arXiv 1506.01186), section 3.3: the step size rises from
 far too small, here by a tenth each step, and the loss tells where steps begin to be too large.
@@ -30,7 +30,10 @@ class RangeTest:
 
 
 def range_test(loop) -> RangeTest:
-    """Train `loop`'s network, which nobody needs any more, with rising steps until it diverges."""
+    """Train `loop`'s network, which nobody needs any more, with rising steps until it diverges.
+
+    Built by hand in tutorials/03.
+    """
     model = loop.model
     epochs = (loop.batches(epoch, 0) for epoch in itertools.count())
     sizes, losses, smooth = [], [], []

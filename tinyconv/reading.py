@@ -1,5 +1,6 @@
 """The verbs `lessons` and `lesson`: the written course in the terminal."""
 
+import re
 import shutil
 import tempfile
 import time
@@ -68,11 +69,23 @@ def lesson(ctx, numbers, run, output, check):
 
 
 def _show(lesson: course.Lesson) -> None:
+    """The text; code as it stands in the file, unwrapped, so that it can be copied."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.syntax import Syntax
 
+    console = Console()
     hidden = f"*The answer is in {lesson.path}.*"
-    Console().print(Markdown(course.ANSWER.sub(lambda _: hidden, lesson.text)))
+    text = course.ANSWER.sub(lambda _: hidden, lesson.text)
+    with console.capture() as shown:
+        for i, part in enumerate(re.split(r"^```(.*\n[\s\S]*?)^```$", text, flags=re.MULTILINE)):
+            if i % 2:
+                language, code = part.split("\n", 1)
+                code = Syntax("", language, theme="ansi_dark").highlight(code)
+                console.print(code, soft_wrap=True)
+            else:
+                console.print(Markdown(part), "")
+    click.echo(shown.get(), nl=False)  # at once, since rich ends with an error if `head` has enough
 
 
 def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
@@ -104,6 +117,8 @@ def _check(lesson: course.Lesson, file: Path, root: click.Group) -> None:
     from tinyconv.startup import start
 
     start()
+    told = f"runs as far as its exercise first; all of it takes about {lesson.seconds} s"
+    click.echo(f"lesson {lesson.number}   {told}", err=True)
     reached = None
 
     def begin(block):

@@ -172,7 +172,8 @@ def _train(run: Run) -> None:
 def ensemble(*runs: Run, **where) -> list[Evaluation]:
     """Measure each run on the data of the first, and last of all the mean of their answers.
 
-    `where` is as of `Run.evaluate`. Raises UserError for runs that have no mean.
+    `where` is as of `Run.evaluate`. Raises UserError for runs that have no mean. Built by hand in
+    tutorials/09.
     """
     tasks = {run.settings["task"]: run.task for run in runs}
     if len(tasks) > 1:

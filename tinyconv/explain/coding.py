@@ -14,7 +14,8 @@ PERPLEXITY = 30  # of t-SNE, at most: neighbours that a picture is to stay near 
 def codes(model, pictures, layer=None) -> np.ndarray:
     """The numbers that a layer gives for each picture, float32 (N, D); a map by its means.
 
-    `layer` by name; if not given, the one that the scores are computed from.
+    `layer` by name; if not given, the one that the scores are computed from. Built by hand in
+    tutorials/11.
     """
     tap = Tap(model, pictures)
     layer = layer or tap.code()

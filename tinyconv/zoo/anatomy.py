@@ -25,7 +25,10 @@ def activations(model, pictures, names=None) -> dict[str, np.ndarray]:
 
 
 def multiply_adds(model) -> int:
-    """Multiply-adds of the convolutions and dense layers for one picture, the papers' count."""
+    """Multiply-adds of the convolutions and dense layers for one picture, the papers' count.
+
+    Built by hand in tutorials/10.
+    """
     total = 0
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)
