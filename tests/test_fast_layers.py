@@ -162,6 +162,12 @@ def test_winograd_is_taken_where_it_saves(shape, filters, expected):
     assert winograd.is_worthwhile(shape, filters) is expected
 
 
+def test_winograd_has_to_save_more_where_products_are_quick(monkeypatch):
+    monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset({"avx512f"}))
+    assert not winograd.is_worthwhile((64, 32, 32, 64), 64)
+    assert winograd.is_worthwhile((64, 16, 16, 128), 128)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_normalisation_is_keras_own(training):
     ours = layers.BatchNormalization(momentum=0.8, epsilon=1e-3)

@@ -64,7 +64,7 @@ class Localise:
         """Train from the settings, or from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import growing, losses, training
+        from tinyconv import coach, growing, losses, training
 
         network.settle(run)
         options = run.options
@@ -72,6 +72,7 @@ class Localise:
         dataset = _with_boxes(open_dataset(run.catalogue, options, options.data, options.root))
         opening.describe(dataset)
         opening.check_same(dataset, run.settings.get("data_sha256"))
+        coach.before(run, dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape, classes = train.pictures.shape[1:], len(dataset.classes)
         saved = run.model("last", compiled=True) if run.state() else None

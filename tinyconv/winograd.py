@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from tinyconv import kernels
+from tinyconv import kernels, precision
 
 TILE = 4  # outputs a tile, each way
 
@@ -45,17 +45,18 @@ A = np.array(  # (6, 4 outputs)
 )
 
 
-# From 64 channels on, measured (benchmarks/RESULTS.md): the sums cost as much whatever the
-# number of products that they save. And XLA takes a second for each new shape of map, which a
-# convolution of a few milliseconds a batch does not earn back.
-FEWEST_CHANNELS = 64
+# Measured (benchmarks/RESULTS.md): the sums cost as much whatever the number of products that they
+# save, and AVX-512 multiplies twice as fast. And XLA takes a second for each new shape of map,
+# which a convolution of a few milliseconds a batch does not earn back.
+FEWEST_CHANNELS, WITH_AVX512 = 64, 128
 FEWEST_PRODUCTS = 5e8  # of a batch
 
 
 def is_worthwhile(shape, filters) -> bool:
     """Whether the transforms cost less than what they save on maps of `shape` (B, H, W, C)."""
     batch, height, width, channels = shape
-    if None in (height, width) or min(channels, filters) < FEWEST_CHANNELS:
+    fewest = WITH_AVX512 if "avx512f" in precision.cpu_flags() else FEWEST_CHANNELS
+    if None in (height, width) or min(channels, filters) < fewest:
         return False
     products = 9 * height * width  # of a picture, a channel and a filter
     if batch is not None and batch * products * channels * filters < FEWEST_PRODUCTS:

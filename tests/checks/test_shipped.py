@@ -9,6 +9,7 @@ from tinyconv import checks
 from tinyconv.checks.subject import Subject
 from tinyconv.entries import installed
 
+pytestmark = pytest.mark.usefixtures("few_scenes")
 SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]
 NO_FILES = [entry for entry in SHIPPED if entry.kind != "datasets"]
 

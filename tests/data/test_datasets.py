@@ -23,6 +23,7 @@ from tinyconv import registry
 from tinyconv.data import cache
 from tinyconv.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("few_scenes")
 SUBSET = Path(__file__).parents[3] / "shared/data/tiny-imagenet-200-subset.zip"
 
 

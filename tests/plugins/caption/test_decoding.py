@@ -13,6 +13,10 @@ pytestmark = pytest.mark.tensorflow
 SAYABLE = [n for n in range(WORDS) if n not in (PADDING, START, UNKNOWN)]
 
 
+def search(made, pictures, beam, longest):
+    return decoding.search(decoding.searcher(decoding.networks(made), beam, longest), pictures)
+
+
 def log_probabilities(made, picture, words):
     """ln p (V,) of the word after `words`, by the network that trains."""
     given = {"pictures": picture[None], "words": np.array([[START, *words]], "int32")}
@@ -24,7 +28,7 @@ def log_probabilities(made, picture, words):
 def test_a_beam_of_one_is_greedy(kind):
     made = captioner(kind)
     pictures = example(count=6)[0]["pictures"]
-    found = decoding.search(decoding.networks(made), pictures, beam=1, longest=7)
+    found = search(made, pictures, beam=1, longest=7)
     for picture, (best,) in zip(pictures, found, strict=True):
         words, total = [], 0.0
         while len(words) < 7:
@@ -41,7 +45,7 @@ def test_a_beam_of_one_is_greedy(kind):
 def test_a_beam_as_wide_as_the_vocabulary_is_exhaustive():
     made = captioner("soft")
     pictures = example(count=5)[0]["pictures"]
-    found = decoding.search(decoding.networks(made), pictures, beam=WORDS, longest=2)
+    found = search(made, pictures, beam=WORDS, longest=2)
     spoken = [n for n in SAYABLE if n != END]
     for picture, captions in zip(pictures, found, strict=True):
         first = log_probabilities(made, picture, [])
@@ -62,9 +66,8 @@ def test_a_beam_as_wide_as_the_vocabulary_is_exhaustive():
 def test_a_wider_beam_finds_no_worse_captions():
     made = captioner("soft")
     pictures = example(count=20)[0]["pictures"]
-    networks = decoding.networks(made)
     ranks = [
-        np.mean([best[0].rank for best in decoding.search(networks, pictures, beam, longest=4)])
+        np.mean([best[0].rank for best in search(made, pictures, beam, longest=4)])
         for beam in (1, 3, 9)
     ]
     assert ranks[0] <= ranks[1] + 1e-6 <= ranks[2] + 2e-6
@@ -76,7 +79,7 @@ def test_no_caption_has_an_unknown_word_and_none_is_longer_than_asked():
     bias.assign(np.where(np.arange(WORDS) == UNKNOWN, 50.0, np.asarray(bias)))
     pictures = example(count=3)[0]["pictures"]
     for beam, longest in itertools.product((1, 4), (1, 6)):
-        for captions in decoding.search(decoding.networks(made), pictures, beam, longest):
+        for captions in search(made, pictures, beam, longest):
             assert captions
             for caption in captions:
                 assert not {UNKNOWN, PADDING, START, END} & set(caption.numbers)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import tinyconv
+from tests.conftest import SCENES
 from tests.data.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
@@ -20,7 +21,6 @@ from tinyconv.plugins.caption.telling import Teller
 from tinyconv.plugins.caption.words import END, START
 
 pytestmark = pytest.mark.tensorflow
-SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500
 SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
 SMALL |= {"precision": "float32"}
 
@@ -31,10 +31,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def drawn_once(cache, monkeypatch):
-    """Have these tests share their scenes, a few of them: each takes a millisecond to draw."""
+def drawn_once(cache, monkeypatch, few_scenes):
+    """Have these tests share their scenes."""
     monkeypatch.setenv("TINYCONV_CACHE", str(cache))
-    monkeypatch.setattr(shapes, "COUNTS", SCENES)
 
 
 @pytest.fixture(scope="module")

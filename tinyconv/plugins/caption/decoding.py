@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from keras import ops
 
+from tinyconv.data.pipeline import whole_batches
 from tinyconv.plugins.caption.kernels import energies
 from tinyconv.plugins.caption.words import END, PADDING, START, UNKNOWN
 
@@ -60,11 +62,11 @@ class Step(OfDecoder):
 
     def call(self, annotations, keys, word, hidden, cell):
         decoder = self.decoder
-        embedded = keras.ops.take(decoder.E, word, axis=0)
+        embedded = ops.take(decoder.E, word, axis=0)
         context, alpha, _ = decoder.look(annotations, keys, hidden, energies=self.energies)
         hidden, cell = decoder.remember(embedded @ decoder.W_y, hidden, cell, context)
         scores = decoder.say(embedded, hidden, context)
-        return keras.ops.log_softmax(scores, axis=-1), hidden, cell, alpha
+        return ops.log_softmax(scores, axis=-1), hidden, cell, alpha
 
 
 def networks(model, energies=energies) -> dict[str, keras.Model]:
@@ -86,64 +88,99 @@ def networks(model, energies=energies) -> dict[str, keras.Model]:
     return {"begin": begin, "step": step}
 
 
-def search(found: dict, pictures, beam: int, longest: int) -> list[list[Caption]]:
-    """The `beam` best captions of each picture (or map) of an array (N, ...), the best first."""
+class Search(keras.layers.Layer):
+    """Where captions of P pictures begin -> the `beam` best captions of each, in one graph.
+
+    Annotations (P, L, D), keys, hidden and cell -> the numbers of the words (P, beam, longest)
+    int32, PADDING after the end, and ln p (P, beam), the best first; -inf where there are fewer.
+    """
+
+    def __init__(self, step: keras.Model, beam: int, longest: int):
+        super().__init__(dtype="float32")
+        self.step, self.beam, self.longest = step, beam, longest
+        self.never = np.zeros(step.output_shape[0][-1], "float32")
+        self.never[[PADDING, START, UNKNOWN]] = -np.inf
+
+    def call(self, annotations, keys, hidden, cell):
+        P, K, T, V = ops.shape(annotations)[0], self.beam, self.longest, len(self.never)
+        same = {"annotations": ops.repeat(annotations, K, axis=0), "keys": ops.repeat(keys, K, 0)}
+        rows = ops.arange(P)[:, None] * K  # (P, 1): where a picture's captions stand of P x K
+        none, nothing = ops.full((P, K, T), PADDING, "int32"), ops.full((P, K), -np.inf)
+
+        def searching(length, words, hidden, cell, said, sums, done, totals):
+            return ops.logical_and(length < T, ops.any(totals == -np.inf))
+
+        def say(length, words, hidden, cell, said, sums, done, totals):
+            state = {"word": words, "hidden": hidden, "cell": cell}
+            log_p, hidden, cell, _ = self.step({**same, **state})
+            sums = sums[..., None] + ops.reshape(log_p + self.never, (P, K, V))
+            # Twice the beam, so that as many captions go on as before although some end.
+            sums, best = ops.top_k(ops.reshape(sums, (P, K * V)), 2 * K)
+            parents, words = best // V, best % V
+            ends = words == END
+            ended = taken(said, parents[:, :K]), ops.where(ends[:, :K], sums[:, :K], -np.inf)
+            done, totals = filled(done, totals, *ended)
+            on = first(ops.logical_not(ends), K)
+            parents, words, sums = (taken(each, on) for each in (parents, words, sums))
+            sums = ops.where(words == END, -np.inf, sums)
+            here = ops.arange(T) == length
+            said = ops.where(here, words[..., None], taken(said, parents))
+            flat = ops.reshape(rows + parents, (-1,))
+            hidden, cell = ops.take(hidden, flat, axis=0), ops.take(cell, flat, axis=0)
+            return length + 1, ops.reshape(words, (-1,)), hidden, cell, said, sums, done, totals
+
+        start = ops.full((P * K,), START, "int32")
+        # All captions of a picture are the same at first: one of them counts.
+        sums = ops.where(ops.arange(K) == 0, ops.zeros_like(nothing), nothing)
+        hidden, cell = ops.repeat(hidden, K, axis=0), ops.repeat(cell, K, axis=0)
+        begun = (0, start, hidden, cell, none, sums, none, nothing)
+        *_, said, sums, done, totals = ops.while_loop(searching, say, begun)
+        done, totals = filled(done, totals, said, sums)  # these are cut, and count as they are
+        lengths = ops.sum(ops.cast(done != PADDING, "float32"), axis=-1)
+        order = ops.top_k(totals / (lengths + 1), K)[1]  # by `Caption.rank`
+        return taken(done, order), taken(totals, order)
+
+    def compute_output_spec(self, annotations, keys, hidden, cell):
+        found = (annotations.shape[0], self.beam)
+        words = keras.KerasTensor((*found, self.longest), "int32")
+        return words, keras.KerasTensor(found, "float32")
+
+
+def taken(rows, places):
+    """Of each of `rows` (P, N, ...) what stands at its `places` (P, K)."""
+    return ops.take_along_axis(rows, ops.expand_dims(places, -1) if rows.ndim == 3 else places, 1)
+
+
+def first(true, count: int):
+    """Places (P, count) of the first that are `true` (P, N); behind them, of others."""
+    order = -ops.arange(true.shape[1])
+    return ops.top_k(ops.where(true, order, order - true.shape[1]), count)[1]
+
+
+def filled(done, totals, said, sums):
+    """The captions that are done and, as far as there is room, others; -inf is no caption."""
+    done, totals = ops.concatenate([done, said], axis=1), ops.concatenate([totals, sums], axis=1)
+    kept = first(totals > -np.inf, said.shape[1])
+    return taken(done, kept), taken(totals, kept)
+
+
+def searcher(found: dict, beam: int, longest: int) -> keras.Model:
+    """Pictures (or maps) -> what `Search` gives, by the two networks of `networks`."""
+    begin = found["begin"]
+    return keras.Model(begin.input, Search(found["step"], beam, longest)(*begin.output))
+
+
+def search(searcher: keras.Model, pictures) -> list[list[Caption]]:
+    """The best captions of each picture (or map) of an array (N, ...), the best first."""
     answers = []
-    for start in range(0, len(pictures), BATCH):
-        batch = np.asarray(pictures[start : start + BATCH])
-        answers += _search(found["begin"], found["step"], batch, beam, longest)
+    for batch, count in whole_batches(pictures, BATCH):
+        said, totals = (np.asarray(each)[:count] for each in searcher.predict_on_batch(batch))
+        for captions, sums in zip(said, totals):
+            answers.append(
+                [
+                    Caption(tuple(words[words != PADDING].tolist()), float(log_p))
+                    for words, log_p in zip(captions, sums)
+                    if np.isfinite(log_p)
+                ]
+            )
     return answers
-
-
-def _search(begin, step, pictures, beam: int, longest: int) -> list[list[Caption]]:
-    """For P pictures: `beam` captions each go on side by side, a row each of P x beam."""
-    count = len(pictures)
-    state = begin.predict_on_batch(pictures)
-    annotations, keys, hidden, cell = (keras.ops.repeat(part, beam, axis=0) for part in state)
-    rows = np.arange(count)[:, None] * beam  # (P, 1): where a picture's rows begin
-    never = np.zeros(step.output_shape[0][-1], "float32")
-    never[[PADDING, START, UNKNOWN]] = -np.inf
-    words = np.full((count, beam), START, "int32")
-    said = np.zeros((count, beam, 0), "int32")
-    sums = np.full((count, beam), -np.inf)
-    sums[:, 0] = 0.0  # all rows are the same at first: one of them counts
-    done: list[list[Caption]] = [[] for _ in range(count)]
-    for length in range(longest):
-        log_p, hidden, cell, _ = step.predict_on_batch(
-            {
-                "annotations": annotations,
-                "keys": keys,
-                "hidden": hidden,
-                "cell": cell,
-                "word": words.reshape(-1),
-            }
-        )
-        # Twice the beam, so that as many captions go on as before although some end.
-        likely, numbers = keras.ops.top_k(log_p + never, min(2 * beam, log_p.shape[-1]))
-        totals = sums[..., None] + np.asarray(likely, "float64").reshape(count, beam, -1)
-        totals, numbers = (np.reshape(each, (count, -1)) for each in (totals, numbers))
-        best = np.argsort(-totals, axis=1, kind="stable")[:, : 2 * beam]  # (P, 2K)
-        values, chosen = (np.take_along_axis(each, best, axis=1) for each in (totals, numbers))
-        parents = best // likely.shape[-1]
-        ends = (chosen == END) & np.isfinite(values)
-        for p, place in np.argwhere(ends[:, :beam]):
-            if len(done[p]) < beam:
-                numbers = tuple(said[p, parents[p, place]].tolist())
-                done[p].append(Caption(numbers, float(values[p, place])))
-        order = np.argsort(chosen == END, axis=1, kind="stable")[:, :beam]  # those that go on first
-        parents, words = (np.take_along_axis(each, order, axis=1) for each in (parents, chosen))
-        sums = np.take_along_axis(values, order, axis=1)
-        sums[words == END] = -np.inf
-        said = np.concatenate(
-            [np.take_along_axis(said, parents[..., None], axis=1), words[..., None]], axis=2
-        )
-        flat = (rows + parents).reshape(-1)
-        hidden, cell = np.asarray(hidden)[flat], np.asarray(cell)[flat]
-        words = words.astype("int32")
-        if all(len(captions) >= beam for captions in done):
-            break
-        if length == longest - 1:  # these are cut, and count as they are
-            for p, place in np.argwhere(np.isfinite(sums)):
-                if len(done[p]) < beam:
-                    done[p].append(Caption(tuple(said[p, place].tolist()), float(sums[p, place])))
-    return [sorted(each, key=lambda caption: -caption.rank)[:beam] for each in done]

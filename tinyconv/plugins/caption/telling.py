@@ -31,6 +31,7 @@ class Teller:
                 )
         self.frozen = frozen
         self.networks = decoding.networks(self.model, quickest())
+        self.searchers: dict[int, keras.Model] = {}  # by beam
 
     def see(self, pictures) -> np.ndarray:
         """What the network is given of uint8 pictures (N, H, W, C): themselves, or their maps."""
@@ -44,7 +45,9 @@ class Teller:
 
     def tell(self, seen, beam: int) -> list[list[decoding.Caption]]:
         """The best captions of each picture."""
-        return decoding.search(self.networks, seen, beam, self.options.longest)
+        if beam not in self.searchers:
+            self.searchers[beam] = decoding.searcher(self.networks, beam, self.options.longest)
+        return decoding.search(self.searchers[beam], seen)
 
     def look(self, seen, captions) -> tuple[list, list, np.ndarray]:
         """Where it looks as it is made to say `captions` (N texts).
