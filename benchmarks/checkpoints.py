@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     os.environ["TINYCONV_CACHE"] = str(cache_root().resolve())
-    files = timed(runs.Run, ["save"])
+    files = timed(runs.Run, ["save", "save_best"])
     saving = timed(Checkpoints, ["keep", "write"])
     trainings = timed(training.Training, ["run"])
     with tempfile.TemporaryDirectory() as folder:

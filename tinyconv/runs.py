@@ -2,7 +2,8 @@
 
     settings.json            every setting resolved, versions, machine, git commit, command line
     history.csv              one row an epoch
-    last.keras, best.keras   weights, optimizer state, and (in last.keras) where training stood
+    last.keras               weights, optimizer state, and where training stood
+    best.keras               weights of the best epoch; of the last one a second name of last.keras
     pictures/*.png  report.html  log.txt  and, if asked for, tensorboard/
 
 Every file is written beside its place and renamed into it, so a reader, or a run that goes
@@ -113,17 +114,29 @@ class Run:
 
         best.keras comes first: a run killed between the two does that epoch again.
         """
-        temporary = self.path / ".last.keras"
+        with self._beside("last.keras") as temporary:
+            model.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(STATE_MEMBER, json.dumps(state))
+            writing.sync(temporary)
+            if is_best:
+                self._link_best(temporary)
+
+    def save_best(self, model) -> None:
+        """Write best.keras alone, of an earlier epoch than the last.keras that comes next."""
+        with self._beside("best.keras") as temporary:
+            model.save(temporary)
+            writing.sync(temporary)
+
+    @contextlib.contextmanager
+    def _beside(self, name: str) -> Iterator[Path]:
+        """Where the block writes the file `name`, which then is renamed."""
+        temporary = self.path / f".{name}"
         try:
             with self._told():
                 temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
-                model.save(temporary)
-                with zipfile.ZipFile(temporary, "a") as archive:
-                    archive.writestr(STATE_MEMBER, json.dumps(state))
-                writing.sync(temporary)
-                if is_best:
-                    self._link_best(temporary)
-                os.replace(temporary, self.path / "last.keras")
+                yield temporary
+                os.replace(temporary, self.path / name)
         except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
