@@ -24,7 +24,6 @@ from tinyconv import (
     checkpoints,
     provenance,
     recipe,
-    runs,
     screen,
     startup,
     training,

@@ -94,7 +94,7 @@ def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weigh
     disk = Disk(clock, cost=0.1)
     kept = Checkpoints(disk)
     for epoch in (1, 2, 3):  # the third so soon after the second that it is not kept whole
-        clock.now += (0, 1.1, 0.3)[epoch - 1]
+        clock.now += (0, 5.1, 0.3)[epoch - 1]
         weight.assign(epoch)
         kept.keep(model, {"epoch": epoch, "rows": [epoch]}, is_best=True)
     weight.assign(math.nan)
@@ -102,18 +102,27 @@ def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weigh
     assert (disk.last, disk.best, disk.rows) == (2, 3, [2])
 
 
-def test_the_best_file_alone_has_no_optimizer_and_answers_alike(tmp_path):
-    network = tinyconv.zoo.two_layer((8, 8, 1), 10)
+@pytest.mark.parametrize("kind", [keras.Model, type("Own", (keras.Model,), {})])
+def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, kind):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(inputs))
+    network = keras.saving.register_keras_serializable()(kind)(
+        inputs, keras.layers.Dense(3)(hidden)
+    )
     training.compile(network, classify.Classify.Settings(), "mse", [])
     run = runs.Run(None, None, None)
     run.path = tmp_path
-    run.save(network, {}, is_best=False)
-    run.save_best(checkpoints.bare(network))
+    kept, weights = Checkpoints(run), []
+    for _ in range(2):
+        network.train_on_batch(np.ones((8, 4)), np.ones((8, 3)))
+        weights.append(network.get_weights())
+        kept.keep(network, {"rows": []}, is_best=len(weights) == 1, now=len(weights) == 2)
     best, last = run.model("best", compiled=True), run.model("last", compiled=True)
-    assert last.compiled and not best.compiled
-    assert best.get_config() == last.get_config()
-    for one, other in zip(best.get_weights(), last.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert best.get_config() == last.get_config() and type(best) is type(last)
+    assert last.compiled and best.compiled == (kind is not keras.Model)  # no optimizer is read
+    for expected, found in zip([*weights, weights[1]], (best, last, network), strict=True):
+        for one, other in zip(expected, found.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import keras
 SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
 LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
 EXPECTED = 0.1  # seconds that writing takes, until it has been timed
-UNDONE = 1.0  # seconds of whole epochs that an error in a step may undo
+UNDONE = 5  # seconds of whole epochs that an error in a step may undo
 
 
 @dataclasses.dataclass
@@ -103,7 +103,7 @@ class Checkpoints:
         self.cost = self.written - start
 
     def _write_best(self, model, weights: list) -> None:
-        """Write those weights of `model`, which then has the ones of now again."""
+        """Write `model` with those weights, and give it back its own."""
         now = model.get_weights()
         model.set_weights(weights)
         try:

@@ -31,6 +31,7 @@ from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
 STATE_MEMBER = "tinyconv-training-state.json"
+MORE = ("epochs", "minutes", "steps")  # what a run that goes on may be given, where its task has it
 SHIPPED = Path(__file__).with_name("shipped")
 
 
@@ -55,6 +56,7 @@ class Run:
         self.log = log
         self.path: Path | None = None
         self.settings: dict[str, Any] = {}
+        self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:
@@ -187,6 +189,16 @@ class Run:
 
     def before_training(self, loop) -> None:
         """Told of the training loop before its first step; a trial takes it from there."""
+        self.keep_changes()
+
+    def keep_changes(self) -> None:
+        """Write the changed options into settings.json: a training that begins was not refused."""
+        given = {name: plain(getattr(self.options, name)) for name in self.changed}
+        if any(self.settings.get(name) != given[name] for name in given if name in MORE):
+            given["extended"] = True
+        if given:
+            self.add(**given)
+        self.changed = []
 
     def after_step(self, loss: float) -> None:
         """Told of each step's loss by the training loop; `verify` listens."""

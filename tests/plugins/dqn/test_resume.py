@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,6 +100,30 @@ def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
     for one, other in zip(whole.history, resumed.history, strict=True):
         for name in set(one) - {"seconds"}:
             np.testing.assert_allclose(one[name], other[name], CLOSE)
+
+
+@pytest.mark.parametrize(
+    "error, told, match",
+    [
+        (MemoryError(), UserError, "after 400 actions, with batches of 32; .*--batch-size 16, or"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), UserError, "--batch-size 16"),
+        (RuntimeError("INVALID_ARGUMENT"), RuntimeError, "INVALID_ARGUMENT"),
+    ],
+)
+def test_memory_that_runs_out_is_told_with_the_batch_to_try(error, told, match):
+    def update(batch):
+        raise error
+
+    at_work = SimpleNamespace(
+        options=SimpleNamespace(start=100, update_every=4, batch_size=32, steps=1000),
+        state=SimpleNamespace(done=400, updates=0),
+        replay=SimpleNamespace(draw=lambda *_: np.zeros(3)),
+        random=None,
+        folder=SimpleNamespace(path="runs/large"),
+        update=update,
+    )
+    with pytest.raises(told, match=match):
+        learning.Learning.learn(at_work)
 
 
 def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):

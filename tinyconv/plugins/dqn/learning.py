@@ -18,7 +18,7 @@ from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.training import stop_signals, too_large
+from tinyconv.training import is_out_of_memory, stop_signals, too_large
 
 REPORTS = 20  # lines of history, each with a checkpoint,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
@@ -184,7 +184,9 @@ class Learning:
             drawn = self.replay.draw(options.batch_size, self.random, state.done / options.steps)
             try:
                 loss, differences = self.update(tf.nest.map_structure(tf.constant, drawn))
-            except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 place = f"after {state.done:,} actions"
                 raise too_large(place, options.batch_size, self.folder.path) from error
             self.replay.learnt(drawn.places, differences)
@@ -203,6 +205,7 @@ class Learning:
         self.replay = self.memory()
         if self.saved is not None:
             checkpoints.restore(self)
+        self.folder.before_training(self)
         with (
             stop_signals() as stopped,
             screen.bar("learning", options.steps, "actions", done=state.done) as bar,
