@@ -160,5 +160,5 @@ def test_a_cache_that_is_cut_short_is_told_and_not_read(tmp_path):
     next(batches)
     os.truncate(tmp_path / "elsewhere.npy", 5000)
     for reader in (batches, whole_batches(pictures, 16)):
-        with pytest.raises(UserError, match="train.npy was cut short .*decoded anew"):
+        with pytest.raises(UserError, match="train.npy was cut short .*made anew"):
             next(reader)

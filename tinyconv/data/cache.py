@@ -104,7 +104,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
         _sweep(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
     try:
         _write(name, building, made, skip_corrupt)
         if _open(name, folder) is None:  # not there or damaged; else another process was first
@@ -115,7 +115,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
                 if _open(name, folder) is None:
                     raise
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return _open(name, folder)
@@ -129,7 +129,8 @@ def _sweep(root: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _unwritable(error: OSError) -> UserError:
+def unwritable(error: OSError) -> UserError:
+    """The error of a cache that the disk does not take."""
     return UserError(
         f"The cache {cache_root()} cannot be written ({error.strerror}); make room, or name "
         "another folder in TINYCONV_CACHE."

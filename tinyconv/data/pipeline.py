@@ -76,7 +76,7 @@ def check_whole(pictures: np.ndarray) -> None:
     if isinstance(pictures.base, mmap.mmap) and pictures.base.size() < len(pictures.base):
         raise UserError(
             f"{pictures.filename} was cut short while it was in use; run the command again, a "
-            "training with --resume, and the pictures are decoded anew."
+            "training with --resume, and it is made anew."
         )
 
 
