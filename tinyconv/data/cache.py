@@ -25,7 +25,7 @@ import numpy as np
 
 from tinyconv import screen
 from tinyconv.data import Dataset, Split, identity
-from tinyconv.data.decode import CorruptPicture
+from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
 
 FORMAT = 4  # of this file's layout and of the decoding; part of every key
@@ -184,7 +184,7 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
             )
             kept = [i for i in range(len(source.names)) if i not in corrupt]
             if not kept:
-                raise UserError(f"{name} has no {split} picture that can be read.")
+                raise UserError(f"{name} has no {split} picture that can be used.")
             boxes, targets = source.boxes, source.targets
             index["skipped"] += [source.names[i] for i in sorted(corrupt)]
             index["splits"][split] = {
@@ -220,9 +220,10 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, 
                 pictures.append((i, source.read(i)))
             except (CorruptPicture, OSError) as error:
                 if not skip_corrupt:
+                    unusable = isinstance(error, UnusablePicture)
+                    why = "cannot be used" if unusable else "is not a picture that can be read"
                     raise UserError(
-                        f"{source.names[i]} is not a picture that can be read ({error}); "
-                        "--skip-corrupt goes on without it."
+                        f"{source.names[i]} {why} ({error}); --skip-corrupt goes on without it."
                     ) from error
                 corrupt.add(i)
         return pictures

@@ -112,7 +112,7 @@ def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
     assert log_p[0] < 0
     with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
         list(learnt.explain(scenes[0], say="a red sqare"))
-    with pytest.raises(UserError, match="learnt no word ''"):
+    with pytest.raises(UserError, match="--say has no word; choose from a"):
         list(learnt.explain(scenes[0], say=""))
 
 
