@@ -53,6 +53,16 @@ def bare(model) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
+def write_best(run, model, weights: list) -> None:
+    """Write `model` as the run's best with those weights, and give it back its own."""
+    now = model.get_weights()
+    model.set_weights(weights)
+    try:
+        run.save_best(bare(model))
+    finally:
+        model.set_weights(now)
+
+
 class Checkpoints:
     """The last moment of a run's training, and the best weights before it, until written."""
 
@@ -89,7 +99,7 @@ class Checkpoints:
             return
         start = time.monotonic()
         if self.best is not None:
-            self._write_best(*self.best)
+            write_best(self.run, *self.best)
         moment = self.last
         moment.bring_back()
         moment.state["generators"] = [
@@ -101,12 +111,3 @@ class Checkpoints:
         self.last = self.best = None
         self.written = self.copied = time.monotonic()
         self.cost = self.written - start
-
-    def _write_best(self, model, weights: list) -> None:
-        """Write `model` with those weights, and give it back its own."""
-        now = model.get_weights()
-        model.set_weights(weights)
-        try:
-            self.run.save_best(bare(model))
-        finally:
-            model.set_weights(now)

@@ -148,7 +148,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
     ]
-    command = [sys.executable, "-m", "tinyconv", "fit", "dqn", "--name", "killed", *words]
+    often = "from tinyconv.plugins.dqn import learning; learning.OFTEN = 300"
+    script = f"{often}; from tinyconv.__main__ import main; main()"
+    command = [sys.executable, "-c", script, "fit", "dqn", "--name", "killed", *words]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         path = tmp_path / "here" / "runs" / "killed"
         deadline = time.monotonic() + 120
