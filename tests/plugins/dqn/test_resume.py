@@ -140,6 +140,11 @@ def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
     assert_same_updates(seen, unbroken)
 
 
+def saved(path):
+    """The actions after which the run at `path` has a checkpoint."""
+    return [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     """Its memory is on disk, where it had gone on past the checkpoint when it was killed."""
     given = SMALL | {"steps": 6000, "replay_on_disk": True, "precision": "float32"}
@@ -148,16 +153,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
     ]
-    often = "from tinyconv.plugins.dqn import learning; learning.OFTEN = 300"
+    often = "from tinyconv.plugins.dqn import learning; learning.SHARE = 0.5"
     script = f"{often}; from tinyconv.__main__ import main; main()"
     command = [sys.executable, "-c", script, "fit", "dqn", "--name", "killed", *words]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         path = tmp_path / "here" / "runs" / "killed"
         deadline = time.monotonic() + 120
-        while not (path / "memory-1500").exists() and time.monotonic() < deadline:
+        while max(saved(path), default=0) < 1500 and time.monotonic() < deadline:
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
-    at = [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
+    at = saved(path)
     assert at and max(at) < 6000 and not (path / "report.html").exists()
     resumed = tinyconv.resume("killed")
     whole = tinyconv.fit("dqn", name="whole", **given)
