@@ -100,6 +100,10 @@ def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
     for one, other in zip(whole.history, resumed.history, strict=True):
         for name in set(one) - {"seconds"}:
             np.testing.assert_allclose(one[name], other[name], CLOSE)
+    for which in ("best", "last"):
+        weights, others = (run.model(which).get_weights() for run in (whole, resumed))
+        for one, other in zip(weights, others, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
