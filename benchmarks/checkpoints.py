@@ -2,6 +2,7 @@
 
 python benchmarks/checkpoints.py                       # the default fit
 python benchmarks/checkpoints.py --data tiny-imagenet --root ZIP --model sprint --epochs 1
+TF_USE_LEGACY_KERAS=1 python benchmarks/checkpoints.py --task dqn
 """
 
 import argparse
@@ -40,18 +41,24 @@ def timed(owner, names: list[str]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--task", default="classify")
+    parser.add_argument("--data")
     parser.add_argument("--root")
-    parser.add_argument("--model", default="convnet")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--model")
+    parser.add_argument("--epochs", type=int)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     os.environ["TINYCONV_CACHE"] = str(cache_root().resolve())
-    files = timed(runs.Run, ["save"])
-    saving = timed(Checkpoints, ["keep", "write"])
-    trainings = timed(training.Training, ["run"])
+    files = timed(runs.Run, ["save", "save_best"])
+    if given["task"] == "dqn":
+        from tinyconv.plugins.dqn import checkpoints, learning
+
+        saving, trainings = timed(checkpoints, ["save"]), timed(learning.Learning, ["run"])
+    else:
+        saving = timed(Checkpoints, ["keep", "write"])
+        trainings = timed(training.Training, ["run"])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TINYCONV_RUNS"] = folder
-        verbs.fit(**given)
+        verbs.fit(given.pop("task"), **given)
     print(
         f"{len(files)} files, {sum(files):.3f} s; with all that goes with them {sum(saving):.3f} s "
         f"of {sum(trainings):.1f} s of training: {sum(saving) / sum(trainings):.2%}"

@@ -33,6 +33,11 @@ class Disk:
         self.spent += self.cost
         self.last, self.best = found, found if is_best else self.best
 
+    def save_best(self, model):
+        self.clock.now += self.cost
+        self.spent += self.cost
+        self.best = model.weights[0].numpy().item()
+
     def write_history(self, rows):
         self.rows = rows
 
@@ -44,30 +49,80 @@ def clock(monkeypatch):
     return clock
 
 
-@pytest.mark.parametrize("cost, epoch", [(0.05, 0.3), (0.5, 2), (2, 50), (0.1, 400)])
-def test_they_cost_a_hundredth_and_lose_nothing(clock, cost, epoch):
-    """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
-    disk, weight = Disk(clock, cost), keras.Variable(0.0)
-    model = SimpleNamespace(
-        variables=[weight], weights=[weight], optimizer=SimpleNamespace(variables=[])
+@pytest.fixture
+def weight():
+    return keras.Variable(0.0)
+
+
+@pytest.fixture
+def model(weight):
+    return SimpleNamespace(
+        variables=[weight],
+        weights=[weight],
+        optimizer=SimpleNamespace(variables=[]),
+        get_weights=lambda: [weight.numpy()],
+        set_weights=lambda weights: weight.assign(*weights),
     )
+
+
+@pytest.mark.parametrize("cost, epoch", [(0.05, 0.3), (0.5, 2), (2, 50), (0.1, 400)])
+def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoch):
+    """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
+    disk = Disk(clock, cost)
     kept, age, best, count = Checkpoints(disk), 0, 1, int(1200 / epoch)
     ranks = np.random.default_rng(0).normal(size=count + 1)
     for done in range(1, count + 1):
         clock.now += epoch
         weight.assign(done)
         best = done if ranks[done] >= ranks[best] else best
-        kept.keep(model, {"epoch": done, "rows": [done]}, is_best=best == done)
+        state = {"epoch": done, "rows": [done]}
+        kept.keep(model, state, is_best=best == done, now=done == count)
         assert weight.value == done  # training goes on from where it is
         age = max(age, kept.age)
         if disk.last == done:
             assert disk.best == best and disk.rows == [done]
+        else:
+            assert (done - kept.last.state["epoch"]) * epoch <= checkpoints.UNDONE
     assert disk.spent < 0.013 * 1200 and age <= checkpoints.LONGEST + epoch
-    kept.write()
     assert (disk.last, disk.best, disk.rows) == (count, best, [count])
     before = disk.spent
     kept.write()
     assert disk.spent == before  # nothing waits any more
+
+
+def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weight, model):
+    disk = Disk(clock, cost=0.1)
+    kept = Checkpoints(disk)
+    for epoch in (1, 2, 3):  # the third so soon after the second that it is not kept whole
+        clock.now += (0, 5.1, 0.3)[epoch - 1]
+        weight.assign(epoch)
+        kept.keep(model, {"epoch": epoch, "rows": [epoch]}, is_best=True)
+    weight.assign(math.nan)
+    kept.write()
+    assert (disk.last, disk.best, disk.rows) == (2, 3, [2])
+
+
+@pytest.mark.parametrize("kind", [keras.Model, type("Own", (keras.Model,), {})])
+def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, kind):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(inputs))
+    network = keras.saving.register_keras_serializable()(kind)(
+        inputs, keras.layers.Dense(3)(hidden)
+    )
+    training.compile(network, classify.Classify.Settings(), "mse", [])
+    run = runs.Run(None, None, None)
+    run.path = tmp_path
+    kept, weights = Checkpoints(run), []
+    for _ in range(2):
+        network.train_on_batch(np.ones((8, 4)), np.ones((8, 3)))
+        weights.append(network.get_weights())
+        kept.keep(network, {"rows": []}, is_best=len(weights) == 1, now=len(weights) == 2)
+    best, last = run.model("best", compiled=True), run.model("last", compiled=True)
+    assert best.get_config() == last.get_config() and type(best) is type(last)
+    assert last.compiled and best.compiled == (kind is not keras.Model)  # no optimizer is read
+    for expected, found in zip([*weights, weights[1]], (best, last, network), strict=True):
+        for one, other in zip(expected, found.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture
@@ -104,8 +159,8 @@ def test_few_saves_leave_what_many_do(monkeypatch):
     few = tinyconv.fit(**QUICK, name="few")
     monkeypatch.setattr(checkpoints, "SHARE", math.inf)
     many = tinyconv.fit(**QUICK, name="many")
-    assert saved[:2] == [("few", 2, True), ("few", 4, False)]
-    assert saved[2:] == [("many", epoch, epoch < 3) for epoch in (1, 2, 3, 4)]
+    assert saved[0] == ("few", 4, False)  # and the second epoch's best.keras
+    assert saved[1:] == [("many", epoch, epoch < 3) for epoch in (1, 2, 3, 4)]
     assert_same(few, many)
 
 
@@ -128,6 +183,7 @@ def test_memory_that_runs_out_is_told_with_the_batch_to_try(monkeypatch, error):
 
     with monkeypatch.context() as patch:
         patch.setattr(training.Training, "step", greedy)
+        patch.setattr(checkpoints, "UNDONE", 0)
         with pytest.raises(UserError, match=r"epoch 3, step 2, with batches of 64.*size 32, .*me"):
             tinyconv.fit(**QUICK, name="large")
     large = tinyconv.load("large")

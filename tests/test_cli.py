@@ -7,14 +7,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinyconv import registry
+from tests.data.sources import idx_files
+from tinyconv import cli, registry
 from tinyconv.__main__ import main
 from tinyconv.data.digits import digits
+from tinyconv.plugins import Prediction
 
 QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
 
@@ -197,6 +200,30 @@ def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
     lines = Path("submission.txt").read_text().splitlines()
     assert len(lines) == 12
     assert all(re.fullmatch(r"test_\d+\.JPEG n0(1443537|1629819)", line) for line in lines)
+
+
+def test_a_run_whose_files_have_moved_goes_on_from_the_command_line(capsys, tmp_path):
+    (tmp_path / "old").mkdir()
+    root = idx_files(tmp_path / "old")
+    arguments = ["--data", "mnist", "--root", root, "--model", "linear", "--epochs", "1"]
+    assert run(capsys, "fit", *arguments, "--name", "moved")[0] == 0
+    moved, kept = root.rename(tmp_path / "new"), Path("runs/moved/settings.json")
+    more, before = ["fit", "--resume", "moved", "--epochs", "2"], kept.read_text()
+    for wrong in (more, [*more, "--root", "nowhere"]):
+        code, _, err = run(capsys, *wrong)
+        assert code == 2 and "does not exist" in err and kept.read_text() == before
+    assert run(capsys, *more, "--root", moved)[0] == 0
+    told = json.loads(kept.read_text())
+    assert (told["root"], told["epochs"]) == (str(moved), 2)
+    assert run(capsys, "evaluate", "moved")[0] == 0
+
+
+def test_an_answer_without_words_is_told(capsys, monkeypatch):
+    answer = Prediction("a.png", [{"caption": "", "log_probability": -1.5}])
+    opened = SimpleNamespace(predict=lambda *files: [answer])
+    monkeypatch.setattr(cli, "_open", lambda name: opened)
+    _, out, _ = run(capsys, "predict", "mute", "a.png")
+    assert out == "a.png: (no words) log_probability -1.5\n"
 
 
 def test_colour_pictures_through_predict(capsys, tmp_path):

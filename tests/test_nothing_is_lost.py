@@ -249,6 +249,7 @@ def test_a_run_refuses_to_go_on_with_other_data(tmp_path):
     picture(99).save(first)
     with pytest.raises(UserError, match="pets is not the data that the run began with"):
         tinyconv.resume("pets", epochs=2)
+    assert (run.path / "settings.json").read_text() == kept  # a refusal changes nothing
     first.write_bytes(before)  # the same content, at another time
     assert len(tinyconv.resume("pets", epochs=2).history) == 2
     assert json.loads(kept)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]

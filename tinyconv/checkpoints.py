@@ -1,7 +1,8 @@
 """Checkpoints: where training stands, in memory until it is cheap to write it to the disk.
 
-An epoch may end sooner than it is saved. So its end is copied, and written once the last write
-is long enough ago; whoever ends a training, for whatever reason, has the rest written.
+An epoch may end sooner than it is saved, or even copied. So the weights of the best one are kept,
+and every now and then all that training needs; both are written once the last write is long
+enough ago. Whoever ends a training, for whatever reason, has the rest written.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import keras
 SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
 LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
 EXPECTED = 0.1  # seconds that writing takes, until it has been timed
+UNDONE = 5  # seconds of whole epochs that an error in a step may undo
 
 
 @dataclasses.dataclass
@@ -30,7 +32,7 @@ class Moment:
 
     def copy(self) -> None:
         """Take the values of now."""
-        self.values = [keras.ops.copy(variable) for variable in self.variables]
+        self.values = [variable.numpy() for variable in self.variables]
 
     def bring_back(self) -> None:
         """Have the network be what it was, if that was copied."""
@@ -44,13 +46,32 @@ def generators(model) -> list:
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
+def bare(model) -> keras.Model:
+    """The same layers without the optimizer, where Keras alone has put them together."""
+    if type(model).__name__ != "Functional":  # it has no public name
+        return model
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def write_best(run, model, weights: list) -> None:
+    """Write `model` as the run's best with those weights, and give it back its own."""
+    now = model.get_weights()
+    model.set_weights(weights)
+    try:
+        run.save_best(bare(model))
+    finally:
+        model.set_weights(now)
+
+
 class Checkpoints:
-    """The last moment of a run's training, and the best one before it, until they are written."""
+    """The last moment of a run's training, and the best weights before it, until written."""
 
     def __init__(self, run):
         self.run = run
-        self.waiting: list[Moment] = []
-        self.written, self.cost = time.monotonic(), EXPECTED
+        self.last: Moment | None = None
+        self.best: tuple[keras.Model, list] | None = None  # and its weights
+        self.written = self.copied = time.monotonic()
+        self.cost = EXPECTED
 
     @property
     def age(self) -> float:
@@ -58,30 +79,35 @@ class Checkpoints:
         return time.monotonic() - self.written
 
     def keep(self, model, state: dict, is_best: bool, now: bool = False) -> None:
-        """Keep this moment in place of the one before, but for the best one; write it if it is
-        to be `now`, or if that is cheap."""
-        best = [] if is_best else [moment for moment in self.waiting if moment.is_best]
-        self.waiting = [*best, Moment(model, state, is_best)]
-        is_due = now or self.age > min(LONGEST, self.cost / SHARE)
-        if best or not is_due:
-            self.waiting[-1].copy()
-        if is_due:
+        """Keep this moment: written if it is to be `now`, or if that is cheap; else its weights
+        if it is the best, and all of it if the one that is kept is too old."""
+        if now or self.age > min(LONGEST, self.cost / SHARE):
+            self.last = Moment(model, state, is_best)
+            self.best = None if is_best else self.best
             self.write()
+            return
+        if is_best:
+            self.best = model, model.get_weights()
+        if self.last is None or time.monotonic() - self.copied > UNDONE:
+            self.last = Moment(model, state, is_best=False)
+            self.last.copy()
+            self.copied = time.monotonic()
 
     def write(self) -> None:
         """Write what waits, in its order, then the history; each leaves a run that goes on."""
-        if not self.waiting:
+        if self.last is None:
             return
         start = time.monotonic()
-        for moment in self.waiting:
-            moment.bring_back()
-            moment.state["generators"] = [
-                keras.ops.convert_to_numpy(variable).tolist()
-                for variable in generators(moment.model)
-            ]
-            self.run.save(moment.model, moment.state, moment.is_best)
-        if rows := self.waiting[-1].state["rows"]:
+        if self.best is not None:
+            write_best(self.run, *self.best)
+        moment = self.last
+        moment.bring_back()
+        moment.state["generators"] = [
+            variable.numpy().tolist() for variable in generators(moment.model)
+        ]
+        self.run.save(moment.model, moment.state, moment.is_best)
+        if rows := moment.state["rows"]:
             self.run.write_history(rows)
-        self.waiting = []
-        self.written = time.monotonic()
+        self.last = self.best = None
+        self.written = self.copied = time.monotonic()
         self.cost = self.written - start

@@ -130,7 +130,7 @@ def _told(answer: dict) -> str:
         if name == "probability"
         else f"{name} {value:.4g}"
         if isinstance(value, (int, float))
-        else str(value)
+        else str(value) or "(no words)"
         for name, value in answer.items()
     ]
     return " ".join(values)

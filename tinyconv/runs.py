@@ -2,7 +2,8 @@
 
     settings.json            every setting resolved, versions, machine, git commit, command line
     history.csv              one row an epoch
-    last.keras, best.keras   weights, optimizer state, and (in last.keras) where training stood
+    last.keras               weights, optimizer state, and where training stood
+    best.keras               weights of the best epoch; of the last one a second name of last.keras
     pictures/*.png  report.html  log.txt  and, if asked for, tensorboard/
 
 Every file is written beside its place and renamed into it, so a reader, or a run that goes
@@ -30,6 +31,7 @@ from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
 STATE_MEMBER = "tinyconv-training-state.json"
+MORE = ("epochs", "minutes", "steps")  # what a run that goes on may be given, where its task has it
 SHIPPED = Path(__file__).with_name("shipped")
 
 
@@ -54,6 +56,7 @@ class Run:
         self.log = log
         self.path: Path | None = None
         self.settings: dict[str, Any] = {}
+        self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:
@@ -113,17 +116,29 @@ class Run:
 
         best.keras comes first: a run killed between the two does that epoch again.
         """
-        temporary = self.path / ".last.keras"
+        with self._beside("last.keras") as temporary:
+            model.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(STATE_MEMBER, json.dumps(state))
+            writing.sync(temporary)
+            if is_best:
+                self._link_best(temporary)
+
+    def save_best(self, model) -> None:
+        """Write best.keras alone, of an earlier epoch than the last.keras that comes next."""
+        with self._beside("best.keras") as temporary:
+            model.save(temporary)
+            writing.sync(temporary)
+
+    @contextlib.contextmanager
+    def _beside(self, name: str) -> Iterator[Path]:
+        """Where the block writes the file `name`, which then is renamed."""
+        temporary = self.path / f".{name}"
         try:
             with self._told():
                 temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
-                model.save(temporary)
-                with zipfile.ZipFile(temporary, "a") as archive:
-                    archive.writestr(STATE_MEMBER, json.dumps(state))
-                writing.sync(temporary)
-                if is_best:
-                    self._link_best(temporary)
-                os.replace(temporary, self.path / "last.keras")
+                yield temporary
+                os.replace(temporary, self.path / name)
         except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
@@ -174,6 +189,16 @@ class Run:
 
     def before_training(self, loop) -> None:
         """Told of the training loop before its first step; a trial takes it from there."""
+        self.keep_changes()
+
+    def keep_changes(self) -> None:
+        """Write the changed options into settings.json: a training that begins was not refused."""
+        given = {name: plain(getattr(self.options, name)) for name in self.changed}
+        if any(self.settings.get(name) != given[name] for name in given if name in MORE):
+            given["extended"] = True
+        if given:
+            self.add(**given)
+        self.changed = []
 
     def after_step(self, loss: float) -> None:
         """Told of each step's loss by the training loop; `verify` listens."""

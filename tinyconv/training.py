@@ -131,10 +131,11 @@ class Training:
         return next(model for until, model in self.stages if self.state.progress < until)
 
     @property
-    def is_tired(self) -> bool:
-        """Whether as many epochs as `--patience` allows have brought nothing better."""
+    def is_over(self) -> bool:
+        """Whether all steps are done, or as many epochs as `--patience` brought nothing better."""
         patience = self.settings.patience
-        return patience is not None and self.state.since_best >= patience
+        is_tired = patience is not None and self.state.since_best >= patience
+        return is_tired or self.clock.steps_left(self.state) == 0
 
     def run(self) -> None:
         """Train to the end.
@@ -148,12 +149,12 @@ class Training:
         done = self.state.progress
         with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
             try:
-                while self.clock.steps_left(self.state) > 0 and not self.is_tired:
+                is_over = self.is_over
+                while not is_over:
                     if self.epoch(bar, stopped):
-                        self.end_epoch(bar)
-                    if stopped.is_set() and self.clock.steps_left(self.state) > 0:
+                        is_over = self.end_epoch(bar)
+                    if stopped.is_set() and not is_over:
                         self.stop()
-                self.checkpoints.write()
             except Exception as error:
                 self.checkpoints.write()
                 if is_out_of_memory(error):
@@ -163,9 +164,7 @@ class Training:
 
     def stop(self) -> None:
         """Save where training stands, say how to go on, and raise KeyboardInterrupt."""
-        if self.state.step:
-            self.save(is_best=False, now=True)
-        self.checkpoints.write()
+        self.save(is_best=False, now=True)
         screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
         raise KeyboardInterrupt
 
@@ -224,8 +223,11 @@ class Training:
             watcher.after_step(self, targets, float(logs["loss"]))
         return rate
 
-    def end_epoch(self, bar) -> None:
-        """Validate, keep the checkpoint and the history, and tell of the epoch in one line."""
+    def end_epoch(self, bar) -> bool:
+        """Validate, keep the checkpoint and the history, and tell of the epoch in one line.
+
+        Returns whether it was the last one, which is written at once.
+        """
         state, start = self.state, time.monotonic()
         metrics = self.validate()
         state.seconds += time.monotonic() - start
@@ -237,11 +239,13 @@ class Training:
         state.since_best = 0 if is_best else state.since_best + 1
         if is_best:
             state.best = self.rank(metrics)
-        self.save(is_best)
+        is_over = self.is_over
+        self.save(is_best, now=is_over)
         self.clock.validation = time.monotonic() - start
         screen.note(f"{self.line(self.row)}  | {bar.left} left")
         for watcher in self.watchers:
             watcher.after_epoch(self)
+        return is_over
 
     def save(self, is_best: bool, now: bool = False) -> None:
         """Keep where training stands: on the disk `now`, or once that is cheap."""
@@ -268,8 +272,10 @@ class Training:
     def diverged(self, loss: float, rate: float) -> str:
         """Why the run ends here, what is kept, and what to try."""
         state, settings = self.state, self.settings
-        kept = f"the checkpoint of epoch {state.epoch} is kept in {self.folder.path}"
-        if state.epoch == 0:
+        self.checkpoints.write()
+        if found := self.folder.state():
+            kept = f"the checkpoint of epoch {found['epoch']} is kept in {self.folder.path}"
+        else:
             kept = "no epoch had ended, so that there is no checkpoint"
         return (
             f"The loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}; {kept}. "

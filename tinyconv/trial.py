@@ -27,6 +27,9 @@ class Trial(Run):
     def save(self, model, state: dict, is_best: bool) -> None:
         pass
 
+    def save_best(self, model) -> None:
+        pass
+
     def write_history(self, rows) -> None:
         pass
 

@@ -11,8 +11,7 @@ from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run, takes
 from tinyconv.writing import free, only_writer, write
 
-CHANGEABLE = ("epochs", "minutes", "steps")  # of a run that goes on, where its task has them
-PLACES = ("data", "root")  # likewise, where the run knows its data by their SHA-256
+PLACES = ("data", "root")  # what may change, too, where the run knows its data by their SHA-256
 
 
 def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
@@ -81,7 +80,7 @@ def _go_on(path, changes: dict) -> Run:
 
     run = load(path)
     known = settings.names(run.task.Settings)
-    may = [name for name in CHANGEABLE if name in known]
+    may = [name for name in runs.MORE if name in known]
     where = [name for name in PLACES if name in known and "data_sha256" in run.settings]
     for name in changes:
         if name not in (*may, *where):
@@ -91,7 +90,9 @@ def _go_on(path, changes: dict) -> Run:
                 "start a new run for other settings."
             )
     run = load(path, **changes)
-    places = [name for name in where if changes.pop(name, None) is not None]
+    run.changed = [name for name in changes if changes[name] is not None]
+    for name in where:
+        changes.pop(name, None)
     if _is_done(run, changes):
         more = f"give it more with --{' or --'.join(may)}, or " if may else ""
         raise UserError(f"{run.path} has done all that was asked of it; {more}start a new run.")
@@ -99,22 +100,13 @@ def _go_on(path, changes: dict) -> Run:
     with screen.logging() as run.log:
         run.log.open(run.path / "log.txt")
         run.settings.pop("result", None)  # of a shorter training
-        if any(run.settings.get(name) != value for name, value in changes.items()):
-            run.settings["extended"] = True
-        run.add(**changes)
         try:
             _train(run)
         except KeyboardInterrupt:
-            _keep(run, places)
+            run.keep_changes()
             raise
-        _keep(run, places)
+        run.keep_changes()  # of a task whose training tells nothing of its beginning
     return run
-
-
-def _keep(run: Run, names) -> None:
-    """Write these options into the run's settings: a training that began has shown them right."""
-    if names:
-        run.add(**{name: runs.plain(getattr(run.options, name)) for name in names})
 
 
 def _is_done(run: Run, changes: dict) -> bool:

@@ -25,7 +25,7 @@ import numpy as np
 
 from tinyconv import screen
 from tinyconv.data import Dataset, Split, identity
-from tinyconv.data.decode import CorruptPicture
+from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
 
 FORMAT = 4  # of this file's layout and of the decoding; part of every key
@@ -104,7 +104,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
         _sweep(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
     try:
         _write(name, building, made, skip_corrupt)
         if _open(name, folder) is None:  # not there or damaged; else another process was first
@@ -115,7 +115,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
                 if _open(name, folder) is None:
                     raise
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return _open(name, folder)
@@ -129,7 +129,8 @@ def _sweep(root: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _unwritable(error: OSError) -> UserError:
+def unwritable(error: OSError) -> UserError:
+    """The error of a cache that the disk does not take."""
     return UserError(
         f"The cache {cache_root()} cannot be written ({error.strerror}); make room, or name "
         "another folder in TINYCONV_CACHE."
@@ -183,7 +184,7 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
             )
             kept = [i for i in range(len(source.names)) if i not in corrupt]
             if not kept:
-                raise UserError(f"{name} has no {split} picture that can be read.")
+                raise UserError(f"{name} has no {split} picture that can be used.")
             boxes, targets = source.boxes, source.targets
             index["skipped"] += [source.names[i] for i in sorted(corrupt)]
             index["splits"][split] = {
@@ -219,9 +220,10 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, 
                 pictures.append((i, source.read(i)))
             except (CorruptPicture, OSError) as error:
                 if not skip_corrupt:
+                    unusable = isinstance(error, UnusablePicture)
+                    why = "cannot be used" if unusable else "is not a picture that can be read"
                     raise UserError(
-                        f"{source.names[i]} is not a picture that can be read ({error}); "
-                        "--skip-corrupt goes on without it."
+                        f"{source.names[i]} {why} ({error}); --skip-corrupt goes on without it."
                     ) from error
                 corrupt.add(i)
         return pictures

@@ -19,6 +19,10 @@ class CorruptPicture(ValueError):
     """The bytes are not a whole picture."""
 
 
+class UnusablePicture(CorruptPicture):
+    """A picture that the data set names and has no file of, or nothing to be learnt."""
+
+
 def decode(data: bytes, channels: int = 3) -> np.ndarray:
     """The picture as (H, W, channels) uint8: RGB for 3 channels, grey for 1.
 

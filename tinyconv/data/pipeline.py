@@ -73,10 +73,11 @@ def check_whole(pictures: np.ndarray) -> None:
     To read beyond its end would kill the process (SIGBUS). A file that was removed or replaced
     is still there for who has mapped it.
     """
-    if isinstance(pictures.base, mmap.mmap) and pictures.base.size() < len(pictures.base):
+    file = _map(pictures)
+    if file is not None and file.size() < len(file):
         raise UserError(
             f"{pictures.filename} was cut short while it was in use; run the command again, a "
-            "training with --resume, and the pictures are decoded anew."
+            "training with --resume, and it is made anew."
         )
 
 
@@ -85,8 +86,17 @@ def release(pictures: np.ndarray) -> None:
 
     Without it a pass over a data set makes all of it resident, 1.2 GB for Tiny ImageNet.
     """
-    if isinstance(pictures.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        pictures.base.madvise(mmap.MADV_DONTNEED)
+    file = _map(pictures)
+    if file is not None and hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
+
+
+def _map(pictures: np.ndarray) -> mmap.mmap | None:
+    """The memory map that the pictures, or those that they are a part of, lie in."""
+    base = pictures.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 class Feeder:

@@ -89,13 +89,13 @@ BROKEN = {
         caption_folder,
         "caption-folder",
         lambda root: (root / "pictures/1000005_photo.jpg").unlink(),
-        "pictures/1000005_photo.jpg .* has no such file",
+        "pictures/1000005_photo.jpg cannot be used .* has no such file",
     ),
     "a picture without captions": (
         caption_folder,
         "caption-folder",
         lambda root: (root / "pictures/extra.jpg").write_bytes(jpeg(1)),
-        "pictures/extra.jpg .*has no caption",
+        "pictures/extra.jpg cannot be used .*has no caption",
     ),
     "an empty caption": (
         flickr8k,
@@ -103,13 +103,13 @@ BROKEN = {
         lambda root: edited(
             root / "Flickr8k_text/Flickr8k.token.txt", "A dog number 2 , said 3 times .", ""
         ),
-        "1000002_photo.jpg .*one of its captions is empty",
+        "1000002_photo.jpg cannot be used .*one of its captions is empty",
     ),
     "a list that names a picture not there": (
         flickr8k,
         "flickr8k",
         lambda root: edited(root / "Flickr8k_text/Flickr_8k.testImages.txt", "1000010", "2000010"),
-        "2000010_photo.jpg .*has no caption",
+        "2000010_photo.jpg cannot be used .*has no caption",
     ),
 }
 

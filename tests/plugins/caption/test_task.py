@@ -14,6 +14,7 @@ from tests.conftest import SCENES
 from tests.data.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
+from tinyconv.data.cache import cache_root
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, shapes
@@ -110,7 +111,7 @@ def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
     assert log_p[0] < 0
     with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
         list(learnt.explain(scenes[0], say="a red sqare"))
-    with pytest.raises(UserError, match="learnt no word ''"):
+    with pytest.raises(UserError, match="--say has no word; choose from a"):
         list(learnt.explain(scenes[0], say=""))
 
 
@@ -195,6 +196,21 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
     with pytest.raises(UserError, match=f"{seen.path.name} does not exist"):
         list(run.predict(scenes[0]))
     assert list(learning.predict(scenes[0]))
+
+
+def test_what_an_encoder_saw_is_made_anew_where_its_file_is_cut_or_damaged():
+    inputs = keras.Input((4, 4, 3))
+    small = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
+    pictures, key = np.arange(480, dtype="uint8").reshape(10, 4, 4, 3), ["here"]
+    first = np.array(encoder.features(small, pictures, "small", key))
+    np.testing.assert_allclose(first, small(pictures), rtol=1e-3)
+    (file,) = cache_root().glob("features-small-*.npy")
+    whole = file.read_bytes()
+    for damaged in (whole[:-1], whole[:50], b"", b"PK" + whole[2:], whole.replace(b"10,", b"12,")):
+        file.write_bytes(damaged)
+        np.testing.assert_array_equal(encoder.features(small, pictures, "small", key), first)
+        assert file.read_bytes() == whole
+    assert [path.name for path in cache_root().glob("*features-small-*")] == [file.name]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,6 +100,34 @@ def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
     for one, other in zip(whole.history, resumed.history, strict=True):
         for name in set(one) - {"seconds"}:
             np.testing.assert_allclose(one[name], other[name], CLOSE)
+    for which in ("best", "last"):
+        weights, others = (run.model(which).get_weights() for run in (whole, resumed))
+        for one, other in zip(weights, others, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "error, told, match",
+    [
+        (MemoryError(), UserError, "after 400 actions, with batches of 32; .*--batch-size 16, or"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), UserError, "--batch-size 16"),
+        (RuntimeError("INVALID_ARGUMENT"), RuntimeError, "INVALID_ARGUMENT"),
+    ],
+)
+def test_memory_that_runs_out_is_told_with_the_batch_to_try(error, told, match):
+    def update(batch):
+        raise error
+
+    at_work = SimpleNamespace(
+        options=SimpleNamespace(start=100, update_every=4, batch_size=32, steps=1000),
+        state=SimpleNamespace(done=400, updates=0),
+        replay=SimpleNamespace(draw=lambda *_: np.zeros(3)),
+        random=None,
+        folder=SimpleNamespace(path="runs/large"),
+        update=update,
+    )
+    with pytest.raises(told, match=match):
+        learning.Learning.learn(at_work)
 
 
 def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
@@ -115,6 +144,11 @@ def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
     assert_same_updates(seen, unbroken)
 
 
+def saved(path):
+    """The actions after which the run at `path` has a checkpoint."""
+    return [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     """Its memory is on disk, where it had gone on past the checkpoint when it was killed."""
     given = SMALL | {"steps": 6000, "replay_on_disk": True, "precision": "float32"}
@@ -123,14 +157,16 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
     ]
-    command = [sys.executable, "-m", "tinyconv", "fit", "dqn", "--name", "killed", *words]
+    often = "from tinyconv.plugins.dqn import learning; learning.SHARE = 0.5"
+    script = f"{often}; from tinyconv.__main__ import main; main()"
+    command = [sys.executable, "-c", script, "fit", "dqn", "--name", "killed", *words]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         path = tmp_path / "here" / "runs" / "killed"
         deadline = time.monotonic() + 120
-        while not (path / "memory-1500").exists() and time.monotonic() < deadline:
+        while max(saved(path), default=0) < 1500 and time.monotonic() < deadline:
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
-    at = [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
+    at = saved(path)
     assert at and max(at) < 6000 and not (path / "report.html").exists()
     resumed = tinyconv.resume("killed")
     whole = tinyconv.fit("dqn", name="whole", **given)

@@ -4,13 +4,14 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from tinyconv import runs, screen
-from tinyconv.data.cache import cache_root
+from tinyconv.data.cache import cache_root, unwritable
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError, nearest
 
@@ -112,21 +113,34 @@ def features(encoder, pictures, name: str, key: list) -> np.ndarray:
     for weight in encoder.get_weights():
         digest.update(np.ascontiguousarray(weight).data)
     path = cache_root() / f"features-{name}-{digest.hexdigest()[:16]}.npy"
-    if not path.exists():
+    shape = (len(pictures), *encoder.output.shape[1:])
+    kept = _kept(path, shape)
+    if kept is not None:
+        return kept
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}-{os.getpid()}")
-        shape = (len(pictures), *encoder.output.shape[1:])
-        made = np.lib.format.open_memmap(temporary, "w+", "float16", shape)
-        start = 0
-        with screen.bar(f"seeing {name}", len(pictures), "pictures") as bar:
-            for batch, count in whole_batches(pictures, BATCH):
-                found = np.asarray(encoder.predict_on_batch(batch)[:count], "float32")
-                made[start : start + count] = np.clip(found, -65504, 65504)
-                start += count
-                bar.advance(count)
-        made.flush()
-        os.replace(temporary, path)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as building:
+            made = Path(building, path.name)
+            with made.open("wb") as file, screen.bar(f"seeing {name}", shape[0], "pictures") as bar:
+                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for batch, count in whole_batches(pictures, BATCH):
+                    found = np.asarray(encoder.predict_on_batch(batch)[:count], "float32")
+                    file.write(np.clip(found, -65504, 65504).astype("<f2"))
+                    bar.advance(count)
+            os.replace(made, path)
+    except OSError as error:
+        raise unwritable(error) from error
+    return _kept(path, shape)
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The memory map of that file; None where there is none, or one that is cut or damaged."""
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError):
+        return None
+    return found if (found.shape, found.dtype) == (shape, np.float16) else None
 
 
 def _size(shape) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyconv.data.pipeline import RELEASE, release
+from tinyconv.data.pipeline import RELEASE, check_whole, release
 from tinyconv.plugins.caption.words import PADDING, Vocabulary
 
 
@@ -52,6 +52,7 @@ def batches(
     for step, number in enumerate(random.permutation(len(made))[first:]):
         chosen = made[number][np.argsort(pairs.pictures[made[number]])]
         words = padded([pairs.captions[i] for i in chosen])
+        check_whole(inputs)
         pictures = inputs[pairs.pictures[chosen]]
         yield {"pictures": pictures, "words": words[:, :-1]}, words[:, 1:]
         if step % RELEASE == 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
-from tinyconv.data.decode import CorruptPicture, decode, resize
+from tinyconv.data.decode import UnusablePicture, decode, resize
 from tinyconv.data.download import existing
 from tinyconv.data.folder import ENDINGS
 from tinyconv.errors import UserError
@@ -94,11 +94,11 @@ def _source(folder: Path, captions: Captions, size: int) -> Source:
 
     def read(i):
         if not captions[names[i]]:
-            raise CorruptPicture("it has no caption")
+            raise UnusablePicture("it has no caption")
         if "" in captions[names[i]]:
-            raise CorruptPicture("one of its captions is empty")
+            raise UnusablePicture("one of its captions is empty")
         if not (folder / names[i]).is_file():
-            raise CorruptPicture(f"it has captions, and {folder} has no such file")
+            raise UnusablePicture(f"it has captions, and {folder} has no such file")
         return resize(decode((folder / names[i]).read_bytes()), size)
 
     targets = [{"captions": captions[name]} for name in names]

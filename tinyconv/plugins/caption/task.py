@@ -155,11 +155,12 @@ class Caption:
         if not inputs:
             raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
         teller = Teller(run)
-        unknown = [word for word in split(say or "") if word not in teller.vocabulary.words]
-        if unknown or (say is not None and not split(say)):
-            word = (unknown or [say])[0]
-            known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
-            raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
+        known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
+        if say is not None and not split(say):
+            raise UserError(f"--say has no word; {nearest(say, known)}")
+        for word in split(say or ""):
+            if word not in teller.vocabulary.words:
+                raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
         shape = tuple(run.settings["picture_shape"])
         may_resize = resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, False):

@@ -11,6 +11,7 @@ import shutil
 import numpy as np
 
 from tinyconv import screen
+from tinyconv.checkpoints import write_best
 from tinyconv.errors import UserError
 
 LONG = 20_000  # actions whose repetition takes long enough to be told of
@@ -28,8 +29,9 @@ def variables(learning) -> list:
     ]
 
 
-def save(learning, is_best: bool = False) -> None:
-    """Write the folder, then last.keras, which names it, then remove the one of before."""
+def save(learning) -> None:
+    """Write the folder, then the best network, then last.keras, which names the folder, and remove
+    the one of before."""
     state, path = learning.state, learning.folder.path
     state.random = learning.random.bit_generator.state
     folder = path / f"memory-{state.done}"
@@ -47,8 +49,11 @@ def save(learning, is_best: bool = False) -> None:
                 f"The memory cannot be saved in {path} ({error.strerror or error}); mend that, "
                 f"then go on from its last save with: tinyconv fit --resume {path}"
             ) from error
-    is_best |= not (path / "best.keras").exists()
-    learning.folder.save(learning.model, dataclasses.asdict(state), is_best)
+    if learning.best is not None:
+        write_best(learning.folder, learning.model, learning.best)
+        learning.best = None
+    is_first = not (path / "best.keras").exists()
+    learning.folder.save(learning.model, dataclasses.asdict(state), is_first)
     learning.saved = state.done
     if state.rows:
         learning.folder.write_history(state.rows)

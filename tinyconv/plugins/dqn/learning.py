@@ -12,17 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from tinyconv import layers, precision, screen
+from tinyconv.checkpoints import EXPECTED, SHARE
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import checkpoints
 from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.training import stop_signals, too_large
+from tinyconv.training import is_out_of_memory, stop_signals, too_large
 
-REPORTS = 20  # lines of history, each with a checkpoint,
+REPORTS = 20  # lines of history,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
-CHECKPOINT = 600  # seconds after which there is one in between
+CHECKPOINT = 600  # seconds after which a checkpoint is due, or OFTEN actions, or once it is cheap
 ANEW = 500_000  # actions after which the games begin anew: a run that goes on repeats no more
 SCORED = 100  # last games that a score is the mean of
 CLIPPED = 1.0  # "fixing all positive rewards to be 1 and all negative rewards to be -1"
@@ -74,6 +75,7 @@ class Learning:
         self.folder, self.options = run, options
         self.state = State(**(state or {}))
         self.saved = self.state.done if state else None
+        self.best = None  # the best network's weights, until they are written
         self.every = max(options.games, min(options.steps // REPORTS, OFTEN))
         self.random = np.random.default_rng([options.seed, 1])
         self.begin()
@@ -184,7 +186,9 @@ class Learning:
             drawn = self.replay.draw(options.batch_size, self.random, state.done / options.steps)
             try:
                 loss, differences = self.update(tf.nest.map_structure(tf.constant, drawn))
-            except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 place = f"after {state.done:,} actions"
                 raise too_large(place, options.batch_size, self.folder.path) from error
             self.replay.learnt(drawn.places, differences)
@@ -203,11 +207,12 @@ class Learning:
         self.replay = self.memory()
         if self.saved is not None:
             checkpoints.restore(self)
+        self.folder.before_training(self)
         with (
             stop_signals() as stopped,
             screen.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
-            before, saved = state.seconds, bar.seconds
+            before, saved, cost = state.seconds, bar.seconds, EXPECTED
             while state.done < options.steps:
                 goal = min(options.steps, (state.done // self.every + 1) * self.every)
                 since, first = bar.seconds, state.done
@@ -218,14 +223,18 @@ class Learning:
                     state.seconds = before + bar.seconds
                     if state.done - state.begun >= ANEW:
                         self.anew()
-                    if bar.seconds - saved > CHECKPOINT:
+                    if bar.seconds - saved > min(CHECKPOINT, cost / SHARE):
+                        start = bar.seconds
                         checkpoints.save(self)
                         saved = bar.seconds
+                        cost = saved - start
                 if state.done >= goal:
                     self.report(bar, first, bar.seconds - since)
+                is_due = state.done + self.every > (self.saved or 0) + OFTEN
+                if is_due or stopped.is_set() or state.done >= options.steps:
+                    checkpoints.save(self)
                     saved = bar.seconds
                 if stopped.is_set() and state.done < options.steps:
-                    checkpoints.save(self)
                     screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
                     raise KeyboardInterrupt
 
@@ -239,7 +248,7 @@ class Learning:
         )
 
     def report(self, bar, first: int, seconds: float) -> None:
-        """A row of history and a checkpoint."""
+        """A row of history."""
         state = self.state
         score = mean(state.scores)
         state.rows.append(
@@ -256,10 +265,10 @@ class Learning:
         )
         state.losses, state.values = [0.0, 0], [0.0, 0]
         is_best = state.best is None or not score < state.best
-        if is_best and state.scores:
-            state.best = score
+        if is_best:
+            self.best = self.model.get_weights()
+            state.best = score if state.scores else None
         screen.note(f"{self.line(seconds, first)}  | {bar.left} left")
-        checkpoints.save(self, is_best)
 
 
 def add(counted: list, value: float) -> None:
