@@ -107,9 +107,10 @@ class Search(keras.layers.Layer):
         rows = ops.arange(P)[:, None] * K  # (P, 1): where a picture's captions stand of P x K
         none, nothing = ops.full((P, K, T), PADDING, "int32"), ops.full((P, K), -np.inf)
 
-        def searching(length, words, hidden, cell, said, sums, done, totals):
-            return ops.logical_and(length < T, ops.any(totals == -np.inf))
+        def searching(length, *state):
+            return ops.logical_and(length < T, ops.any(state[-1] == -np.inf))  # not all are done
 
+        # said (P, K, T) and sums (P, K) are of captions that go on, done and totals of the others.
         def say(length, words, hidden, cell, said, sums, done, totals):
             state = {"word": words, "hidden": hidden, "cell": cell}
             log_p, hidden, cell, _ = self.step({**same, **state})

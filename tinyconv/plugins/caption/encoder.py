@@ -1,9 +1,11 @@
 """What sees: a network of the zoo, of a run, or of Keras' applications, cut at a map of cells."""
 
+import contextlib
 import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -95,7 +97,8 @@ def _application(name: str, shape) -> keras.Model:
     pictures = keras.Input(shape, name="pictures")
     prepared = module.preprocess_input(keras.ops.cast(pictures, "float32"))
     try:
-        network = build(include_top=False, weights="imagenet", input_tensor=prepared)
+        with contextlib.redirect_stdout(sys.stderr):  # Keras tells there of its download
+            network = build(include_top=False, weights="imagenet", input_tensor=prepared)
     except Exception as error:  # of a download, as many kinds as Keras has ways to fetch
         raise UserError(
             f"The weights of {name} cannot be had ({str(error).splitlines()[0]}); they need a "
