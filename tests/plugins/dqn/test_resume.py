@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
     ]
-    often = "from tinyconv.plugins.dqn import learning; learning.SHARE = 0.5"
+    often = "from tinyconv import checkpoints; checkpoints.SHARE = 0.5"
     script = f"{often}; from tinyconv.__main__ import main; main()"
     command = [sys.executable, "-c", script, "fit", "dqn", "--name", "killed", *words]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:

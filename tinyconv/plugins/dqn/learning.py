@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinyconv import layers, precision, screen
-from tinyconv.checkpoints import EXPECTED, SHARE
+from tinyconv.checkpoints import EXPECTED, is_due
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import checkpoints
 from tinyconv.plugins.dqn.agent import experience, make_agent
@@ -223,15 +223,15 @@ class Learning:
                     state.seconds = before + bar.seconds
                     if state.done - state.begun >= ANEW:
                         self.anew()
-                    if bar.seconds - saved > min(CHECKPOINT, cost / SHARE):
+                    if is_due(bar.seconds - saved, cost, CHECKPOINT):
                         start = bar.seconds
                         checkpoints.save(self)
                         saved = bar.seconds
                         cost = saved - start
                 if state.done >= goal:
                     self.report(bar, first, bar.seconds - since)
-                is_due = state.done + self.every > (self.saved or 0) + OFTEN
-                if is_due or stopped.is_set() or state.done >= options.steps:
+                is_long_ago = state.done + self.every > (self.saved or 0) + OFTEN
+                if is_long_ago or stopped.is_set() or state.done >= options.steps:
                     checkpoints.save(self)
                     saved = bar.seconds
                 if stopped.is_set() and state.done < options.steps:
