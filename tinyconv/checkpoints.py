@@ -16,8 +16,8 @@ EXPECTED = 0.1  # seconds that writing takes, until it has been timed
 UNDONE = 5  # seconds of whole epochs that an error in a step may undo
 
 
-def is_due(age: float, cost: float, longest: float = LONGEST) -> bool:
-    """Whether to write once more: the last time is `age` seconds ago, and took `cost` of them."""
+def is_due(age: float, cost: float, longest: float) -> bool:
+    """Whether to write once more: `age` seconds after the last time, which took `cost` of them."""
     return age > min(longest, cost / SHARE)
 
 
@@ -87,7 +87,7 @@ class Checkpoints:
     def keep(self, model, state: dict, is_best: bool, now: bool = False) -> None:
         """Keep this moment: written if it is to be `now`, or if that is cheap; else its weights
         if it is the best, and all of it if the one that is kept is too old."""
-        if now or is_due(self.age, self.cost):
+        if now or is_due(self.age, self.cost, LONGEST):
             self.last = Moment(model, state, is_best)
             self.best = None if is_best else self.best
             self.write()
