@@ -60,6 +60,7 @@ def test_fit_prints_one_document_and_plain_lines(trained):
     assert (path / "log.txt").read_text().splitlines() == lines
 
 
+@pytest.mark.pages
 def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
     path, _ = trained
     code, out, _ = run(capsys, "evaluate", path, "--json")

@@ -26,7 +26,7 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 @pytest.fixture(scope="module")
 def trained(make_run):
     """A run on all digits that every verb can be asked about; tests leave it as it is."""
-    return make_run(model="convnet", epochs=6)
+    return make_run(model="convnet", epochs=6, pages=True)
 
 
 # What a run leaves ------------------------------------------------------------------------

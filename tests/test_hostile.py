@@ -263,6 +263,7 @@ def test_damaged_pictures_are_decoded_or_named(tmp_path, capsys):
         folder(files, 16)
 
 
+@pytest.mark.pages
 def test_names_of_classes_are_text_in_the_report(tmp_path):
     for i, name in enumerate(("<script>alert(1)<", "a $x^ & _b_ {{ 7*7 }}", "x\" onload='y")):
         (tmp_path / "odd" / name).mkdir(parents=True)

@@ -116,6 +116,7 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
         pass
 
 
+@pytest.mark.pages
 def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
     """Each is written file by file, and none is under way in two processes."""
     run, done = runs.Run(None, None, None), []
@@ -166,6 +167,7 @@ def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, 
     assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
 
 
+@pytest.mark.pages
 def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
     def full(run):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -177,6 +179,7 @@ def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
     assert verbs.report(tinyconv.load("full")).is_file()
 
 
+@pytest.mark.pages
 def test_nothing_is_written_into_a_run_that_comes_with_the_package():
     for write in (tinyconv.resume, lambda name: verbs.report(shipped(name))):
         with pytest.raises(UserError, match="catch comes with tinyconv"):

@@ -21,6 +21,8 @@ from tinyconv.pictures import Picture
 from tinyconv.plugins import Prediction
 from tinyconv.settings import setting
 
+pytestmark = pytest.mark.pages
+
 
 def outcome(kind: str, promise: str, found, **small) -> Result:
     """How `found` keeps the promise."""

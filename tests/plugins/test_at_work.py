@@ -8,6 +8,7 @@ import pytest
 from tests.plugins.strangers import SOUND_MODEL, install
 from tests.test_cli import run
 
+pytestmark = pytest.mark.pages
 POINTS = {
     "model": "[tinyconv.models]\nstrange = strange_nets:strange\n",
     "data": "[tinyconv.datasets]\nstrange = strange_nets:strange\n",
