@@ -37,7 +37,7 @@ def cases():
             yield pytest.param(check, marks=marks, id=str(check))
 
 
-@pytest.mark.parametrize("check", cases())
+@pytest.mark.parametrize("check", list(cases()))
 def test_promise(check):
     check()
 
