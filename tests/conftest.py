@@ -1,5 +1,8 @@
 """What every test shares: quiet Keras, folders of its own, and no warnings."""
 
+import importlib.util
+import os
+
 import pytest
 
 import tinyconv
@@ -7,6 +10,9 @@ from tinyconv import precision, verbs
 from tinyconv.plugins.caption import shapes
 from tinyconv.startup import start
 
+# TensorFlow reads it when tf.keras is first used, which for tf-agents has to be Keras 2.
+if importlib.util.find_spec("tf_keras"):
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 start()
 SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500, which take nine seconds
 

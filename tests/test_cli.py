@@ -13,21 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.sources import idx_files
+from tests.helpers.command import run
+from tests.helpers.sources import idx_files, tiny_imagenet_zip
 from tinyconv import cli, registry
-from tinyconv.__main__ import main
 from tinyconv.data.digits import digits
 from tinyconv.plugins import Prediction
 
 QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the command, in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return stop.value.code or 0, out, err
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +184,6 @@ def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
 
 
 def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
-    from tests.data.sources import tiny_imagenet_zip
-
     root = tiny_imagenet_zip(tmp_path)
     arguments = ["--data", "tiny-imagenet", "--root", root, "--model", "linear", "--epochs", "1"]
     assert run(capsys, "fit", *arguments, "--name", "tiny")[0] == 0

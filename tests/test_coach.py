@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
 from tinyconv import coach, lessons, losses, training, verbs
 from tinyconv.classify import Settings
 from tinyconv.coach import measuring, rules

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import tinyconv
-from tests.data.sources import class_folders, tiny_imagenet_folder
+from tests.helpers.sources import class_folders, tiny_imagenet_folder
 from tinyconv import checkpoints, losses, runs, training, writing
 from tinyconv.data.opening import limited
 from tinyconv.errors import UserError

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tinyconv
-from benchmarks.mutations import BROKEN, unlike, write_files
-from tests.data.sources import picture
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
+from tests.helpers.sources import picture
+from tests.programs.mutations import BROKEN, unlike, write_files
 from tinyconv import kept
 from tinyconv import settings as tinyconv_settings
 from tinyconv.classify import Settings

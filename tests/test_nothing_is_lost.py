@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tinyconv
-from benchmarks.kills import survive
-from tests.data.sources import class_folders, picture
+from tests.helpers.sources import class_folders, picture
+from tests.programs.kills import survive
 from tinyconv import checkpoints, classify, network, report, runs, training, verbs, writing
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
@@ -28,9 +28,9 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 
 
 def test_killed_or_full_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
-    """The real loop, folder and verbs with a network of two numbers: see every_moment.py."""
+    """The real loop, folder and verbs with a network of two numbers."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("every_moment.py"), tmp_path],
+        [sys.executable, Path(__file__).with_name("programs") / "every_moment.py", tmp_path],
         env=os.environ | {"KERAS_BACKEND": "numpy"},
         capture_output=True,
         text=True,

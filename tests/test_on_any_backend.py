@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.zoo.small import KINDS, small
+from tests.helpers.small import KINDS, small
 from tinyconv import losses, training
 from tinyconv.classify import Settings
 

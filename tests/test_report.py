@@ -12,7 +12,7 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from tests.browser import CHROMIUM, Browser
+from tests.helpers.browser import CHROMIUM, Browser
 from tinyconv import comparing, pictures, report, verbs
 from tinyconv.errors import UserError
 

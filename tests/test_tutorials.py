@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.test_cli import run
+from tests.helpers.command import run
 from tinyconv import lessons as course
 from tinyconv.cli import cli
 from tinyconv.errors import UserError

@@ -4,8 +4,8 @@ import importlib.util
 
 import pytest
 
-from tests.data.sources import SOURCES
-from tests.zoo.small import KINDS
+from tests.helpers.small import KINDS
+from tests.helpers.sources import SOURCES
 from tinyconv import checks
 from tinyconv.checks import models
 from tinyconv.checks.subject import Subject

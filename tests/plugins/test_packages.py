@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import run
+from tests.helpers.command import run
 from tinyconv.new_plugin import OF_KIND, write
 
 COMPASS = Path(__file__).parents[1] / "third_party/compass"

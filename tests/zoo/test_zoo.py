@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo.small import small
+from tests.helpers.small import small
 from tinyconv import registry, zoo
 from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
