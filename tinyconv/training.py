@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import checkpoints, events, precision, screen
+from tinyconv import checkpoints, events, layers, precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
 from tinyconv.optimizers import optimizer
+from tinyconv.programs import Programs
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
@@ -116,6 +117,8 @@ class Training:
         self.validate, self.rank = validate, rank
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
+        networks = [network for _, network in self.stages]
+        self.programs = Programs(run, networks, settings, self.clock.total, self.steps_done)
         self.schedule = SCHEDULES[settings.schedule]
         self.checkpoints = checkpoints.Checkpoints(run)
         self.trained = None  # the network of the last step
@@ -131,6 +134,11 @@ class Training:
         return next(model for until, model in self.stages if self.state.progress < until)
 
     @property
+    def steps_done(self) -> int:
+        """Steps done since the run began."""
+        return self.state.epoch * self.steps_per_epoch + self.state.step
+
+    @property
     def is_over(self) -> bool:
         """Whether all steps are done, or as many epochs as `--patience` brought nothing better."""
         patience = self.settings.patience
@@ -143,6 +151,8 @@ class Training:
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
+        if self.folder.settings.get("compiled_from", ...) != self.programs.first:
+            self.folder.add(compiled_from=self.programs.first)
         self.folder.before_training(self)
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
@@ -203,16 +213,18 @@ class Training:
         """One step down the gradient; returns the step size taken."""
         start = time.monotonic()
         model = self.model
-        if model is not self.trained:
+        step = self.steps_done
+        takes_over = self.programs.before_step(step, model, inputs, targets)
+        if takes_over or model is not self.trained:
             self.clock.forget()
             self.trained = model
         rate = self.settings.peak_rate * self.schedule(self.state.progress)
         model.optimizer.learning_rate = rate
-        logs = model.train_on_batch(inputs, targets, return_dict=True)
+        with layers.compiled(self.programs.are_used(step)):
+            logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
             raise UserError(self.diverged(logs["loss"], rate))
-        done = self.state.epoch * self.steps_per_epoch + self.state.step
-        if len(self.state.step_losses) == done < KEPT:  # an older version kept none
+        if len(self.state.step_losses) == step < KEPT:  # an older version kept none
             self.state.step_losses.append(float(logs["loss"]))
         self.folder.after_step(float(logs["loss"]))
         self.state.step += 1
@@ -229,7 +241,8 @@ class Training:
         Returns whether it was the last one, which is written at once.
         """
         state, start = self.state, time.monotonic()
-        metrics = self.validate()
+        with layers.compiled(self.programs.are_used(self.steps_done - 1)):
+            metrics = self.validate()
         state.seconds += time.monotonic() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}

@@ -34,7 +34,7 @@ network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
 training.compile(network, recipe.TrainingSettings(), None, [])
 # A caption never ends: all are of one length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
-parts = decoding.networks(network, kernels.quickest())
+parts = decoding.networks(network)
 searchers = {beam: decoding.searcher(parts, beam, words) for beam in (1, 3)}
 
 for line in sys.stdin:

@@ -32,7 +32,7 @@ class Dqn:
         needs_tf_agents()
         import keras
 
-        from tinyconv import precision, screen
+        from tinyconv import precision, programs, screen
         from tinyconv.plugins.dqn import learning
         from tinyconv.plugins.dqn.games import open_games
 
@@ -58,6 +58,9 @@ class Dqn:
                 picture_shape=games.shape,
                 stack=games.stack,
                 actions=games.actions,
+                compiled_from=programs.at_once(
+                    model, options.batch_size, options.steps // options.update_every
+                ),
             )
         learning.Learning(
             run,
