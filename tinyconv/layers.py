@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from tinyconv import kernels, narrow, precision, winograd
+from tinyconv import hardware, kernels, narrow, winograd
 from tinyconv.errors import UserError, nearest
 
 # The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
@@ -60,7 +60,7 @@ def is_compiled() -> bool:
 
 def can_compile() -> bool:
     """Whether there are programs for what computes: they are for TensorFlow on a CPU."""
-    return precision.is_tensorflow_on_cpu()
+    return hardware.is_tensorflow_on_cpu()
 
 
 def _is_fast(inputs) -> bool:

@@ -68,8 +68,8 @@ class Localise:
 
         network.settle(run)
         options = run.options
-        numbers = training.prepare(run)
         dataset = _with_boxes(open_dataset(run.catalogue, options, options.data, options.root))
+        numbers = training.prepare(run, dataset.splits["train"].pictures)
         opening.describe(dataset)
         opening.check_same(dataset, run.settings.get("data_sha256"))
         coach.before(run, dataset)

@@ -76,6 +76,21 @@ def estimate(model, batch_size: int, trains: bool = True) -> Estimate:
     return Estimate(GRAPH + LAYER * count + SHAPE * len(shapes), step, saved)
 
 
+def first_step(costs: Estimate, done: int, steps: float) -> int | None:
+    """The step, counted from 0, that programs take over with in a training, or None for never.
+
+    Late enough for a thread to have compiled them: training waits for it at that step.
+
+    Args:
+        costs: of a step of the training.
+        done: steps that are done.
+        steps: steps that are still to come.
+    """
+    if not costs.pays(steps):
+        return None
+    return done + 1 + math.ceil(BESIDE * costs.compilation / costs.step)
+
+
 def at_once(model, batch_size: int, steps: int) -> int | None:
     """0, the step from which a loop of its own trains `model` by programs, if they pay; or None."""
     pays = layers.can_compile() and estimate(model, batch_size).pays(steps)
@@ -124,9 +139,7 @@ class Programs:
         if self.first is None and is_open and layers.can_compile():
             costs = estimate(networks[-1], settings.batch_size)
             steps = settings.minutes * 60 / costs.step if settings.minutes else total - done
-            if costs.pays(steps):
-                # Late enough for the thread to be done: training waits for it at that step.
-                self.first = done + 1 + math.ceil(BESIDE * costs.compilation / costs.step)
+            self.first = first_step(costs, done, steps)
         self.compilations: dict[int, concurrent.futures.Future] = {}  # by id of the network
         self.ready: set[int] = set()  # ids of networks that train by programs
 

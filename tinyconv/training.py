@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import checkpoints, events, layers, precision, screen
+from tinyconv import checkpoints, events, hardware, layers, precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
@@ -32,16 +32,23 @@ KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
 PACE = ("epoch", "learning_rate", *TIMES)  # columns that tell nothing of how well it learns
 
 
-def prepare(run) -> str:
-    """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
+def prepare(run, pictures=None) -> str:
+    """Seed every generator, settle the precision and print it; returns the dtype policy's name.
+
+    Args:
+        run: the Run that is to train.
+        pictures: the training pictures (N, H, W, C), whose number tells how long it will take;
+            without them the training counts as long.
+    """
     settings = run.options
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
-    policy, why = precision.of_run(run)
-    screen.say(f"device     {precision.device()}; {keras.config.backend()}; {policy}: {why}")
+    is_long = pictures is None or precision.is_long(settings, pictures.shape)
+    policy, why = precision.of_run(run, is_long)
+    screen.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
@@ -66,7 +73,7 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
         loss=loss,
         metrics=metrics,
         # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
-        jit_compile=False if precision.is_tensorflow_on_cpu() else "auto",
+        jit_compile=False if hardware.is_tensorflow_on_cpu() else "auto",
     )
     # Made in the first step, its variables would have TensorFlow trace that step twice.
     model.optimizer.build(model.trainable_variables)

@@ -12,7 +12,7 @@ start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import precision, recipe, training  # noqa: E402
-from tinyconv.plugins.caption import decoding, encoder, glance, kernels, model  # noqa: E402
+from tinyconv.plugins.caption import decoding, encoder, glance, model  # noqa: E402
 from tinyconv.plugins.caption.words import END  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
