@@ -6,7 +6,7 @@ import os
 import pytest
 
 import tinyconv
-from tinyconv import precision, verbs
+from tinyconv import hardware, verbs
 from tinyconv.plugins.caption import shapes
 from tinyconv.startup import start
 
@@ -20,7 +20,7 @@ SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500, which
 @pytest.fixture(autouse=True)
 def same_numbers_on_every_machine(monkeypatch):
     """Have runs compute in float32, also where bfloat16 is fast: its sums vary with threads."""
-    monkeypatch.setattr(precision, "cpu_flags", frozenset)
+    monkeypatch.setattr(hardware, "cpu_flags", frozenset)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def make_run(tmp_path_factory):
     def make(pages=False, **settings):
         place = tmp_path_factory.mktemp("made")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(precision, "cpu_flags", frozenset)
+            patch.setattr(hardware, "cpu_flags", frozenset)
             if not pages:
                 patch.setattr(verbs, "report", lambda run: None)
             patch.setenv("TINYCONV_RUNS", str(place))

@@ -18,7 +18,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 LAYERS = [
     {"archives", "errors", "lessons", "screen", "settings", "startup", "writing"},
     {
-        "precision",
+        "hardware",
         "recipe",
         "layers",
         "losses",
@@ -31,7 +31,9 @@ LAYERS = [
     {"guard", "optimizers", "kept", "provenance"},
     {"entries"},
     {"data", "zoo"},
+    {"precision"},
     {"runs", "pictures", "clock"},
+    {"programs"},
     {"coach", "events", "checkpoints", "boxes", "scoring"},
     {"training", "growing", "network", "report", "comparing", "export"},
     {"one_batch", "range_test"},

@@ -1,13 +1,11 @@
 """The fast TensorFlow paths agree with Keras' own operations, with NumPy, and with the slope
 of the function itself (finite differences in float64)."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
 
-from tinyconv import layers, narrow, precision, winograd
+from tinyconv import hardware, layers, narrow, winograd
 
 pytestmark = pytest.mark.tensorflow
 
@@ -24,7 +22,7 @@ def results(layer, x, upstream, fast: bool, **how):
     import tensorflow as tf
 
     x = tf.constant(x)
-    with contextlib.nullcontext() if fast else layers.plain(), tf.GradientTape() as tape:
+    with layers.compiled(fast), tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x, **how)
     weights = [weight.value for weight in layer.trainable_weights]
@@ -163,7 +161,7 @@ def test_winograd_is_taken_where_it_saves(shape, filters, expected):
 
 
 def test_winograd_has_to_save_more_where_products_are_quick(monkeypatch):
-    monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset({"avx512f"}))
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx512f"}))
     assert not winograd.is_worthwhile((64, 32, 32, 64), 64)
     assert winograd.is_worthwhile((64, 16, 16, 128), 128)
 
@@ -211,16 +209,19 @@ def test_what_the_kernel_does_not_know_goes_keras_way(made):
     np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), rtol=1e-6)
 
 
-def test_the_fast_path_is_taken_on_a_cpu_alone(monkeypatch):
+def test_the_fast_path_is_taken_on_a_cpu_alone_and_where_it_is_asked_for(monkeypatch):
     calls = []
     monkeypatch.setattr(layers.kernels, "rectify", lambda before, a: calls.append(1) or before.x)
     x = keras.ops.convert_to_tensor(values(*SHAPE))
     layers.PReLU()(x)
-    assert calls == [1]
-    with layers.plain():
+    assert not calls
+    with layers.compiled():
         layers.PReLU()(x)
-    monkeypatch.setattr(precision, "has_gpu", lambda: True)
-    layers.PReLU()(x)
+        with layers.compiled(False):
+            layers.PReLU()(x)
+        assert calls == [1]
+        monkeypatch.setattr(hardware, "has_gpu", lambda: True)
+        layers.PReLU()(x)
     assert calls == [1]
 
 
@@ -290,7 +291,8 @@ def test_a_graph_never_makes_the_map_that_a_rectifier_does_not_take():
     norm, rectifier = layers.BatchNormalization(), layers.PReLU()
     x = tf.constant(values(*SHAPE))
     rectifier(norm(x))
-    made = tf.function(lambda x: rectifier(norm(x, training=False))).get_concrete_function(x)
+    with layers.compiled():
+        made = tf.function(lambda x: rectifier(norm(x, training=False))).get_concrete_function(x)
     left = tf.compat.v1.graph_util.extract_sub_graph(
         made.graph.as_graph_def(), [made.outputs[0].op.name]
     )
@@ -382,13 +384,13 @@ def test_exported_graphs_hold_no_compiled_loops(tmp_path):
     inputs = keras.Input((16, 16, 64))
     x = layers.PReLU()(layers.BatchNormalization()(layers.conv(64, 3, "prelu")(inputs)))
     model = keras.Model(inputs, x)
+    pictures = values(64, 16, 16, 64)
+    with layers.compiled():
+        expected = model.predict_on_batch(pictures)
     export.to_saved_model(model, tmp_path / "saved")
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((tmp_path / "saved/saved_model.pb").read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
     assert functions and not any(f.attr["_XlaMustCompile"].b for f in functions)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    pictures = values(64, 16, 16, 64)
-    np.testing.assert_allclose(
-        loaded.serve(pictures), model.predict_on_batch(pictures), rtol=1e-4, atol=2e-4
-    )
+    np.testing.assert_allclose(loaded.serve(pictures), expected, rtol=1e-4, atol=2e-4)

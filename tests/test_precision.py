@@ -3,30 +3,77 @@
 import pytest
 
 import tinyconv
-from tinyconv import precision
+from tinyconv import hardware, precision
 from tinyconv.errors import UserError
+from tinyconv.recipe import TrainingSettings
+
+
+@pytest.fixture
+def measurements(monkeypatch):
+    """Gains that measuring gives, one after the other, in place of a clock."""
+    gains = []
+    monkeypatch.setattr(precision, "measure", lambda: gains.pop(0))
+    return gains
+
+
+BFLOAT16 = {"avx512f", "avx512_bf16"}
 
 
 @pytest.mark.parametrize(
-    "gpu, flags, bfloat16_seconds, expected",
+    "gpu, flags, gain, expected",
     [
         (True, {"avx2"}, None, "mixed_float16"),
-        (False, {"avx2", "amx_bf16"}, 0.5, "mixed_bfloat16"),
-        (False, {"avx512f", "avx512_bf16"}, 0.8, "mixed_bfloat16"),
-        (False, {"avx512f", "avx512_bf16"}, 0.95, "float32"),
-        (False, {"avx512f", "avx512_bf16"}, 1.1, "float32"),
+        (False, {"avx2", "amx_bf16"}, (1.8, 2.0, 2.1), "mixed_bfloat16"),
+        (False, BFLOAT16, (1.2, 1.25, 1.3), "mixed_bfloat16"),
+        (False, BFLOAT16, (1.05, 1.2, 1.3), "float32"),  # near a tie
+        (False, BFLOAT16, (0.9, 0.95, 1.0), "float32"),
         (False, {"avx2", "avx512f"}, None, "float32"),
         (False, set(), None, "float32"),
     ],
 )
-def test_auto_follows_the_hardware(monkeypatch, gpu, flags, bfloat16_seconds, expected):
+def test_auto_follows_the_hardware(monkeypatch, measurements, gpu, flags, gain, expected):
     """None: nothing is to be measured where the processor has no such instructions."""
-    times = {"float32": bfloat16_seconds and 1.0, "mixed_bfloat16": bfloat16_seconds}
-    monkeypatch.setattr(precision, "seconds_a_step", times.__getitem__)
-    monkeypatch.setattr(precision, "has_gpu", lambda: gpu)
-    monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset(flags))
+    measurements += [precision.Gain(*gain)] if gain else []
+    monkeypatch.setattr(hardware, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
     policy, why = precision.choose("auto")
     assert policy == expected and why
+    assert not measurements
+
+
+def test_a_machine_is_measured_once(monkeypatch, measurements):
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+    fast, slow = precision.Gain(1.3, 1.4, 1.5), precision.Gain(0.8, 0.9, 1.0)
+    measurements += [fast, slow, slow]
+    policies = [precision.choose("auto")[0] for _ in range(20)]
+    assert policies == ["mixed_bfloat16"] * 20
+    assert precision.choose("auto", anew=True)[0] == "float32"  # as `doctor` does
+    assert precision.choose("auto")[0] == "float32"
+    monkeypatch.setattr(hardware, "cpu_name", lambda: "another processor")
+    assert precision.measured() == slow and not measurements
+
+
+def test_a_clock_decides_nothing_where_its_answer_cannot_be_kept(monkeypatch, measurements):
+    """Each run would measure for itself, and near a tie choose otherwise."""
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+    monkeypatch.setenv("TINYCONV_CACHE", "/proc/nowhere")
+    measurements += [precision.Gain(1.3, 1.4, 1.5)]
+    assert precision.choose("auto")[0] == "float32"
+
+
+@pytest.mark.parametrize("settings", [{}, {"epochs": 10_000, "deterministic": True}])
+def test_short_and_deterministic_trainings_measure_nothing(monkeypatch, measurements, settings):
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+    options = TrainingSettings(**settings)
+    is_long = precision.is_long(options, (1_259, 8, 8, 1))
+    assert precision.choose("auto", False, options.deterministic, is_long)[0] == "float32"
+
+
+def test_long_trainings_are_known_by_their_pixels_or_minutes():
+    assert not precision.is_long(TrainingSettings(), (1_259, 8, 8, 1))
+    assert precision.is_long(TrainingSettings(epochs=1), (100_000, 64, 64, 3))
+    assert precision.is_long(TrainingSettings(minutes=1.0), (1, 8, 8, 1))
+    assert not precision.is_long(TrainingSettings(minutes=0.1), (100_000, 64, 64, 3))
 
 
 def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
@@ -40,21 +87,21 @@ def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_a_step_of_either_precision_is_measured_and_leaves_no_trace():
+def test_measuring_compares_both_precisions_and_leaves_no_trace():
     import keras
 
     before = keras.config.dtype_policy().name
-    for name in ("float32", "mixed_bfloat16"):
-        assert 0 < precision.seconds_a_step.__wrapped__(name) < 60
+    gain = precision.measure()
+    assert 0 < gain.low <= gain.median <= gain.high
     assert keras.config.dtype_policy().name == before
 
 
 def test_half_precision_on_a_cpu_must_be_forced(monkeypatch):
-    monkeypatch.setattr(precision, "has_gpu", lambda: False)
+    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
     with pytest.raises(UserError, match="24 to 84 times slower"):
         precision.choose("mixed_float16")
     assert precision.choose("mixed_float16", force=True)[0] == "mixed_float16"
-    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    monkeypatch.setattr(hardware, "has_gpu", lambda: True)
     assert precision.choose("mixed_float16")[0] == "mixed_float16"
 
 

@@ -81,10 +81,10 @@ class Classify:
         if options.recipe != "plain":
             told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
             screen.say(f"recipe     {options.recipe}: {', '.join(told)}")
-        numbers = training.prepare(run)
         dataset = open_dataset(run.catalogue, options, options.data, options.root)
         if not dataset.classes:
             raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
+        numbers = training.prepare(run, dataset.splits["train"].pictures)
         if not dataset.mirror:
             options = run.options = replace(options, test_augment="none")
         opening.describe(dataset)

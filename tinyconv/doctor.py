@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 
-from tinyconv import precision
+from tinyconv import hardware, precision
 from tinyconv.entries import OURS, installed
 from tinyconv.runs import runs_folder
 from tinyconv.startup import start
@@ -18,7 +18,7 @@ def examine() -> dict[str, str | int | list[str]]:
     from tinyconv.data.cache import cache_root
 
     backend = keras.config.backend()
-    policy, why = precision.choose("auto")
+    policy, why = precision.choose("auto", anew=True)
     plugins = {
         f"{entry.distribution} {entry.version}, {entry.status}"
         for entry in installed()
@@ -30,7 +30,7 @@ def examine() -> dict[str, str | int | list[str]]:
         "keras": keras.__version__,
         "backend": f"{backend} {importlib.metadata.version(backend)}",
         "devices": keras.distribution.list_devices(),
-        "processor": precision.cpu_name(),
+        "processor": hardware.cpu_name(),
         "cores": os.cpu_count(),
         "precision": f"{policy}: {why}",
         "cache": str(cache_root()),

@@ -1,7 +1,7 @@
 """A trained network as a file for other programs: Keras, SavedModel, ONNX.
 
 Every format takes pictures as they are, pixels 0 to 255, and gives the same scores. The files
-hold plain operations alone: the fast paths of `layers.py` are of this process.
+hold Keras' own operations: the compiled programs of `layers.py` are of this process.
 """
 
 import contextlib
@@ -18,16 +18,12 @@ def to_keras(model, path: Path) -> None:
 
 def to_saved_model(model, path: Path) -> None:
     """A TensorFlow SavedModel folder with the endpoint `serve`."""
-    from tinyconv import layers
-
-    with _quiet(), layers.plain():
+    with _quiet():
         in_float32(model).export(path, format="tf_saved_model", verbose=False)
 
 
 def to_onnx(model, path: Path) -> None:
     """An ONNX file; needs the extra `export`."""
-    from tinyconv import layers
-
     try:
         import onnx  # noqa: F401
         import tf2onnx  # noqa: F401
@@ -36,7 +32,7 @@ def to_onnx(model, path: Path) -> None:
             f"ONNX files need {error.name}, which is not installed; "
             "install it with: pip install 'tinyconv[export]'"
         ) from error
-    with _quiet(), layers.plain():
+    with _quiet():
         in_float32(model).export(path, format="onnx", verbose=False)
 
 

@@ -64,6 +64,10 @@ FACTS = {  # name: (what it should be, whether it is)
     "picture_shape": ("height, width and channels", _shape),
     "resized": ("true or false", lambda value: isinstance(value, bool)),
     "policy": ("a word", _text),
+    "compiled_from": (
+        "a number of steps, or null",
+        lambda value: value is None or (type(value) is int and value >= 0),
+    ),
     "data_sha256": ("a word", _text),
     "from_sha256": ("a word", _text),
     "created": ("a word", _text),

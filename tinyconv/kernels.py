@@ -87,8 +87,18 @@ def make_ahead(program, how, *specs):
     import tensorflow as tf
 
     if all(spec.shape.is_fully_defined() for spec in specs):
-        graph = tf.function(lambda *given: program(*how, *given), autograph=False)
-        _worker().submit(lambda: graph(*(tf.zeros(spec.shape, spec.dtype) for spec in specs)))
+        graph = tf.function(lambda *inputs: program(*how, *inputs), autograph=False)
+        zeros = (tf.zeros(spec.shape, spec.dtype) for spec in specs)
+        _pending.append(_worker().submit(lambda: graph(*zeros)))
+
+
+_pending: list[concurrent.futures.Future] = []  # programs that are being made
+
+
+def finish() -> None:
+    """Wait until all programs that were asked for are made; raises what made one of them fail."""
+    while _pending:
+        _pending.pop().result()
 
 
 @cache

@@ -68,8 +68,8 @@ class Localise:
 
         network.settle(run)
         options = run.options
-        numbers = training.prepare(run)
         dataset = _with_boxes(open_dataset(run.catalogue, options, options.data, options.root))
+        numbers = training.prepare(run, dataset.splits["train"].pictures)
         opening.describe(dataset)
         opening.check_same(dataset, run.settings.get("data_sha256"))
         coach.before(run, dataset)
@@ -206,11 +206,14 @@ def _heads(body, classes: int) -> dict:
 
 def answer(model, pictures) -> tuple[np.ndarray, np.ndarray]:
     """(logits (N, classes), corners (N, 4)), float32, for uint8 pictures (N, H, W, C)."""
+    from tinyconv import programs
+
     scores, found = [], []
-    for batch, count in whole_batches(pictures, BATCH):
-        heads = model.predict_on_batch(batch)
-        scores.append(np.asarray(heads["scores"])[:count])
-        found.append(np.clip(np.asarray(heads["box"])[:count], 0, 1))
+    with programs.for_predictions(model, len(pictures)):
+        for batch, count in whole_batches(pictures, BATCH):
+            heads = model.predict_on_batch(batch)
+            scores.append(np.asarray(heads["scores"])[:count])
+            found.append(np.clip(np.asarray(heads["box"])[:count], 0, 1))
     return np.concatenate(scores), np.concatenate(found)
 
 

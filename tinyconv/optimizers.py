@@ -6,8 +6,7 @@ pass over memory by themselves. XLA makes one loop a variable of them, in a thir
 
 import keras
 
-from tinyconv import precision
-from tinyconv.layers import UNDECAYED
+from tinyconv.layers import UNDECAYED, is_compiled
 from tinyconv.recipe import MOMENTUM, TrainingSettings
 
 
@@ -19,7 +18,7 @@ class _OneProgram:
     def apply(self, grads, trainable_variables=None):
         given = self._trainable_variables if trainable_variables is None else trainable_variables
         own = self.built and list(map(id, given)) == list(map(id, self._trainable_variables))
-        if not precision.is_tensorflow_on_cpu() or not own:
+        if not is_compiled() or not own:
             super().apply(grads, trainable_variables)
             return
         import tensorflow as tf

@@ -1,90 +1,174 @@
-"""Which number format a run computes in, and why: Keras' dtype policies by hardware.
+"""Which precision a run computes in, and why: Keras' dtype policies by hardware.
 
-float32 is always right. bfloat16 pays where the processor has instructions for it; float16
-pays on a GPU's tensor cores and needs loss scaling, which Keras adds by itself. Keras is
-imported inside the functions, so that the settings can name the formats without it.
+float32 is always right. bfloat16 pays where the processor has instructions for it and the
+training is long; float16 pays on a GPU's tensor cores and needs loss scaling, which Keras adds by
+itself. How much faster bfloat16 is on this machine is measured once and kept in the cache, so that
+one command gives the same numbers each time.
 """
 
 import contextlib
-import functools
-import platform
-import subprocess
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 
+from tinyconv import hardware, provenance, screen
 from tinyconv.errors import UserError
-
-NAMES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+from tinyconv.writing import cache_root, write
 
 # Linux names of the instructions that multiply bfloat16 numbers.
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 WORTHWHILE = 1.1  # times as fast that bfloat16 must be for its fewer digits
+LONG = 50e6  # pixels trained on from which the precision matters: convnet takes 20 s for them
+PAIRS = 9  # steps of either precision that are measured, in turn
 
 
-def choose(requested: str, force: bool = False) -> tuple[str, str]:
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """How many times as fast as float32 a step in bfloat16 was, in pairs of steps."""
+
+    low: float  # lower quartile
+    median: float
+    high: float  # upper quartile
+
+    @property
+    def is_worthwhile(self) -> bool:
+        """Whether bfloat16 is clearly faster; near a tie it is not."""
+        return self.low > WORTHWHILE
+
+    def __str__(self):
+        quartiles = f"quartiles {self.low:.2f} and {self.high:.2f}"
+        return f"{self.median:.2f} times as fast as float32 here ({quartiles})"
+
+
+def choose(
+    requested: str, force=False, deterministic=False, is_long=True, anew=False
+) -> tuple[str, str]:
     """(policy, reason in one clause) for what the user asked for on this machine.
 
-    Raises UserError for mixed_float16 on a CPU, which was measured 24 to 84 times slower than
-    float32, unless `force` is given.
+    Args:
+        requested: "auto" or a policy's name.
+        force: whether to accept a policy that this machine is slow with.
+        deterministic: whether nothing may depend on a measurement.
+        is_long: whether the training is long enough for bfloat16 to matter; see `is_long`.
+        anew: whether to measure again what is in the cache.
+
+    Raises:
+        UserError: for mixed_float16 on a CPU, which was measured 24 to 84 times slower than
+            float32, unless `force` is given.
     """
-    if requested == "auto":
-        return automatic(has_gpu(), cpu_flags())
-    if requested == "mixed_float16" and not has_gpu() and not force:
-        raise UserError(
-            "Precision mixed_float16 needs a GPU: on a CPU it is 24 to 84 times slower than "
-            "float32; take --precision auto, or add --force to run it all the same."
-        )
-    return requested, "as asked"
-
-
-def of_run(run) -> tuple[str, str]:
-    """As `choose` by the run's settings; a run that goes on keeps the format it began with."""
-    kept = run.settings.get("policy")
-    chosen = (
-        (kept, "as the run began") if kept else choose(run.options.precision, run.options.force)
-    )
-    run.settings["policy"] = chosen[0]
-    return chosen
-
-
-def automatic(gpu: bool, flags: frozenset[str]) -> tuple[str, str]:
-    """(policy, reason) for a machine with or without a GPU, and its CPU's feature flags."""
-    if gpu:
+    if requested != "auto":
+        if requested == "mixed_float16" and not hardware.has_gpu() and not force:
+            raise UserError(
+                "Precision mixed_float16 needs a GPU: on a CPU it is 24 to 84 times slower than "
+                "float32; take --precision auto, or add --force to run it all the same."
+            )
+        return requested, "as asked"
+    if hardware.has_gpu():
         return "mixed_float16", "the GPU has fast float16 arithmetic"
-    found = next((flag for flag in BFLOAT16_FLAGS if flag in flags), None)
-    if not found:
+    flag = next((flag for flag in BFLOAT16_FLAGS if flag in hardware.cpu_flags()), None)
+    if flag is None:
         return "float32", "this CPU has no bfloat16 instructions"
-    gain = seconds_a_step("float32") / seconds_a_step("mixed_bfloat16")
-    told = f"bfloat16 ({found}) takes a step in 1/{gain:.2f} of float32's time here"
-    return ("mixed_bfloat16" if gain > WORTHWHILE else "float32"), told
+    if deterministic:
+        return "float32", "--deterministic measures nothing"
+    if not is_long:
+        return "float32", "the training is short"
+    gain = measured(anew)
+    policy = "mixed_bfloat16" if gain.is_worthwhile else "float32"
+    return policy, f"bfloat16 ({flag}) is {gain}"
 
 
-@functools.cache  # one answer for all runs of a process
-def seconds_a_step(name: str) -> float:
-    """How long this machine trains on a batch under policy `name`: a convolution of a usual size.
+def of_run(run, is_long=True) -> tuple[str, str]:
+    """As `choose` by the run's settings; a run that goes on keeps the precision it began with."""
+    options = run.options
+    if policy := run.settings.get("policy"):
+        return policy, "as the run began"
+    deterministic = getattr(options, "deterministic", False)
+    policy, reason = choose(options.precision, options.force, deterministic, is_long)
+    run.settings["policy"] = policy
+    return policy, reason
 
-    Instructions alone decide nothing: float32 has a faster algorithm (`winograd.py`), and a
-    virtual machine may have instructions that are slow.
+
+def is_long(options, shape: tuple[int, ...]) -> bool:
+    """Whether a training on pictures of `shape` (N, H, W, C) is one that bfloat16 matters to."""
+    if options.minutes is not None:
+        return options.minutes >= 1
+    return options.epochs * math.prod(shape[:3]) >= LONG
+
+
+def measured(anew: bool = False) -> Gain:
+    """The gain of bfloat16 on this machine: from the cache, or measured and put there.
+
+    It is kept by processor, number of cores, backend and versions. Of two processes that measure
+    at once the first one's result counts for both.
+    """
+    facts = [hardware.cpu_name(), sorted(hardware.cpu_flags()), os.cpu_count()]
+    facts += [os.environ.get("KERAS_BACKEND"), provenance.versions()]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    path = cache_root() / f"bfloat16-{key}.json"
+    if not anew and (gain := _stored(path)):
+        return gain
+    gain = measure()
+    if not anew and (other := _stored(path)):
+        return other
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, json.dumps(dataclasses.asdict(gain)).encode())
+    except OSError:  # then each run would measure for itself, and near a tie choose otherwise
+        return dataclasses.replace(gain, low=min(gain.low, WORTHWHILE))
+    return gain
+
+
+def _stored(path) -> Gain | None:
+    try:
+        return Gain(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def measure() -> Gain:
+    """Train a small residual network in both precisions, a step of each in turn."""
+    screen.say("precision  measuring float32 and bfloat16 on this machine, once")
+    step = {name: _training_step(name) for name in ("float32", "mixed_bfloat16")}
+    for run in step.values():
+        run()  # compiles
+    pairs = [(step["float32"](), step["mixed_bfloat16"]()) for _ in range(PAIRS)]
+    low, median, high = statistics.quantiles([one / other for one, other in pairs], n=4)
+    return Gain(low, median, high)
+
+
+def _training_step(name: str):
+    """A function that trains once on one batch under the policy, and returns the seconds taken.
+
+    The network is a residual block on maps of 16x16 and one of 8x8, as long trainings compute it.
     """
     import keras
 
     from tinyconv import layers
+    from tinyconv.zoo.resnet import basic_block
 
     with policy(name):
-        maps = keras.Input((16, 16, 128))
-        x = layers.conv(128, 3, "prelu", use_bias=False)(maps)
-        model = keras.Model(maps, keras.layers.GlobalAveragePooling2D(dtype="float32")(x))
-    on_jax = keras.config.backend() == "jax"
-    model.compile("sgd", "mse", jit_compile="auto" if on_jax else False)
-    batch, targets = np.ones((64, 16, 16, 128), "float32"), np.zeros((64, 128), "float32")
-    seconds = []
-    for _ in range(6):
+        maps = keras.Input((16, 16, 64))
+        x = basic_block(maps, 64, 1, "prelu", "wide")
+        x = basic_block(x, 128, 2, "prelu", "deep")
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        model = keras.Model(maps, layers.head(10)(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, jit_compile="auto" if keras.config.backend() == "jax" else False)
+    batch, labels = np.ones((64, 16, 16, 64), "float32"), np.zeros(64, "int32")
+
+    def run() -> float:
         start = time.perf_counter()
-        model.train_on_batch(batch, targets)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])  # the first one compiles, and noise only adds
+        with layers.compiled():
+            model.train_on_batch(batch, labels)
+        return time.perf_counter() - start
+
+    return run
 
 
 @contextlib.contextmanager
@@ -98,49 +182,3 @@ def policy(name: str):
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def has_gpu() -> bool:
-    """Whether Keras' backend sees a GPU."""
-    import keras
-
-    return any(device.startswith("gpu") for device in keras.distribution.list_devices())
-
-
-def is_tensorflow_on_cpu() -> bool:
-    """Whether that is what computes; our own kernels are for it alone."""
-    import keras
-
-    return keras.config.backend() == "tensorflow" and not has_gpu()
-
-
-def device() -> str:
-    """What computes, for people: a GPU, or a CPU by its name."""
-    return "GPU" if has_gpu() else f"CPU, {cpu_name()}"
-
-
-def cpu_flags() -> frozenset[str]:
-    """The processor's feature flags as Linux names them; empty where they are not told."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("flags", "Features")):
-                return frozenset(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return frozenset()
-
-
-def cpu_name() -> str:
-    """The processor's name for people, such as "AMD EPYC"."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    if platform.system() == "Darwin":
-        answer = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
-        )
-        return answer.stdout.strip()
-    return platform.processor() or platform.machine()

@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 
-from tinyconv import precision
+from tinyconv import hardware
 
 
 def git_commit() -> str | None:
@@ -31,5 +31,5 @@ def machine() -> dict[str, str | int | None]:
     return {
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "device": precision.device(),
+        "device": hardware.device(),
     }

@@ -7,8 +7,9 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from tinyconv import precision
 from tinyconv.settings import setting
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 WARM_UP = 0.25  # share of a one-cycle run on the way up
 
@@ -82,9 +83,7 @@ class TrainingSettings:
         minimum=0.0,
     )
     schedule: str = setting("one-cycle", "How the step size falls.", choices=tuple(SCHEDULES))
-    precision: str = setting(
-        "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
-    )
+    precision: str = setting("auto", "Number format; auto chooses by hardware.", choices=PRECISIONS)
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(False, "Same bits every time on this machine; slower.")

@@ -44,11 +44,14 @@ def scores(model, pictures, test_augment="none") -> np.ndarray:
 
     The mean of those for the views of a picture that `test_augment` names.
     """
+    from tinyconv import programs
+
     rows = []
-    for batch, count in whole_batches(pictures, BATCH):
-        views = map(np.ascontiguousarray, VIEWS[test_augment](batch))
-        found = [np.asarray(model.predict_on_batch(view)) for view in views]
-        rows.append(np.mean(found, axis=0)[:count])
+    with programs.for_predictions(model, len(pictures)):
+        for batch, count in whole_batches(pictures, BATCH):
+            views = map(np.ascontiguousarray, VIEWS[test_augment](batch))
+            found = [np.asarray(model.predict_on_batch(view)) for view in views]
+            rows.append(np.mean(found, axis=0)[:count])
     return np.concatenate(rows)
 
 

@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import checkpoints, events, precision, screen
+from tinyconv import checkpoints, events, hardware, layers, precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
 from tinyconv.optimizers import optimizer
+from tinyconv.programs import Programs
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
@@ -31,16 +32,23 @@ KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
 PACE = ("epoch", "learning_rate", *TIMES)  # columns that tell nothing of how well it learns
 
 
-def prepare(run) -> str:
-    """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
+def prepare(run, pictures=None) -> str:
+    """Seed every generator, settle the precision and print it; returns the dtype policy's name.
+
+    Args:
+        run: the Run that is to train.
+        pictures: the training pictures (N, H, W, C), whose number tells how long it will take;
+            without them the training counts as long.
+    """
     settings = run.options
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
         screen.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
-    policy, why = precision.of_run(run)
-    screen.say(f"device     {precision.device()}; {keras.config.backend()}; {policy}: {why}")
+    is_long = pictures is None or precision.is_long(settings, pictures.shape)
+    policy, why = precision.of_run(run, is_long)
+    screen.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
@@ -65,7 +73,7 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
         loss=loss,
         metrics=metrics,
         # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
-        jit_compile=False if precision.is_tensorflow_on_cpu() else "auto",
+        jit_compile=False if hardware.is_tensorflow_on_cpu() else "auto",
     )
     # Made in the first step, its variables would have TensorFlow trace that step twice.
     model.optimizer.build(model.trainable_variables)
@@ -116,6 +124,8 @@ class Training:
         self.validate, self.rank = validate, rank
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
+        networks = [network for _, network in self.stages]
+        self.programs = Programs(run, networks, settings, self.clock.total, self.steps_done)
         self.schedule = SCHEDULES[settings.schedule]
         self.checkpoints = checkpoints.Checkpoints(run)
         self.trained = None  # the network of the last step
@@ -131,6 +141,11 @@ class Training:
         return next(model for until, model in self.stages if self.state.progress < until)
 
     @property
+    def steps_done(self) -> int:
+        """Steps done since the run began."""
+        return self.state.epoch * self.steps_per_epoch + self.state.step
+
+    @property
     def is_over(self) -> bool:
         """Whether all steps are done, or as many epochs as `--patience` brought nothing better."""
         patience = self.settings.patience
@@ -143,6 +158,8 @@ class Training:
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
+        if self.folder.settings.get("compiled_from", ...) != self.programs.first:
+            self.folder.add(compiled_from=self.programs.first)
         self.folder.before_training(self)
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
@@ -203,16 +220,18 @@ class Training:
         """One step down the gradient; returns the step size taken."""
         start = time.monotonic()
         model = self.model
-        if model is not self.trained:
+        step = self.steps_done
+        takes_over = self.programs.before_step(step, model, inputs, targets)
+        if takes_over or model is not self.trained:
             self.clock.forget()
             self.trained = model
         rate = self.settings.peak_rate * self.schedule(self.state.progress)
         model.optimizer.learning_rate = rate
-        logs = model.train_on_batch(inputs, targets, return_dict=True)
+        with layers.compiled(self.programs.are_used(step)):
+            logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
             raise UserError(self.diverged(logs["loss"], rate))
-        done = self.state.epoch * self.steps_per_epoch + self.state.step
-        if len(self.state.step_losses) == done < KEPT:  # an older version kept none
+        if len(self.state.step_losses) == step < KEPT:  # an older version kept none
             self.state.step_losses.append(float(logs["loss"]))
         self.folder.after_step(float(logs["loss"]))
         self.state.step += 1
@@ -229,7 +248,8 @@ class Training:
         Returns whether it was the last one, which is written at once.
         """
         state, start = self.state, time.monotonic()
-        metrics = self.validate()
+        with layers.compiled(self.programs.are_used(self.steps_done - 1)):
+            metrics = self.validate()
         state.seconds += time.monotonic() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}

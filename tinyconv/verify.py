@@ -38,7 +38,10 @@ class _Again(Trial):
     def __init__(self, run: Run, seed: int, steps: int | None):
         options = replace(run.options, seed=seed, no_coach=True, tensorboard=False)
         super().__init__(type(run.task)(), options, run.catalogue)
-        self.settings = {"policy": run.settings.get("policy")}
+        self.settings = {
+            "policy": run.settings.get("policy"),
+            "compiled_from": run.settings.get("compiled_from", 0),
+        }
         self.original, self.steps = run, steps
         self.losses: list[float] = []
         self.rows: list[dict[str, float]] = []

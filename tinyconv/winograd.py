@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from tinyconv import kernels, precision
+from tinyconv import hardware, kernels
 
 TILE = 4  # outputs a tile, each way
 
@@ -55,7 +55,7 @@ FEWEST_PRODUCTS = 5e8  # of a batch
 def is_worthwhile(shape, filters) -> bool:
     """Whether the transforms cost less than what they save on maps of `shape` (B, H, W, C)."""
     batch, height, width, channels = shape
-    fewest = WITH_AVX512 if "avx512f" in precision.cpu_flags() else FEWEST_CHANNELS
+    fewest = WITH_AVX512 if "avx512f" in hardware.cpu_flags() else FEWEST_CHANNELS
     if None in (height, width) or min(channels, filters) < fewest:
         return False
     products = 9 * height * width  # of a picture, a channel and a filter

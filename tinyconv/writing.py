@@ -14,6 +14,13 @@ except ImportError:  # Windows has no such lock: there a folder may get two writ
     fcntl = None
 
 
+def cache_root() -> Path:
+    """$TINYCONV_CACHE, or tinyconv's folder in the user's cache."""
+    if given := os.environ.get("TINYCONV_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyconv"
+
+
 @contextlib.contextmanager
 def only_writer(folder: Path, wait: bool = False) -> Iterator[None]:
     """Be the one process that writes into `folder`; UserError where another one is, or `wait`.

@@ -12,7 +12,7 @@ start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import precision, recipe, training  # noqa: E402
-from tinyconv.plugins.caption import decoding, encoder, glance, kernels, model  # noqa: E402
+from tinyconv.plugins.caption import decoding, encoder, glance, model  # noqa: E402
 from tinyconv.plugins.caption.words import END  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
@@ -34,7 +34,7 @@ network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
 training.compile(network, recipe.TrainingSettings(), None, [])
 # A caption never ends: all are of one length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
-parts = decoding.networks(network, kernels.quickest())
+parts = decoding.networks(network)
 searchers = {beam: decoding.searcher(parts, beam, words) for beam in (1, 3)}
 
 for line in sys.stdin:

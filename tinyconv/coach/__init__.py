@@ -11,7 +11,7 @@ from collections import deque
 
 import numpy as np
 
-from tinyconv import precision, screen
+from tinyconv import hardware, precision, screen
 from tinyconv.clock import VALIDATION_SHARE
 from tinyconv.coach import measuring
 from tinyconv.coach.rules import RULES, WEAK
@@ -63,8 +63,8 @@ def before(run, dataset: Dataset) -> None:
         run,
         0,
         policy=run.settings["policy"],
-        gpu=precision.has_gpu(),
-        narrow_instructions=bool(precision.cpu_flags() & set(precision.BFLOAT16_FLAGS)),
+        gpu=hardware.has_gpu(),
+        narrow_instructions=bool(hardware.cpu_flags() & set(precision.BFLOAT16_FLAGS)),
         validation_pictures=len(dataset.splits["validation"].labels),
         **measuring.pixels(train),
     )

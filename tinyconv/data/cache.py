@@ -27,6 +27,7 @@ from tinyconv import screen
 from tinyconv.data import Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
+from tinyconv.writing import cache_root
 
 FORMAT = 4  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
@@ -55,13 +56,6 @@ class Sources:
     mirror: bool
     resized: bool = False
     codes: Sequence[str] = ()
-
-
-def cache_root() -> Path:
-    """$TINYCONV_CACHE, or tinyconv's folder in the user's cache."""
-    if given := os.environ.get("TINYCONV_CACHE"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyconv"
 
 
 def fingerprint(path: Path, above: frozenset[str] = frozenset()) -> list:

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyconv import layers
 from tinyconv.data.opening import size
 from tinyconv.errors import UserError
 from tinyconv.explain import rules, seam
@@ -74,7 +73,7 @@ class Tap:
             return call
 
         self.model(picture, **self._inference)  # some make their layers when they are first called
-        with layers.plain(), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             for layer in self.model._flatten_layers(include_self=False):
                 stack.enter_context(rules.called_as(layer, noting(layer)))
             self.model(picture, **self._inference)
@@ -159,7 +158,7 @@ class Tap:
 
             return call
 
-        with layers.plain(), rules.scores_kept() as scores, contextlib.ExitStack() as stack:
+        with rules.scores_kept() as scores, contextlib.ExitStack() as stack:
             if self.rule is not None:
                 stack.enter_context(rules.rectified(self.model, self.rule))
             for name in taps:

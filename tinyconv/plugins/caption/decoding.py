@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tinyconv import programs
 from tinyconv.data.pipeline import whole_batches
-from tinyconv.plugins.caption.kernels import energies
 from tinyconv.plugins.caption.words import END, PADDING, START, UNKNOWN
 
 BATCH = 128  # pictures that captions are looked for at a time
@@ -56,21 +56,17 @@ class Begin(OfDecoder):
 class Step(OfDecoder):
     """A word (B,) and the state -> ln p (B, V) of the next word, hidden, cell, attention (B, L)."""
 
-    def __init__(self, decoder, energies=energies, **kwargs):
-        super().__init__(decoder, **kwargs)
-        self.energies = energies
-
     def call(self, annotations, keys, word, hidden, cell):
         decoder = self.decoder
         embedded = ops.take(decoder.E, word, axis=0)
-        context, alpha, _ = decoder.look(annotations, keys, hidden, energies=self.energies)
+        context, alpha, _ = decoder.look(annotations, keys, hidden)
         hidden, cell = decoder.remember(embedded @ decoder.W_y, hidden, cell, context)
         scores = decoder.say(embedded, hidden, context)
         return ops.log_softmax(scores, axis=-1), hidden, cell, alpha
 
 
-def networks(model, energies=energies) -> dict[str, keras.Model]:
-    """The two networks that a caption is decoded with, equation 4 by one of kernels.py.
+def networks(model) -> dict[str, keras.Model]:
+    """The two networks that a caption is decoded with.
 
     "begin": pictures -> annotations, keys, hidden, cell. "step": those and a word -> ln p of the
     next word, hidden, cell, attention.
@@ -84,7 +80,7 @@ def networks(model, energies=energies) -> dict[str, keras.Model]:
         name: keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(names, begin.outputs)
     }
     inputs["word"] = keras.Input((), dtype="int32", name="word")
-    step = keras.Model(inputs, Step(decoder, energies)(**inputs), name="step")
+    step = keras.Model(inputs, Step(decoder)(**inputs), name="step")
     return {"begin": begin, "step": step}
 
 
@@ -174,14 +170,15 @@ def searcher(found: dict, beam: int, longest: int) -> keras.Model:
 def search(searcher: keras.Model, pictures) -> list[list[Caption]]:
     """The best captions of each picture (or map) of an array (N, ...), the best first."""
     answers = []
-    for batch, count in whole_batches(pictures, BATCH):
-        said, totals = (np.asarray(each)[:count] for each in searcher.predict_on_batch(batch))
-        for captions, sums in zip(said, totals):
-            answers.append(
-                [
-                    Caption(tuple(words[words != PADDING].tolist()), float(log_p))
-                    for words, log_p in zip(captions, sums)
-                    if np.isfinite(log_p)
-                ]
-            )
+    with programs.for_predictions(searcher, len(pictures)):
+        for batch, count in whole_batches(pictures, BATCH):
+            said, totals = (np.asarray(each)[:count] for each in searcher.predict_on_batch(batch))
+            for captions, sums in zip(said, totals):
+                answers.append(
+                    [
+                        Caption(tuple(words[words != PADDING].tolist()), float(log_p))
+                        for words, log_p in zip(captions, sums)
+                        if np.isfinite(log_p)
+                    ]
+                )
     return answers

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tinyconv import runs, screen
+from tinyconv import programs, runs, screen
 from tinyconv.data.cache import cache_root, unwritable
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError, nearest
@@ -124,7 +124,11 @@ def features(encoder, pictures, name: str, key: list) -> np.ndarray:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as building:
             made = Path(building, path.name)
-            with made.open("wb") as file, screen.bar(f"seeing {name}", shape[0], "pictures") as bar:
+            with (
+                made.open("wb") as file,
+                screen.bar(f"seeing {name}", shape[0], "pictures") as bar,
+                programs.for_predictions(encoder, len(pictures)),
+            ):
                 header = {"descr": "<f2", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for batch, count in whole_batches(pictures, BATCH):

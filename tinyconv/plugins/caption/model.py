@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyconv.plugins.caption.kernels import energies, quickest
+from tinyconv.plugins.caption.kernels import quickest
 from tinyconv.plugins.caption.words import PADDING
 
 KINDS = ("soft", "hard", "none")  # none looks at the mean of all places, whatever it says
@@ -123,7 +123,7 @@ class Decoder(keras.layers.Layer):
             return ops.expand_dims(mean, 1), hidden, cell  # one place, which is all of them
         return times(annotations, self.W_a) + self.b_att, hidden, cell
 
-    def look(self, annotations, keys, hidden, noise=None, expected=None, energies=energies):
+    def look(self, annotations, keys, hidden, noise=None, expected=None):
         """(z_t (B, D), alpha (B, L), the weights of the places looked at (B, L)).
 
         Built by hand in tutorials/16.
@@ -131,7 +131,8 @@ class Decoder(keras.layers.Layer):
         if self.attention == "none":
             alpha = ops.ones_like(annotations[..., 0]) / annotations.shape[1]
             return keys[:, 0], alpha, alpha
-        alpha = ops.softmax(energies(keys, hidden @ self.U_h, self.v), axis=-1)  # (4), (5)
+        energies = quickest()(keys, hidden @ self.U_h, self.v)  # (4)
+        alpha = ops.softmax(energies, axis=-1)  # (5)
         weights = alpha
         if self.attention == "hard":
             logs = ops.log(alpha + 1e-9)
@@ -174,9 +175,7 @@ class Decoder(keras.layers.Layer):
             hidden, cell, *_ = state
             word = given[:, : 4 * self.units]
             noise = None if expected is None else given[:, 4 * self.units :]
-            context, alpha, weights = self.look(
-                annotations, keys, hidden, noise, expected, quickest()
-            )
+            context, alpha, weights = self.look(annotations, keys, hidden, noise, expected)
             hidden, cell = self.remember(word, hidden, cell, context)
             state = (hidden, cell, context, alpha, weights)
             return state, state

@@ -32,8 +32,8 @@ class Caption:
         from tinyconv.plugins.caption.telling import Teller
 
         options = run.options = _found_again(run)
-        numbers = training.prepare(run)
         dataset = _dataset(run)
+        numbers = training.prepare(run, dataset.splits["train"].pictures)
         opening.describe(dataset)
         opening.check_same(dataset, run.settings.get("data_sha256"))
         coach.before(run, dataset)

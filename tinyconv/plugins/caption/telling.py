@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
+from tinyconv import layers, programs
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import decoding, encoder, measures
-from tinyconv.plugins.caption.kernels import quickest
 from tinyconv.plugins.caption.model import Captioner
 from tinyconv.plugins.caption.pairs import padded
 from tinyconv.plugins.caption.words import PADDING, Vocabulary
@@ -30,24 +30,26 @@ class Teller:
                     f"with: its map has {frozen.output.shape[1:3]} cells in place of {self.cells}."
                 )
         self.frozen = frozen
-        self.networks = decoding.networks(self.model, quickest())
-        self.searchers: dict[int, keras.Model] = {}  # by beam
+        self.networks = decoding.networks(self.model)
+        self.searchers: dict[tuple, keras.Model] = {}  # by beam and kind of graph
 
     def see(self, pictures) -> np.ndarray:
         """What the network is given of uint8 pictures (N, H, W, C): themselves, or their maps."""
         if self.frozen is None:
             return pictures
-        seen = [
-            np.asarray(self.frozen.predict_on_batch(batch))[:count]
-            for batch, count in whole_batches(pictures, BATCH)
-        ]
+        with programs.for_predictions(self.frozen, len(pictures)):
+            seen = [
+                np.asarray(self.frozen.predict_on_batch(batch))[:count]
+                for batch, count in whole_batches(pictures, BATCH)
+            ]
         return np.concatenate(seen)
 
     def tell(self, seen, beam: int) -> list[list[decoding.Caption]]:
         """The best captions of each picture."""
-        if beam not in self.searchers:
-            self.searchers[beam] = decoding.searcher(self.networks, beam, self.options.longest)
-        return decoding.search(self.searchers[beam], seen)
+        kind = beam, layers.is_compiled()
+        if kind not in self.searchers:
+            self.searchers[kind] = decoding.searcher(self.networks, beam, self.options.longest)
+        return decoding.search(self.searchers[kind], seen)
 
     def look(self, seen, captions) -> tuple[list, list, np.ndarray]:
         """Where it looks as it is made to say `captions` (N texts).

@@ -208,8 +208,10 @@ class Learning:
         if self.saved is not None:
             checkpoints.restore(self)
         self.folder.before_training(self)
+        by_programs = self.folder.settings.get("compiled_from", 0) is not None
         with (
             stop_signals() as stopped,
+            layers.compiled(by_programs),
             screen.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
             before, saved, cost = state.seconds, bar.seconds, EXPECTED

@@ -9,7 +9,7 @@ Castro et al. 2018 (arXiv 1812.06110, dqn.gin), "modern" adds what Hessel et al.
 import dataclasses
 from collections.abc import Mapping
 
-from tinyconv import precision
+from tinyconv.recipe import PRECISIONS
 from tinyconv.settings import setting
 
 NATURE = {
@@ -117,9 +117,7 @@ class Settings:
     double: bool | None = _of_preset("The online network chooses, the target judges.")
     prioritised: bool = setting(False, "Draw by surprise (Schaul et al. 2016).")
     dueling: bool = setting(False, "Value and advantages apart (Wang et al. 2016).")
-    precision: str = setting(
-        "auto", "Number format; auto chooses by hardware.", choices=precision.NAMES
-    )
+    precision: str = setting("auto", "Number format; auto chooses by hardware.", choices=PRECISIONS)
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
 

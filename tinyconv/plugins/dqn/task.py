@@ -32,7 +32,7 @@ class Dqn:
         needs_tf_agents()
         import keras
 
-        from tinyconv import precision, screen
+        from tinyconv import hardware, precision, programs, screen
         from tinyconv.plugins.dqn import learning
         from tinyconv.plugins.dqn.games import open_games
 
@@ -40,9 +40,12 @@ class Dqn:
         games = open_games(options.env, 1, options.seed)
         _fits(options, games)
         build = run.catalogue.find("models", options.model)
-        numbers, why = precision.of_run(run)
+        height, width, _ = games.shape
+        pixels = options.steps // options.update_every * options.batch_size * height * width
+        is_long = pixels >= precision.LONG
+        numbers, why = precision.of_run(run, is_long)
         model = _network(build, options, games, numbers)
-        screen.say(f"device     {precision.cpu_name()}; {numbers}: {why}")
+        screen.say(f"device     {hardware.cpu_name()}; {numbers}: {why}")
         screen.say(
             f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
             f"actions {', '.join(games.actions)}; {options.games} games side by side"
@@ -58,6 +61,9 @@ class Dqn:
                 picture_shape=games.shape,
                 stack=games.stack,
                 actions=games.actions,
+                compiled_from=programs.at_once(
+                    model, options.batch_size, options.steps // options.update_every
+                ),
             )
         learning.Learning(
             run,
