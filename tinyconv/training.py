@@ -24,6 +24,7 @@ from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
 from tinyconv.optimizers import optimizer
+from tinyconv.private import graphs_released
 from tinyconv.programs import Programs
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
@@ -164,7 +165,11 @@ class Training:
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
         done = self.state.progress
-        with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
+        with (
+            graphs_released(),
+            stop_signals() as stopped,
+            screen.bar("training", 1.0, done=done) as bar,
+        ):
             try:
                 is_over = self.is_over
                 while not is_over:
