@@ -1,7 +1,8 @@
 """A trained network as a file for other programs: Keras, SavedModel, ONNX.
 
 Every format takes pictures as they are, pixels 0 to 255, and gives the same scores. The files
-hold plain operations alone: the fast paths of `layers.py` are of this process.
+hold plain operations alone: the fast paths of `layers.py` are of this process. Keras writes
+SavedModel and ONNX by TensorFlow, from a network that runs on it.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import io
 from pathlib import Path
 
 from tinyconv.errors import UserError
+from tinyconv.startup import is_installed
 
 
 def to_keras(model, path: Path) -> None:
@@ -20,6 +22,7 @@ def to_saved_model(model, path: Path) -> None:
     """A TensorFlow SavedModel folder with the endpoint `serve`."""
     from tinyconv import layers
 
+    _needs_tensorflow("A SavedModel")
     with _quiet(), layers.plain():
         in_float32(model).export(path, format="tf_saved_model", verbose=False)
 
@@ -28,6 +31,7 @@ def to_onnx(model, path: Path) -> None:
     """An ONNX file; needs the extra `export`."""
     from tinyconv import layers
 
+    _needs_tensorflow("An ONNX file")
     try:
         import onnx  # noqa: F401
         import tf2onnx  # noqa: F401
@@ -38,6 +42,19 @@ def to_onnx(model, path: Path) -> None:
         ) from error
     with _quiet(), layers.plain():
         in_float32(model).export(path, format="onnx", verbose=False)
+
+
+def _needs_tensorflow(what: str) -> None:
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        return
+    first = "" if is_installed("tensorflow") else "install it with pip install tensorflow and "
+    raise UserError(
+        f"{what} is written by TensorFlow, and this process runs on {backend}; {first}export the "
+        "run once more with KERAS_BACKEND=tensorflow, or take --format keras."
+    )
 
 
 EXPORTERS = {"keras": to_keras, "savedmodel": to_saved_model, "onnx": to_onnx}

@@ -34,6 +34,8 @@ PACE = ("epoch", "learning_rate", *TIMES)  # columns that tell nothing of how we
 def prepare(run) -> str:
     """Seed every generator, settle the precision and say so; returns the dtype policy's name."""
     settings = run.options
+    if settings.tensorboard:
+        events.files()  # raises UserError before there is a folder
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
