@@ -25,18 +25,17 @@ sys.meta_path.insert(0, Missing())
 """
 
 
-def python(folder: Path, *arguments, missing=(), **environment) -> subprocess.CompletedProcess:
+def python(folder: Path, *arguments, missing=(), encoding="utf-8", **environment):
     """Run Python where the modules `missing` cannot be imported and no backend is asked for."""
     folder = folder / "python"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(BLOCK.format(names=set(missing)))
     inherited = {name: os.environ[name] for name in os.environ if name != "KERAS_BACKEND"}
-    paths = [str(folder), str(Path(__file__).parents[1])]
     return subprocess.run(
         [sys.executable, *arguments],
-        env=inherited | {"PYTHONPATH": os.pathsep.join(paths)} | environment,
+        env=inherited | {"PYTHONPATH": str(folder)} | environment,
         capture_output=True,
-        text=True,
+        encoding=encoding,
     )
 
 

@@ -1,8 +1,9 @@
 """`--tensorboard`: a run's curves as event files, which TensorBoard shows while it trains.
 
 An event file is a TFRecord file of Event messages, which TensorFlow writes or, where it is not
-installed, the package `tensorboard`. The names are those of Keras' own callback, `epoch_loss` by epoch and `batch_loss` by step,
-in the folders `train` and `validation`, which TensorBoard draws over each other.
+installed, the package `tensorboard`. The names are those of Keras' own callback, `epoch_loss` by
+epoch and `batch_loss` by step, in the folders `train` and `validation`, which TensorBoard draws
+over each other.
 """
 
 import contextlib

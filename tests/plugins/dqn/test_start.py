@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from tinyconv import settings
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import task
 from tinyconv.plugins.dqn.settings import Settings
@@ -61,7 +62,7 @@ def test_a_system_that_reports_no_memory_refuses_none(monkeypatch):
     monkeypatch.delattr(os, "sysconf")  # as on Windows
     assert task.machine_memory() is None
     games = types.SimpleNamespace(shape=(84, 84, 1), stack=4)
-    task._fits(Settings(replay=10**9), games)
+    task._fits(settings.build(Settings, {"replay": 10**9}), games)
 
 
 @needs_tf_agents
