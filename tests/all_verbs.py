@@ -15,7 +15,7 @@ from PIL import Image
 
 from tinyconv.__main__ import main
 
-SMALL = ["--model", "convnet", "--limit", "64", "--batch-size", "16"]
+SMALL = ["--model", "convnet", "--limit", "64", "--batch-size", "16", "--precision", "float32"]
 VERBS = [
     ["fit", *SMALL, "--epochs", "1", "--name", "run", *sys.argv[1:]],
     ["verify", "run", "--steps", "2"],
