@@ -87,7 +87,7 @@ def files() -> SimpleNamespace:
     return SimpleNamespace(
         Event=Event,
         Summary=Summary,
-        writer=lambda path: RecordWriter(open(path, "wb")),  # noqa: PTH123, SIM115  it closes it
+        writer=lambda path: RecordWriter(Path(path).open("wb")),
         records=_tensorboard_records,
     )
 

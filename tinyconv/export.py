@@ -22,7 +22,7 @@ def to_saved_model(model, path: Path) -> None:
     """A TensorFlow SavedModel folder with the endpoint `serve`."""
     from tinyconv import layers
 
-    _needs_tensorflow("A SavedModel")
+    require("savedmodel")
     with _quiet(), layers.plain():
         in_float32(model).export(path, format="tf_saved_model", verbose=False)
 
@@ -31,32 +31,36 @@ def to_onnx(model, path: Path) -> None:
     """An ONNX file; needs the extra `export`."""
     from tinyconv import layers
 
-    _needs_tensorflow("An ONNX file")
-    try:
-        import onnx  # noqa: F401
-        import tf2onnx  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"ONNX files need {error.name}, which is not installed; "
-            "install it with: pip install 'tinyconv[export]'"
-        ) from error
+    require("onnx")
     with _quiet(), layers.plain():
         in_float32(model).export(path, format="onnx", verbose=False)
 
 
-def _needs_tensorflow(what: str) -> None:
+def require(format: str) -> None:
+    """Raise UserError where this process lacks what writes files of `format`."""
+    if format == "keras":
+        return
     import keras
 
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        return
-    first = "" if is_installed("tensorflow") else "install it with pip install tensorflow and "
-    raise UserError(
-        f"{what} is written by TensorFlow, and this process runs on {backend}; {first}export the "
-        "run once more with KERAS_BACKEND=tensorflow, or take --format keras."
-    )
+    backend, what = keras.config.backend(), KINDS[format]
+    if backend != "tensorflow":
+        first = "" if is_installed("tensorflow") else "pip install tensorflow, "
+        raise UserError(
+            f"{what} is written by TensorFlow, and this process runs on {backend}; {first}export "
+            "the run once more with KERAS_BACKEND=tensorflow, or take --format keras."
+        )
+    if format == "onnx":
+        try:
+            import onnx  # noqa: F401
+            import tf2onnx  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{what} needs {error.name}, which is not installed; "
+                "install it with: pip install 'tinyconv[export]'"
+            ) from error
 
 
+KINDS = {"savedmodel": "A SavedModel", "onnx": "An ONNX file"}
 EXPORTERS = {"keras": to_keras, "savedmodel": to_saved_model, "onnx": to_onnx}
 ENDINGS = {"keras": ".keras", "savedmodel": "", "onnx": ".onnx"}
 
