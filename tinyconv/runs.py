@@ -138,7 +138,7 @@ class Run:
             with self._told():
                 temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
                 yield temporary
-                os.replace(temporary, self.path / name)
+                writing.replace(temporary, self.path / name)
         except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
@@ -164,7 +164,7 @@ class Run:
         except OSError:  # a file system without hard links
             shutil.copyfile(saved, temporary)
             writing.sync(temporary)
-        os.replace(temporary, self.path / "best.keras")
+        writing.replace(temporary, self.path / "best.keras")
 
     def state(self) -> dict | None:
         """Where training stood at the last save; None before the first."""

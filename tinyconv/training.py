@@ -42,6 +42,8 @@ def prepare(run, pictures=None) -> str:
             without them the training counts as long.
     """
     settings = run.options
+    if settings.tensorboard:
+        events.files()  # raises UserError before there is a folder
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
