@@ -16,7 +16,7 @@ from tinyconv import verbs
 from tinyconv.startup import start
 
 sys.path.append(str(Path(__file__).parents[1]))
-from tests.browser import Browser
+from tests.helpers.browser import Browser
 
 END = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 BRAKES = (1, 4)

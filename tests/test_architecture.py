@@ -144,7 +144,7 @@ def test_nothing_that_runs_a_strangers_file(path):
 
 
 def test_no_pickle_is_opened_while_a_run_is_trained_asked_and_resumed():
-    script = Path(__file__).with_name("pickles.py")
+    script = Path(__file__).with_name("programs") / "pickles.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -13,29 +13,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.sources import idx_files
+from tests.helpers.command import run
+from tests.helpers.sources import idx_files, tiny_imagenet_zip
 from tinyconv import cli, registry
-from tinyconv.__main__ import main
 from tinyconv.data.digits import digits
 from tinyconv.plugins import Prediction
 
 QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
 
 
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the command, in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return stop.value.code or 0, out, err
+# The command where nothing is installed but what tinyconv requires: None cannot be imported.
+EXTRAS = "ale_py gym gymnasium jax onnx pygame tensorboard tensorflow_probability tf2onnx tf_agents"
+NO_EXTRAS = f"""
+import sys
+sys.modules.update(dict.fromkeys("{EXTRAS} tf_keras".split()))
+from tinyconv.__main__ import main
+main()
+"""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run folder made by the real command, in a process of its own; and what it printed."""
+    """A run folder made by the command, in a process of its own, and what it printed."""
     folder = tmp_path_factory.mktemp("command")
     done = subprocess.run(
-        [sys.executable, "-m", "tinyconv", "fit", "--epochs", "3", "--json"],
+        [sys.executable, "-c", NO_EXTRAS, "fit", "--epochs", "3", "--json"],
         cwd=folder,
         env=os.environ | {"TINYCONV_CACHE": str(folder / "cache")},
         capture_output=True,
@@ -60,6 +62,7 @@ def test_fit_prints_one_document_and_plain_lines(trained):
     assert (path / "log.txt").read_text().splitlines() == lines
 
 
+@pytest.mark.pages
 def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
     path, _ = trained
     code, out, _ = run(capsys, "evaluate", path, "--json")
@@ -191,8 +194,6 @@ def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
 
 
 def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
-    from tests.data.sources import tiny_imagenet_zip
-
     root = tiny_imagenet_zip(tmp_path)
     arguments = ["--data", "tiny-imagenet", "--root", root, "--model", "linear", "--epochs", "1"]
     assert run(capsys, "fit", *arguments, "--name", "tiny")[0] == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
 from tinyconv import coach, lessons, losses, training, verbs
 from tinyconv.classify import Settings
 from tinyconv.coach import measuring, rules
@@ -178,12 +178,6 @@ def test_every_rule_is_tried_and_names_a_lesson_and_options_that_there_are():
         assert set(re.findall(r"--[a-z-]+", rule(**fault))) <= known
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    """Drawing takes longer than training here."""
-    monkeypatch.setattr(verbs, "report", lambda run: None)
-
-
 # Sound runs -------------------------------------------------------------------------------
 
 
@@ -193,7 +187,6 @@ def sound(make_run):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coach, "SHARE", float("inf"))
         patch.setattr(coach, "FIRST_LOOK", 1)
-        patch.setattr(verbs, "report", lambda run: None)
         looks, original = [], measuring.by_layer
         patch.setattr(measuring, "by_layer", lambda *given: looks.append(1) or original(*given))
         return make_run(epochs=3, deterministic=True), len(looks)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tinyconv
-from tinyconv import events, training, verbs
+from tinyconv import events, training
 from tinyconv.errors import UserError
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3, "tensorboard": True}  # 3 steps an epoch
@@ -28,7 +28,6 @@ def points(folder) -> dict:
 
 def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch):
     monkeypatch.setattr(events, "EVERY", 2)
-    monkeypatch.setattr(verbs, "report", lambda run: None)
     whole = tinyconv.fit(**QUICK, name="whole")
     original = training.Training.step
 

@@ -10,13 +10,15 @@ import sys
 import threading
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import tinyconv
-from tests.data.sources import class_folders, tiny_imagenet_folder
+from tests.helpers.sources import class_folders, tiny_imagenet_folder
 from tinyconv import checkpoints, losses, runs, training, writing
+from tinyconv.data.opening import limited
 from tinyconv.errors import UserError
 from tinyconv.scoring import measure, scores
 
@@ -26,7 +28,7 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 @pytest.fixture(scope="module")
 def trained(make_run):
     """A run on all digits that every verb can be asked about; tests leave it as it is."""
-    return make_run(model="convnet", epochs=6)
+    return make_run(model="convnet", epochs=6, pages=True)
 
 
 # What a run leaves ------------------------------------------------------------------------
@@ -158,27 +160,125 @@ def test_other_classes_are_refused(trained, tmp_path):
 # Settings that change the training --------------------------------------------------------
 
 
+@pytest.fixture
+def batches(monkeypatch):
+    """The pictures of every step of every training from here on."""
+    steps, step = [], training.Training.step
+
+    def noted(self, pictures, labels):
+        steps.append(np.array(pictures))
+        return step(self, pictures, labels)
+
+    monkeypatch.setattr(training.Training, "step", noted)
+    return steps
+
+
+def loss_is(formula):
+    """The loss on the test pictures is `formula(scores, labels)`, in NumPy."""
+
+    def holds(run, batches):
+        split = limited(tinyconv.data.digits.digits().splits["test"], QUICK["limit"])
+        expected = formula(scores(run.model(), split.pictures), split.labels)
+        assert run.evaluate()["loss"] == pytest.approx(expected, rel=1e-4)
+
+    return holds
+
+
+def hinge(scores, labels):
+    margins = np.maximum(0, scores - scores[np.arange(len(labels)), labels, None] + 1)
+    return margins.sum(axis=1).mean() - 1  # but for the label's own
+
+
+def smoothed(scores, labels):
+    log_softmax = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    targets = 0.7 * np.eye(10)[labels] + 0.3 / 10
+    return -(targets * log_softmax).sum(axis=1).mean()
+
+
+def optimizer_is_sgd(run, batches):
+    optimizer = run.model("last", compiled=True).optimizer
+    assert isinstance(optimizer, keras.optimizers.SGD)
+    assert optimizer.momentum == 0.9 and optimizer.nesterov
+
+
+def rates_are(*expected):
+    """Of the peak, in the last steps of two epochs of three: a third and five sixths of the run."""
+
+    def holds(run, batches):
+        rates = [row["learning_rate"] for row in run.history]
+        assert rates == pytest.approx([3e-3 * rate for rate in expected], rel=1e-5)
+
+    return holds
+
+
+def one_slope_a_layer(run, batches):
+    slopes = [weight for weight in run.model().weights if weight.name == "alpha"]
+    assert slopes and all(slope.shape == (1,) for slope in slopes)
+
+
+def bfloat16_inside(run, batches):
+    model = run.model()
+    assert {layer.compute_dtype for layer in model.layers if layer.count_params()} >= {"bfloat16"}
+    assert all(weight.dtype == "float32" for weight in model.trainable_weights)
+
+
+def share_of_originals(least, most):
+    """That much of what was trained on are training pictures as they are."""
+
+    def holds(run, batches):
+        originals = {p.tobytes() for p in tinyconv.data.digits.digits().splits["train"].pictures}
+        shown = [picture.tobytes() in originals for batch in batches for picture in batch]
+        assert least <= np.mean(shown) <= most
+
+    return holds
+
+
+def batches_are(steps, *shape):
+    """So many steps, the first on a batch of that shape."""
+
+    def holds(run, batches):
+        assert len(batches) == steps and batches[0].shape == shape
+        assert run.model().input_shape[1:] == shape[1:]
+
+    return holds
+
+
+def recipe_is_fast(run, batches):
+    optimizer_is_sgd(run, batches)
+    batches_are(8, 128, 8, 8, 1)(run, batches)
+    assert run.options.sizes == "growing" and run.options.weight_decay == 1e-3
+
+
+page = pytest.mark.pages
+
+
 @pytest.mark.parametrize(
-    "settings",
+    "settings, holds",
     [
-        {"loss": "hinge"},
-        {"label_smoothing": 0.1},
-        {"optimizer": "sgd", "learning_rate": 0.05},
-        {"schedule": "cosine"},
-        {"schedule": "step"},
-        {"activation": "prelu-shared"},
-        {"precision": "mixed_bfloat16"},
-        {"augment": "none"},
-        {"augment": "strong"},
-        {"image_size": 16},
-        {"batch_size": 1000},
-        {"recipe": "fast", "learning_rate": 0.1},
+        pytest.param({"loss": "hinge"}, loss_is(hinge), marks=page),
+        ({"label_smoothing": 0.3}, loss_is(smoothed)),
+        ({"optimizer": "sgd", "learning_rate": 0.05}, optimizer_is_sgd),
+        ({"schedule": "one-cycle"}, rates_are(8 / 9, 2 / 9)),
+        ({"schedule": "cosine"}, rates_are(0.75, (1 - 0.75**0.5) / 2)),
+        ({"schedule": "step"}, rates_are(1, 0.01)),
+        ({"activation": "prelu-shared"}, one_slope_a_layer),
+        pytest.param({"precision": "mixed_bfloat16"}, bfloat16_inside, marks=page),
+        ({"augment": "none"}, share_of_originals(1, 1)),
+        ({"augment": "strong"}, share_of_originals(0, 0.01)),
+        pytest.param({"image_size": 16}, batches_are(6, 64, 16, 16, 1), marks=page),
+        ({"batch_size": 1000}, batches_are(2, 200, 8, 8, 1)),
+        pytest.param(
+            {"recipe": "fast", "learning_rate": 0.1, "epochs": 8}, recipe_is_fast, marks=page
+        ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_each_choice_trains(settings):
-    run = tinyconv.fit(**(QUICK | {"epochs": 12, "learning_rate": 3e-3} | settings))
-    assert run.history[-1]["top1"] > 0.3  # of ten classes
+def test_each_choice_trains_and_changes_what_it_says(settings, holds, batches, request):
+    run = tinyconv.fit(**(QUICK | {"epochs": 2, "learning_rate": 3e-3} | settings))
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    holds(run, batches)
+    has_page = request.node.get_closest_marker("pages") is not None
+    assert (run.path / "report.html").exists() == has_page
 
 
 def test_limit_and_image_size_are_honoured():
@@ -193,7 +293,7 @@ def test_a_run_on_a_folder_and_on_tiny_imagenet(tmp_path):
     assert run.path.name.endswith("linear-pets")
     assert run.settings["classes"] == ["cat", "dog"]
     root = tiny_imagenet_folder(tmp_path)
-    run = tinyconv.fit(data="tiny-imagenet", root=root, model="resnet20", epochs=1, batch_size=4)
+    run = tinyconv.fit(data="tiny-imagenet", root=root, model="linear", epochs=1, batch_size=4)
     assert run.settings["result"]["split"] == "validation"
     tested = list(run.predict(test=True))
     assert [prediction.input for prediction in tested] == [f"test_{i}.JPEG" for i in range(12)]
@@ -249,7 +349,7 @@ def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
 
 
 def test_names_are_never_overwritten():
-    paths = [tinyconv.fit(**QUICK, name="mine").path.name for _ in range(3)]
+    paths = [tinyconv.fit(**QUICK | {"epochs": 1}, name="mine").path.name for _ in range(3)]
     assert paths == ["mine", "mine-2", "mine-3"]
     with pytest.raises(UserError, match="one folder name without slashes"):
         tinyconv.fit(**QUICK, name="../mine")
@@ -269,23 +369,29 @@ def stop_at(step, monkeypatch):
     monkeypatch.setattr(training.Training, "step", counted)
 
 
+STOPPED = QUICK | {"model": "convnet", "epochs": 4}  # 200 pictures are 3 steps of 64 an epoch
+
+
+@pytest.fixture(scope="module")
+def unbroken(make_run):
+    """The run that those which are stopped should equal."""
+    return make_run(**STOPPED)
+
+
 @pytest.mark.parametrize("step", [4, 6, 7], ids=["mid-epoch", "epoch's end", "later"])
-def test_ctrl_c_leaves_a_run_that_goes_on_exactly(monkeypatch, step):
-    """200 pictures in batches of 64 are 3 steps an epoch; 4 epochs."""
-    settings = QUICK | {"model": "convnet", "epochs": 4}
-    whole = tinyconv.fit(**settings, name="whole")
+def test_ctrl_c_leaves_a_run_that_goes_on_exactly(monkeypatch, unbroken, step):
     with monkeypatch.context() as patch:
         stop_at(step, patch)
         with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(**settings, name="stopped")
+            tinyconv.fit(**STOPPED, name="stopped")
     stopped = tinyconv.load("stopped")
     assert stopped.state()["step"] == step % 3 and len(stopped.history) == step // 3
     resumed = tinyconv.resume("stopped")
     assert resumed.path.name == "stopped"
-    for one, other in zip(whole.history, resumed.history, strict=True):
+    for one, other in zip(unbroken.history, resumed.history, strict=True):
         for name in ("epoch", "learning_rate", "loss", "val_loss"):
             assert one[name] == pytest.approx(other[name], rel=1e-4)
-    for one, other in zip(whole.model("last").weights, resumed.model("last").weights):
+    for one, other in zip(unbroken.model("last").weights, resumed.model("last").weights):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.data.sources import tiny_imagenet_folder
-from tests.zoo.small import small
+from tests.helpers.small import small
+from tests.helpers.sources import tiny_imagenet_folder
 from tinyconv import growing, training
 from tinyconv.classify import Settings
 from tinyconv.losses import loss

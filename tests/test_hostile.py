@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tinyconv
-from benchmarks.mutations import BROKEN, unlike, write_files
-from tests.data.sources import picture
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
+from tests.helpers.sources import picture
+from tests.programs.mutations import BROKEN, unlike, write_files
 from tinyconv import kept
 from tinyconv import settings as tinyconv_settings
 from tinyconv.classify import Settings
@@ -263,6 +263,7 @@ def test_damaged_pictures_are_decoded_or_named(tmp_path, capsys):
         folder(files, 16)
 
 
+@pytest.mark.pages
 def test_names_of_classes_are_text_in_the_report(tmp_path):
     for i, name in enumerate(("<script>alert(1)<", "a $x^ & _b_ {{ 7*7 }}", "x\" onload='y")):
         (tmp_path / "odd" / name).mkdir(parents=True)

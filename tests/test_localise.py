@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import tinyconv
-from tests.data.sources import tiny_imagenet_folder
-from tests.zoo.small import small
+from tests.helpers.small import small
+from tests.helpers.sources import tiny_imagenet_folder
 from tinyconv import boxes, layers, localise, losses, network
 from tinyconv.data.decode import resize, resized_boxes
 from tinyconv.data.placed_digits import placed, placed_digits

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.zoo.small import small
+from tests.helpers.small import small
 from tinyconv import losses, network, precision, registry, training
 from tinyconv.classify import Classify, Settings
 from tinyconv.errors import UserError

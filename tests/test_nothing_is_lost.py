@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tinyconv
-from benchmarks.kills import survive
-from tests.data.sources import class_folders, picture
+from tests.helpers.sources import class_folders, picture
+from tests.programs.kills import survive
 from tinyconv import checkpoints, classify, network, report, runs, training, verbs, writing
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
@@ -28,9 +28,9 @@ QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 
 
 def test_killed_or_full_at_every_write_a_run_goes_on_to_the_same_end(tmp_path):
-    """The real loop, folder and verbs with a network of two numbers: see every_moment.py."""
+    """The real loop, folder and verbs with a network of two numbers."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("every_moment.py"), tmp_path],
+        [sys.executable, Path(__file__).with_name("programs") / "every_moment.py", tmp_path],
         env=os.environ | {"KERAS_BACKEND": "numpy"},
         capture_output=True,
         text=True,
@@ -116,6 +116,7 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
         pass
 
 
+@pytest.mark.pages
 def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
     """Each is written file by file, and none is under way in two processes."""
     run, done = runs.Run(None, None, None), []
@@ -167,6 +168,7 @@ def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, 
     assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
 
 
+@pytest.mark.pages
 def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
     def full(run):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -178,6 +180,7 @@ def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
     assert verbs.report(tinyconv.load("full")).is_file()
 
 
+@pytest.mark.pages
 def test_nothing_is_written_into_a_run_that_comes_with_the_package():
     for write in (tinyconv.resume, lambda name: verbs.report(shipped(name))):
         with pytest.raises(UserError, match="catch comes with tinyconv"):

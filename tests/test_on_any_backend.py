@@ -16,15 +16,9 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.zoo.small import small
+from tests.helpers.small import KINDS, small
 from tinyconv import losses, training
 from tinyconv.classify import Settings
-
-# One network of each kind of block: the others differ in depth alone.
-KINDS = [
-    *("linear", "two_layer", "convnet", "vgg11", "resnet9", "resnet18", "resnet20"),
-    *("resnet50", "rectifier_a", "sprint"),
-]
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"

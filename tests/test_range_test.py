@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
 from tinyconv import range_test, verbs
 from tinyconv.errors import UserError
 

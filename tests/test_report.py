@@ -12,10 +12,11 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from tests.browser import CHROMIUM, Browser
+from tests.helpers.browser import CHROMIUM, Browser
 from tinyconv import comparing, pictures, report, verbs
 from tinyconv.errors import UserError
 
+pytestmark = pytest.mark.pages
 ODD = "<script>alert(1)</script> {{ 7 * 7 }} \"x' onload='y"
 HISTORY = [
     {"epoch": i, "seconds": 2.0 * i, "learning_rate": 0.1, "loss": 1 / i, "top1": 0.5}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tests.data.sources import class_folders
+from tests.helpers.sources import class_folders
 from tinyconv import losses
 from tinyconv.__main__ import main
 from tinyconv.data import opening

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 import tinyconv
-from tests.data.sources import class_folders, picture
-from tests.test_cli import run as command
+from tests.helpers.command import run as command
+from tests.helpers.sources import class_folders, picture
 from tinyconv import runs
 from tinyconv.errors import UserError
 from tinyconv.verify import verify

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.plugins.strangers import install
-from tests.test_cli import run
+from tests.helpers.command import run
+from tests.helpers.strangers import install
 from tinyconv import checks, layers
 from tinyconv.checks import Check, Result
 from tinyconv.checks.subject import Subject
@@ -20,6 +20,8 @@ from tinyconv.errors import UserError
 from tinyconv.pictures import Picture
 from tinyconv.plugins import Prediction
 from tinyconv.settings import setting
+
+pytestmark = pytest.mark.pages
 
 
 def outcome(kind: str, promise: str, found, **small) -> Result:

@@ -4,32 +4,52 @@ import importlib.util
 
 import pytest
 
-from tests.data.sources import SOURCES
+from tests.helpers.small import KINDS
+from tests.helpers.sources import SOURCES
 from tinyconv import checks
+from tinyconv.checks import models
 from tinyconv.checks.subject import Subject
 from tinyconv.entries import installed
+from tinyconv.zoo.small import SMALL
 
-pytestmark = pytest.mark.usefixtures("few_scenes")
+pytestmark = [pytest.mark.usefixtures("few_scenes"), pytest.mark.pages]
 SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]
-NO_FILES = [entry for entry in SHIPPED if entry.kind != "datasets"]
+MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 
+# What takes a network of a hundred layers 20 seconds, and depends on the kind of its blocks: for
+# networks that differ from one of KINDS in depth alone it is tried by `tox -e slow`.
+BY_KIND = (models.learns_eight_pictures_by_heart, models.works_in_mixed_precision)
 
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
 )
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(check, marks=needs_tf_agents if entry.name == "dqn" else ())
-        for entry in NO_FILES
-        for check in checks.of(entry.full_name)
-    ],
-    ids=str,
-)
+def cases():
+    """Every promise of every shipped model and task; of all models one takes a test of its own."""
+    for entry in SHIPPED:
+        for check in checks.of(entry.full_name) if entry.kind != "datasets" else ():
+            if check.promise is models.saves_and_loads:
+                continue
+            marks = [needs_tf_agents] if entry.name == "dqn" else []
+            if check.promise in BY_KIND and entry.name in set(SMALL) - set(KINDS):
+                marks.append(pytest.mark.slow)
+            yield pytest.param(check, marks=marks, id=str(check))
+
+
+@pytest.mark.parametrize("check", list(cases()))
 def test_promise(check):
     check()
+
+
+def test_every_model_saves_and_loads():
+    """As `saves_and_loads` of each, with one other process for all of them."""
+    subjects = [Subject(entry, {}) for entry in MODELS]
+    for subject in subjects:
+        models.save(subject)
+    names = [entry.name for entry in MODELS]
+    errors = models.errors_elsewhere(subjects)
+    assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
 
 
 @pytest.mark.parametrize("source", SOURCES)

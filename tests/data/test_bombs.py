@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.data import sources
+from tests.helpers import sources
 from tinyconv import archives, runs
 from tinyconv.data.cifar10 import cifar10
 from tinyconv.data.idx import mnist

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data import sources
+from tests.helpers import sources
 from tinyconv.data import cache
 from tinyconv.data.cifar10 import cifar10
 from tinyconv.data.decode import decode

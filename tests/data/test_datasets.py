@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.sources import (
+from tests.helpers.sources import (
     CODES,
     SOURCES,
     cifar_files,

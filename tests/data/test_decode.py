@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.sources import jpeg, picture
+from tests.helpers.sources import jpeg, picture
 from tinyconv.data.decode import CorruptPicture, decode, resize
 
 

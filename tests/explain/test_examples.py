@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.explain.networks import SHAPE, built, functional
+from tests.helpers.networks import SHAPE, built, functional
 from tinyconv import pictures, zoo
 from tinyconv.data import Split
 from tinyconv.explain.examples import looked_at

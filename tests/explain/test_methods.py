@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy.stats import norm
 
-from tests.explain.networks import KINDS, SHAPE, built, functional
+from tests.helpers.networks import KINDS, SHAPE, built, functional
 from tinyconv import explain
 from tinyconv.errors import UserError
 from tinyconv.explain.tap import Tap

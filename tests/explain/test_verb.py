@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import tinyconv
-from tests.explain.networks import SHAPE, built, functional
-from tests.test_cli import run
+from tests.helpers.command import run
+from tests.helpers.networks import SHAPE, built, functional
 from tinyconv.explain import METHODS
 
 PICTURE = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.strangers import SOUND_MODEL, install
-from tests.test_cli import run
+from tests.helpers.command import run
+from tests.helpers.strangers import SOUND_MODEL, install
 
+pytestmark = pytest.mark.pages
 POINTS = {
     "model": "[tinyconv.models]\nstrange = strange_nets:strange\n",
     "data": "[tinyconv.datasets]\nstrange = strange_nets:strange\n",

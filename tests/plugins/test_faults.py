@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.strangers import SOUND_MODEL, install
-from tests.test_cli import run
+from tests.helpers.command import run
+from tests.helpers.strangers import SOUND_MODEL, install
 from tinyconv import guard, registry
 
 MODEL = "[tinyconv.models]\nstrange = strange_nets:strange\n"

@@ -6,12 +6,13 @@ import shutil
 import site
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
 import pytest
 
-from tests.test_cli import run
+from tests.helpers.command import run
 from tinyconv.new_plugin import OF_KIND, write
 
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
@@ -20,6 +21,17 @@ USES = {
     "dataset": ["fit", "--data", "quick-look"],
     "task": ["fit", "quick-look"],
 }
+
+# The three uses one after the other, as the command has them: in one process, which starts once.
+USED = f"""
+from tinyconv.__main__ import main
+for use, words in {USES}.items():
+    try:
+        main([*words, "--epochs", "1", "--limit", "64", "--name", use])
+    except SystemExit as stop:
+        if stop.code:
+            raise
+"""
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +89,37 @@ def uninstall(python):
     succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
 
 
+def texts(folder) -> dict[str, str]:
+    """The text of each file below the folder."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_a_new_plugin_of_one_kind_is_that_part_of_one_of_all_kinds(kind):
+    """Whose tests pass, as the next test sees; `tox -e slow` installs and tests each kind alone."""
+    others = set(OF_KIND) - {kind}
+    whole, part = (texts(write("quick-look", each, Path(each))) for each in ("all", kind))
+    assert set(part) == {
+        name for name in whole if not any(name.endswith(f"{other}.py") for other in others)
+    }
+    for name in set(part) - {"README.md", "pyproject.toml"}:
+        assert part[name] == whole[name]
+        assert not any(f"quick_look.{other}" in part[name] for other in others), name
+    everything, metadata = (tomllib.loads(each["pyproject.toml"]) for each in (whole, part))
+    groups = everything["project"]["entry-points"]
+    (group,) = metadata["project"]["entry-points"]
+    assert group == f"tinyconv.{kind}s" and len(groups) == 3
+    everything["project"]["entry-points"] = {group: groups[group]}
+    assert metadata == everything
+    lines = part["README.md"].splitlines()
+    assert set(lines) < set(whole["README.md"].splitlines())
+    for other, words in USES.items():
+        use = " ".join(words)
+        assert any(line.startswith(f"tinyconv {use}") for line in lines) == (other == kind), use
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_KIND)
 def test_a_new_plugin_of_one_kind_passes_its_tests(kind, python, tmp_path, capsys):
     new_plugin(python, kind, tmp_path, capsys)
@@ -85,9 +128,8 @@ def test_a_new_plugin_of_one_kind_passes_its_tests(kind, python, tmp_path, capsy
 
 def test_a_new_plugin_is_used_and_removed(python, tmp_path, capsys):
     new_plugin(python, "all", tmp_path, capsys)
-    for use, command in USES.items():
-        quick = ["--epochs", "1", "--limit", "64", "--name", use]
-        succeed(python, "-m", "tinyconv", *command, *quick)
+    succeed(python, "-c", USED)
+    for use in USES:
         settings = json.loads(Path("runs", use, "settings.json").read_text())
         made_by = {origin["distribution"] for origin in settings["plugins"].values()}
         assert "quick-look" in made_by

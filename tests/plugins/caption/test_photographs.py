@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.data.sources import SOURCES, jpeg
+from tests.helpers.sources import SOURCES, jpeg
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import formats, photographs
 from tinyconv.plugins.caption.photographs import caption_folder, coco_captions, flickr8k

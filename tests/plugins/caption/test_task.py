@@ -11,7 +11,7 @@ from PIL import Image
 
 import tinyconv
 from tests.conftest import SCENES
-from tests.data.sources import captions_beside, jpeg
+from tests.helpers.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
 from tinyconv.data.cache import cache_root

@@ -16,7 +16,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
 
 import tinyconv
-from tinyconv import runs, verbs
+from tinyconv import runs
 from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation
 from tinyconv.plugins.dqn import learning, prioritised, replay
@@ -83,7 +83,6 @@ def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
     given, updates, monkeypatch
 ):
     """Stopped between two checkpoints, in the middle of its games."""
-    monkeypatch.setattr(verbs, "report", lambda run: None)
     monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
     seen, stop = updates
     whole = tinyconv.fit("dqn", name="whole", **given)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.test_cli import run
+from tests.helpers.command import run
 from tinyconv import verbs
 
 

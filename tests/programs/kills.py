@@ -1,6 +1,6 @@
 """Kills `fit` with SIGKILL at random moments, resumes it, and compares with an unbroken run.
 
-    python benchmarks/kills.py            # 30 kills
+    python tests/programs/kills.py            # 30 kills
 
 In every second process a checkpoint is written after every step, in the others at some of the
 ends of epochs; every second kill waits for a write to be under way. A run is killed again and

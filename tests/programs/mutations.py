@@ -1,6 +1,6 @@
 """Damaged and odd picture files through `fit`, `predict` and `explain`: each taken or named.
 
-python benchmarks/mutations.py            # 2,000 files from one seed
+python tests/programs/mutations.py            # 2,000 files from one seed
 """
 
 import argparse

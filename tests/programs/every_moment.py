@@ -1,8 +1,8 @@
 """Kills a training, or fills its disk, at every write; resumes it; compares with an unbroken one.
 
-A program of its own (`python tests/every_moment.py FOLDER`, KERAS_BACKEND=numpy), as it forks,
-which TensorFlow does not survive: the training loop, the run folder and the verbs are the real
-ones, and the network is a vector of numbers. A checkpoint is written after every step, or as
+A program of its own (`KERAS_BACKEND=numpy python tests/programs/every_moment.py FOLDER`), as it
+forks, which TensorFlow does not survive: the training loop, the run folder and the verbs are the
+real ones, and the network is a vector of numbers. A checkpoint is written after every step, or as
 they come, which is at the end: the best epoch's, then the last. Prints how many moments there
 were; the first folder that is not as it should be ends it with an exception.
 """
