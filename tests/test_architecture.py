@@ -31,7 +31,7 @@ LAYERS = [
     {"guard", "optimizers", "kept", "provenance"},
     {"entries"},
     {"data", "zoo"},
-    {"runs", "pictures", "clock"},
+    {"model_files", "runs", "pictures", "clock"},
     {"coach", "events", "checkpoints", "boxes", "scoring"},
     {"training", "growing", "network", "report", "comparing", "export"},
     {"one_batch", "range_test"},

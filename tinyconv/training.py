@@ -23,7 +23,7 @@ from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
-from tinyconv.optimizers import optimizer
+from tinyconv.optimizers import optimizer, scaled
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.zoo.anatomy import multiply_adds
 
@@ -58,10 +58,10 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
     """Compile the model; `saved`, a compiled model of a stopped run, gives its state.
 
     Keras forgets which variables do not decay when it saves an optimizer, so that a fresh
-    one is made and filled.
+    one is made and filled. Raises UserError where the saved optimizer is of another kind.
     """
     model.compile(
-        optimizer=optimizer(settings),
+        optimizer=scaled(optimizer(settings), model),
         loss=loss,
         metrics=metrics,
         # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
@@ -71,9 +71,7 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
     model.optimizer.build(model.trainable_variables)
     if saved is not None:
         model.set_weights(saved.get_weights())
-        pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
-        for variable, value in pairs:
-            variable.assign(value)
+        checkpoints.restore(model.optimizer, saved.optimizer)
 
 
 def is_out_of_memory(error: Exception) -> bool:
