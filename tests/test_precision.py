@@ -1,5 +1,8 @@
 """Which precision is chosen, by faked hardware."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
 import tinyconv
@@ -40,12 +43,15 @@ def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_a_step_of_either_precision_is_measured_and_leaves_no_trace():
+def test_a_step_of_either_precision_is_measured_and_leaves_no_trace(monkeypatch):
+    """By a clock that moves by 7 s a look: one step lies between two looks."""
     import keras
 
+    looks = itertools.count(step=7)
+    monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: next(looks)))
     before = keras.config.dtype_policy().name
     for name in ("float32", "mixed_bfloat16"):
-        assert 0 < precision.seconds_a_step.__wrapped__(name) < 60
+        assert precision.seconds_a_step.__wrapped__(name) == 7
     assert keras.config.dtype_policy().name == before
 
 

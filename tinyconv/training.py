@@ -12,7 +12,6 @@ import copy
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -168,7 +167,7 @@ class Training:
 
     def epoch(self, bar, stopped) -> bool:
         """Go through an epoch, or what is left of it; False if it was stopped on the way."""
-        state, start, seen = self.state, time.monotonic(), 0
+        state, start, seen = self.state, self.clock.now(), 0
         seconds_before = state.seconds
         with Feeder(self.batches(state.epoch, state.step)) as feeder:
             for inputs, targets in feeder:
@@ -177,7 +176,7 @@ class Training:
                 left = self.clock.steps_left(state)
                 share = (1 - state.progress) / (left + 1)
                 state.progress += share
-                elapsed = time.monotonic() - start
+                elapsed = self.clock.now() - start
                 state.seconds = seconds_before + elapsed
                 self.row = {
                     "epoch": state.epoch + 1,
@@ -199,7 +198,7 @@ class Training:
 
     def step(self, inputs, targets) -> float:
         """One step down the gradient; returns the step size taken."""
-        start = time.monotonic()
+        start = self.clock.now()
         model = self.model
         if model is not self.trained:
             self.clock.forget()
@@ -216,7 +215,7 @@ class Training:
         self.state.step += 1
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
-        self.clock.steps.append(time.monotonic() - start)
+        self.clock.steps.append(self.clock.now() - start)
         for watcher in self.watchers:
             watcher.after_step(self, targets, float(logs["loss"]))
         return rate
@@ -226,9 +225,9 @@ class Training:
 
         Returns whether it was the last one, which is written at once.
         """
-        state, start = self.state, time.monotonic()
+        state, start = self.state, self.clock.now()
         metrics = self.validate()
-        state.seconds += time.monotonic() - start
+        state.seconds += self.clock.now() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
@@ -239,7 +238,7 @@ class Training:
             state.best = self.rank(metrics)
         is_over = self.is_over
         self.save(is_best, now=is_over)
-        self.clock.validation = time.monotonic() - start
+        self.clock.validation = self.clock.now() - start
         screen.note(f"{self.line(self.row)}  | {bar.left} left")
         for watcher in self.watchers:
             watcher.after_epoch(self)
