@@ -16,6 +16,7 @@ from tinyconv.data.cache import cache_root, unwritable
 from tinyconv.data.opening import is_path
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError, nearest
+from tinyconv.model_files import open_model
 from tinyconv.writing import replace
 
 CELLS = 8  # rows and columns that a map should have; the paper's has 14
@@ -77,7 +78,7 @@ def _of_run(path: str) -> keras.Model:
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
-    model = runs.open_model(file)
+    model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
             f"The encoder's run {folder} is not of a network that takes pictures alone."

@@ -20,7 +20,7 @@ from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay
 from tinyconv.private import graphs_released
-from tinyconv.training import is_out_of_memory, stop_signals, too_large
+from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
 
 REPORTS = 20  # lines of history,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
