@@ -4,30 +4,41 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+TF_AGENTS = "tf-agents==0.19.0"
+# tf-agents pins releases that cannot be installed on Python 3.12 (pygame 2.1.3, which it needs for
+# no more than drawing). There pip installs it by itself, with --no-deps, beside what it imports.
+PINNED = [
+    TF_AGENTS,
+    "tf-keras",
+    "gym==0.23.0",
+    "pygame==2.1.3",
+    "typing-extensions==4.5.0",
+    "tensorflow-probability==0.23.0",
+    "optree==0.15.0",  # named again, so that pip need not search for what goes with the others
+]
+IMPORTED = [
+    "tf-keras>=2.20",
+    "tensorflow-probability>=0.25",
+    "gym>=0.26",
+    "cloudpickle",
+    "decorator",
+    "dm-tree",
+    "gin-config",
+    "setuptools",  # whose distutils tf-agents imports
+]
 EXTRAS = {
-    # tf-agents pins what does not build on Python 3.12; there the task says so in a sentence. What
-    # it pins is named again, so that pip need not search for what goes with it.
     "dqn": [
         "ale-py>=0.12",
         "gymnasium>=1.1",
         "tensorboard",
-        *(
-            f"{needed}; python_version < '3.12'"
-            for needed in (
-                "tf-agents==0.19.0",
-                "tf-keras",
-                "gym==0.23.0",
-                "pygame==2.1.3",
-                "typing-extensions==4.5.0",
-                "tensorflow-probability==0.23.0",
-                "optree==0.15.0",
-            )
-        ),
+        *(f"{package}; python_version < '3.12'" for package in PINNED),
+        *(f"{package}; python_version >= '3.12'" for package in IMPORTED),
     ],
-    "gpu": ["tensorflow[and-cuda]"],
     "jax": ["jax"],
     "export": ["onnx", "tf2onnx"],
 }
+# No part of `all`: gigabytes of CUDA, also for a laptop without such a card.
+CUDA = {"gpu": ["tensorflow[and-cuda]"]}
 
 MODELS = {
     "linear": ["linear", "two_layer"],
@@ -64,7 +75,6 @@ setup(
         "jinja2>=3.1",
         "keras>=3.13",
         "matplotlib>=3.9",
-        "nltk>=3.9",
         "numpy>=2.0",
         "packaging>=24",
         "pillow>=11",
@@ -74,7 +84,11 @@ setup(
         "simplejpeg>=1.8",
         "tensorflow>=2.20",
     ],
-    extras_require={**EXTRAS, "all": [needed for extra in EXTRAS.values() for needed in extra]},
+    extras_require={
+        **EXTRAS,
+        **CUDA,
+        "all": [package for extra in EXTRAS.values() for package in extra],
+    },
     entry_points={
         "console_scripts": ["tinyconv = tinyconv.__main__:main"],
         "tinyconv.models": [
@@ -112,6 +126,8 @@ setup(
         "Intended Audience :: Education",
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -16,7 +16,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
-    {"archives", "errors", "lessons", "screen", "settings", "startup", "writing"},
+    {"archives", "errors", "lessons", "screen", "settings", "startup", "stopping", "writing"},
     {
         "hardware",
         "recipe",
@@ -32,7 +32,7 @@ LAYERS = [
     {"entries"},
     {"data", "zoo"},
     {"precision"},
-    {"runs", "pictures", "clock"},
+    {"model_files", "runs", "pictures", "clock"},
     {"programs"},
     {"coach", "events", "checkpoints", "boxes", "scoring"},
     {"training", "growing", "network", "report", "comparing", "export"},

@@ -1,12 +1,15 @@
 """`--tensorboard`: the curves read back from the event files, also of a run that went on."""
 
 import collections
+import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 import tinyconv
 from tinyconv import events, training
+from tinyconv.errors import UserError
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3, "tensorboard": True}  # 3 steps an epoch
 
@@ -51,3 +54,38 @@ def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch
         column = {row["epoch"]: pytest.approx(row["val_loss"], rel=1e-4) for row in run.history}
         assert validation["epoch_loss"] == column
     assert "tensorboard --logdir" in (whole.path / "log.txt").read_text()
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch):
+    """As if TensorFlow could not be imported by who writes the files."""
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorflow", None)
+        events.files.cache_clear()
+        yield patch
+    events.files.cache_clear()
+
+
+def test_the_package_tensorboard_alone_writes_what_tensorflow_reads(without_tensorflow, tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    folder = tmp_path / "events"
+    writer = events.opened(folder, {"epoch": 0, "batch": 0})
+    for step in (1, 2, 3):
+        writer.write(events._event(step, "batch_loss", step / 4))
+    writer.close()
+    (file,) = folder.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
+    writer = events.opened(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
+    writer.write(events._event(2, "batch_loss", 0.75))
+    writer.close()
+    assert points(folder) == {"batch_loss": {1: 0.25, 2: 0.75}}
+
+
+def test_with_neither_a_sentence_names_what_to_install(without_tensorflow, monkeypatch):
+    """Before there is a folder."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UserError, match="--tensorboard needs tensorboard.*pip install tensorboard"):
+        tinyconv.fit(**QUICK)
+    assert not Path("runs").exists()

@@ -1,5 +1,8 @@
 """Exported files give the model's own scores when other programs run them."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -78,6 +81,20 @@ def test_the_verb_exports_runs_and_overwrites_nothing(tmp_path):
 
 
 def test_a_missing_extra_is_named(model, monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match=r"tinyconv\[export\]"):
         export.to_onnx(model, tmp_path / "x.onnx")
+
+
+def test_what_is_missing_leaves_no_folder(monkeypatch, tmp_path):
+    """Of a task with several networks, either."""
+
+    class Several:
+        def networks(self, run):
+            raise AssertionError("nothing is to be opened before")
+
+    run = types.SimpleNamespace(task=Several(), path=tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match="An ONNX file needs onnx"):
+        verbs.export(run, "onnx", tmp_path / "new")
+    assert not (tmp_path / "new").exists()

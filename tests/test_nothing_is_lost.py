@@ -135,6 +135,7 @@ def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
 
 def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
     monkeypatch.setattr(writing, "fcntl", None)
+    monkeypatch.setattr(writing, "msvcrt", None)
     with writing.only_writer(tmp_path), writing.only_writer(tmp_path):
         pass
 

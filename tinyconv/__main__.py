@@ -11,6 +11,7 @@ import traceback
 
 import click
 
+from tinyconv import screen
 from tinyconv.cli import cli
 from tinyconv.errors import PluginError, UserError
 from tinyconv.groups import output_kept
@@ -19,14 +20,15 @@ from tinyconv.registry import culprit
 
 FLAGS = ("--debug", "--no-plugins")  # that may stand anywhere, before or after the verb
 
-# Errors of the disk that the user can mend.
-DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
-DISK |= {errno.ENAMETOOLONG, errno.ENOTDIR}
+# Errors of the disk that the user can mend; a system need not have all of them.
+DISK_ERRORS = ("ENOSPC", "EROFS", "EACCES", "EPERM", "EDQUOT", "ENAMETOOLONG", "ENOTDIR")
+DISK = {getattr(errno, name) for name in DISK_ERRORS if hasattr(errno, name)}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit; the entry point of the console script."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    screen.escape_unprintable()
     debug = "--debug" in arguments
     flags = [argument for argument in arguments if argument in FLAGS]
     others = [argument for argument in arguments if argument not in FLAGS]

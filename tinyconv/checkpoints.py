@@ -10,6 +10,8 @@ import time
 
 import keras
 
+from tinyconv.errors import UserError
+
 SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
 LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
 EXPECTED = 0.1  # seconds that writing takes, until it has been timed
@@ -57,6 +59,26 @@ def bare(model) -> keras.Model:
     if type(model) is not type(keras.Model(any_input, any_input)):
         return model
     return keras.Model(model.input, model.output, name=model.name)
+
+
+def restore(optimizer, saved) -> None:
+    """Give the built `optimizer` every variable of the saved one; UserError where they differ."""
+    if _layout(optimizer) != _layout(saved):
+        raise UserError(
+            f"The checkpoint has {_description(saved)}, and this training needs "
+            f"{_description(optimizer)}: it cannot be resumed exactly; start a new run."
+        )
+    for variable, value in zip(optimizer.variables, saved.variables, strict=True):
+        variable.assign(value)
+
+
+def _layout(optimizer) -> tuple:
+    """What two optimizers share if one can take the variables of the other."""
+    return type(optimizer), [tuple(variable.shape) for variable in optimizer.variables]
+
+
+def _description(optimizer) -> str:
+    return f"the optimizer {type(optimizer).__name__} with {len(optimizer.variables)} variables"
 
 
 def write_best(run, model, weights: list) -> None:

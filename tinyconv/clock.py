@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 from tinyconv.recipe import TrainingSettings
 
@@ -30,16 +31,23 @@ class Clock:
     """How many steps are left: those of the epochs asked for, or those the time allows.
 
     With `--minutes` the first steps are measured, and the plan is renewed at every step, so
-    that a machine which slows down still ends in time.
+    that a machine which slows down still ends in time. `now` gives the time in seconds.
     """
 
-    def __init__(self, settings: TrainingSettings, steps_per_epoch: int, state: State):
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        steps_per_epoch: int,
+        state: State,
+        now: Callable[[], float] = time.monotonic,
+    ):
+        self.now = now
         self.steps_per_epoch = steps_per_epoch
         self.total = settings.epochs * steps_per_epoch
         self.deadline = None
         if settings.minutes is not None:
             self.budget = settings.minutes * 60 * (1 - RESERVED)  # seconds
-            self.deadline = time.monotonic() + self.budget - state.seconds
+            self.deadline = now() + self.budget - state.seconds
         self.steps: list[float] = []  # seconds each step took, since this process started
         self.validation: float | None = None  # seconds of the last one, checkpoint included
 
@@ -57,7 +65,7 @@ class Clock:
         """Steps still to do; 0 when the run is over."""
         if self.deadline is None:
             return max(0, self.total - state.epoch * self.steps_per_epoch - state.step)
-        left = self.deadline - time.monotonic()
+        left = self.deadline - self.now()
         if len(self.steps) < 2:  # the first step holds the tracing and tells nothing
             return MANY if left > 0 else 0
         recent = self.steps[1:][-100:]

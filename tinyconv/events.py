@@ -1,16 +1,21 @@
 """`--tensorboard`: a run's curves as event files, which TensorBoard shows while it trains.
 
-An event file is a TFRecord file of Event messages. TensorFlow, which is there on JAX too, writes
-them. The names are those of Keras' own callback, `epoch_loss` by epoch and `batch_loss` by step,
-in the folders `train` and `validation`, which TensorBoard draws over each other.
+An event file is a TFRecord file of Event messages, which TensorFlow writes or, where it is not
+installed, the package `tensorboard`. The names are those of Keras' own callback, `epoch_loss` by
+epoch and `batch_loss` by step, in the folders `train` and `validation`, which TensorBoard draws
+over each other.
 """
 
 import contextlib
-import importlib.util
+import functools
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 from tinyconv import screen
+from tinyconv.errors import UserError
+from tinyconv.startup import is_installed
 
 EVERY = 10  # steps from one point of a `batch_` curve to the next
 FOLDERS = ("train", "validation")
@@ -46,20 +51,69 @@ class Events:
         if self.writers is None:
             folder = loop.folder.path / "tensorboard"
             self.writers = {name: opened(folder / name, self.done) for name in FOLDERS}
-            missing = importlib.util.find_spec("tensorboard") is None
-            more = "  (after: pip install tensorboard)" if missing else ""
+            more = "" if is_installed("tensorboard") else "  (after: pip install tensorboard)"
             screen.say(f"curves     tensorboard --logdir {folder}{more}")
         for tag, value in points.items():
             self.writers[place].write(_event(step, tag, value))
         self.writers[place].flush()
 
 
-def _event(step: int, tag: str, value: float) -> bytes:
+@functools.cache
+def files() -> SimpleNamespace:
+    """What event files are made with: Event, Summary, writer(path) and records(path).
+
+    `records` yields bytes, up to one that is torn: the last one of a process that was killed.
+    Raises UserError where neither TensorFlow nor the package `tensorboard` can be imported.
+    """
+    with contextlib.suppress(ImportError):
+        import tensorflow as tf
+
+        v1 = tf.compat.v1
+        return SimpleNamespace(
+            Event=v1.Event,
+            Summary=v1.Summary,
+            writer=tf.io.TFRecordWriter,
+            records=_tensorflow_records,
+        )
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+    except ImportError as error:
+        raise UserError(
+            f"--tensorboard needs {error.name}, which is not installed; "
+            "install it with: pip install tensorboard"
+        ) from error
+    return SimpleNamespace(
+        Event=Event,
+        Summary=Summary,
+        writer=lambda path: RecordWriter(Path(path).open("wb")),
+        records=_tensorboard_records,
+    )
+
+
+def _tensorflow_records(path: str) -> Iterator[bytes]:
     import tensorflow as tf
 
-    scalar = tf.compat.v1.Summary.Value(tag=tag, simple_value=value)
-    summary = tf.compat.v1.Summary(value=[scalar])
-    event = tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary)
+    with contextlib.suppress(tf.errors.DataLossError):
+        yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+
+
+def _tensorboard_records(path: str) -> Iterator[bytes]:
+    from tensorboard.compat.tensorflow_stub import errors
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+
+    reader = PyRecordReader_New(path)
+    with contextlib.suppress(errors.OutOfRangeError, errors.DataLossError):
+        while True:
+            reader.GetNext()
+            yield reader.record()
+
+
+def _event(step: int, tag: str, value: float) -> bytes:
+    scalar = files().Summary.Value(tag=tag, simple_value=value)
+    summary = files().Summary(value=[scalar])
+    event = files().Event(wall_time=time.time(), step=step, summary=summary)
     return event.SerializeToString()
 
 
@@ -69,21 +123,17 @@ def opened(folder: Path, done: dict[str, int]):
     `done` is the last step by what a tag begins with. A run that goes on repeats what it did after
     its checkpoint: those points go, for a reader would see them twice.
     """
-    import tensorflow as tf
-
     folder.mkdir(parents=True, exist_ok=True)
-    before, kept = sorted(folder.iterdir()), {}
+    before, points = sorted(folder.iterdir()), {}
     for file in before:
-        # The last record of a process that was killed may be torn.
-        with contextlib.suppress(tf.errors.DataLossError):
-            for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-                event = tf.compat.v1.Event.FromString(record)
-                for value in event.summary.value:
-                    if event.step <= done[value.tag.partition("_")[0]]:
-                        kept[value.tag, event.step] = record
-    writer = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time():.6f}"))
-    version = tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2")
-    for record in (version.SerializeToString(), *kept.values()):
+        for record in files().records(str(file)):
+            event = files().Event.FromString(record)
+            for value in event.summary.value:
+                if event.step <= done[value.tag.partition("_")[0]]:
+                    points[value.tag, event.step] = record
+    writer = files().writer(str(folder / f"events.out.tfevents.{time.time():.6f}"))
+    version = files().Event(wall_time=time.time(), file_version="brain.Event:2")
+    for record in (version.SerializeToString(), *points.values()):
         writer.write(record)
     writer.flush()
     for file in before:

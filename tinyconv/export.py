@@ -1,7 +1,8 @@
 """A trained network as a file for other programs: Keras, SavedModel, ONNX.
 
 Every format takes pictures as they are, pixels 0 to 255, and gives the same scores. The files
-hold Keras' own operations: the compiled programs of `layers.py` are of this process.
+hold Keras' own operations: the compiled programs of `layers.py` are of this process. Keras writes
+SavedModel and ONNX by TensorFlow, from a network that runs on it.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import io
 from pathlib import Path
 
 from tinyconv.errors import UserError
+from tinyconv.startup import is_installed
 
 
 def to_keras(model, path: Path) -> None:
@@ -18,24 +20,43 @@ def to_keras(model, path: Path) -> None:
 
 def to_saved_model(model, path: Path) -> None:
     """A TensorFlow SavedModel folder with the endpoint `serve`."""
+    require("savedmodel")
     with _quiet():
         in_float32(model).export(path, format="tf_saved_model", verbose=False)
 
 
 def to_onnx(model, path: Path) -> None:
     """An ONNX file; needs the extra `export`."""
-    try:
-        import onnx  # noqa: F401
-        import tf2onnx  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"ONNX files need {error.name}, which is not installed; "
-            "install it with: pip install 'tinyconv[export]'"
-        ) from error
+    require("onnx")
     with _quiet():
         in_float32(model).export(path, format="onnx", verbose=False)
 
 
+def require(format: str) -> None:
+    """Raise UserError where this process lacks what writes files of `format`."""
+    if format == "keras":
+        return
+    import keras
+
+    backend, what = keras.config.backend(), KINDS[format]
+    if backend != "tensorflow":
+        first = "" if is_installed("tensorflow") else "pip install tensorflow, "
+        raise UserError(
+            f"{what} is written by TensorFlow, and this process runs on {backend}; {first}export "
+            "the run once more with KERAS_BACKEND=tensorflow, or take --format keras."
+        )
+    if format == "onnx":
+        try:
+            import onnx  # noqa: F401
+            import tf2onnx  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{what} needs {error.name}, which is not installed; "
+                "install it with: pip install 'tinyconv[export]'"
+            ) from error
+
+
+KINDS = {"savedmodel": "A SavedModel", "onnx": "An ONNX file"}
 EXPORTERS = {"keras": to_keras, "savedmodel": to_saved_model, "onnx": to_onnx}
 ENDINGS = {"keras": ".keras", "savedmodel": "", "onnx": ".onnx"}
 

@@ -32,7 +32,9 @@ _answers = None  # where the one JSON document goes; None is the usual standard 
 
 def print_json(document) -> None:
     """One JSON document on standard output; NumPy's numbers become Python's."""
-    text = json.dumps(document, ensure_ascii=False, default=lambda value: value.item())
+    stream = _answers or sys.stdout
+    is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(document, ensure_ascii=not is_unicode, default=lambda value: value.item())
     click.echo(text, file=_answers)
 
 

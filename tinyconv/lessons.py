@@ -155,14 +155,24 @@ def run(
                     printed = output.getvalue()
                     end(printed)
             elif block.language == "bash" and after.language == "text":
-                done = subprocess.run(["bash", "-c", block.text], stdout=subprocess.PIPE, text=True)
-                printed = done.stdout
+                printed = output_of(block.text)
                 end(printed)
             elif block.language == "bash":
                 for command in commands(block.text):
                     parse(root, command, where)
             elif block.language == "text":
                 assert printed == block.text, f"{where} says\n{block.text}\nand it is\n{printed}"
+
+
+def output_of(text: str) -> str:
+    """What commands print, by bash; UserError where there is none, as on Windows."""
+    try:
+        return subprocess.run(["bash", "-c", text], stdout=subprocess.PIPE, text=True).stdout
+    except FileNotFoundError as error:
+        raise UserError(
+            "This lesson runs commands of the shell bash, which is not installed; on Windows it "
+            "comes with Git or with WSL."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from tinyconv import precision, runs, screen
 from tinyconv.data.opening import size
 from tinyconv.errors import UserError
 from tinyconv.kept import read_settings
+from tinyconv.model_files import open_model
 from tinyconv.settings import setting
 
 DEFAULT, TIMED = "convnet", "sprint"  # networks of a run that names none; with --minutes
@@ -142,7 +143,7 @@ def _taken(options, shape, numbers: str):
     import keras
 
     folder = options.from_
-    learnt = body(runs.open_model(folder / "best.keras"))
+    learnt = body(open_model(folder / "best.keras"))
     before = read_settings(folder).get("policy")
 
     def anew(layer):

@@ -49,3 +49,22 @@ def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
         made = AdamW(rate, weight_decay=decay)  # Keras refuses None here
     made.exclude_from_weight_decay(var_names=list(UNDECAYED))
     return made
+
+
+def scaled(inner, model) -> keras.optimizers.Optimizer:
+    """`inner` with dynamic loss scaling where the model computes in float16; else `inner`.
+
+    Keras would do so by itself, for a model of the policy mixed_float16, but saves the inner
+    optimizer's configuration alone: opened under another policy, the file would have no variable
+    for the loss scale.
+    """
+    if not _computes_in_float16(model):
+        return inner
+    return keras.optimizers.LossScaleOptimizer(inner, name="loss_scale_optimizer")
+
+
+def _computes_in_float16(layer) -> bool:
+    """Whether the layer, or one inside it, computes in float16, in which gradients underflow."""
+    return layer.compute_dtype == "float16" or any(
+        _computes_in_float16(part) for part in getattr(layer, "layers", ())
+    )

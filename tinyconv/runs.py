@@ -27,6 +27,7 @@ from typing import Any
 from tinyconv import archives, provenance, writing
 from tinyconv.errors import UserError, alike
 from tinyconv.kept import read_history
+from tinyconv.model_files import open_model
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.screen import Log
 
@@ -138,7 +139,7 @@ class Run:
             with self._told():
                 temporary.unlink(missing_ok=True)  # a killed run's may be best.keras' other name
                 yield temporary
-                os.replace(temporary, self.path / name)
+                writing.replace(temporary, self.path / name)
         except UserError:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # half a file that only takes room
@@ -164,7 +165,7 @@ class Run:
         except OSError:  # a file system without hard links
             shutil.copyfile(saved, temporary)
             writing.sync(temporary)
-        os.replace(temporary, self.path / "best.keras")
+        writing.replace(temporary, self.path / "best.keras")
 
     def state(self) -> dict | None:
         """Where training stood at the last save; None before the first."""
@@ -185,7 +186,7 @@ class Run:
                 f"The run {self.path} has no {path.name}: nothing of it has been saved as yet; "
                 f"wait, or go on with: tinyconv fit --resume {self.path}"
             )
-        return open_model(path, compiled)
+        return open_model(path, self.settings.get("policy", "float32") if compiled else None)
 
     def before_training(self, loop) -> None:
         """Told of the training loop before its first step; a trial takes it from there."""
@@ -291,25 +292,6 @@ def refuse_shipped(folder: Path) -> None:
             f"{folder.name} comes with tinyconv, and its folder is left as it is; name another "
             "place, or train a run of your own."
         )
-
-
-def open_model(path: Path, compiled: bool = False):
-    """The network of a .keras file, in Keras' safe mode; UserError where it is none."""
-    import keras
-
-    import tinyconv.losses
-    import tinyconv.optimizers
-    import tinyconv.zoo  # noqa: F401  registers the classes that the file may name
-
-    try:
-        if zipfile.is_zipfile(path):
-            archives.open_zip(path).close()  # a bomb is refused before Keras reads it
-        return keras.saving.load_model(path, compile=compiled, safe_mode=True)
-    except UserError:
-        raise
-    except Exception as error:  # Keras says what it refuses in many of them
-        told = f"{error}".strip().split("\n")[0]
-        raise UserError(f"{path} is not a model that can be opened: {told:.300}") from error
 
 
 def plain(value):

@@ -5,6 +5,7 @@ control characters. Standard output is left alone, so that `--json` can own it.
 """
 
 import contextlib
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -48,6 +49,16 @@ def logging() -> Iterator[Log]:
         yield _log
     finally:
         _log = before
+
+
+def escape_unprintable() -> None:
+    """Have both streams escape what their encoding lacks, as a pipe's of Windows (cp1252) does.
+
+    A class or a folder may have any name, and printing it must not end the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:

@@ -7,12 +7,8 @@ backend. `Model.fit` is not used: its input thread stalls at the end of every ep
 cannot go on in the middle of one.
 """
 
-import contextlib
 import copy
 import math
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -23,9 +19,11 @@ from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
-from tinyconv.optimizers import optimizer
+from tinyconv.optimizers import optimizer, scaled
+from tinyconv.private import graphs_released
 from tinyconv.programs import Programs
 from tinyconv.recipe import SCHEDULES, TrainingSettings
+from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
 from tinyconv.zoo.anatomy import multiply_adds
 
 KEPT = 100  # steps whose loss is kept for `verify`, from the first one on
@@ -41,6 +39,8 @@ def prepare(run, pictures=None) -> str:
             without them the training counts as long.
     """
     settings = run.options
+    if settings.tensorboard:
+        events.files()  # raises UserError before there is a folder
     if settings.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -66,10 +66,10 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
     """Compile the model; `saved`, a compiled model of a stopped run, gives its state.
 
     Keras forgets which variables do not decay when it saves an optimizer, so that a fresh
-    one is made and filled.
+    one is made and filled. Raises UserError where the saved optimizer is of another kind.
     """
     model.compile(
-        optimizer=optimizer(settings),
+        optimizer=scaled(optimizer(settings), model),
         loss=loss,
         metrics=metrics,
         # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
@@ -79,24 +79,7 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
     model.optimizer.build(model.trainable_variables)
     if saved is not None:
         model.set_weights(saved.get_weights())
-        pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
-        for variable, value in pairs:
-            variable.assign(value)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether that is what Python, NumPy, TensorFlow or XLA say with this error."""
-    told = f"{type(error).__name__} {error}".lower().replace("_", "")
-    return isinstance(error, MemoryError) or "resourceexhausted" in told
-
-
-def too_large(place: str, batch_size: int, path) -> UserError:
-    """The error of a run at `path` whose memory ran out there: what to try, and how to go on."""
-    smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --model"
-    return UserError(
-        f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}, "
-        f"or go on where there is more memory with: tinyconv fit --resume {path}"
-    )
+        checkpoints.restore(model.optimizer, saved.optimizer)
 
 
 class Training:
@@ -164,7 +147,11 @@ class Training:
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
         done = self.state.progress
-        with stop_signals() as stopped, screen.bar("training", 1.0, done=done) as bar:
+        with (
+            graphs_released(),
+            stop_signals() as stopped,
+            screen.bar("training", 1.0, done=done) as bar,
+        ):
             try:
                 is_over = self.is_over
                 while not is_over:
@@ -187,7 +174,7 @@ class Training:
 
     def epoch(self, bar, stopped) -> bool:
         """Go through an epoch, or what is left of it; False if it was stopped on the way."""
-        state, start, seen = self.state, time.monotonic(), 0
+        state, start, seen = self.state, self.clock.now(), 0
         seconds_before = state.seconds
         with Feeder(self.batches(state.epoch, state.step)) as feeder:
             for inputs, targets in feeder:
@@ -196,7 +183,7 @@ class Training:
                 left = self.clock.steps_left(state)
                 share = (1 - state.progress) / (left + 1)
                 state.progress += share
-                elapsed = time.monotonic() - start
+                elapsed = self.clock.now() - start
                 state.seconds = seconds_before + elapsed
                 self.row = {
                     "epoch": state.epoch + 1,
@@ -218,7 +205,7 @@ class Training:
 
     def step(self, inputs, targets) -> float:
         """One step down the gradient; returns the step size taken."""
-        start = time.monotonic()
+        start = self.clock.now()
         model = self.model
         step = self.steps_done
         takes_over = self.programs.before_step(step, model, inputs, targets)
@@ -237,7 +224,7 @@ class Training:
         self.state.step += 1
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
-        self.clock.steps.append(time.monotonic() - start)
+        self.clock.steps.append(self.clock.now() - start)
         for watcher in self.watchers:
             watcher.after_step(self, targets, float(logs["loss"]))
         return rate
@@ -247,10 +234,10 @@ class Training:
 
         Returns whether it was the last one, which is written at once.
         """
-        state, start = self.state, time.monotonic()
+        state, start = self.state, self.clock.now()
         with layers.compiled(self.programs.are_used(self.steps_done - 1)):
             metrics = self.validate()
-        state.seconds += time.monotonic() - start
+        state.seconds += self.clock.now() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
@@ -261,7 +248,7 @@ class Training:
             state.best = self.rank(metrics)
         is_over = self.is_over
         self.save(is_best, now=is_over)
-        self.clock.validation = time.monotonic() - start
+        self.clock.validation = self.clock.now() - start
         screen.note(f"{self.line(self.row)}  | {bar.left} left")
         for watcher in self.watchers:
             watcher.after_epoch(self)
@@ -302,24 +289,3 @@ class Training:
             f"The probable cause is a step size too large for this network ({rate:.2g}); "
             f"try --learning-rate {settings.peak_rate / 10:.2g}."
         )
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped  # Python gives signals to the main thread alone
-        return
-
-    def ask(*_):
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

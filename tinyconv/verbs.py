@@ -240,7 +240,7 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
     A folder of several where its task has several `networks`. Raises UserError where `output`
     exists already.
     """
-    from tinyconv.export import ENDINGS, EXPORTERS
+    from tinyconv.export import ENDINGS, EXPORTERS, require
 
     if format not in EXPORTERS:
         raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
@@ -251,6 +251,7 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
     path = Path(output) if output else run.path / f"export-{format}{ending}"
     if path.exists():
         raise UserError(f"{path} exists already; name another place with --output.")
+    require(format)
     if not several:
         EXPORTERS[format](run.model(), path)
         return path

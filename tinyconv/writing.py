@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,17 @@ from tinyconv.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock: there a folder may get two writers
+except ImportError:  # Windows
     fcntl = None
+try:
+    import msvcrt
+except ImportError:  # every other system
+    msvcrt = None
+
+ON_WINDOWS = os.name == "nt"
+LOCK_FILE = ".lock"  # in a folder on Windows, where a folder itself cannot be locked
+PATIENCE = 3  # seconds for which a rename is tried again on Windows
+PAUSE = 0.05  # seconds between two tries
 
 
 def cache_root() -> Path:
@@ -25,26 +35,59 @@ def cache_root() -> Path:
 def only_writer(folder: Path, wait: bool = False) -> Iterator[None]:
     """Be the one process that writes into `folder`; UserError where another one is, or `wait`.
 
-    The system's lock (flock) on the folder itself: it leaves no file, and ends with its process,
-    however that dies. Where a file system has no such lock, nothing is locked.
+    The lock is the system's, and ends with its process, however that dies. Where a file system
+    has no such lock, nothing is locked.
     """
-    if fcntl is None:
+    lock = _folder_lock if fcntl else _file_lock if msvcrt else contextlib.nullcontext
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock(folder))
+                break
+            except BlockingIOError as error:
+                if not wait:
+                    raise UserError(
+                        f"Another process is writing into {folder}; wait until it has ended, or "
+                        "stop it."
+                    ) from error
+                time.sleep(PAUSE)
         yield
-        return
+
+
+@contextlib.contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """flock on the folder itself, which leaves no file; BlockingIOError where it is taken."""
     opened = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
         os.close(opened)
-        raise UserError(
-            f"Another process is writing into {folder}; wait until it has ended, or stop it."
-        ) from error
+
+
+@contextlib.contextmanager
+def _file_lock(folder: Path) -> Iterator[None]:
+    """Windows' lock of a file in the folder, removed at the end; BlockingIOError if it is taken."""
+    path = folder / LOCK_FILE
+    opened = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        msvcrt.locking(opened, msvcrt.LK_NBLCK, 1)
+    except PermissionError as error:
+        os.close(opened)
+        raise BlockingIOError(*error.args) from error
     except OSError:
         pass
     try:
         yield
     finally:
-        os.close(opened)
+        os.close(opened)  # which ends the lock
+        with contextlib.suppress(OSError):  # while another process has it open, it cannot go
+            path.unlink()
 
 
 def write(path: Path, content: bytes) -> None:
@@ -52,7 +95,24 @@ def write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(content)
     sync(temporary)
-    os.replace(temporary, path)
+    replace(temporary, path)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, over what is there, as one step.
+
+    Windows refuses that while any program has `target` open, as a reader or a virus scanner has
+    it for a moment: there it is tried again for PATIENCE seconds.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if not ON_WINDOWS or time.monotonic() > end:
+                raise
+            time.sleep(PAUSE)
 
 
 def free(path: Path) -> Path:
@@ -65,7 +125,7 @@ def free(path: Path) -> Path:
 
 def sync(path: Path) -> None:
     """Have the disk hold the file's bytes before its name does."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes no file that is open for reading alone
         os.fsync(file.fileno())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import sources
-from tinyconv import archives, runs
+from tinyconv import archives, model_files
 from tinyconv.data.cifar10 import cifar10
 from tinyconv.data.idx import mnist
 from tinyconv.data.tiny_imagenet import tiny_imagenet
@@ -89,7 +89,7 @@ def test_a_model_that_is_a_bomb(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", BOMB)
     with pytest.raises(UserError, match=r"model.keras has .* bytes and would give more than"):
-        runs.open_model(path)
+        model_files.open_model(path)
 
 
 def test_nothing_is_written_where_members_point(tmp_path):

@@ -1,8 +1,8 @@
 """Order, batches, augmentation and the feeding thread."""
 
 import os
+import queue
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -105,20 +105,21 @@ def test_colour_keeps_order_and_cutout_cuts_one_square():
 
 
 def test_feeder_keeps_order_and_works_ahead():
-    made = []
+    """One batch is taken, as many wait as the queue holds, and one waits for room."""
+    made, taken, is_ahead = [], [], threading.Event()
 
     def batches():
         for i in range(20):
             made.append(i)
+            if len(made) == AHEAD + 2:
+                is_ahead.set()
             yield i
 
     with Feeder(batches()) as feeder:
-        taken = []
         for batch in feeder:
-            if not taken:
-                time.sleep(0.2)
-                assert 1 < len(made) <= AHEAD + 2
             taken.append(batch)
+            assert is_ahead.wait(60), "it makes a batch when that is asked for"
+            assert len(made) <= len(taken) + AHEAD + 1
     assert taken == list(range(20))
 
 
@@ -138,14 +139,25 @@ def test_feeder_passes_errors_on_and_ends_its_thread():
 
 
 def test_feeder_measures_the_waiting():
-    def slow():
+    """By a clock that moves while a batch is made, and while the network takes a step."""
+    seconds, stepped = [0.0], threading.Semaphore(0)
+
+    def batches():
         for i in range(3):
-            time.sleep(0.1)
+            stepped.acquire()  # as the network waits by then, all that passes is waiting
+            seconds[0] += 2
             yield i
 
-    with Feeder(slow()) as feeder:
-        list(feeder)
-    assert 0.2 < feeder.waited < 2
+    class Queue(queue.Queue):
+        def get(self):
+            stepped.release()
+            return super().get()
+
+    with Feeder(batches(), now=lambda: seconds[0]) as feeder:
+        feeder._queue = Queue(maxsize=1)
+        for _ in feeder:
+            seconds[0] += 5
+    assert feeder.waited == 3 * 2
 
 
 def test_a_cache_that_is_cut_short_is_told_and_not_read(tmp_path):

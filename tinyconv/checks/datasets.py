@@ -172,9 +172,17 @@ def _empty_cache() -> Iterator[None]:
     downloads = cache_root().resolve() / "downloads"
     with tempfile.TemporaryDirectory(prefix="tinyconv-checks-") as folder:
         if downloads.is_dir():
-            Path(folder, "downloads").symlink_to(downloads)
+            _lend(downloads, Path(folder, "downloads"))
         with environment(TINYCONV_CACHE=folder):
             yield
+
+
+def _lend(folder: Path, place: Path) -> None:
+    """Have `folder` at `place` too: by a link, or a copy where the system allows none (Windows)."""
+    try:
+        place.symlink_to(folder)
+    except OSError:
+        shutil.copytree(folder, place)
 
 
 def _files(root: Path) -> list[Path]:

@@ -27,7 +27,7 @@ from tinyconv import screen
 from tinyconv.data import Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
-from tinyconv.writing import cache_root
+from tinyconv.writing import cache_root, replace
 
 FORMAT = 4  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
@@ -104,7 +104,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
         if _open(name, folder) is None:  # not there or damaged; else another process was first
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                os.rename(building, folder)
+                replace(building, folder)
             except OSError:
                 if _open(name, folder) is None:
                     raise

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tinyconv import screen
 from tinyconv.data.cache import cache_root
 from tinyconv.errors import UserError
+from tinyconv.writing import replace
 
 BLOCK = 1 << 18  # bytes read at a time
 TIMEOUT = 30  # seconds without an answer
@@ -53,7 +53,7 @@ def download(url: str, sha256: str) -> Path:
             f"{url} is not the file it should be: its SHA-256 is {found}, and {sha256} was "
             "expected; it was deleted, try again."
         )
-    os.replace(part, path)
+    replace(part, path)
     return path
 
 

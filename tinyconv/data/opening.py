@@ -99,7 +99,12 @@ def check_same(dataset: Dataset, begun_with: str | None) -> None:
 
 def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
-    return data not in catalogue.names("datasets") and (os.sep in data or Path(data).is_dir())
+    return data not in catalogue.names("datasets") and (is_path(data) or Path(data).is_dir())
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` has a separator of this system's paths; Windows has two."""
+    return any(separator in text for separator in (os.sep, os.altsep) if separator)
 
 
 def describe(dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ import mmap
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -103,11 +103,11 @@ class Feeder:
     """Makes batches in a thread of its own, `AHEAD` of the network.
 
     Iterate over it once, inside a `with` block that ends the thread; `waited` tells for how
-    many seconds the network had to wait for data.
+    many seconds the network had to wait for data, by the clock `now`.
     """
 
-    def __init__(self, batches: Iterator):
-        self.waited = 0.0
+    def __init__(self, batches: Iterator, now: Callable[[], float] = time.perf_counter):
+        self.waited, self._now = 0.0, now
         self._batches = batches
         self._queue = queue.Queue(maxsize=AHEAD)
         self._stopped = threading.Event()
@@ -125,9 +125,9 @@ class Feeder:
 
     def __iter__(self):
         while True:
-            start = time.perf_counter()
+            start = self._now()
             batch, error = self._queue.get()
-            self.waited += time.perf_counter() - start
+            self.waited += self._now() - start
             if error is not None:
                 raise error
             if batch is None:

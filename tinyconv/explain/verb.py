@@ -14,8 +14,8 @@ from tinyconv.explain import DEFAULT, METHODS, PIXELS, sheets
 from tinyconv.explain.anatomy import picture_shape, rescaled
 from tinyconv.explain.tap import Tap
 from tinyconv.export import in_float32
+from tinyconv.model_files import open_model
 from tinyconv.pictures import Picture
-from tinyconv.runs import open_model
 
 ALL = "all"
 PICTURELESS = ("class-picture", "filters")

@@ -1,6 +1,7 @@
 """Words, measures and drawn scenes, against cases worked by hand."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -34,6 +35,32 @@ def test_bleu_at_its_ends():
     assert set(perfect.values()) == {1.0}
     assert set(measures.bleu([["a b c d e"]], ["v w x y z"]).values()) == {0.0}
     assert set(measures.bleu([["a b c d e"]], [""]).values()) == {0.0}
+
+
+WORDS = ["a", "red", "blue", "circle", "square", "and"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bleu_is_nltks(seed):
+    """Captions from none to nine words of six, so that n-grams repeat, and lengths are equal."""
+    bleu_score = pytest.importorskip("nltk.translate.bleu_score", reason="nltk is not installed")
+    random = np.random.default_rng(seed)
+
+    def sentence():
+        return " ".join(random.choice(WORDS, random.integers(0, 10)))
+
+    captions = [sentence() for _ in range(8)]
+    references = [[sentence() for _ in range(random.integers(1, 4))] for _ in captions]
+    own = measures.bleu(references, captions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a count of 0
+        for n in range(1, 5):
+            twin = bleu_score.corpus_bleu(
+                [[split(each) for each in several] for several in references],
+                [split(each) for each in captions],
+                [1 / n] * n,
+            )
+            assert own[f"bleu{n}"] == pytest.approx(twin, rel=1e-12, abs=1e-12)
 
 
 OBJECTS = [

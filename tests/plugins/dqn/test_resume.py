@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,6 +142,24 @@ def test_games_that_begin_anew_are_led_back_too(updates, monkeypatch):
     assert_same_updates(seen, unbroken)
 
 
+KILLED = """
+import itertools, os, signal
+from tinyconv.__main__ import main
+from tinyconv.plugins.dqn import learning
+
+asked, learn = itertools.count(1), learning.Learning.learn
+learning.is_due = lambda *_: next(asked) % 100 == 0  # a checkpoint every 400 actions, of 4 games
+
+def killed(self):
+    if self.state.done > 3000:
+        os.kill(os.getpid(), signal.SIGKILL)
+    learn(self)
+
+learning.Learning.learn = killed
+main()
+"""
+
+
 def saved(path):
     """The actions after which the run at `path` has a checkpoint."""
     return [int(folder.name.split("-")[1]) for folder in path.glob("memory-*")]
@@ -156,17 +173,11 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
     ]
-    often = "from tinyconv import checkpoints; checkpoints.SHARE = 0.5"
-    script = f"{often}; from tinyconv.__main__ import main; main()"
-    command = [sys.executable, "-c", script, "fit", "dqn", "--name", "killed", *words]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
-        path = tmp_path / "here" / "runs" / "killed"
-        deadline = time.monotonic() + 120
-        while max(saved(path), default=0) < 1500 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        running.send_signal(signal.SIGKILL)
-    at = saved(path)
-    assert at and max(at) < 6000 and not (path / "report.html").exists()
+    command = [sys.executable, "-c", KILLED, "fit", "dqn", "--name", "killed", *words]
+    path = tmp_path / "here" / "runs" / "killed"
+    done = subprocess.run(command, stderr=subprocess.DEVNULL)
+    assert done.returncode == -signal.SIGKILL
+    assert 800 < max(saved(path)) < 2990 and not (path / "report.html").exists()
     resumed = tinyconv.resume("killed")
     whole = tinyconv.fit("dqn", name="whole", **given)
     assert len(whole.history) == 20

@@ -20,12 +20,9 @@ SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every":
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
+def learnt(make_run):
     """A run of the default; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("learnt")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYCONV_RUNS", str(folder))
-        return tinyconv.fit("dqn")
+    return make_run(task="dqn")
 
 
 def test_catch_is_learnt(learnt):
@@ -51,15 +48,35 @@ def test_a_game_is_played_and_drawn(learnt):
         assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
-def test_a_screen_is_answered_with_the_value_of_each_action(learnt, tmp_path):
-    """The ball is one row above the paddle's, to its left: one action catches it."""
-    screen = np.zeros((10, 5), "uint8")
-    screen[8, 1] = screen[9, 2] = 255
-    Image.fromarray(screen).save(tmp_path / "screen.png")
-    (told,) = learnt.predict(tmp_path / "screen.png")
-    assert told.answers[0]["action"] == "left"
-    values = [answer["value"] for answer in told.answers]
-    assert values == sorted(values, reverse=True) and values[0] == pytest.approx(1, abs=0.4)
+def test_screens_are_answered_with_the_value_of_each_action(learnt, tmp_path):
+    """A step before the end, one action catches the ball (+1), and two miss it (-1).
+
+    What training ensures is the policy, and values that are right on average: the value on one
+    screen, which games seldom reach, is chance. Measured over 6 seeds, with and without oneDNN,
+    limited to AVX2, and in bfloat16: 12 or 13 of 13 actions right, means 1.0 to 1.6 apart.
+    """
+    actions = ("left", "stay", "right")
+    screens = {}  # the file's name: the action that catches the ball
+    for ball in range(5):
+        for paddle in range(max(ball - 1, 0), min(ball + 2, 5)):
+            screen = np.zeros((10, 5), "uint8")
+            screen[8, ball] = screen[9, paddle] = 255
+            path = tmp_path / f"{ball}-{paddle}.png"
+            Image.fromarray(screen).save(path)
+            screens[str(path)] = {actions[ball - paddle + 1]}
+            if ball == paddle and ball in (0, 4):  # the wall holds the paddle
+                screens[str(path)].add("left" if ball == 0 else "right")
+    best, caught, missed = 0, [], []
+    for prediction in learnt.predict(*screens):
+        values = {answer["action"]: answer["value"] for answer in prediction.answers}
+        assert set(values) == set(actions)
+        assert list(values.values()) == sorted(values.values(), reverse=True)
+        right = screens[prediction.input]
+        best += prediction.answers[0]["action"] in right
+        caught += [value for action, value in values.items() if action in right]
+        missed += [value for action, value in values.items() if action not in right]
+    assert len(screens) == 13 and best >= 11
+    assert np.mean(caught) - np.mean(missed) > 0.6
 
 
 def test_what_it_looks_at_is_drawn(learnt, tmp_path):

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,8 +13,11 @@ import numpy as np
 
 from tinyconv import programs, runs, screen
 from tinyconv.data.cache import cache_root, unwritable
+from tinyconv.data.opening import is_path
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError, nearest
+from tinyconv.model_files import open_model
+from tinyconv.writing import replace
 
 CELLS = 8  # rows and columns that a map should have; the paper's has 14
 BATCH = 64  # pictures that are seen at a time
@@ -29,7 +31,7 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
     options, name = run.options, run.options.encoder
     if name in run.catalogue.names("models"):
         model, trained = run.catalogue.find("models", name)(shape, 1), False
-    elif os.sep in name or Path(name).exists():
+    elif is_path(name) or Path(name).exists():
         model, trained = _of_run(name), True
     elif name in applications():
         model, trained = _application(name, shape), True
@@ -76,7 +78,7 @@ def _of_run(path: str) -> keras.Model:
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
-    model = runs.open_model(file)
+    model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
             f"The encoder's run {folder} is not of a network that takes pictures alone."
@@ -135,7 +137,7 @@ def features(encoder, pictures, name: str, key: list) -> np.ndarray:
                     found = np.asarray(encoder.predict_on_batch(batch)[:count], "float32")
                     file.write(np.clip(found, -65504, 65504).astype("<f2"))
                     bar.advance(count)
-            os.replace(made, path)
+            replace(made, path)
     except OSError as error:
         raise unwritable(error) from error
     return _kept(path, shape)

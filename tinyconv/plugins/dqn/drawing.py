@@ -91,7 +91,10 @@ def saliency(model, seen: np.ndarray) -> np.ndarray:
     The absolute gradient (Simonyan et al. 2014, section 3; of Q-values Wang et al. 2016, figure 2).
     """
     if keras.config.backend() != "tensorflow":
-        raise UserError("explain needs the TensorFlow backend; unset KERAS_BACKEND.")
+        raise UserError(
+            "explain needs the TensorFlow backend for a run of dqn; unset KERAS_BACKEND, or "
+            "install it with: pip install tensorflow"
+        )
     import tensorflow as tf
 
     pixels = tf.constant(seen, tf.float32)

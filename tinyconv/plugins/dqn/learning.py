@@ -19,7 +19,8 @@ from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.training import is_out_of_memory, stop_signals, too_large
+from tinyconv.private import graphs_released
+from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
 
 REPORTS = 20  # lines of history,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
@@ -212,6 +213,7 @@ class Learning:
         with (
             stop_signals() as stopped,
             layers.compiled(by_programs),
+            graphs_released(),
             screen.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
             before, saved, cost = state.seconds, bar.seconds, EXPECTED

@@ -1,5 +1,6 @@
 """The task `dqn`: a network that learns to play from pixels (Mnih et al. 2015)."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.plugins.dqn.settings import Settings
 from tinyconv.runs import runs_folder
+from tinyconv.startup import is_installed
 
 SHARE = 0.8  # of the memory or the disk that a run may ask for
 
@@ -170,21 +172,17 @@ def _screens(run, inputs: Sequence[str], resize: bool) -> Iterator:
 
 
 def needs_tf_agents() -> None:
-    """Say in a sentence what is missing, or was imported in the wrong order."""
-    if sys.version_info >= (3, 12):
-        raise UserError(
-            "tf-agents 0.19 can be had on Python 3.11 alone: it pins packages that do not build "
-            f"on Python {'.'.join(map(str, sys.version_info[:2]))}."
-        )
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    """Raise UserError where a module is missing, or TensorFlow was used in the wrong order."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow" and is_installed("tensorflow"):
         raise UserError(
             "The task dqn needs the TensorFlow backend, which tf-agents is made for; unset "
             "KERAS_BACKEND to train with it."
         )
-    try:
+    with contextlib.suppress(ImportError):
         import gym_notices.notices
 
         gym_notices.notices.notices.clear()  # gym, which tf-agents imports, prints one
+    try:
         with warnings.catch_warnings():  # of what its authors should mend
             warnings.simplefilter("ignore")
             import tensorflow
@@ -197,30 +195,52 @@ def needs_tf_agents() -> None:
                     "call tinyconv.fit('dqn') first."
                 )
             import tinyconv.plugins.dqn.learning  # noqa: F401  imports tf-agents
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The task dqn needs the module {error.name}, which is not installed; install what it "
+            f"needs with: {installation()}"
+        ) from error
     except ImportError as error:
         raise UserError(
-            f"The task dqn needs {error.name}, which is not installed; install what it needs "
-            "with: pip install 'tinyconv[dqn]'"
+            f"The task dqn cannot import {error.name or 'a module'} "
+            f"({str(error).partition(chr(10))[0]}); install what it needs with: {installation()}"
         ) from error
+
+
+def installation() -> str:
+    """The commands that install what the task needs, on this Python; see setup.py."""
+    first = "pip install 'tinyconv[dqn]'"
+    if sys.version_info < (3, 12):
+        return first
+    return f"{first}, then: pip install --no-deps tf-agents==0.19.0"
+
+
+def machine_memory() -> int | None:
+    """Bytes of this machine's memory; None where the system does not report them (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _fits(options, games) -> None:
     """Refuse a memory that this machine does not have, before it is allocated."""
-    from tinyconv.plugins.dqn.learning import OFTEN
     from tinyconv.plugins.dqn.replay import Replay
 
     steps = options.replay
     if options.replay_on_disk:
+        from tinyconv.plugins.dqn.learning import OFTEN
+
         steps += OFTEN  # added before the next checkpoint
         place = runs_folder().resolve()
         while not place.exists():
             place = place.parent
         there, has, otherwise = shutil.disk_usage(place).free, f"{place} has", ""
     else:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        there = machine_memory()
         has, otherwise = "this machine has", ", and --replay-on-disk takes more"
     needed = Replay.bytes(steps, games.shape)
-    if needed > SHARE * there:
+    if there is not None and needed > SHARE * there:
         fits = int(SHARE * there / needed * steps) - (steps - options.replay)
         raise UserError(
             f"A memory of {options.replay:,} steps takes {needed / 1e9:.1f} GB, and {has} "

@@ -1,0 +1,154 @@
+"""Runs in float16: dynamic loss scaling, which a resumed run goes on with, in every task."""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import tinyconv
+from tinyconv import checkpoints, model_files, optimizers, precision, runs, training, verbs
+from tinyconv.errors import UserError
+from tinyconv.plugins import Evaluation
+from tinyconv.recipe import TrainingSettings
+
+pytestmark = pytest.mark.tensorflow
+
+SMALL = {"limit": 64, "batch_size": 32, "epochs": 4, "deterministic": True}
+SMALL |= {"precision": "mixed_float16", "force": True}  # on a CPU, slowly
+FEWER = {"limit": 16, "batch_size": 8, "least": 1, "longest": 8, "units": 8, "image_size": 32}
+TASKS = {
+    "classify": SMALL | {"model": "two_layer"},
+    "localise": SMALL | {"model": "two_layer"},
+    "caption": SMALL | FEWER,
+}
+STEPS = 2  # an epoch
+FIRST = 2.0**15  # Keras' own initial loss scale
+OVERFLOWING = 2.0**60
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Leave out what is drawn and measured after a training, which takes as long."""
+    monkeypatch.setattr(verbs, "report", lambda run: None)
+    monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
+
+
+def trained(task, monkeypatch, name, stop=None, scale=None):
+    """The finished run; with `stop`, it is stopped in step number `stop`, and resumed.
+
+    With `scale`, that is the loss scale of step number 2 instead.
+    """
+    steps, step = [], training.Training.step
+
+    def watched(self, *batch):
+        steps.append(1)
+        if len(steps) == 2 and scale is not None:
+            self.model.optimizer.dynamic_scale.assign(scale)
+        if len(steps) == stop:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "step", watched)
+        if stop is None:
+            return tinyconv.fit(task, **TASKS[task], name=name)
+        with pytest.raises(KeyboardInterrupt):
+            tinyconv.fit(task, **TASKS[task], name=name)
+    assert len(steps) == stop
+    return tinyconv.resume(name)
+
+
+def assert_same(one, other) -> None:
+    """Of two runs: losses, weights and every variable of the optimizer, bit for bit."""
+    losses = [[row["loss"] for row in run.history] for run in (one, other)]
+    assert one.state()["generators"] == other.state()["generators"]
+    assert losses[0] == losses[1] and len(losses[0]) == 4
+    models = [run.model("last", compiled=True) for run in (one, other)]
+    variables = [[*model.weights, *model.optimizer.variables] for model in models]
+    for first, second in zip(*variables, strict=True):
+        np.testing.assert_array_equal(first, second, err_msg=first.path)
+
+
+def loss_scale(run) -> tuple[float, int]:
+    """The scale and its counter of steps, from last.keras."""
+    optimizer = run.model("last", compiled=True).optimizer
+    return float(optimizer.dynamic_scale), int(optimizer.step_counter)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_resumed_run_equals_an_unbroken_one(task, monkeypatch, few_scenes):
+    """Two epochs and two more, and four; the counter of the loss scale counts them all."""
+    whole = trained(task, monkeypatch, "whole")
+    resumed = trained(task, monkeypatch, "stopped", stop=2 * STEPS)
+    assert loss_scale(whole) == (FIRST, 4 * STEPS)
+    assert_same(whole, resumed)
+
+
+def test_an_overflow_halves_the_scale_also_after_a_resume(monkeypatch):
+    """All steps from the second one on overflow, of which the last four are after the resume."""
+    whole = trained("classify", monkeypatch, "whole", scale=OVERFLOWING)
+    resumed = trained("classify", monkeypatch, "stopped", stop=2 * STEPS, scale=OVERFLOWING)
+    assert loss_scale(whole) == (OVERFLOWING / 2 ** (4 * STEPS - 1), 0)
+    assert_same(whole, resumed)
+    iterations = whole.model("last", compiled=True).optimizer.iterations
+    assert int(iterations) == 1  # a step that overflows is skipped
+
+
+def small_model(policy: str) -> keras.Model:
+    with precision.policy(policy):
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    training.compile(model, TrainingSettings(), "mse", [])
+    return model
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_losses_are_scaled_in_float16_alone(policy):
+    scaled = isinstance(small_model(policy).optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+
+
+def test_losses_are_scaled_for_one_layer_in_float16():
+    """As of a captioner, whose decoder computes in float32."""
+    inputs = keras.Input((4,))
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, dtype="mixed_float16")])
+    model = keras.Model(inputs, keras.layers.Dense(2)(inner(inputs)))
+    inner = optimizers.optimizer(TrainingSettings())
+    assert optimizers.scaled(inner, model).inner_optimizer is inner
+
+
+def test_a_file_opens_with_its_optimizer_under_any_policy(tmp_path):
+    model = small_model("mixed_float16")
+    model.optimizer.dynamic_scale.assign(3.0)
+    model.save(tmp_path / "model.keras")
+    for policy in ("float32", "mixed_float16"):
+        optimizer = model_files.open_model(tmp_path / "model.keras", policy).optimizer
+        assert float(optimizer.dynamic_scale) == 3.0
+        assert isinstance(optimizer.inner_optimizer, optimizers.AdamW)
+
+
+def test_a_file_of_an_older_version_opens_under_its_policy(tmp_path):
+    """Keras had wrapped its optimizer, and saved the configuration of the inner one."""
+    model = small_model("mixed_float16")
+    model.compile(optimizers.optimizer(TrainingSettings()), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.dynamic_scale.assign(3.0)
+    model.save(tmp_path / "model.keras")
+    optimizer = model_files.open_model(tmp_path / "model.keras", "mixed_float16").optimizer
+    assert float(optimizer.dynamic_scale) == 3.0
+    with pytest.raises(UserError, match="state of the optimizer in .* cannot be restored"):
+        model_files.open_model(tmp_path / "model.keras", "float32")
+    assert not model_files.open_model(tmp_path / "model.keras").compiled
+
+
+def test_an_optimizer_of_another_kind_is_refused():
+    model, saved = small_model("float32"), small_model("mixed_float16")
+    with pytest.raises(UserError, match="has the optimizer LossScale.*needs the optimizer AdamW"):
+        checkpoints.restore(model.optimizer, saved.optimizer)
+    wider = keras.optimizers.SGD(momentum=0.9)
+    other = keras.optimizers.SGD(momentum=0.9)
+    wider.build([keras.Variable(np.zeros(3))])
+    other.build([keras.Variable(np.zeros(2))])
+    with pytest.raises(UserError, match="cannot be resumed exactly"):
+        checkpoints.restore(wider, other)

@@ -1,0 +1,68 @@
+"""What the metadata promise, and that the README and .ci/run promise the same."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def metadata(monkeypatch):
+    """The arguments of setup()."""
+    arguments = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(setuptools, "setup", lambda **given: arguments.update(given))
+    runpy.run_path("setup.py")
+    return arguments
+
+
+def requirements(entries, python="3.13", extra="") -> set[str]:
+    """The names of the packages asked for on that Python."""
+    environment = {"python_version": python, "extra": extra}
+    parsed = map(Requirement, entries)
+    return {each.name for each in parsed if not each.marker or each.marker.evaluate(environment)}
+
+
+def test_no_python_is_forbidden_from_above(metadata):
+    allowed = SpecifierSet(metadata["python_requires"])
+    assert "3.10.9" not in allowed and all(f"3.{minor}.0" in allowed for minor in (11, 14, 20))
+    for entry in metadata["install_requires"]:
+        assert Requirement(entry).marker is None
+
+
+def test_the_readme_names_the_pythons_that_are_tested(metadata):
+    named = re.search(r"Python (3\.\d+), (3\.\d+) or (3\.\d+)", README).groups()
+    prefix = "Programming Language :: Python :: "
+    classified = [each for each in metadata["classifiers"] if each.startswith(prefix)]
+    assert [prefix + python for python in named] == classified
+
+
+def test_continuous_integration_runs_the_readmes_test_command():
+    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    tests = [command for command in commands if command.endswith("tox")]
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1:] == tests
+
+
+def test_what_one_task_or_a_gpu_needs_is_asked_of_those_alone(metadata):
+    base = requirements(metadata["install_requires"])
+    assert not base & {"nltk", "tf-agents", "gym", "ale-py", "tensorboard", "jax", "onnx"}
+    everything = metadata["extras_require"]["all"]
+    assert requirements(everything) >= {"jax", "onnx", "gymnasium"}
+    assert not any(Requirement(entry).extras for entry in everything)  # tensorflow[and-cuda]
+    assert Requirement(*metadata["extras_require"]["gpu"]).extras == {"and-cuda"}
+
+
+def test_the_extra_dqn_is_whole_on_3_11_and_all_but_tf_agents_later(metadata):
+    dqn = metadata["extras_require"]["dqn"]
+    assert "tf-agents" in requirements(dqn, "3.11")
+    for python in ("3.12", "3.13", "3.14"):
+        named = requirements(dqn, python)
+        assert not named & {"tf-agents", "pygame"}
+        assert named >= {"tf-keras", "tensorflow-probability", "gym", "gin-config"}

@@ -1,0 +1,98 @@
+"""Which backend is chosen, by what can be imported, and what works without TensorFlow."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"
+)
+# Python imports a module of this name when it starts, in the processes of a process too.
+BLOCK = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def python(folder: Path, *arguments, missing=(), encoding="utf-8", **environment):
+    """Run Python where the modules `missing` cannot be imported and no backend is asked for."""
+    folder = folder / "python"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(BLOCK.format(names=set(missing)))
+    inherited = {name: os.environ[name] for name in os.environ if name != "KERAS_BACKEND"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=inherited | {"PYTHONPATH": str(folder)} | environment,
+        capture_output=True,
+        encoding=encoding,
+    )
+
+
+@needs_jax
+def test_every_verb_works_without_tensorflow(tmp_path):
+    with_events = ["--tensorboard"] if importlib.util.find_spec("tensorboard") else []
+    script = Path(__file__).with_name("all_verbs.py")
+    done = python(tmp_path, script, *with_events, missing=("tensorflow", "tf_keras"))
+    assert done.returncode == 0, done.stderr
+    calls = json.loads(done.stdout)
+    for arguments, code, out, err in calls:
+        if arguments[-1] in ("savedmodel", "onnx"):
+            assert code == 2 and err.count("\n") == 1
+            assert "pip install tensorflow" in err and "--format keras" in err
+            continue
+        assert code == 0, (arguments, err)
+        assert "fault" not in err and "Traceback" not in err
+        if arguments[0] == "evaluate":
+            assert 0 <= json.loads(out)["metrics"]["top1"] <= 1
+        if arguments[0] == "verify":
+            assert out.startswith("identical")
+        if arguments[0] == "doctor":
+            assert json.loads(out)["backend"].startswith("jax ")
+    reports = [err for *_, err in calls if "TensorFlow" in err and "--format" not in err]
+    assert len(reports) == 1 and "backend    jax, because TensorFlow" in reports[0].split("\n")[0]
+    assert Path("runs/run/report.html").is_file() and Path("runs/run/export-keras.keras").is_file()
+    assert not with_events or [*Path("runs/run/tensorboard/train").iterdir()]
+
+
+@needs_jax
+def test_a_tensorflow_that_is_broken_counts_as_none(tmp_path):
+    package = tmp_path / "python/tensorflow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('DLL load failed\\nand much more')")
+    done = python(tmp_path, "-m", "tinyconv", "doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["backend"].startswith("jax ")
+    (line,) = done.stderr.splitlines()
+    assert line == "backend    jax, because TensorFlow cannot be imported (DLL load failed)"
+
+
+@pytest.mark.parametrize(
+    "backend, missing, sentence",
+    [
+        ("tensorflow", ["tensorflow"], "is not installed; install it with: pip install tensorflow"),
+        ("jax", ["jax"], "'jax' and jax is not installed; install it with: pip install jax"),
+        ("", ["tensorflow", "jax"], "with: pip install tensorflow or: pip install jax"),
+    ],
+)
+def test_a_backend_that_is_missing_is_named(tmp_path, backend, missing, sentence):
+    done = python(tmp_path, "-m", "tinyconv", "doctor", missing=missing, KERAS_BACKEND=backend)
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(sentence)
+
+
+@needs_jax
+def test_listings_report_no_backend(tmp_path):
+    done = python(tmp_path, "-m", "tinyconv", "fit", "--help", missing=["tensorflow"])
+    assert done.returncode == 0 and done.stderr == ""
