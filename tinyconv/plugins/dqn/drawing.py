@@ -92,8 +92,8 @@ def saliency(model, seen: np.ndarray) -> np.ndarray:
     """
     if keras.config.backend() != "tensorflow":
         raise UserError(
-            "explain needs the TensorFlow backend for a run of dqn; unset KERAS_BACKEND, or install "
-            "it with: pip install tensorflow"
+            "explain needs the TensorFlow backend for a run of dqn; unset KERAS_BACKEND, or "
+            "install it with: pip install tensorflow"
         )
     import tensorflow as tf
 
