@@ -99,11 +99,11 @@ def test_resnet9_has_its_authors_weights():
 
 
 @pytest.fixture
-def no_numbers(monkeypatch):
-    """Have networks begin at zero: here it is counted alone, and 140 million draws take long."""
-    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", keras.initializers.Zeros())
-    yield
-    keras.utils.clear_session(free_memory=True)  # up to 1.3 GB
+def no_numbers():
+    """Have networks be built without their weights' numbers, which for the largest fill 1.3 GB."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.utils.clear_session()  # forgets that they wait for numbers
 
 
 @pytest.mark.parametrize("entry", registry.entries("models"), ids=lambda entry: entry.name)

@@ -194,14 +194,21 @@ def build(subject: Subject, shape, classes=CLASSES):
 
 
 def smallest(subject: Subject, channels: int = 1) -> tuple[int, int, int]:
-    """The smallest square picture that the model takes, of 8 to 224 pixels."""
-    for size in (8, 16, 32, 64):
+    """The smallest square picture that the model takes, of 8 to 224 pixels; tried once."""
+    if channels not in subject.sides:
+        subject.sides[channels] = _smallest_side(subject, channels)
+    side = subject.sides[channels]
+    return side, side, channels
+
+
+def _smallest_side(subject: Subject, channels: int) -> int:
+    for side in (8, 16, 32, 64):
         try:
-            build(subject, (size, size, channels))
+            build(subject, (side, side, channels))
         except UserError:
             continue
-        return size, size, channels
-    return 224, 224, channels
+        return side
+    return 224
 
 
 def _claims_he(layer) -> bool:

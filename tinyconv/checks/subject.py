@@ -27,6 +27,7 @@ class Subject:
         self.entry = entry
         self.given = given
         self.run = None  # of a task, once it has been fitted
+        self.sides: dict[int, int] = {}  # of a model's smallest picture, in pixels, by channels
 
     @cached_property
     def found(self):
