@@ -16,9 +16,9 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.
 
 # A module may import those of the layers before its own, and of its own.
 LAYERS = [
-    {"archives", "errors", "lessons", "screen", "settings", "startup", "stopping", "writing"},
+    {"archives", "errors", "hardware", "lessons", "private", "screen", "settings", "writing"},
+    {"program_cache", "startup", "stopping"},
     {
-        "hardware",
         "recipe",
         "layers",
         "losses",

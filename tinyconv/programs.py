@@ -16,7 +16,7 @@ from functools import cache
 
 import keras
 
-from tinyconv import kernels, layers
+from tinyconv import kernels, layers, program_cache
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import MORE
 
@@ -107,6 +107,8 @@ def for_predictions(model, count: int) -> Iterator[None]:
         yield
         return
     pays = layers.can_compile() and estimate(model, 1, trains=False).pays(count)
+    if pays:
+        program_cache.check()
     with layers.compiled(pays):
         yield
 
@@ -172,6 +174,7 @@ def _training_step(network, specs):
     """The network's training step as a graph whose programs are compiled."""
     import tensorflow as tf
 
+    program_cache.check()
     with layers.compiled():
         step = tf.function(network.train_step, reduce_retracing=True, autograph=False)
         step.get_concrete_function(specs)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from tinyconv import screen
+from tinyconv import program_cache, screen
 from tinyconv.errors import UserError
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
@@ -47,6 +47,7 @@ def start() -> None:
     # Building many networks in one process makes TensorFlow warn of "retracing" each time.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if "keras" not in sys.modules:
+        program_cache.use()
         with _standard_error_aside():
             _import_backend(backend)
             import keras
