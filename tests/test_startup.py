@@ -42,7 +42,7 @@ def python(folder: Path, *arguments, missing=(), encoding="utf-8", **environment
 @needs_jax
 def test_every_verb_works_without_tensorflow(tmp_path):
     with_events = ["--tensorboard"] if importlib.util.find_spec("tensorboard") else []
-    script = Path(__file__).with_name("all_verbs.py")
+    script = Path(__file__).with_name("programs") / "all_verbs.py"
     done = python(tmp_path, script, *with_events, missing=("tensorflow", "tf_keras"))
     assert done.returncode == 0, done.stderr
     calls = json.loads(done.stdout)
