@@ -25,6 +25,7 @@ needs_jax = pytest.mark.skipif(
 )
 
 
+@pytest.mark.tensorflow  # or the same two processes would be started from either backend
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
 def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
     done = subprocess.run(
@@ -41,7 +42,7 @@ def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
 
 
 def test_a_stopped_run_goes_on_exactly(monkeypatch):
-    settings = {"model": "resnet20", "limit": 128, "epochs": 2, "image_size": 8}
+    settings = {"model": "sprint_small", "limit": 128, "epochs": 2, "image_size": 8}
     whole = tinyconv.fit(**settings, name="whole")
     original = training.Training.step
 
