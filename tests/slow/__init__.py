@@ -1,0 +1,1 @@
+"""Tests that take minutes each, which `tox -e slow` runs."""
