@@ -87,13 +87,17 @@ def test_create_slots(optimizer):
 
 
 def test_counted_variables():
-    """The last one counts updates from one copy of the network to the next, eight here."""
-    agent, counts = made(), []
+    """The last one counts updates, by which the target network is copied: every eighth here."""
+    agent, counts, copied = made(), [], []
     private.create_slots(agent)
+    networks = private.online_network(agent), private.target_network(agent)
     for _ in range(9):
         update(agent)
         counts.append(int(private.counted_variables(agent)[-1].numpy()))
-    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 1]
+        pairs = zip(*(network.model.get_weights() for network in networks), strict=True)
+        copied.append(all((a == b).all() for a, b in pairs))
+    assert counts == list(range(1, 10))
+    assert copied == [count == 8 for count in counts]
 
 
 def test_one_pass(monkeypatch):

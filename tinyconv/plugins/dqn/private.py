@@ -50,7 +50,7 @@ def create_slots(agent) -> None:
 
 
 def counted_variables(agent) -> list:
-    """The optimizer's variables, and the number of updates since the target network was copied.
+    """The optimizer's variables, and the number of updates, by which the target network is copied.
 
     tf-agents keeps the optimizer as `_optimizer`, and copies by `_update_target`, a
     common.Periodically whose one variable counts.
