@@ -26,6 +26,7 @@ from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption.settings import Settings as CaptionSettings
 
+pytestmark = pytest.mark.pages
 QUICK = {"model": "linear", "limit": 64, "epochs": 1}
 TRIED = settings(
     max_examples=int(os.environ.get("TINYCONV_EXAMPLES", 100)),
@@ -263,7 +264,6 @@ def test_damaged_pictures_are_decoded_or_named(tmp_path, capsys):
         folder(files, 16)
 
 
-@pytest.mark.pages
 def test_names_of_classes_are_text_in_the_report(tmp_path):
     for i, name in enumerate(("<script>alert(1)<", "a $x^ & _b_ {{ 7*7 }}", "x\" onload='y")):
         (tmp_path / "odd" / name).mkdir(parents=True)

@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 
 import keras
@@ -80,8 +81,16 @@ def _before(inputs) -> kernels.Normalised:
     return kernels.Normalised(inputs) if before is None else before
 
 
+class WithPrograms:
+    """A layer that uses compiled programs of its own where graphs are `compiled`."""
+
+    def program_numbers(self) -> int:
+        """How many numbers an example they pass over, by which it is estimated what they save."""
+        return math.prod(side or 1 for side in self.output.shape[1:])
+
+
 @keras.saving.register_keras_serializable("tinyconv")
-class PReLU(keras.layers.Layer):
+class PReLU(WithPrograms, keras.layers.Layer):
     """Parametric rectifier (He et al. 2015, equation 1): f(y) = max(0, y) + a min(0, y).
 
     One slope `a` a channel, or one for the whole layer with `shared=True`; never one a
@@ -150,7 +159,7 @@ class Conv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
     """Keras' batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167), in fewer passes.
 
     The arguments, weights and results are Keras' own. A rectifier that follows takes the map

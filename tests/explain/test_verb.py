@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYCONV_RUNS", str(folder / "runs"))
         patch.setenv("TINYCONV_CACHE", str(folder / "cache"))
-        tinyconv.fit(model="convnet", limit=100, epochs=1, name="run")
+        tinyconv.fit(model="convnet", limit=100, epochs=1, name="run", precision="float32")
     built(functional).save(folder / "model.keras")
     Image.fromarray(PICTURE).save(folder / "colour.png")
     Image.fromarray(PICTURE[:8, :8]).save(folder / "small.png")

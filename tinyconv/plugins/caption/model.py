@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tinyconv.layers import WithPrograms
 from tinyconv.plugins.caption.kernels import quickest
 from tinyconv.plugins.caption.words import PADDING
 
@@ -54,7 +55,7 @@ class Annotations(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class Decoder(keras.layers.Layer):
+class Decoder(WithPrograms, keras.layers.Layer):
     """Words from annotation vectors: an LSTM that looks at the picture before each word.
 
     `call` gives, for annotations (B, L, D) and the words so far (B, T), a dict: "scores"
@@ -104,6 +105,11 @@ class Decoder(keras.layers.Layer):
         self.L_o, self.b_o = self._matrix("out_word", (m, V)), self._bias("out", V)
         self.baseline = self.add_weight(name="baseline", shape=(), trainable=False)  # b of (12)
         self.baseline.assign(0.0)
+
+    def program_numbers(self) -> int:
+        """Those of equation 4, (L, k) before each word, of which there are a dozen."""
+        annotations, _ = self.input
+        return 12 * annotations.shape[1] * self.attention_units
 
     def _matrix(self, name, shape, initializer="glorot_uniform"):
         return self.add_weight(name=f"{name}_kernel", shape=shape, initializer=initializer)

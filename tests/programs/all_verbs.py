@@ -1,7 +1,7 @@
 """Every verb of `classify` in one process, in tiny sizes, for test_startup.py.
 
-A program of its own (`python tests/all_verbs.py`), as a backend is chosen once a process. It prints
-[[arguments, exit code, standard output, standard error], ...] as JSON.
+A program of its own (`python tests/programs/all_verbs.py`), as a backend is chosen once a process.
+It prints [[arguments, exit code, standard output, standard error], ...] as JSON.
 """
 
 import contextlib
