@@ -73,7 +73,7 @@ setup(
     install_requires=[
         "click>=8.1",
         "jinja2>=3.1",
-        "keras>=3.13",
+        "keras>=3.13,<3.16",
         "matplotlib>=3.9",
         "numpy>=2.0",
         "packaging>=24",

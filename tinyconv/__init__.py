@@ -15,6 +15,7 @@ _HOME = {
     "load": "tinyconv.verbs",
     "resume": "tinyconv.verbs",
     "ensemble": "tinyconv.verbs",
+    "open_model": "tinyconv.model_files",
     "Run": "tinyconv.runs",
     "UserError": "tinyconv.errors",
     "PluginError": "tinyconv.errors",
@@ -40,6 +41,5 @@ def __dir__():
 
 
 if "keras" in sys.modules:
-    # A file with our layers then opens in `keras.saving.load_model` without another import.
-    for _name in ("zoo", "losses", "optimizers"):
-        importlib.import_module(f"tinyconv.{_name}")
+    # A file with our layers then opens in `keras.saving.load_model` too.
+    importlib.import_module("tinyconv.model_files").register()

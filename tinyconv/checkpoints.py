@@ -11,6 +11,7 @@ import time
 import keras
 
 from tinyconv.errors import UserError
+from tinyconv.private import is_functional, random_states
 
 SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
 LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
@@ -47,16 +48,9 @@ class Moment:
             variable.assign(value)
 
 
-def generators(model) -> list:
-    """The states of the model's random generators (dropout), which Keras does not save."""
-    weights = {id(weight) for weight in model.weights}
-    return [variable for variable in model.variables if id(variable) not in weights]
-
-
 def bare(model) -> keras.Model:
     """The same layers without the optimizer, where the model is of no class of its own."""
-    any_input = keras.Input((1,))
-    if type(model) is not type(keras.Model(any_input, any_input)):
+    if not is_functional(model):
         return model
     return keras.Model(model.input, model.output, name=model.name)
 
@@ -131,7 +125,7 @@ class Checkpoints:
         moment = self.last
         moment.bring_back()
         moment.state["generators"] = [
-            variable.numpy().tolist() for variable in generators(moment.model)
+            variable.numpy().tolist() for variable in random_states(moment.model)
         ]
         self.run.save(moment.model, moment.state, moment.is_best)
         if rows := moment.state["rows"]:

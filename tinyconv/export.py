@@ -14,7 +14,7 @@ from tinyconv.startup import is_installed
 
 
 def to_keras(model, path: Path) -> None:
-    """A .keras file without optimizer; `import tinyconv.layers` before loading it."""
+    """A .keras file without optimizer, which `tinyconv.open_model` opens again."""
     model.save(path, include_optimizer=False)
 
 

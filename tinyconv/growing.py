@@ -7,6 +7,8 @@ carries over.
 
 import keras
 
+from tinyconv.private import rewired
+
 STAGES = ((0.4, 1 / 2), (0.6, 3 / 4))  # (share of the run until which, share of the side)
 SMALLEST = 24  # pixels a side: below, too little can be seen
 
@@ -33,9 +35,7 @@ def smaller(model, size) -> keras.Model:
     def call(layer, *inputs, **keywords):
         return layer(*(resized if x is pictures else x for x in inputs), **keywords)
 
-    scaled = keras.models.clone_model(
-        model, input_tensors=pictures, clone_function=lambda layer: layer, call_function=call
-    )
+    scaled = rewired(model, pictures, call)
     config = model.get_compile_config()
     scaled.compile(
         optimizer=model.optimizer,

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from tinyconv import hardware, kernels, narrow, winograd
+from tinyconv import hardware, kernels, narrow, private, winograd
 from tinyconv.errors import UserError, nearest
 
 # The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
@@ -28,6 +28,8 @@ INITIAL_SLOPE = {"prelu": 0.25, "prelu-shared": 0.25, "relu": 0.0}
 # Weight decay pulls these to values that mean nothing: a slope to 0 turns PReLU into ReLU
 # (He et al. 2015, section 2.1), and a bias or a normalisation's scale holds no capacity.
 UNDECAYED = ("alpha", "bias", "gamma", "beta")
+
+BEFORE = "tinyconv_before"  # attribute of a map: a kernels.Normalised that it was made from
 
 
 # Of the thread that builds a graph: another one may build the plain graph of the same network.
@@ -75,7 +77,8 @@ def _before(inputs) -> kernels.Normalised:
 
     TensorFlow leaves out of a graph what nobody takes: the normalised map is then never made.
     """
-    return getattr(inputs, "tinyconv_before", kernels.Normalised(inputs))
+    before = private.attached(inputs, BEFORE)
+    return kernels.Normalised(inputs) if before is None else before
 
 
 class WithPrograms:
@@ -164,7 +167,7 @@ class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        usual = self.scale and self.center and not (self.renorm or self.synchronized)
+        usual = self.scale and self.center and private.has_usual_statistics(self)
         is_map = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
         if not (usual and is_map and _is_fast(inputs)):
             return super().call(inputs, training=training, mask=mask)
@@ -177,7 +180,7 @@ class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
             inputs, mean, variance, self.gamma, self.beta, self.epsilon, of_batch
         )
         outputs = kernels.rectify(before, ops.ones(1, "float32"))
-        outputs.tinyconv_before = before
+        private.attach(outputs, BEFORE, before)
         return outputs
 
     def _follow(self, moving, value):
@@ -192,9 +195,10 @@ class Add(keras.layers.Add):
 
     def call(self, inputs):
         outputs = super().call(inputs)
-        before = getattr(inputs[0], "tinyconv_before", None)
+        before = private.attached(inputs[0], BEFORE)
         if before is not None and len(inputs) == 2:
-            outputs.tinyconv_before = dataclasses.replace(before, shortcut=inputs[1])
+            before = dataclasses.replace(before, shortcut=inputs[1])
+            private.attach(outputs, BEFORE, before)
         return outputs
 
 

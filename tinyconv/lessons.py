@@ -24,6 +24,7 @@ from pathlib import Path
 import click
 
 from tinyconv.errors import UserError
+from tinyconv.private import unparsed_arguments
 
 LARGEST = 60_000  # bytes of a picture
 FENCE = re.compile(r"^```(\w*)$")
@@ -225,7 +226,7 @@ def parse(root: click.Group, arguments: list[str], where: str) -> None:
     try:
         while True:
             context = command.make_context(command.name, arguments, parent=context)
-            rest = [*getattr(context, "_protected_args", []), *context.args]
+            rest = unparsed_arguments(context)
             if not isinstance(command, click.Group) or not rest:
                 return
             _, command, arguments = command.resolve_command(context, rest)

@@ -1,28 +1,46 @@
 """A .keras file opened: in Keras' safe mode, within bounds, and whole or with an error."""
 
 import contextlib
+import importlib
+import os
 import warnings
 import zipfile
-from pathlib import Path
 
-from tinyconv import archives, precision
+from tinyconv import archives, precision, startup
 from tinyconv.errors import UserError
 
 SKIPPED = "Skipping variable loading"  # how Keras begins its warning about an optimizer
+# What registers classes with Keras, by name: plugins stand above this module. A file names classes
+# and not the modules that they stand in.
+REGISTERING = (
+    "tinyconv.layers",
+    "tinyconv.losses",
+    "tinyconv.optimizers",
+    "tinyconv.zoo",
+    "tinyconv.plugins.caption.decoding",
+    "tinyconv.plugins.caption.model",
+)
 
 
-def open_model(path: Path, policy: str | None = None):
-    """The network of a .keras file; UserError where it is none.
+def register() -> None:
+    """Register with Keras every class of tinyconv that a .keras file may name."""
+    for module in REGISTERING:
+        importlib.import_module(module)
+
+
+def open_model(path: str | os.PathLike, policy: str | None = None):
+    """The network of a .keras file that tinyconv has written, in a run or by `export`.
+
+    Classes of tinyconv are registered first, and the file is opened in Keras' safe mode. Raises
+    UserError where it is no such file. The classes of other packages have to be imported before.
 
     With `policy`, the dtype policy that it was trained under, its optimizer is restored, too.
     Keras only warns of an optimizer whose variables it cannot restore; here that is a UserError.
     """
+    startup.start()
     import keras
 
-    import tinyconv.losses
-    import tinyconv.optimizers
-    import tinyconv.zoo  # noqa: F401  registers the classes that the file may name
-
+    register()
     trained_under = contextlib.nullcontext() if policy is None else precision.policy(policy)
     try:
         if zipfile.is_zipfile(path):

@@ -7,6 +7,7 @@ pass over memory by themselves. XLA makes one loop a variable of them, in a thir
 import keras
 
 from tinyconv.layers import UNDECAYED, is_compiled
+from tinyconv.private import trained_variables
 from tinyconv.recipe import MOMENTUM, TrainingSettings
 
 
@@ -16,8 +17,10 @@ class _OneProgram:
     _step = None
 
     def apply(self, grads, trainable_variables=None):
-        given = self._trainable_variables if trainable_variables is None else trainable_variables
-        own = self.built and list(map(id, given)) == list(map(id, self._trainable_variables))
+        own = self.built and (
+            trainable_variables is None
+            or list(map(id, trainable_variables)) == list(map(id, trained_variables(self)))
+        )
         if not is_compiled() or not own:
             super().apply(grads, trainable_variables)
             return

@@ -20,7 +20,7 @@ from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
 from tinyconv.optimizers import optimizer, scaled
-from tinyconv.private import graphs_released
+from tinyconv.private import graphs_released, random_states
 from tinyconv.programs import Programs
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
@@ -115,7 +115,7 @@ class Training:
         watching = {Coach: not settings.no_coach, events.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.state.progress = self.clock.progress(self.state)
-        for variable, value in zip(checkpoints.generators(self.model), self.state.generators):
+        for variable, value in zip(random_states(self.model), self.state.generators):
             variable.assign(value)
 
     @property

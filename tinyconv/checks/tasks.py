@@ -19,6 +19,7 @@ from tinyconv.errors import UserError
 from tinyconv.kept import TIMES
 from tinyconv.pictures import Picture
 from tinyconv.plugins import Prediction
+from tinyconv.private import is_frozen
 
 CLOSE = 1e-4  # relative; sums in another order of threads differ by less
 
@@ -27,7 +28,7 @@ def explains_its_settings(subject: Subject) -> None:
     """Frozen, each with a default and a sentence of help; the class has a docstring."""
     task = subject.found
     assert (task.__doc__ or "").strip(), "the class has no docstring for the help to show"
-    assert task.Settings.__dataclass_params__.frozen, "Settings is not frozen"
+    assert is_frozen(task.Settings), "Settings is not frozen"
     for field in dataclasses.fields(task.Settings):
         assert field.metadata["help"], f"the setting {field.name} has no help"
     settings.build(task.Settings, {})

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from tinyconv import private
 from tinyconv.data import Split
 from tinyconv.data.pipeline import release
 from tinyconv.losses import MulticlassHinge, SoftmaxCrossEntropy
@@ -58,21 +59,15 @@ def chance(model, targets) -> float | None:
 def mean_gradients(optimizer) -> list[tuple] | None:
     """(weight, mean gradient of about the last ten steps, an array) of kernels, from the input on.
 
-    None of an optimizer that keeps no such mean. Keras' SGD has the sum of -rate gradient 0.9^k,
-    and its Adams the mean itself.
+    None of an optimizer that keeps no such mean.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16's loss scaling
-    if isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum:
-        means = optimizer.momentums
-        scale = (optimizer.momentum - 1) / max(float(optimizer.learning_rate), 1e-12)
-    elif isinstance(optimizer, keras.optimizers.Adam):
-        means, scale = optimizer._momentums, 1.0
-    else:
+    means = private.mean_gradients(optimizer)
+    if means is None:
         return None
-    pairs = zip(optimizer._trainable_variables, means, strict=True)
     return [
-        (weight, keras.ops.convert_to_numpy(mean) * scale)
-        for weight, mean in pairs
+        (weight, keras.ops.convert_to_numpy(mean) * factor)
+        for weight, (mean, factor) in zip(private.trained_variables(optimizer), means, strict=True)
         if len(weight.shape) > 1
     ]
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tinyconv.errors import UserError, nearest
+from tinyconv.private import sublayers
 
 
 def named_layers(model) -> dict[str, object]:
@@ -14,7 +15,7 @@ def named_layers(model) -> dict[str, object]:
     paths = {}
 
     def descend(layer, above):
-        for part in layer._layers:
+        for part in sublayers(layer):
             if id(part) not in paths:
                 paths[id(part)] = part, f"{above}{part.name}"
                 descend(part, f"{above}{part.name}/")

@@ -11,31 +11,14 @@ from collections.abc import Callable, Iterator
 
 import keras
 from keras import ops
-from keras.src import backend  # where the activations of a backend stand; not in the public names
 
 from tinyconv import layers
 from tinyconv.errors import UserError
+from tinyconv.private import flat_layers, replaced_activations, replaced_call
 
 RECTIFIERS = ("relu", "relu6", "leaky_relu")
 # Neither rule has a meaning for these: their gradient is no switch.
 SMOOTH = ("celu", "elu", "gelu", "hard_silu", "selu", "silu", "softplus")
-
-
-@contextlib.contextmanager
-def _replaced(replacements: dict[str, Callable]) -> Iterator[None]:
-    """Have Keras' functions of these names be others; each is given the original first."""
-    known = {name: getattr(backend.nn, name) for name in replacements if hasattr(backend.nn, name)}
-    for name, original in known.items():
-
-        def instead(*args, _original=original, _other=replacements[name], **kwargs):
-            return _other(_original, *args, **kwargs)
-
-        setattr(backend.nn, name, instead)
-    try:
-        yield
-    finally:
-        for name, original in known.items():
-            setattr(backend.nn, name, original)
 
 
 @contextlib.contextmanager
@@ -63,7 +46,7 @@ def scores_kept() -> Iterator[Callable]:
                 return x if name == "softmax" else outputs
         return outputs
 
-    with _replaced({name: noted(name) for name in ("softmax", "sigmoid")}):
+    with replaced_activations({name: noted(name) for name in ("softmax", "sigmoid")}):
         yield scores
 
 
@@ -124,30 +107,13 @@ def rectified(model, rule: str) -> Iterator[None]:
 
     replacements = dict.fromkeys(RECTIFIERS, whole) | {name: smooth(name) for name in SMOOTH}
     kinds = (keras.layers.PReLU, keras.layers.ReLU, keras.layers.LeakyReLU, layers.PReLU)
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, kinds)]
-    with _replaced(replacements), contextlib.ExitStack() as stack:
+    found = [layer for layer in [model, *flat_layers(model)] if isinstance(layer, kinds)]
+    with replaced_activations(replacements), contextlib.ExitStack() as stack:
         for layer in found:
-            stack.enter_context(called_as(layer, whole))
+            stack.enter_context(replaced_call(layer, whole))
         yield
     if not count:
         raise UserError(
             f"{rule} goes back through rectifiers, and {model.name} has none that Keras knows; "
             "saliency takes any network."
         )
-
-
-@contextlib.contextmanager
-def called_as(layer, instead: Callable) -> Iterator[None]:
-    """Have the layer's `call` be `instead(its own call, *args)`, wherever the layer stands."""
-    original, before = layer.call, vars(layer).get("call")
-
-    def call(*args, **kwargs):
-        return instead(original, *args, **kwargs)
-
-    object.__setattr__(layer, "call", call)  # past Keras' tracking
-    try:
-        yield
-    finally:
-        object.__delattr__(layer, "call")
-        if before is not None:  # another one's, around which this one stood
-            object.__setattr__(layer, "call", before)

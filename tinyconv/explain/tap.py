@@ -22,6 +22,7 @@ from tinyconv.data.opening import size
 from tinyconv.errors import UserError
 from tinyconv.explain import rules, seam
 from tinyconv.explain.anatomy import checked, find_layer, named_layers
+from tinyconv.private import flat_layers, replaced_call, sublayers
 
 BATCH = 32  # pictures that go through the network at a time
 
@@ -74,8 +75,8 @@ class Tap:
 
         self.model(picture, **self._inference)  # some make their layers when they are first called
         with contextlib.ExitStack() as stack:
-            for layer in self.model._flatten_layers(include_self=False):
-                stack.enter_context(rules.called_as(layer, noting(layer)))
+            for layer in flat_layers(self.model):
+                stack.enter_context(replaced_call(layer, noting(layer)))
             self.model(picture, **self._inference)
         return calls
 
@@ -102,7 +103,7 @@ class Tap:
         for layer, shape in self.calls:
             convolved |= isinstance(layer, keras.layers.Layer) and _is_convolution(layer)
             is_map = len(shape) == 3 and min(shape[:2]) >= least
-            if convolved and is_map and not layer._layers and names[id(layer)] not in found:
+            if convolved and is_map and not sublayers(layer) and names[id(layer)] not in found:
                 found.append(names[id(layer)])
         return found
 
@@ -133,7 +134,7 @@ class Tap:
         flat = [
             names[id(layer)]
             for layer, shape in self.calls[:last]
-            if len(shape) == 1 and not layer._layers
+            if len(shape) == 1 and not sublayers(layer)
         ]
         found = flat or self.maps(1) or list(self._named)
         return found[-1]
@@ -162,7 +163,7 @@ class Tap:
             if self.rule is not None:
                 stack.enter_context(rules.rectified(self.model, self.rule))
             for name in taps:
-                stack.enter_context(rules.called_as(self.layer(name), keeping(name)))
+                stack.enter_context(replaced_call(self.layer(name), keeping(name)))
             found = self.model(x, **self._inference)
             if not hasattr(found, "shape"):
                 raise UserError(

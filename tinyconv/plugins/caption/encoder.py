@@ -16,6 +16,7 @@ from tinyconv.data.cache import cache_root, unwritable
 from tinyconv.data.opening import is_path
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError, nearest
+from tinyconv.kept import read_settings
 from tinyconv.model_files import open_model
 from tinyconv.writing import replace
 
@@ -32,7 +33,7 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
     if name in run.catalogue.names("models"):
         model, trained = run.catalogue.find("models", name)(shape, 1), False
     elif is_path(name) or Path(name).exists():
-        model, trained = _of_run(name), True
+        model, trained = _of_run(run.catalogue, name), True
     elif name in applications():
         model, trained = _application(name, shape), True
     else:
@@ -72,12 +73,14 @@ def _is_map(layer) -> bool:
     return len(shape) == 4 and math.prod(shape[1:3]) > 1
 
 
-def _of_run(path: str) -> keras.Model:
-    """The network of a run that classifies pictures."""
+def _of_run(catalogue, path: str) -> keras.Model:
+    """The network of a run that classifies pictures; a plugin's own layers are imported first."""
     folder = runs.find_folder(path)
     file = folder / "best.keras"
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
+    if origin := read_settings(folder).get("plugins", {}).get("models"):
+        catalogue.reopen("models", origin, folder)
     model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(

@@ -13,6 +13,8 @@ from tf_agents.trajectories import policy_step, time_step, trajectory
 from tf_agents.utils import common
 
 from tinyconv.plugins.dqn.games import FIRST, MID
+from tinyconv.plugins.dqn.private import OnePass, declare_output
+from tinyconv.private import rewired
 
 
 class QNetwork(network.Network):
@@ -33,9 +35,9 @@ class QNetwork(network.Network):
 
     def create_variables(self, input_tensor_spec=None, **_):
         """The model is built already; tf-agents would try it on noise, which fails for uint8."""
-        self._network_output_spec = tf.TensorSpec(self.model.output_shape[1:], tf.float32)
-        self.built = True
-        return self._network_output_spec
+        spec = tf.TensorSpec(self.model.output_shape[1:], tf.float32)
+        declare_output(self, spec)
+        return spec
 
     @property
     def losses(self):
@@ -50,15 +52,7 @@ def _with_input_of(dtype: str, model: keras.Model) -> keras.Model:
     pixels = keras.tree.map_structure(
         lambda one: keras.Input(one.shape[1:], dtype=dtype), model.input
     )
-    return keras.models.clone_model(model, input_tensors=pixels, clone_function=lambda layer: layer)
-
-
-class OnePass(dqn_agent.DqnAgent):
-    """DqnAgent that asks the target network once an update, and not again for its best action."""
-
-    def _compute_next_q_values(self, next_time_steps, info):
-        values, _ = self._target_q_network(next_time_steps.observation)
-        return tf.reduce_max(values, axis=-1)
+    return rewired(model, pixels)
 
 
 def make_agent(build, observation_shape, actions: int, options):

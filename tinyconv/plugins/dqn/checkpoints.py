@@ -13,6 +13,7 @@ import numpy as np
 from tinyconv import screen
 from tinyconv.checkpoints import write_best
 from tinyconv.errors import UserError
+from tinyconv.plugins.dqn.private import counted_variables, online_network, target_network
 
 LONG = 20_000  # actions whose repetition takes long enough to be told of
 
@@ -21,10 +22,9 @@ def variables(learning) -> list:
     """Weights of both networks, the optimizer's, and the agent's counts of steps."""
     agent = learning.agent
     return [
-        *agent._q_network.variables,
-        *agent._target_q_network.variables,
-        *agent._optimizer.variables(),
-        *agent._update_target.variables,  # updates since the last copy
+        *online_network(agent).variables,
+        *target_network(agent).variables,
+        *counted_variables(agent),
         agent.train_step_counter,
     ]
 

@@ -18,6 +18,7 @@ from tinyconv.plugins.dqn import checkpoints
 from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
+from tinyconv.plugins.dqn.private import create_slots, online_network
 from tinyconv.plugins.dqn.replay import Replay
 from tinyconv.private import graphs_released
 from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
@@ -84,10 +85,10 @@ class Learning:
         shape = (height, width, channels * self.games.stack)
         actions = len(self.games.actions)
         self.agent = make_agent(lambda: build(shape, actions), shape, actions, options)
-        self.model = self.agent._q_network.model
-        # Made in the first update, the optimizer's variables would not be there to be restored.
-        self.agent._optimizer._create_slots(self.agent._q_network.trainable_weights)
-        self.values = tf.function(self.agent._q_network.quick, autograph=False)
+        create_slots(self.agent)
+        network = online_network(self.agent)
+        self.model = network.model
+        self.values = tf.function(network.quick, autograph=False)
         self.update = tf.function(self._update, autograph=False)
 
     def _update(self, drawn):

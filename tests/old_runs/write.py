@@ -1,0 +1,95 @@
+"""Writes folder-stopped.zip: a run of version 0.1.0 on a folder of pictures, stopped in an epoch.
+
+Started once, with the code of that version (commit cd9d1b6), which makes the run an old one:
+
+    git worktree add /tmp/old cd9d1b6
+    PYTHONPATH=/tmp/old python tests/old_runs/write.py tests/old_runs/folder-stopped.zip
+
+The archive holds `pictures/`, `run/` as Ctrl-C left it, and `expected.json`: the history that the
+same version reaches when it goes on, the SHA-256 of the weights at that end, and on what machine.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SETTINGS = {"model": "two_layer", "epochs": 6, "batch_size": 4, "deterministic": True, "seed": 5}
+STOP = 13  # steps, of five an epoch
+
+
+def draw(folder: Path) -> None:
+    """Twelve pictures of each of two classes, 8x8 grey pixels of noise: bright above, or below."""
+    random = np.random.default_rng(0)
+    for name, rows in (("above", slice(0, 4)), ("below", slice(4, 8))):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = random.integers(0, 160, (8, 8), "uint8")
+            pixels[rows] += 60
+            Image.fromarray(pixels).save(folder / name / f"{i:02}.png")
+
+
+def flags_sha256() -> str:
+    """Of the processor's features, which the arithmetic is chosen by."""
+    from tinyconv import hardware
+
+    return hashlib.sha256(" ".join(sorted(hardware.cpu_flags())).encode()).hexdigest()
+
+
+def weights_sha256(run) -> str:
+    """Of the network's weights at the end of its training, in order."""
+    digest = hashlib.sha256()
+    for weight in run.model("last").get_weights():
+        digest.update(np.ascontiguousarray(weight).data)
+    return digest.hexdigest()
+
+
+def main(archive: str) -> None:
+    """Train and stop, keep what is there, go on, and write both into the archive."""
+    from tinyconv import startup
+
+    startup.start()
+    import tinyconv
+    from tinyconv import training
+
+    step, count = training.Training.step, [0]
+
+    def stopped(self, *given):
+        count[0] += 1
+        if count[0] == STOP:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *given)
+
+    folder = Path(tempfile.mkdtemp())
+    os.environ["TINYCONV_CACHE"], os.environ["TINYCONV_RUNS"] = str(folder / "cache"), str(folder)
+    draw(folder / "pictures")
+    training.Training.step = stopped
+    try:
+        tinyconv.fit(data=str(folder / "pictures"), name="run", **SETTINGS)
+    except KeyboardInterrupt:
+        shutil.copytree(folder / "run", folder / "kept")
+    run = tinyconv.resume(folder / "run")
+    expected = {
+        "history": run.history,
+        "metrics": run.settings["result"]["metrics"],
+        "weights_sha256": weights_sha256(run),
+        "flags_sha256": flags_sha256(),
+    }
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as written:
+        written.writestr("expected.json", json.dumps(expected, indent=2))
+        for name, place in (("pictures", folder / "pictures"), ("run", folder / "kept")):
+            for path in sorted(place.rglob("*")):
+                if path.is_file():
+                    written.write(path, Path(name, path.relative_to(place)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

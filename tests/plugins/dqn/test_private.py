@@ -1,0 +1,114 @@
+"""What tf-agents and TensorFlow do not promise: a test of each name in plugins/dqn/private.py."""
+
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tf_agents", reason="tf-agents is not installed (extra `dqn`)")
+if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
+
+import tensorflow as tf
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+
+from tinyconv import settings
+from tinyconv.plugins.dqn import agent as agents
+from tinyconv.plugins.dqn import private
+from tinyconv.plugins.dqn.nature import nature
+from tinyconv.plugins.dqn.replay import Transitions
+from tinyconv.plugins.dqn.settings import Settings
+
+SHAPE, ACTIONS, BATCH = (10, 5, 2), 3, 4
+
+
+def made(optimizer="adam"):
+    options = settings.build(
+        Settings,
+        {
+            "env": "catch",
+            "optimizer": optimizer,
+            "target_every": 32,
+            "update_every": 4,
+            "double": False,
+        },
+    )
+    return agents.make_agent(lambda: nature(SHAPE, ACTIONS), SHAPE, ACTIONS, options)
+
+
+def update(agent) -> None:
+    random = np.random.default_rng(0)
+    frames = [tf.constant(random.integers(0, 256, (BATCH, *SHAPE)), tf.uint8) for _ in range(2)]
+    drawn = Transitions(
+        frames[0],
+        tf.zeros(BATCH, tf.int32),
+        tf.ones(BATCH),
+        tf.ones(BATCH),
+        frames[1],
+        tf.zeros((BATCH, 2), tf.int64),
+        tf.ones(BATCH),
+    )
+    agent.train(agents.experience(drawn), drawn.weights)
+
+
+def test_online_network_and_target_network():
+    """An update changes the first, and leaves the second as it was."""
+    agent = made()
+    networks = private.online_network(agent), private.target_network(agent)
+    before = [network.model.get_weights() for network in networks]
+    update(agent)
+    now = [network.model.get_weights() for network in networks]
+    assert any((a != b).any() for a, b in zip(before[0], now[0], strict=True))
+    for a, b in zip(before[1], now[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_declare_output():
+    class Nothing(network.Network):
+        pass
+
+    one = Nothing(tensor_spec.TensorSpec(SHAPE, tf.uint8), (), "nothing")
+    spec = tf.TensorSpec((ACTIONS,), tf.float32)
+    private.declare_output(one, spec)
+    assert one.create_variables() == spec and one.built
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_create_slots(optimizer):
+    """All variables are there before the first update, which adds none."""
+    agent = made(optimizer)
+    private.create_slots(agent)
+    before = private.counted_variables(agent)
+    weights = private.online_network(agent).trainable_weights
+    assert len(before) > 2 * len(weights)
+    update(agent)
+    assert list(map(id, private.counted_variables(agent))) == list(map(id, before))
+
+
+def test_counted_variables():
+    """The last one counts updates, by which the target network is copied: every eighth here."""
+    agent, counts, copied = made(), [], []
+    private.create_slots(agent)
+    networks = private.online_network(agent), private.target_network(agent)
+    for _ in range(9):
+        update(agent)
+        counts.append(int(private.counted_variables(agent)[-1].numpy()))
+        pairs = zip(*(network.model.get_weights() for network in networks), strict=True)
+        copied.append(all((a == b).all() for a, b in pairs))
+    assert counts == list(range(1, 10))
+    assert copied == [count == 8 for count in counts]
+
+
+def test_one_pass(monkeypatch):
+    """tf-agents' loss calls the method that OnePass has in the place of its own."""
+    calls = []
+    usual = private.OnePass._compute_next_q_values
+
+    def noted(*given):
+        calls.append(1)
+        return usual(*given)
+
+    monkeypatch.setattr(private.OnePass, "_compute_next_q_values", noted)
+    update(made())
+    assert calls

@@ -1,0 +1,126 @@
+"""Writes a tiny .keras file for each class of tinyconv that files name, and what it answers.
+
+The files beside this were written by version 0.1.0, and what users have saved is like them: a file
+stays as it is for as long as its class does. `python -m tests.saved.write` writes those alone that
+are missing, and their answers into answers.json.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+HERE = Path(__file__).parent
+ANSWERS = HERE / "answers.json"
+OPTIMIZERS = ("AdamW", "SGD")
+LOSSES = ("DistanceIoU", "MulticlassHinge", "SoftmaxCrossEntropy")
+COMPILED = (*OPTIMIZERS, *LOSSES)  # opened with their optimizer and loss
+
+
+def models() -> dict:
+    """A small network for each class, by the name that the class is registered by."""
+    from tinyconv import layers, losses, optimizers
+    from tinyconv.plugins.caption import decoding
+    from tinyconv.plugins.caption import model as caption
+    from tinyconv.zoo.rectifier import SpatialPyramidPooling
+    from tinyconv.zoo.resnet_small import PaddedShortcut
+    from tinyconv.zoo.sprint import PartialIdentity, Whitening
+
+    def of(layer, shape=(5, 5, 2)):
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, layer(inputs))
+
+    def compiled(optimizer="sgd", loss="mse", units=4):
+        model = of(keras.layers.Dense(units, name="scores"), shape=(3,))
+        model.compile(optimizer=optimizer, loss=loss)
+        return model
+
+    inputs = keras.Input((5, 5, 2))
+    added = layers.Add(name="sum")([inputs, keras.layers.Rescaling(2.0)(inputs)])
+    pictures = keras.Input((5, 5, 2), name="pictures")
+    eyes = keras.Model(pictures, keras.layers.Conv2D(3, 3)(pictures))
+    captioner = caption.captioner(eyes, 7, embedding=4, units=4, attention_units=3, dropout=0.5)
+    parts = decoding.networks(captioner)
+    maps = keras.Input((2, 2, 3))
+    return {
+        "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
+        "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
+        "BatchNormalization": of(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)),
+        "Add": keras.Model(inputs, added),
+        "Corners": of(layers.Corners(), shape=(4,)),
+        "PaddedShortcut": of(PaddedShortcut(4, strides=2)),
+        "Whitening": of(Whitening(strides=2), shape=(5, 5, 1)),
+        "PartialIdentity": of(
+            keras.layers.Conv2D(3, 3, kernel_initializer=PartialIdentity("relu"), name="noise")
+        ),
+        "SpatialPyramidPooling": of(SpatialPyramidPooling(levels=(2, 1))),
+        "SGD": compiled(optimizers.SGD(0.1, momentum=0.9, nesterov=True)),
+        "AdamW": compiled(optimizers.AdamW(0.1, weight_decay=0.01)),
+        "SoftmaxCrossEntropy": compiled(loss=losses.SoftmaxCrossEntropy(0.2)),
+        "MulticlassHinge": compiled(loss=losses.MulticlassHinge()),
+        "DistanceIoU": compiled(loss=losses.DistanceIoU()),
+        "Annotations": keras.Model(maps, caption.Annotations()(maps)),
+        "Decoder": captioner,
+        "Captioner": captioner,
+        "Begin": parts["begin"],
+        "Step": parts["step"],
+    }
+
+
+def answer(name: str, model) -> list[float]:
+    """What the network answers: its outputs, or its loss, or its outputs a step of training on."""
+    random = np.random.default_rng(0)
+
+    def example(tensor):
+        shape = [3, *(4 if n is None else n for n in tensor.shape[1:])]
+        if tensor.dtype == "int32":
+            return random.integers(1, 7, shape).astype("int32")
+        return random.uniform(-1, 1, shape).astype("float32")
+
+    given = keras.tree.map_structure(example, model.input)
+    if name in OPTIMIZERS:
+        model.train_on_batch(given, np.ones((3, 4), "float32"))
+    outputs = model.predict_on_batch(given)
+    if name in ("SoftmaxCrossEntropy", "MulticlassHinge"):
+        outputs = model.loss(np.array([0, 1, 2]), outputs)
+    if name == "DistanceIoU":
+        corners = np.array([[0.1, 0.2, 0.7, 0.9]] * 3, "float32")
+        outputs = model.loss(corners, corners + np.abs(outputs) / 9)
+    flat = [keras.ops.convert_to_numpy(each).ravel() for each in keras.tree.flatten(outputs)]
+    return np.concatenate(flat).astype(float).tolist()
+
+
+def deflate(path: Path) -> None:
+    """Compress the members, which Keras only stores: a tenth is left of so small a network."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for info, content in members.items():
+            archive.writestr(info.filename, content)
+
+
+def main() -> None:
+    """Write the files that are missing."""
+    answers = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(1)
+    for name, model in models().items():
+        path = HERE / f"{name}.keras"
+        if path.exists():
+            continue
+        for weight in model.weights:
+            if weight.dtype == "float32":  # no statistic, such as a variance, is below zero
+                weight.assign(random.uniform(0.1, 1, weight.shape))
+        if name in OPTIMIZERS:
+            answer(name, model)  # a step, so that the optimizer has something to keep
+        model.save(path)
+        deflate(path)
+        answers[name] = [round(number, 6) for number in answer(name, model)]
+    lines = [f"{json.dumps(name)}: {json.dumps(numbers)}" for name, numbers in answers.items()]
+    ANSWERS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
