@@ -28,7 +28,7 @@ LAYERS = [
         "winograd",
         "narrow",
     },
-    {"guard", "optimizers", "kept", "provenance"},
+    {"deprecated", "guard", "optimizers", "kept", "provenance"},
     {"entries"},
     {"data", "zoo"},
     {"precision"},

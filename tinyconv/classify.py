@@ -67,8 +67,8 @@ class Classify:
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
     _kept = None, None  # the key and the value of `_scores`
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
         import keras
 
         from tinyconv import coach, growing, losses, training
@@ -100,7 +100,7 @@ class Classify:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         if run.path is None:
-            run.create(f"{model.name}-{dataset.name}", **opening.facts(dataset))
+            run.add(**opening.facts(dataset))
         steps = policy(options.augment, dataset.mirror)
         loop = training.Training(
             run,
@@ -114,8 +114,9 @@ class Classify:
             # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
+            name=f"{model.name}-{dataset.name}",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing

@@ -60,8 +60,8 @@ class Localise:
     Settings = Settings
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # placed-digits, without files
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
         import keras
 
         from tinyconv import coach, growing, losses, training
@@ -86,7 +86,7 @@ class Localise:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         if run.path is None:
-            run.create(f"localise-{model.name}-{dataset.name}", **opening.facts(dataset))
+            run.add(**opening.facts(dataset))
         steps = boxes.policy(options.augment, dataset.mirror)
         true = boxes.corners(train.boxes, shape)
         loop = training.Training(
@@ -100,8 +100,9 @@ class Localise:
             lambda: measure(answer(loop.model, validation.pictures), validation),
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
+            name=f"localise-{model.name}-{dataset.name}",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing

@@ -52,12 +52,13 @@ def estimate(model, batch_size: int, trains: bool = True) -> Estimate:
     """What compiling costs and saves for batches of `batch_size`: of training, or of predicting."""
     shapes, count, numbers, products, faster = set(), 0, 0, 0, 0
     for layer in _connected(model):
-        shape = layer.output.shape
         if isinstance(layer, layers.BatchNormalization | layers.PReLU):
+            shape = layer.output.shape
             count += 1
             shapes.add((type(layer), shape))
             numbers += math.prod(side or 1 for side in shape[1:])
         elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            shape = layer.output.shape
             cells = math.prod(side or 1 for side in shape[1:-1])  # 1 for a dense layer
             here = cells * math.prod(layer.kernel.shape)
             products += here

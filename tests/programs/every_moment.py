@@ -75,12 +75,10 @@ class Vector:
 
     Settings = recipe.TrainingSettings
 
-    def fit(self, run):
+    def prepare(self, run):
         network = Network()
         if run.state():
             network = Network(kept(run.path / "last.keras"))
-        if run.path is None:
-            run.create("vector")
         loop = training.Training(
             run,
             network,
@@ -89,8 +87,9 @@ class Vector:
             STEPS,
             lambda: {"loss": LOSSES[loop.state.epoch + 1]},
             rank=lambda metrics: -metrics["loss"],
+            name="vector",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run):
         return {"sum": sum(kept(run.path / "best.keras"))}

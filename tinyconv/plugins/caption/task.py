@@ -25,8 +25,8 @@ class Caption:
     Settings = Settings
     small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
         from tinyconv import coach, precision, training
         from tinyconv.plugins.caption import encoder, model, pairs
         from tinyconv.plugins.caption.telling import Teller
@@ -74,8 +74,7 @@ class Caption:
         training.describe(network)
         training.compile(network, options, None, [], saved)
         if run.path is None:
-            run.create(
-                f"caption-{dataset.name}",
+            run.add(
                 picture_shape=shape,
                 resized=dataset.resized,
                 words=vocabulary.words,
@@ -85,7 +84,7 @@ class Caption:
             )
         teller = Teller(run, network, eyes)
         learnt = pairs.Pairs.of(train.targets, vocabulary)
-        training.Training(
+        return training.Training(
             run,
             network,
             options,
@@ -95,7 +94,8 @@ class Caption:
             pairs.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
             lambda: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
-        ).run()
+            name=f"caption-{dataset.name}",
+        )
 
     def evaluate(self, run, data=None, root=None, split=None, beam=None) -> Evaluation:
         """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
