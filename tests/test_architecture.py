@@ -37,7 +37,7 @@ LAYERS = [
     {"coach", "events", "checkpoints", "boxes", "scoring"},
     {"training", "growing", "network", "report", "comparing", "export"},
     {"one_batch", "range_test"},
-    {"explain"},
+    {"explain", "tasks"},
     {"classify", "localise", "plugins.caption", "plugins.dqn"},
     {"registry"},
     {"verbs", "trial", "verify", "doctor", "groups", "new_plugin"},

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import run
+from tests.helpers.sources import class_folders, picture
 from tests.helpers.strangers import SOUND_MODEL, install
+from tinyconv.new_plugin import TEMPLATE
 
 pytestmark = pytest.mark.pages
 POINTS = {
@@ -111,6 +113,30 @@ def test_a_task_of_the_version_before_that_makes_no_folder_is_named(capsys, stra
     with pytest.warns(DeprecationWarning, match=WARNING):
         code, _, err = run(capsys, "fit", "strange")
     assert code == 3 and "made no run folder: its fit calls no run.create" in err
+
+
+def test_a_strangers_task_begins_as_ours_do(capsys, tmp_path, monkeypatch):
+    """The template's, by tasks.begin: it finds its folder again, hears the coach, and refuses
+    other data than those that its run began with."""
+    monkeypatch.syspath_prepend(Path(TEMPLATE) / "src")
+    points = "[tinyconv.tasks]\nstrange = my_plugin.task:MyPlugin\n"
+    install(tmp_path / "p", monkeypatch, "strange-nets", points=points)
+    Path("pets").mkdir()
+    root = class_folders(Path("pets"))
+    small = ["strange", "--data", f"./{root}", "--epochs", "1", "--batch-size", "4"]
+    code, out, err = run(capsys, "fit", *small, "--json")
+    assert code == 0 and "validation pictures tell little" in err
+    folder = Path(json.loads(out)["run"]).absolute()
+    assert json.loads((folder / "settings.json").read_text())["coach"]
+    data = root.absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(capsys, "fit", "strange", "--resume", folder, "--epochs", "2")[0] == 0
+    code, _, err = run(capsys, "verify", folder)
+    assert code == 2 and "given more epochs" in err
+    picture(99).save(sorted((data / "cat").iterdir())[0])
+    code, _, err = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "3")
+    assert code == 2 and "is not the data that the run began with" in err
 
 
 CHATTY = """import os

@@ -102,8 +102,9 @@ class Task(Protocol):
     def prepare(self, run: "Run") -> Loop:
         """The training of `run`, from its last save if it has a folder; nothing is written yet.
 
-        What settings.json is to hold beside the settings goes to `run.add`. A Training can
-        also be checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
+        `tinyconv.tasks.begin(run)` is the first half of it for every task on a data set. What
+        settings.json is to hold beside the settings goes to `run.add`. A Training can also be
+        checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
         `prepare` with a run that never gets a folder.
         """
 
