@@ -64,7 +64,7 @@ class Bearing:
             options,
             batches,
             steps_per_epoch(len(train.names), options.batch_size),
-            validate=lambda: measure(model, validation),
+            validate=lambda model: measure(model, validation),
             rank=lambda metrics: -metrics["degrees"],
             name=f"bearing-{model.name}",
         )
