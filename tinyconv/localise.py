@@ -70,13 +70,13 @@ class Localise:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)
-        true = boxes.corners(train.boxes, shape)
+        targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
         return training.Training(
             run,
             model,
             options,
             lambda epoch, first_step: training_batches(
-                train, options.batch_size, steps, options.seed, epoch, first_step, true
+                train, options.batch_size, steps, options.seed, epoch, first_step, targets
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
             lambda model: measure(answer(model, validation.pictures), validation),
