@@ -16,6 +16,7 @@ from tinyconv.classify import Settings
 from tinyconv.coach import measuring, rules
 from tinyconv.data import Dataset, Split
 from tinyconv.errors import UserError
+from tinyconv.runs import Run
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 FALLING = [{"epoch": i, "loss": 2.0 / i, "val_loss": 2.2 / i} for i in range(1, 9)]
@@ -236,7 +237,8 @@ def told_of(train, labels, validation, no_coach=False):
         "validation": Split(validation, np.zeros(len(validation), "int32"), []),
     }
     options = Settings(no_coach=no_coach)
-    run = SimpleNamespace(options=options, path=None, settings={"policy": "float32"})
+    run = Run(None, options, None)
+    run.add(policy="float32")
     coach.before(run, Dataset("d", ("cat", "dog"), splits, False, False))
     return {each["rule"]: each["sentence"] for each in run.settings.get("coach", [])}
 

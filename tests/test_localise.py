@@ -72,9 +72,11 @@ def test_boxes_move_with_their_pictures(name, mirror):
     random = np.random.default_rng(1)
     drawn = np.sort(random.integers(10, 22, (20, 2, 2)), axis=1).reshape(20, 4)
     pictures = np.stack([filled(box, (32, 32)) for box in drawn])
-    moved, found = pictures, boxes.corners(drawn, (32, 32, 1))
+    moved, targets = pictures, {"box": boxes.corners(drawn, (32, 32, 1)), "scores": "labels"}
     for step in boxes.policy(name, mirror)[:2]:  # cutout would hide a part of one
-        moved, found = step(moved, found, np.random.default_rng(2), np.arange(20))
+        moved, targets = step(moved, targets, np.random.default_rng(2), np.arange(20))
+    assert targets["scores"] == "labels"
+    found = targets["box"]
     expected = boxes.corners([seen(picture) for picture in moved], (32, 32, 1))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert np.abs(found - boxes.corners(drawn, (32, 32, 1))).max() > 0.05
@@ -83,10 +85,11 @@ def test_boxes_move_with_their_pictures(name, mirror):
 def test_a_box_that_is_unknown_or_leaves_is_unknown():
     pictures, turns = np.zeros((200, 16, 16, 1), "uint8"), np.ones(200, int)
     corner = np.tile(np.float32([[0, 0, 1 / 16, 1 / 16]]), (200, 1))
+    nowhere = {"box": np.full((200, 4), boxes.UNKNOWN)}
     for step in boxes.policy("basic", True):
-        corner = step(pictures, corner, np.random.default_rng(0), turns)[1]
-        unknown = step(pictures, np.full((200, 4), boxes.UNKNOWN), np.random.default_rng(0), turns)
-        np.testing.assert_array_equal(unknown[1], boxes.UNKNOWN)
+        corner = step(pictures, {"box": corner}, np.random.default_rng(0), turns)[1]["box"]
+        unknown = step(pictures, nowhere, np.random.default_rng(0), turns)[1]["box"]
+        np.testing.assert_array_equal(unknown, boxes.UNKNOWN)
     known = boxes.is_known(corner)
     assert 0 < known.sum() < 200
     np.testing.assert_array_equal(corner[~known], boxes.UNKNOWN)

@@ -35,32 +35,31 @@ def _area(corners) -> np.ndarray:
     return np.prod(corners[:, 2:] - corners[:, :2], axis=1)
 
 
-# Random changes, as in data/augment.py, with the boxes (B, 4) that go with the pictures ---------
+# Random changes, as in data/augment.py, with targets {"box": corners (B, 4), ...} ---------------
 
 
 def policy(name: str, mirror: bool) -> list:
-    """The steps of policy `name`: (pictures, corners, random, turns) -> (pictures, corners)."""
+    """The steps of policy `name`: (pictures, targets, random, turns) -> (pictures, targets)."""
     along = {augment.flip: _flip, augment.crop: _crop}
-    return [along.get(step) or _in_place(step) for step in augment.policy(name, mirror)]
+    return [along.get(step) or augment.in_place(step) for step in augment.policy(name, mirror)]
 
 
-def _flip(pictures, boxes, random, turns):
+def _flip(pictures, targets, random, turns):
+    boxes = targets["box"]
     left, top, right, bottom = boxes.T
     mirrored = np.stack([1 - right, top, 1 - left, bottom], axis=1)
     changed = (turns % 2 == 1) & is_known(boxes)
-    return augment.flip(pictures, random, turns), np.where(changed[:, None], mirrored, boxes)
+    moved = np.where(changed[:, None], mirrored, boxes)
+    return augment.flip(pictures, random, turns), targets | {"box": moved}
 
 
-def _crop(pictures, boxes, random, turns):
+def _crop(pictures, targets, random, turns):
     """A box that has left the picture is unknown."""
+    boxes = targets["box"]
     rows, columns = augment.shifts(pictures, random)
     _, height, width, _ = pictures.shape
     by = np.stack([columns / width, rows / height] * 2, axis=1).astype(boxes.dtype)
     moved = np.clip(boxes + by, 0, 1)
     seen = is_known(boxes) & (moved[:, :2] < moved[:, 2:]).all(axis=1)
-    return augment.shifted(pictures, rows, columns), np.where(seen[:, None], moved, UNKNOWN)
-
-
-def _in_place(step):
-    """A change of colours, which moves nothing."""
-    return lambda pictures, boxes, random, turns: (step(pictures, random, turns), boxes)
+    moved = np.where(seen[:, None], moved, UNKNOWN)
+    return augment.shifted(pictures, rows, columns), targets | {"box": moved}

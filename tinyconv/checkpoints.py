@@ -103,7 +103,7 @@ class Checkpoints:
     def keep(self, model, state: dict, is_best: bool, now: bool = False) -> None:
         """Keep this moment: written if it is to be `now`, or if that is cheap; else its weights
         if it is the best, and all of it if the one that is kept is too old."""
-        if now or is_due(self.age, self.cost, LONGEST):
+        if now or self.run.saves_always or is_due(self.age, self.cost, LONGEST):
             self.last = Moment(model, state, is_best)
             self.best = None if is_best else self.best
             self.write()

@@ -82,7 +82,7 @@ class Classify:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         steps = policy(options.augment, dataset.mirror)
-        loop = training.Training(
+        return training.Training(
             run,
             model,
             options,
@@ -90,13 +90,12 @@ class Classify:
                 train, options.batch_size, steps, options.seed, epoch, first_step
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
-            lambda: measure(scores(loop.model, validation.pictures), validation.labels, loss),
+            lambda model: measure(scores(model, validation.pictures), validation.labels, loss),
             # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
             name=f"{model.name}-{dataset.name}",
         )
-        return loop
 
     def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing

@@ -1,6 +1,8 @@
 """What plugins written for version 0.1 do otherwise; 0.2 still takes it, with a warning."""
 
+import inspect
 import warnings
+from collections.abc import Callable
 
 
 def fit(run) -> None:
@@ -16,3 +18,16 @@ def fit(run) -> None:
     run.task.fit(run)
     if run.path is None:
         raise entry.blamed("made no run folder: its fit calls no run.create")
+
+
+def validate(function: Callable) -> Callable:
+    """`function(model)`, also where it is one that takes no argument."""
+    if inspect.signature(function).parameters:
+        return function
+    warnings.warn(
+        "The argument validate of Training takes the network since tinyconv 0.2, and 0.3 will no "
+        "longer call it without: write validate=lambda model: ...",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return lambda model: function()

@@ -70,21 +70,20 @@ class Localise:
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)
-        true = boxes.corners(train.boxes, shape)
-        loop = training.Training(
+        targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
+        return training.Training(
             run,
             model,
             options,
             lambda epoch, first_step: training_batches(
-                train, options.batch_size, steps, options.seed, epoch, first_step, true
+                train, options.batch_size, steps, options.seed, epoch, first_step, targets
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
-            lambda: measure(answer(loop.model, validation.pictures), validation),
+            lambda model: measure(answer(model, validation.pictures), validation),
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
             name=f"localise-{model.name}-{dataset.name}",
         )
-        return loop
 
     def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing

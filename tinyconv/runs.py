@@ -49,15 +49,16 @@ class Run:
     they are. A new run has no folder before `create`: nothing of it is written, as of a trial.
     """
 
-    def __init__(self, task, options, catalogue, name: str | None = None, log: Log | None = None):
+    def __init__(self, task, options, catalogue, name: str | None = None):
         self.task = task
         self.options = options
         self.catalogue = catalogue
         self.name = name
-        self.log = log
+        self.log: Log | None = None
         self.path: Path | None = None
         self.settings: dict[str, Any] = {}
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
+        self.saves_always = False  # so that no checkpoint waits until it is cheap
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:

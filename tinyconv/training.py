@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from tinyconv import checkpoints, events, hardware, layers, precision, screen
+from tinyconv import checkpoints, deprecated, events, hardware, layers, precision, screen
 from tinyconv.clock import Clock, State
 from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
@@ -85,7 +85,7 @@ def compile(model, settings: TrainingSettings, loss, metrics, saved=None) -> Non
 class Training:
     """One run's training: `run` goes from where the run stands to the end of its settings.
 
-    `batches(epoch, first_step)` gives an epoch's (inputs, targets); `validate()` the metrics
+    `batches(epoch, first_step)` gives an epoch's (inputs, targets); `validate(model)` the metrics
     after it; the epoch of the greatest `rank(metrics)` becomes best.keras. `stages` are networks
     that train before `model` does, (share of the run until which, network); see `growing.py`.
     `name` is what a new run's folder is called after. Of a run without a folder nothing is saved.
@@ -98,7 +98,7 @@ class Training:
         settings: TrainingSettings,
         batches: Callable[[int, int], Iterator],
         steps_per_epoch: int,
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[keras.Model], dict[str, float]],
         rank: Callable[[dict[str, float]], float],
         stages: Sequence[tuple[float, keras.Model]] = (),
         name: str | None = None,
@@ -107,7 +107,7 @@ class Training:
         self.name = name or model.name
         self.stages = [*stages, (math.inf, model)]
         self.batches, self.steps_per_epoch = batches, steps_per_epoch
-        self.validate, self.rank = validate, rank
+        self.validate, self.rank = deprecated.validate(validate), rank
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
         networks = [network for _, network in self.stages]
@@ -243,7 +243,7 @@ class Training:
         """
         state, start = self.state, self.clock.now()
         with layers.compiled(self.programs.are_used(self.steps_done - 1)):
-            metrics = self.validate()
+            metrics = self.validate(self.model)
         state.seconds += self.clock.now() - start
         self.row["seconds"] = state.seconds
         self.row |= {f"val_{name}": value for name, value in metrics.items()}

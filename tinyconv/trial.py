@@ -11,25 +11,22 @@ from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
 
 
-def prepared(task, options, catalogue, **facts):
-    """The training.Training of `task` with those settings, before its first step.
+def prepared(run: Run):
+    """The training.Training of a new `run`, which gets no folder, before its first step.
 
-    Its network, batches and optimizer are those of a `fit`, and its run has no folder. `facts`
-    are what settings.json holds of a run that is done again. Raises UserError for a task that
+    Its network, batches and optimizer are those of a `fit`. Raises UserError for a task that
     trains without tinyconv's loop.
     """
     error = UserError(
-        f"{catalogue.used['tasks'].called} has a training of its own, which cannot be tried "
+        f"{run.catalogue.used['tasks'].called} has a training of its own, which cannot be tried "
         "without a run."
     )
-    if not isinstance(options, TrainingSettings) or not hasattr(task, "prepare"):
+    if not isinstance(run.options, TrainingSettings) or not hasattr(run.task, "prepare"):
         raise error
     startup.start()
     from tinyconv.training import Training
 
-    options = dataclasses.replace(options, no_coach=True, tensorboard=False)
-    run = Run(task, options, catalogue)
-    run.settings |= facts
+    run.options = dataclasses.replace(run.options, no_coach=True, tensorboard=False)
     training = run.prepare()
     if not isinstance(training, Training):
         raise error

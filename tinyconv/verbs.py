@@ -9,6 +9,7 @@ from tinyconv.kept import read_settings
 from tinyconv.plugins import Evaluation
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run, takes
+from tinyconv.startup import start
 from tinyconv.writing import free, only_writer, write
 
 PLACES = ("data", "root")  # what may change, too, where the run knows its data by their SHA-256
@@ -20,22 +21,38 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     `name` names the run's folder. Raises UserError for a setting or a value that does not
     fit, before anything is written.
     """
-    from tinyconv.startup import start
-
-    chosen = _chosen(task, values)
-    start()
-    with screen.logging() as log:
-        run = Run(*chosen, name, log)
-        with run.held:
-            _train(run)
+    run = new(task, values, name)
+    train(run)
     return run
 
 
-def _chosen(task: str, values: dict) -> tuple:
-    """(the task of that name, its checked settings, the catalogue that found it)."""
+def new(task: str, values: dict, name: str | None = None) -> Run:
+    """A run of `task` with the settings in `values`, which has no folder yet."""
     catalogue = registry.Catalogue()
     chosen = catalogue.find("tasks", task)()
-    return chosen, settings.build(chosen.Settings, values), catalogue
+    return Run(chosen, settings.build(chosen.Settings, values), catalogue, name)
+
+
+def train(run: Run) -> None:
+    """Train `run` from where it stands, measure it, keep the numbers, and write its report."""
+    start()
+    began = time.monotonic()
+    with screen.logging() as run.log, run.held:
+        if run.path is not None:
+            run.log.open(run.path / "log.txt")
+        if hasattr(run.task, "prepare"):
+            training = run.prepare()
+            if run.path is None:
+                run.create(training.name)
+            training.run()
+        else:
+            deprecated.fit(run)
+        history = run.history
+        seconds = history[-1]["seconds"] if history else time.monotonic() - began
+        measured = run.measure()
+        run.add(result={**vars(measured), "seconds": seconds})
+        _report(run)
+        _print_result(run, measured, seconds)
 
 
 def check(task: str = "classify", **values):
@@ -43,7 +60,7 @@ def check(task: str = "classify", **values):
 
     Returns a `one_batch.Check`; no run is made.
     """
-    training = trial.prepared(*_chosen(task, values))
+    training = trial.prepared(new(task, values))
     from tinyconv import one_batch  # which imports Keras
 
     return one_batch.check(training)
@@ -59,7 +76,7 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
 
     if values.get("learning_rate") is not None:
         raise UserError("lr-find tries step sizes one after the other; leave out learning_rate.")
-    found = range_test.range_test(trial.prepared(*_chosen(task, values)))
+    found = range_test.range_test(trial.prepared(new(task, values)))
     path = Path(output or ".")
     path = free(path if path.suffix else path / "lr-find.png")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +98,6 @@ def resume(path, **changes) -> Run:
 
 
 def _go_on(path, changes: dict) -> Run:
-    from tinyconv.startup import start
-
     run = load(path)
     known = settings.names(run.task.Settings)
     may = [name for name in runs.MORE if name in known]
@@ -101,16 +116,13 @@ def _go_on(path, changes: dict) -> Run:
     if _is_done(run, changes):
         more = f"give it more with --{' or --'.join(may)}, or " if may else ""
         raise UserError(f"{run.path} has done all that was asked of it; {more}start a new run.")
-    start()
-    with screen.logging() as run.log:
-        run.log.open(run.path / "log.txt")
-        run.settings.pop("result", None)  # of a shorter training
-        try:
-            _train(run)
-        except KeyboardInterrupt:
-            run.keep_changes()
-            raise
-        run.keep_changes()  # of a task whose training tells nothing of its beginning
+    run.settings.pop("result", None)  # of a shorter training
+    try:
+        train(run)
+    except KeyboardInterrupt:
+        run.keep_changes()
+        raise
+    run.keep_changes()  # where the task's own loop does not
     return run
 
 
@@ -140,20 +152,8 @@ def load(path, **changes) -> Run:
     return run
 
 
-def _train(run: Run) -> None:
-    """Train, measure the run, keep the numbers, and make its pictures and report."""
-    start = time.monotonic()
-    if hasattr(run.task, "prepare"):
-        training = run.prepare()
-        if run.path is None:
-            run.create(training.name)
-        training.run()
-    else:
-        deprecated.fit(run)
-    history = run.history
-    seconds = history[-1]["seconds"] if history else time.monotonic() - start
-    measured = run.measure()
-    run.add(result={**vars(measured), "seconds": seconds})
+def _report(run: Run) -> None:
+    """Write the report of a run that has its result already."""
     try:
         report(run)
     except OSError as error:
@@ -161,11 +161,15 @@ def _train(run: Run) -> None:
             f"{run.path} is trained and measured, and its pages cannot be written "
             f"({error.strerror or error}); mend that, then: tinyconv report {run.path}"
         ) from error
-    told = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
+
+
+def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
+    """The lines at the end of a training: its numbers, its folder, and what to do next."""
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
     split = measured.split or "result"
     after = f"after {screen.duration(seconds)} of training"
     count = "" if measured.pictures is None else f"  ({measured.pictures:,} pictures)"
-    screen.say(f"{split:10} {told}{count}, {after}")
+    screen.say(f"{split:10} {numbers}{count}, {after}")
     screen.say(f"run        {run.path}   (open {run.path / 'report.html'})")
     screen.say(f"next       tinyconv predict {run.path} PICTURE")
 
@@ -233,8 +237,6 @@ def explain(run: Run | Path, *inputs, output: Path | None = None, **how) -> list
 
 
 def _of_file(path: Path, inputs, pixels="0..255", say=None, **how):
-    from tinyconv.startup import start
-
     if say is not None:
         raise UserError(f"{path} is a model alone, and --say is for runs that tell captions.")
     start()

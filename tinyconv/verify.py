@@ -29,13 +29,9 @@ class Verdict:
 
 def _again(run: Run, seed: int, steps: float):
     """The training.Training of `run` from `seed` once more, with so many steps done."""
-    training = trial.prepared(
-        type(run.task)(),
-        replace(run.options, seed=seed),
-        run.catalogue,
-        policy=run.settings.get("policy"),
-        compiled_from=run.settings.get("compiled_from", 0),
-    )
+    again = Run(type(run.task)(), replace(run.options, seed=seed), run.catalogue)
+    again.add(policy=run.settings.get("policy"), compiled_from=run.settings.get("compiled_from", 0))
+    training = trial.prepared(again)
     training.run(steps)
     return training
 

@@ -108,6 +108,67 @@ def test_a_task_of_the_version_before_works_with_a_warning(capsys, stranger):
     assert run(capsys, "plugins", "--check")[0] == 0
 
 
+OLD_TRAINING = """
+from dataclasses import dataclass
+from tinyconv.data.opening import DataSettings, open_dataset
+from tinyconv.data.pipeline import training_batches
+from tinyconv.plugins import Prediction
+from tinyconv.recipe import TrainingSettings
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings, DataSettings):
+    pass
+
+class Strange:
+    '''A stranger's task, on tinyconv's loop.'''
+    Settings = Settings
+
+    def fit(self, run):
+        import keras
+        from tinyconv import training
+        from tinyconv.zoo.linear import linear
+        options = run.options
+        training.prepare(run)
+        dataset = open_dataset(run.catalogue, options, options.data, options.root)
+        train, shape = dataset.splits["train"], dataset.splits["train"].pictures.shape[1:]
+        saved = run.model("last", compiled=True) if run.state() else None
+        model = linear(shape, 10)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        training.compile(model, options, loss, [], saved)
+        if run.path is None:
+            run.create("old", picture_shape=shape)
+
+        def batches(epoch, first_step):
+            return training_batches(train, options.batch_size, (), options.seed, epoch, first_step)
+
+        training.Training(
+            run, model, options, batches, len(train.labels) // options.batch_size,
+            validate=lambda: {"bias": float(model.layers[-1].bias.numpy().sum())},
+            rank=lambda metrics: metrics["bias"],
+        ).run()
+
+    def evaluate(self, run): return {"rows": len(run.history)}
+    def predict(self, run, inputs): return iter([])
+    def pictures(self, run): return []
+"""
+
+
+def test_a_training_of_the_version_before_goes_on(capsys, stranger):
+    stranger("task", OLD_TRAINING)
+    with pytest.warns(DeprecationWarning) as told:
+        code, out, err = run(capsys, "fit", "strange", "--epochs", "2", "--limit", "200", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["metrics"] == {"rows": 2.0}
+    whole = [str(each.message) for each in told]
+    assert any("prepare(run)" in each for each in whole)
+    assert any("validate=lambda model" in each for each in whole)
+    with pytest.warns(DeprecationWarning):
+        code, _, _ = run(capsys, "fit", "strange", "--resume", document["run"], "--epochs", "3")
+    settings = json.loads(Path(document["run"], "settings.json").read_text())
+    assert code == 0 and settings["result"]["metrics"] == {"rows": 3.0} and settings["extended"]
+
+
 def test_a_task_of_the_version_before_that_makes_no_folder_is_named(capsys, stranger):
     stranger("task", OLD % "pass" + "    pass\n")
     with pytest.warns(DeprecationWarning, match=WARNING):

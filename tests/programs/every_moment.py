@@ -87,7 +87,7 @@ class Vector:
             run.options,
             batches,
             STEPS,
-            lambda: {"loss": LOSSES[loop.state.epoch + 1]},
+            lambda model: {"loss": LOSSES[loop.state.epoch + 1]},
             rank=lambda metrics: -metrics["loss"],
             name="vector",
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from tinyconv import runs, settings, verbs
+from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, environment
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
@@ -140,28 +140,26 @@ def stopped(subject: Subject):
     """A run that got a Ctrl-C while it was saved for the first time."""
     if threading.current_thread() is not threading.main_thread():
         raise Skipped("signals reach the main thread alone, and this is another")
-    from tinyconv import checkpoints
+    run, saves = verbs.new(subject.entry.full_name, _quick(subject), "stopped"), []
+    save = run.save
 
-    save, saved, share = runs.Run.save, [], checkpoints.SHARE
-
-    def save_and_stop(run, *given, **named):
-        save(run, *given, **named)
-        saved.append(run)
-        if len(saved) == 1:
+    def save_and_stop(*given, **named):
+        save(*given, **named)
+        saves.append(named)
+        if len(saves) == 1:
             signal.raise_signal(signal.SIGINT)
 
-    runs.Run.save, checkpoints.SHARE = save_and_stop, math.inf  # so that every epoch is saved
+    run.save, run.saves_always = save_and_stop, True
     # A process that a script put in the background was told to ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with _own_runs(subject):
-            verbs.fit(subject.entry.full_name, name="stopped", **_quick(subject))
+            verbs.train(run)
     except KeyboardInterrupt:
-        return saved[0]
+        return run
     finally:
-        runs.Run.save, checkpoints.SHARE = save, share
         signal.signal(signal.SIGINT, before)
-    what = "goes on after Ctrl-C" if saved else "never calls run.save"
+    what = "goes on after Ctrl-C" if saves else "never calls run.save"
     raise AssertionError(f"fit {what}; `small` needs room for two saves")
 
 

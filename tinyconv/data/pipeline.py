@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tinyconv.data.augment import in_place
 from tinyconv.errors import UserError
 
 AHEAD = 4  # batches made before they are asked for
@@ -24,32 +25,35 @@ def steps_per_epoch(pictures: int, batch_size: int) -> int:
 
 
 def training_batches(
-    split, batch_size, policy, seed, epoch, first_step=0, boxes=None
+    split, batch_size, policy, seed, epoch, first_step=0, targets=None
 ) -> Iterator[tuple]:
-    """The batches of one epoch from `first_step` on: (B, H, W, C) uint8 and (B,) int32.
+    """The batches of one epoch from `first_step` on: (B, H, W, C) uint8 and their targets.
 
-    With `boxes` (N, 4), which move along with their pictures (`boxes.py`), the targets are
-    {"scores": those labels, "box": (B, 4)}. A data set smaller than a batch gives one batch of
-    all its pictures.
+    These are labels (B,) int32, and the steps of `policy` are those of `augment.py`. With
+    `targets`, an array of N rows or a dict of such, they are the rows of those, and a step is
+    (pictures, targets, random, turns) -> (pictures, targets), which may change both. A data set
+    smaller than a batch gives one batch of all its pictures.
     """
+    if targets is None:
+        targets, policy = split.labels, [in_place(step) for step in policy]
     order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
         check_whole(split.pictures)
-        pictures, labels = split.pictures[chosen], split.labels[chosen]
+        pictures, wanted = split.pictures[chosen], _rows(targets, chosen)
         random = np.random.default_rng([seed, epoch, step])
-        if boxes is None:
-            for change in policy:
-                pictures = change(pictures, random, turns[chosen])
-            yield pictures, labels
-        else:
-            moved = boxes[chosen]
-            for change in policy:
-                pictures, moved = change(pictures, moved, random, turns[chosen])
-            yield pictures, {"scores": labels, "box": moved}
+        for change in policy:
+            pictures, wanted = change(pictures, wanted, random, turns[chosen])
+        yield pictures, wanted
         if step % RELEASE == 0:
             release(split.pictures)
+
+
+def _rows(targets, chosen):
+    if isinstance(targets, dict):
+        return {name: _rows(each, chosen) for name, each in targets.items()}
+    return targets[chosen]
 
 
 def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:

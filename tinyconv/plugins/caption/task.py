@@ -84,7 +84,7 @@ class Caption:
                 learnt, seen["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
             pairs.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
-            lambda: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
+            lambda _: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
         )

@@ -229,7 +229,7 @@ class Learning:
                     state.seconds = before + bar.seconds
                     if state.done - state.begun >= ANEW:
                         self.anew()
-                    if is_due(bar.seconds - saved, cost, CHECKPOINT):
+                    if self.folder.saves_always or is_due(bar.seconds - saved, cost, CHECKPOINT):
                         start = bar.seconds
                         checkpoints.save(self)
                         saved = bar.seconds

@@ -49,22 +49,16 @@ class Bearing:
             model = build(shape, 2)
         training.describe(model)
         training.compile(model, options, keras.losses.MeanSquaredError(), [], saved)
-        degrees = np.arange(len(train.names))  # stands in for labels: which target is meant
-        targets = directions(train.targets)
-
-        def batches(epoch, first_step):
-            numbered = type(train)(train.pictures, degrees, train.names)
-            size, seed = options.batch_size, options.seed
-            for pictures, numbers in training_batches(numbered, size, (), seed, epoch, first_step):
-                yield pictures, targets[numbers]
-
+        targets, size = directions(train.targets), options.batch_size
         return training.Training(
             run,
             model,
             options,
-            batches,
-            steps_per_epoch(len(train.names), options.batch_size),
-            validate=lambda: measure(model, validation),
+            lambda epoch, first_step: training_batches(
+                train, size, (), options.seed, epoch, first_step, targets
+            ),
+            steps_per_epoch(len(train.names), size),
+            validate=lambda model: measure(model, validation),
             rank=lambda metrics: -metrics["degrees"],
             name=f"bearing-{model.name}",
         )

@@ -59,7 +59,7 @@ class MyPlugin:
             options,
             batches,
             steps_per_epoch(len(train.names), options.batch_size),
-            validate=lambda: measure(model, validation.pictures),
+            validate=lambda model: measure(model, validation.pictures),
             rank=lambda metrics: -metrics["loss"],
             name=f"my-plugin-{dataset.name}",
         )
