@@ -334,7 +334,37 @@ def test_one_batch_is_learnt_or_not_and_no_run_is_made(capsys):
     assert not Path("runs").exists()
 
 
+SCENES = ["caption", "--limit", "64", "--batch-size", "16", "--least", "1", "--longest", "16"]
+
+
+def test_a_network_of_two_heads_is_checked(capsys):
+    small = ["localise", "--check", "--model", "two_layer", "--limit", "128"]
+    code, out, _ = command(capsys, "fit", *small, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["right"] == 1.0 and found["last_loss"] < found["first_loss"] / 2
+    assert command(capsys, "fit", *small, "--learning-rate", "0")[0] == 2
+    assert not Path("runs").exists()
+
+
+def test_a_head_that_learns_nothing_fails_the_check(monkeypatch):
+    """Where the other one has all its labels right."""
+    monkeypatch.setattr(losses.DistanceIoU, "call", lambda self, true, boxes: 0 * boxes[:, 0] + 1)
+    found = verbs.check("localise", model="two_layer", limit=128)
+    assert found.right == 1.0 and not found.learns
+
+
+def test_captions_are_checked_and_their_step_size_is_looked_for(capsys, few_scenes):
+    code, out, _ = command(capsys, "fit", *SCENES, "--check", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["right"] is None and found["last_loss"] < found["first_loss"] / 4
+    code, out, _ = command(capsys, "lr-find", *SCENES, "--json")
+    found = json.loads(out)
+    assert code == 0 and 1e-4 < found["suggestion"] < 1 and Path(found["picture"]).is_file()
+    assert not Path("runs").exists()
+
+
 def test_a_task_with_a_training_of_its_own_cannot_be_tried(monkeypatch):
-    monkeypatch.setattr("tinyconv.classify.Classify.fit", lambda self, run: None)
+    loop = SimpleNamespace(name="mine", run=lambda: None)
+    monkeypatch.setattr("tinyconv.classify.Classify.prepare", lambda self, run: loop)
     with pytest.raises(UserError, match="classify has a training of its own"):
         verbs.check()

@@ -140,7 +140,7 @@ def test_two_heads_and_a_box_from_the_map_before_a_pool(name):
 
 @pytest.fixture(scope="module")
 def trained(make_run):
-    return make_run(task="localise", model="two_layer", epochs=8)
+    return make_run(pages=True, task="localise", model="two_layer", epochs=8)
 
 
 def test_it_learns_where(trained):

@@ -4,7 +4,7 @@ The verbs stand in the order in which a learner meets them: fit, evaluate, predi
 Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +14,15 @@ from tinyconv import network, screen
 from tinyconv.data import Dataset, opening
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, labelled_split, open_dataset, split_to_measure
+from tinyconv.data.opening import labelled_split, split_to_measure
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
 from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT
-from tinyconv.network import NetworkSettings
 from tinyconv.plugins import Evaluation, Prediction
-from tinyconv.recipe import RECIPES, RecipeSettings
+from tinyconv.recipe import RECIPES
 from tinyconv.scoring import VIEWS, answers, measure, scores, together
 from tinyconv.settings import setting
+from tinyconv.tasks import PictureSettings, begin
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,15 @@ class LossSettings:
 
 
 @dataclass(frozen=True)
-class Settings(RecipeSettings, LossSettings, NetworkSettings, DataSettings):
+class Settings(LossSettings, PictureSettings):
     """Everything that `tinyconv fit classify` can be told."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
-    sizes: str = setting(
-        "fixed",
-        "Train on whole pictures, or begin on smaller ones, which is faster.",
-        choices=("fixed", "growing"),
-    )
     test_augment: str = setting(
         "none",
         "Answer for a picture alone, or by the mean with its mirror image, or of ten crops.",
         choices=tuple(VIEWS),
     )
-
-    @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """What the recipe says, and the network made for a run that has minutes."""
-        return super().implied(given) | network.implied(given)
 
 
 class Classify:
@@ -67,40 +57,30 @@ class Classify:
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
     _kept = None, None  # the key and the value of `_scores`
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import coach, growing, losses, training
+        from tinyconv import growing, losses, training
 
         network.settle(run)
         options = run.options
-        if opening.is_folder(run.catalogue, options.data):  # found again from any other folder
-            options = run.options = replace(options, data=str(Path(options.data).resolve()))
-        loss = losses.loss(options.loss, options.label_smoothing)
         if options.recipe != "plain":
             told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
             screen.say(f"recipe     {options.recipe}: {', '.join(told)}")
-        dataset = open_dataset(run.catalogue, options, options.data, options.root)
-        if not dataset.classes:
-            raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
-        numbers = training.prepare(run, dataset.splits["train"].pictures)
+        dataset, numbers, saved = begin(run, _with_classes)
         if not dataset.mirror:
-            options = run.options = replace(options, test_augment="none")
-        opening.describe(dataset)
-        opening.check_same(dataset, run.settings.get("data_sha256"))
-        coach.before(run, dataset)
+            run.options = replace(run.options, test_augment="none")
+        options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        saved = run.model("last", compiled=True) if run.state() else None
         model = network.build(run, shape, len(dataset.classes), numbers, saved)
         training.describe(model)
+        loss = losses.loss(options.loss, options.label_smoothing)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile(model, options, loss, [top1], saved)
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
-        if run.path is None:
-            run.create(f"{model.name}-{dataset.name}", **opening.facts(dataset))
         steps = policy(options.augment, dataset.mirror)
         loop = training.Training(
             run,
@@ -114,8 +94,9 @@ class Classify:
             # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
+            name=f"{model.name}-{dataset.name}",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing
@@ -223,3 +204,10 @@ class Classify:
             pictures = dataset.splits[split].pictures
             self._kept = key, scores(run.model(), pictures, augment)
         return self._kept[1]
+
+
+def _with_classes(run) -> Dataset:
+    dataset = opening.own(run)
+    if not dataset.classes:
+        raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
+    return dataset

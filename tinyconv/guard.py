@@ -135,6 +135,8 @@ def _task_misfit(found) -> str | None:
         return f"it is of type {type(found).__name__}, and a task is a class"
     members = [*Task.__annotations__, *(name for name in vars(Task) if name[0] != "_")]
     missing = [name for name in members if not hasattr(found, name)]
+    if hasattr(found, "fit"):  # the verb of version 0.1; see deprecated.py
+        missing = [name for name in missing if name != "prepare"]
     if missing:
         return f"the class lacks {', '.join(missing)}"
     try:

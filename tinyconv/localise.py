@@ -6,7 +6,7 @@ One network has two heads, as OverFeat's (Sermanet et al. 2014, arXiv 1312.6229)
 cross-entropy, and corners by the distance-IoU loss. Its box is one for all classes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,14 @@ import numpy as np
 from tinyconv import boxes, network, screen
 from tinyconv.data import Dataset, augment, opening
 from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, open_dataset, split_to_measure
+from tinyconv.data.opening import split_to_measure
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
 from tinyconv.explain import DEFAULT
-from tinyconv.network import NetworkSettings
 from tinyconv.plugins import Evaluation, Prediction
-from tinyconv.recipe import RecipeSettings
 from tinyconv.scoring import BATCH, answers
 from tinyconv.settings import setting
+from tinyconv.tasks import PictureSettings, begin
 
 CELLS = 4  # rows and columns of the map that the box is read from
 BOX_SCALE = 1 / 36  # a ninth as of sprint's scores, and a quarter for sixteen times the numbers
@@ -32,7 +31,7 @@ SHOWN = 24  # pictures in a grid
 
 
 @dataclass(frozen=True)
-class Settings(RecipeSettings, NetworkSettings, DataSettings):
+class Settings(PictureSettings):
     """Everything that `tinyconv fit localise` can be told."""
 
     data: str = setting("placed-digits", "Data set with boxes, by name.")
@@ -42,16 +41,6 @@ class Settings(RecipeSettings, NetworkSettings, DataSettings):
         "Random changes of training pictures, and of their boxes.",
         choices=tuple(augment.POLICIES),
     )
-    sizes: str = setting(
-        "fixed",
-        "Train on whole pictures, or begin on smaller ones, which is faster.",
-        choices=("fixed", "growing"),
-    )
-
-    @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """What the recipe says, and the network made for a run that has minutes."""
-        return super().implied(given) | network.implied(given)
 
 
 class Localise:
@@ -60,22 +49,17 @@ class Localise:
     Settings = Settings
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # placed-digits, without files
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import coach, growing, losses, training
+        from tinyconv import growing, losses, training
 
         network.settle(run)
+        dataset, numbers, saved = begin(run, lambda run: _with_boxes(opening.own(run)))
         options = run.options
-        dataset = _with_boxes(open_dataset(run.catalogue, options, options.data, options.root))
-        numbers = training.prepare(run, dataset.splits["train"].pictures)
-        opening.describe(dataset)
-        opening.check_same(dataset, run.settings.get("data_sha256"))
-        coach.before(run, dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape, classes = train.pictures.shape[1:], len(dataset.classes)
-        saved = run.model("last", compiled=True) if run.state() else None
         model = network.build(
             run, shape, classes, numbers, saved, heads=lambda body: _heads(body, classes)
         )
@@ -85,8 +69,6 @@ class Localise:
         training.compile(model, options, learnt, {"scores": [top1]}, saved)
         if saved is None and options.from_ is None:
             network.adapt(model, train.pictures)
-        if run.path is None:
-            run.create(f"localise-{model.name}-{dataset.name}", **opening.facts(dataset))
         steps = boxes.policy(options.augment, dataset.mirror)
         true = boxes.corners(train.boxes, shape)
         loop = training.Training(
@@ -100,8 +82,9 @@ class Localise:
             lambda: measure(answer(loop.model, validation.pictures), validation),
             rank=lambda metrics: -metrics["loss"],
             stages=growing.stages(model) if options.sizes == "growing" else (),
+            name=f"localise-{model.name}-{dataset.name}",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing

@@ -75,7 +75,7 @@ def _of_origin(run):
     """The settings with the name of the origin's network; its best.keras' SHA-256 is kept."""
     options, folder = run.options, runs.find_folder(run.options.from_).resolve()
     kept, file = read_settings(folder), folder / "best.keras"
-    if "classes" not in kept:
+    if not {"classes", "model", "activation"} <= kept.keys():
         raise UserError(
             f"{folder} is a run of {kept['task']}, which knows no classes; --from takes one of "
             "classify or localise."

@@ -16,6 +16,7 @@ EXAMPLES = 16
 STEPS = 150
 RIGHT = 15 / 16  # of the examples, where there are classes
 LEFT = 1 / 4  # of the loss, where there are none
+OF_HEADS = 1 / 2  # of the loss of each head, where there are several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +57,16 @@ def check(loop) -> Check:
     """Train `loop`'s network, which nobody needs any more, on one batch over and over."""
     model, settings = loop.model, loop.settings
     inputs, targets = next(iter(loop.batches(0, 0)))
-    count = len(targets)
+    count = len(keras.tree.flatten(targets)[0])
     # Far apart: a batch is in the data's order, in which a class may stand together.
     chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
-    inputs = keras.tree.map_structure(lambda array: array[chosen], inputs)
-    targets = targets[chosen]
-    losses, gradients, known = [], Gradients(), {}
+    inputs, targets = keras.tree.map_structure(lambda rows: rows[chosen], (inputs, targets))
+    losses, heads, gradients, known = [], [], Gradients(), {}
     for step in range(STEPS):
         model.optimizer.learning_rate = settings.peak_rate * loop.schedule(step / STEPS)
-        losses.append(float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]))
+        logs = model.train_on_batch(inputs, targets, return_dict=True)
+        losses.append(float(logs["loss"]))
+        heads.append([float(logs[name]) for name in logs if name.endswith("_loss")])
         if not np.isfinite(losses[-1]):
             break
         if len(losses) in (FIRST_LOOK, STEPS):
@@ -72,14 +74,17 @@ def check(loop) -> Check:
     last = statistics.fmean(losses[-10:])
     right = _right(model, inputs, targets)
     learns = last < LEFT * losses[0] if right is None else right >= RIGHT
+    learns &= all(now < OF_HEADS * first for first, now in zip(heads[0], heads[-1]))
     found = {} if learns else sentences(known)
     told = [{"sentence": text, "lesson": RULES[rule]} for rule, text in found.items()]
     return Check(learns, len(losses), len(chosen), losses[0], last, right, told)
 
 
 def _right(model, inputs, targets) -> float | None:
-    """The share of right answers, of a network with a score a class."""
+    """The share of right answers, of a network with a head that gives a score a class."""
     scores = model.predict_on_batch(inputs)
-    if isinstance(scores, dict | list) or scores.ndim != 2 or targets.dtype.kind not in "iu":
+    if isinstance(targets, dict):
+        scores, targets = scores.get("scores"), targets.get("scores")
+    if not isinstance(targets, np.ndarray) or targets.ndim != 1 or targets.dtype.kind not in "iu":
         return None
     return float((np.asarray(scores).argmax(axis=1) == targets).mean())

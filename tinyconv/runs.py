@@ -28,7 +28,7 @@ from tinyconv import archives, provenance, writing
 from tinyconv.errors import UserError, alike
 from tinyconv.kept import read_history
 from tinyconv.model_files import open_model
-from tinyconv.plugins import Evaluation, Prediction
+from tinyconv.plugins import Evaluation, Loop, Prediction
 from tinyconv.screen import Log
 
 STATE_MEMBER = "tinyconv-training-state.json"
@@ -46,7 +46,7 @@ class Run:
 
     `options` is the task's checked Settings; `catalogue.find("models", name)` gives a model
     builder and `catalogue.find("datasets", name)` a data set loader; settings.json keeps whose
-    they are. A new run has no folder before its task calls `create`.
+    they are. A new run has no folder before `create`: nothing of it is written, as of a trial.
     """
 
     def __init__(self, task, options, catalogue, name: str | None = None, log: Log | None = None):
@@ -84,10 +84,11 @@ class Run:
         self.log.open(self.path / "log.txt")
 
     def add(self, **facts) -> None:
-        """Keep more facts in settings.json, such as the final metrics."""
+        """Keep more facts in settings.json, such as the final metrics, once there is a folder."""
         self.settings.update(facts)
-        with self._told():
-            self._write_settings()
+        if self.path is not None:
+            with self._told():
+                self._write_settings()
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
@@ -188,10 +189,6 @@ class Run:
             )
         return open_model(path, self.settings.get("policy", "float32") if compiled else None)
 
-    def before_training(self, loop) -> None:
-        """Told of the training loop before its first step; a trial takes it from there."""
-        self.keep_changes()
-
     def keep_changes(self) -> None:
         """Write the changed options into settings.json: a training that begins was not refused."""
         given = {name: plain(getattr(self.options, name)) for name in self.changed}
@@ -201,10 +198,14 @@ class Run:
             self.add(**given)
         self.changed = []
 
-    def after_step(self, loss: float) -> None:
-        """Told of each step's loss by the training loop; `verify` listens."""
-
     # Verbs --------------------------------------------------------------------------------
+
+    def prepare(self) -> Loop:
+        """The training by its task, from where the run stands, before its next step."""
+        training = self.task.prepare(self)
+        if not isinstance(training, Loop):
+            raise self._blamed("prepare", training, "a Training, or a loop with a name and run()")
+        return training
 
     def evaluate(self, **where) -> dict[str, float]:
         """The run's metrics on its test split, or on `data=`, `root=`, `split=`."""

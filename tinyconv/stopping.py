@@ -15,11 +15,15 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def too_large(place: str, batch_size: int, path) -> UserError:
-    """The error of a run at `path` whose memory ran out there: what to try, and how to go on."""
+    """The error of a run at `path` whose memory ran out there: what to try, and how to go on.
+
+    `path` is None for a training that leaves no run.
+    """
     smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --model"
+    resume = f", or go on where there is more memory with: tinyconv fit --resume {path}"
     return UserError(
-        f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}, "
-        f"or go on where there is more memory with: tinyconv fit --resume {path}"
+        f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}"
+        f"{'.' if path is None else resume}"
     )
 
 

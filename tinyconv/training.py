@@ -88,6 +88,7 @@ class Training:
     `batches(epoch, first_step)` gives an epoch's (inputs, targets); `validate()` the metrics
     after it; the epoch of the greatest `rank(metrics)` becomes best.keras. `stages` are networks
     that train before `model` does, (share of the run until which, network); see `growing.py`.
+    `name` is what a new run's folder is called after. Of a run without a folder nothing is saved.
     """
 
     def __init__(
@@ -100,8 +101,10 @@ class Training:
         validate: Callable[[], dict[str, float]],
         rank: Callable[[dict[str, float]], float],
         stages: Sequence[tuple[float, keras.Model]] = (),
+        name: str | None = None,
     ):
         self.folder, self.settings = run, settings
+        self.name = name or model.name
         self.stages = [*stages, (math.inf, model)]
         self.batches, self.steps_per_epoch = batches, steps_per_epoch
         self.validate, self.rank = validate, rank
@@ -135,15 +138,15 @@ class Training:
         is_tired = patience is not None and self.state.since_best >= patience
         return is_tired or self.clock.steps_left(self.state) == 0
 
-    def run(self) -> None:
-        """Train to the end.
+    def run(self, steps: float = math.inf) -> None:
+        """Train to the end, or until so many steps are done since the run began.
 
         Raises UserError when the loss stops being a number, and KeyboardInterrupt, with
         everything saved, when the first Ctrl-C or SIGTERM asked for a stop.
         """
         if self.folder.settings.get("compiled_from", ...) != self.programs.first:
             self.folder.add(compiled_from=self.programs.first)
-        self.folder.before_training(self)
+        self.folder.keep_changes()
         if self.state.rows:  # a run killed between a checkpoint and its history lacks a row
             self.folder.write_history(self.state.rows)
         done = self.state.progress
@@ -155,8 +158,9 @@ class Training:
             try:
                 is_over = self.is_over
                 while not is_over:
-                    if self.epoch(bar, stopped):
+                    if self.epoch(bar, stopped, steps):
                         is_over = self.end_epoch(bar)
+                    is_over |= self.steps_done >= steps
                     if stopped.is_set() and not is_over:
                         self.stop()
             except Exception as error:
@@ -169,11 +173,13 @@ class Training:
     def stop(self) -> None:
         """Save where training stands, say how to go on, and raise KeyboardInterrupt."""
         self.save(is_best=False, now=True)
-        screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
+        if self.folder.path is not None:
+            screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
         raise KeyboardInterrupt
 
-    def epoch(self, bar, stopped) -> bool:
-        """Go through an epoch, or what is left of it; False if it was stopped on the way."""
+    def epoch(self, bar, stopped, steps: float) -> bool:
+        """Go through an epoch, or what is left of it; False if it was stopped on the way, or
+        ended with the last of the `steps` asked for."""
         state, start, seen = self.state, self.clock.now(), 0
         seconds_before = state.seconds
         with Feeder(self.batches(state.epoch, state.step)) as feeder:
@@ -194,6 +200,8 @@ class Training:
                     **{name: total / state.step for name, total in state.sums.items()},
                 }
                 bar.advance(share, self.line(self.row))
+                if self.steps_done >= steps:
+                    return False
                 if left == 0:
                     return True
                 if stopped.is_set():
@@ -220,7 +228,6 @@ class Training:
             raise UserError(self.diverged(logs["loss"], rate))
         if len(self.state.step_losses) == step < KEPT:  # an older version kept none
             self.state.step_losses.append(float(logs["loss"]))
-        self.folder.after_step(float(logs["loss"]))
         self.state.step += 1
         for name, value in logs.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
@@ -256,6 +263,8 @@ class Training:
 
     def save(self, is_best: bool, now: bool = False) -> None:
         """Keep where training stands: on the disk `now`, or once that is cheap."""
+        if self.folder.path is None:
+            return
         state = {name: copy.copy(value) for name, value in vars(self.state).items()}
         self.checkpoints.keep(self.model, state, is_best, now)
 
@@ -283,7 +292,7 @@ class Training:
         if found := self.folder.state():
             kept = f"the checkpoint of epoch {found['epoch']} is kept in {self.folder.path}"
         else:
-            kept = "no epoch had ended, so that there is no checkpoint"
+            kept = "there is no checkpoint"
         return (
             f"The loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}; {kept}. "
             f"The probable cause is a step size too large for this network ({rate:.2g}); "

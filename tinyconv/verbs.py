@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from tinyconv import registry, runs, screen, settings, trial
+from tinyconv import deprecated, registry, runs, screen, settings, trial
 from tinyconv.errors import UserError, nearest
 from tinyconv.kept import read_settings
 from tinyconv.plugins import Evaluation
@@ -22,15 +22,20 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
     """
     from tinyconv.startup import start
 
-    catalogue = registry.Catalogue()
-    found = catalogue.find("tasks", task)()
-    options = settings.build(found.Settings, values)
+    chosen = _chosen(task, values)
     start()
     with screen.logging() as log:
-        run = Run(found, options, catalogue, name, log)
+        run = Run(*chosen, name, log)
         with run.held:
             _train(run)
     return run
+
+
+def _chosen(task: str, values: dict) -> tuple:
+    """(the task of that name, its checked settings, the catalogue that found it)."""
+    catalogue = registry.Catalogue()
+    chosen = catalogue.find("tasks", task)()
+    return chosen, settings.build(chosen.Settings, values), catalogue
 
 
 def check(task: str = "classify", **values):
@@ -38,10 +43,10 @@ def check(task: str = "classify", **values):
 
     Returns a `one_batch.Check`; no run is made.
     """
-    loop = trial.prepared(task, values)
+    training = trial.prepared(*_chosen(task, values))
     from tinyconv import one_batch  # which imports Keras
 
-    return one_batch.check(loop)
+    return one_batch.check(training)
 
 
 def lr_find(task: str = "classify", *, output: Path | None = None, **values):
@@ -54,7 +59,7 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
 
     if values.get("learning_rate") is not None:
         raise UserError("lr-find tries step sizes one after the other; leave out learning_rate.")
-    found = range_test.range_test(trial.prepared(task, values))
+    found = range_test.range_test(trial.prepared(*_chosen(task, values)))
     path = Path(output or ".")
     path = free(path if path.suffix else path / "lr-find.png")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,9 +143,13 @@ def load(path, **changes) -> Run:
 def _train(run: Run) -> None:
     """Train, measure the run, keep the numbers, and make its pictures and report."""
     start = time.monotonic()
-    run.task.fit(run)
-    if run.path is None:
-        raise run.catalogue.used["tasks"].blamed("made no run folder: its fit calls no run.create")
+    if hasattr(run.task, "prepare"):
+        training = run.prepare()
+        if run.path is None:
+            run.create(training.name)
+        training.run()
+    else:
+        deprecated.fit(run)
     history = run.history
     seconds = history[-1]["seconds"] if history else time.monotonic() - start
     measured = run.measure()

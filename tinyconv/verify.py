@@ -1,15 +1,14 @@
 """`verify`: whether a run's training, done once more, takes the steps that it took then."""
 
-import contextlib
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tinyconv import provenance, screen
+from tinyconv import provenance, screen, trial
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import Run
-from tinyconv.trial import Trial
 
 STEPS = 20  # that are done again unless told otherwise
 OTHER_SEEDS = 2  # that show how far apart seeds are
@@ -28,37 +27,17 @@ class Verdict:
     changed: list[str]  # versions, machine, data
 
 
-class _Enough(Exception):
-    """As many steps as were asked for are done."""
-
-
-class _Again(Trial):
-    """A run's training once more."""
-
-    def __init__(self, run: Run, seed: int, steps: int | None):
-        options = replace(run.options, seed=seed, no_coach=True, tensorboard=False)
-        super().__init__(type(run.task)(), options, run.catalogue)
-        self.settings = {
-            "policy": run.settings.get("policy"),
-            "compiled_from": run.settings.get("compiled_from", 0),
-        }
-        self.original, self.steps = run, steps
-        self.losses: list[float] = []
-        self.rows: list[dict[str, float]] = []
-        with contextlib.suppress(_Enough):
-            self.task.fit(self)
-
-    def create(self, default_name: str, **facts) -> None:
-        super().create(default_name, **facts)
-        self.path = self.original.path  # for what is said; nothing is written there
-
-    def after_step(self, loss: float) -> None:
-        self.losses.append(loss)
-        if len(self.losses) == self.steps:
-            raise _Enough
-
-    def save(self, model, state: dict, is_best: bool) -> None:
-        self.rows = [dict(row) for row in state["rows"]]
+def _again(run: Run, seed: int, steps: float):
+    """The training.Training of `run` from `seed` once more, with so many steps done."""
+    training = trial.prepared(
+        type(run.task)(),
+        replace(run.options, seed=seed),
+        run.catalogue,
+        policy=run.settings.get("policy"),
+        compiled_from=run.settings.get("compiled_from", 0),
+    )
+    training.run(steps)
+    return training
 
 
 def verify(run: Run, steps: int | None = STEPS) -> Verdict:
@@ -68,22 +47,23 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
     on the mean, than from those of the nearer of two other seeds. The run is not touched.
     Raises UserError for a run that kept no losses, or whose steps cannot be repeated.
     """
-    losses, rows = _kept(run)
-    count = None if steps is None else min(steps, len(losses))
-    again = _Again(run, run.options.seed, count)
+    then, rows = _kept(run)
+    count = math.inf if steps is None else min(steps, len(then))
+    again = _again(run, run.options.seed, count)
+    now = again.state.step_losses
     rows = rows if steps is None else []
-    compared = losses[: len(again.losses)]
-    first = _first_step(compared, again.losses) or _first_row(rows, again.rows)
-    distance, nearest = _distance(compared, again.losses), None
+    then = then[: len(now)]
+    first = _first_step(then, now) or _first_row(rows, again.state.rows)
+    distance, nearest = _distance(then, now), None
     verdict = "identical"
     if first is not None:
         screen.say(f"not the same; {OTHER_SEEDS} other seeds show how far apart seeds are")
         seeds = [(run.options.seed + 1 + i) % 2**31 for i in range(OTHER_SEEDS)]
-        others = [_Again(run, seed, len(compared)).losses for seed in seeds]
-        nearest = min(_distance(again.losses, other) for other in others)
+        others = [_again(run, seed, len(then)).state.step_losses for seed in seeds]
+        nearest = min(_distance(now, other) for other in others)
         verdict = "within seed spread" if distance <= nearest else "different"
-    changed = _changed(run, again)
-    return Verdict(verdict, len(compared), len(rows), first, distance, nearest, changed)
+    changed = _changed(run, again.folder.settings)
+    return Verdict(verdict, len(then), len(rows), first, distance, nearest, changed)
 
 
 def _kept(run: Run) -> tuple[list[float], list[dict[str, float]]]:
@@ -133,12 +113,12 @@ def _distance(then: Sequence[float], now: Sequence[float]) -> float:
     return statistics.fmean(abs(one - other) for one, other in zip(then, now))
 
 
-def _changed(run: Run, again: Run) -> list[str]:
-    """What is another today than in the run's settings.json."""
+def _changed(run: Run, settings: dict) -> list[str]:
+    """What is another today, with those settings, than in the run's settings.json."""
     today = {
         "versions": provenance.versions(),
         "machine": provenance.machine(),
-        "data": {"data": again.settings.get("data_sha256")},
+        "data": {"data": settings.get("data_sha256")},
     }
     kept = {
         "versions": run.settings.get("versions", {}),

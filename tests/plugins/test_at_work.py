@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import run
+from tests.helpers.sources import class_folders, picture
 from tests.helpers.strangers import SOUND_MODEL, install
+from tinyconv.new_plugin import TEMPLATE
 
 pytestmark = pytest.mark.pages
 POINTS = {
@@ -24,10 +26,14 @@ from tinyconv.settings import setting
 class Settings:
     epochs: Optional[int] = setting(None, "Passes.", minimum=1)
 
+class Nothing:
+    name = "strange"
+    def run(self): pass
+
 class Sound:
     '''A stranger's task.'''
     Settings = Settings
-    def fit(self, run): run.create("strange")
+    def prepare(self, run): return Nothing()
     def evaluate(self, run): return {"answer": 42.0}
     def predict(self, run, inputs): return iter([Prediction("x", [{"label": "yes"}])])
     def pictures(self, run): return []
@@ -49,9 +55,12 @@ def stranger(tmp_path, monkeypatch):
 
 # name: (the member that rebels, what is told)
 REBELS = {
-    "raises": ("def fit(self, run): {}['width']", "failed (KeyError: 'width')"),
-    "exits": ("def fit(self, run): raise SystemExit(0)", "failed (SystemExit: 0)"),
-    "makes no folder": ("def fit(self, run): pass", "made no run folder: its fit calls no run.cr"),
+    "raises": ("def prepare(self, run): {}['width']", "failed (KeyError: 'width')"),
+    "exits": ("def prepare(self, run): raise SystemExit(0)", "failed (SystemExit: 0)"),
+    "prepares nothing": (
+        "def prepare(self, run): pass",
+        "gives None to prepare, and should give a Training, or a loop with a name and run()",
+    ),
     "measures nothing": (
         "def evaluate(self, run): return None",
         "gives None to evaluate, and should give an Evaluation or a dict",
@@ -75,6 +84,59 @@ def test_a_task_that_fails_is_named(rebel, capsys, stranger):
     assert (code, out) == (3, "") and "Traceback" not in err
     line = err.splitlines()[-1]
     assert "strange-nets 1.5" in line and told in line and "pip uninstall" in line
+
+
+OLD = SOURCE.replace("def prepare(self, run): return Nothing()", "def fit(self, run): %s")
+WARNING = r"task strange of strange-nets 1.5 has the verb fit\(run\) .* is prepare\(run\)"
+
+
+def test_a_task_of_the_version_before_works_with_a_warning(capsys, stranger):
+    body = 'run.add() if run.path else run.create("old", fact=7)'
+    stranger("task", OLD % body + "    pass\n")
+    with pytest.warns(DeprecationWarning, match=WARNING):
+        code, out, _ = run(capsys, "fit", "strange", "--json", "--epochs", "3")
+    document = json.loads(out)
+    assert code == 0 and document["metrics"] == {"answer": 42.0}
+    folder = Path(document["run"])
+    assert folder.name.endswith("-old")
+    assert json.loads((folder / "settings.json").read_text())["fact"] == 7
+    with pytest.warns(DeprecationWarning, match=WARNING):
+        code, _, _ = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "5")
+    assert code == 0 and json.loads((folder / "settings.json").read_text())["epochs"] == 5
+    code, _, err = run(capsys, "fit", "strange", "--check")
+    assert code == 2 and "strange has a training of its own" in err
+    assert run(capsys, "plugins", "--check")[0] == 0
+
+
+def test_a_task_of_the_version_before_that_makes_no_folder_is_named(capsys, stranger):
+    stranger("task", OLD % "pass" + "    pass\n")
+    with pytest.warns(DeprecationWarning, match=WARNING):
+        code, _, err = run(capsys, "fit", "strange")
+    assert code == 3 and "made no run folder: its fit calls no run.create" in err
+
+
+def test_a_strangers_task_begins_as_ours_do(capsys, tmp_path, monkeypatch):
+    """The template's, by tasks.begin: it finds its folder again, hears the coach, and refuses
+    other data than those that its run began with."""
+    monkeypatch.syspath_prepend(Path(TEMPLATE) / "src")
+    points = "[tinyconv.tasks]\nstrange = my_plugin.task:MyPlugin\n"
+    install(tmp_path / "p", monkeypatch, "strange-nets", points=points)
+    Path("pets").mkdir()
+    root = class_folders(Path("pets"))
+    small = ["strange", "--data", f"./{root}", "--epochs", "1", "--batch-size", "4"]
+    code, out, err = run(capsys, "fit", *small, "--json")
+    assert code == 0 and "validation pictures tell little" in err
+    folder = Path(json.loads(out)["run"]).absolute()
+    assert json.loads((folder / "settings.json").read_text())["coach"]
+    data = root.absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(capsys, "fit", "strange", "--resume", folder, "--epochs", "2")[0] == 0
+    code, _, err = run(capsys, "verify", folder)
+    assert code == 2 and "given more epochs" in err
+    picture(99).save(sorted((data / "cat").iterdir())[0])
+    code, _, err = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "3")
+    assert code == 2 and "is not the data that the run began with" in err
 
 
 CHATTY = """import os

@@ -20,20 +20,22 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinyconv import (
+from tinyconv import startup
+
+startup.start = lambda: None  # which knows no backend of NumPy
+from tinyconv import (  # noqa: E402
     checkpoints,
     provenance,
     recipe,
     screen,
-    startup,
     training,
     verbs,
     writing,
 )
-from tinyconv.__main__ import DISK
-from tinyconv.errors import UserError
-from tinyconv.kept import TIMES, read_settings
-from tinyconv.runs import Run
+from tinyconv.__main__ import DISK  # noqa: E402
+from tinyconv.errors import UserError  # noqa: E402
+from tinyconv.kept import TIMES, read_settings  # noqa: E402
+from tinyconv.runs import Run  # noqa: E402
 
 STEPS, EPOCHS = 3, 3
 RUN = Path("runs/run")
@@ -75,12 +77,10 @@ class Vector:
 
     Settings = recipe.TrainingSettings
 
-    def fit(self, run):
+    def prepare(self, run):
         network = Network()
         if run.state():
             network = Network(kept(run.path / "last.keras"))
-        if run.path is None:
-            run.create("vector")
         loop = training.Training(
             run,
             network,
@@ -89,8 +89,9 @@ class Vector:
             STEPS,
             lambda: {"loss": LOSSES[loop.state.epoch + 1]},
             rank=lambda metrics: -metrics["loss"],
+            name="vector",
         )
-        loop.run()
+        return loop
 
     def evaluate(self, run):
         return {"sum": sum(kept(run.path / "best.keras"))}
@@ -234,7 +235,6 @@ def check_open(path: Path) -> bool:
 def main(folder: Path) -> None:
     os.chdir(folder)
     verbs.registry.Catalogue = Catalogue
-    startup.start = lambda: None  # which knows no backend of NumPy
     provenance.versions = provenance.machine = dict
     provenance.git_commit = lambda: None
     screen.say = screen.note = lambda text: None

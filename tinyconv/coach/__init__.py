@@ -44,9 +44,7 @@ def tell(run, epoch: int, **known) -> None:
         screen.say(f"coach      {line(each['sentence'], each['lesson'])}")
     if not new:
         return
-    run.settings["coach"] = [*told, *new]
-    if run.path is not None:
-        run.add()
+    run.add(coach=[*told, *new])
 
 
 def line(sentence: str, lesson: int) -> str:

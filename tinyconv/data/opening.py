@@ -45,6 +45,11 @@ def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None)
     return dataset
 
 
+def own(run) -> Dataset:
+    """The data set that the settings of a run name."""
+    return open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
+
+
 def of_run(run, data: str | None, root: Path | None) -> Dataset:
     """A run's own data set, or another one with the same classes and picture shape."""
     options = run.options
@@ -71,11 +76,11 @@ def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
 
 
 def facts(dataset: Dataset) -> dict:
-    """What settings.json tells of the data that a classifier of pictures learnt."""
+    """What settings.json holds of the data that a run learns from."""
     return {
         "picture_shape": picture_shape(dataset),
         "resized": dataset.resized,
-        "classes": dataset.classes,
+        **({"classes": dataset.classes} if dataset.classes else {}),
         "data_sha256": dataset.identity(),
     }
 

@@ -23,7 +23,7 @@ Any of the three may carry two attributes that `tinyconv.checks` reads:
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import keras
@@ -75,6 +75,19 @@ class Prediction:
     answers: list[dict[str, Any]]
 
 
+@runtime_checkable
+class Loop(Protocol):
+    """A training before its next step; `tinyconv.training.Training` is one.
+
+    `name` is what a new run's folder is called after.
+    """
+
+    name: str
+
+    def run(self) -> None:
+        """Train to the end of the settings, with `run.save` at the ends of epochs."""
+
+
 class Task(Protocol):
     """Something to learn, and the verbs that a run of it answers.
 
@@ -86,11 +99,13 @@ class Task(Protocol):
 
     Settings: ClassVar[type]
 
-    def fit(self, run: "Run") -> None:
-        """Train, or go on if `run.path` is a folder already.
+    def prepare(self, run: "Run") -> Loop:
+        """The training of `run`, from its last save if it has a folder; nothing is written yet.
 
-        A new run calls `run.create` once nothing can be refused any more, and `run.save` at
-        the ends of epochs; `tinyconv.training.Training` does the latter and all the rest.
+        `tinyconv.tasks.begin(run)` is the first half of it for every task on a data set. What
+        settings.json is to hold beside the settings goes to `run.add`. A Training can also be
+        checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
+        `prepare` with a run that never gets a folder.
         """
 
     def evaluate(self, run: "Run", **where: Any) -> Evaluation | dict[str, float]:

@@ -15,6 +15,7 @@ from tinyconv.pictures import Picture
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.plugins.caption.settings import Settings
 from tinyconv.plugins.caption.words import Vocabulary, split
+from tinyconv.tasks import begin
 
 VALIDATED = 500  # pictures that captions are looked for after each epoch
 
@@ -25,18 +26,17 @@ class Caption:
     Settings = Settings
     small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
-        from tinyconv import coach, precision, training
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
+        from tinyconv import precision, training
         from tinyconv.plugins.caption import encoder, model, pairs
         from tinyconv.plugins.caption.telling import Teller
 
-        options = run.options = _found_again(run)
-        dataset = _dataset(run)
-        numbers = training.prepare(run, dataset.splits["train"].pictures)
-        opening.describe(dataset)
-        opening.check_same(dataset, run.settings.get("data_sha256"))
-        coach.before(run, dataset)
+        if Path(run.options.encoder).is_dir():  # found again from any other folder
+            encoder_path = str(Path(run.options.encoder).resolve())
+            run.options = replace(run.options, encoder=encoder_path)
+        dataset, numbers, saved = begin(run, _dataset)
+        options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         texts = [text for target in train.targets for text in target["captions"]]
         words = run.settings.get("words")
@@ -50,7 +50,6 @@ class Caption:
                 f"No word of the captions of {dataset.name} is met {options.least} times; "
                 "--least 1 learns them all."
             )
-        saved = run.model("last", compiled=True) if run.state() else None
         shape = train.pictures.shape[1:]
         with precision.policy(numbers):
             eyes, frozen = encoder.opened(run, shape)
@@ -74,18 +73,10 @@ class Caption:
         training.describe(network)
         training.compile(network, options, None, [], saved)
         if run.path is None:
-            run.create(
-                f"caption-{dataset.name}",
-                picture_shape=shape,
-                resized=dataset.resized,
-                words=vocabulary.words,
-                cells=eyes.output.shape[1:3],
-                frozen=frozen,
-                data_sha256=dataset.identity(),
-            )
+            run.add(words=vocabulary.words, cells=eyes.output.shape[1:3], frozen=frozen)
         teller = Teller(run, network, eyes)
         learnt = pairs.Pairs.of(train.targets, vocabulary)
-        training.Training(
+        return training.Training(
             run,
             network,
             options,
@@ -95,7 +86,8 @@ class Caption:
             pairs.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
             lambda: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
-        ).run()
+            name=f"caption-{dataset.name}",
+        )
 
     def evaluate(self, run, data=None, root=None, split=None, beam=None) -> Evaluation:
         """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
@@ -187,16 +179,6 @@ class Caption:
         yield from drawing.curves(run.history)
         name = "test" if "test" in dataset.splits else "validation"
         yield from drawing.gallery(Teller(run), dataset.splits[name], name)
-
-
-def _found_again(run):
-    """The settings, with paths that hold from any other folder."""
-    options = run.options
-    if opening.is_folder(run.catalogue, options.data):
-        options = replace(options, data=str(Path(options.data).resolve()))
-    if Path(options.encoder).is_dir():
-        options = replace(options, encoder=str(Path(options.encoder).resolve()))
-    return options
 
 
 def _dataset(run, data=None, root=None) -> Dataset:

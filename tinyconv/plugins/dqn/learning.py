@@ -75,6 +75,7 @@ class Learning:
 
     def __init__(self, run, build, options, state: dict | None):
         self.folder, self.options = run, options
+        self.name = f"dqn-{options.env.split('/')[-1].lower()}"  # of a new run's folder
         self.state = State(**(state or {}))
         self.saved = self.state.done if state else None
         self.best = None  # the best network's weights, until they are written
@@ -209,7 +210,7 @@ class Learning:
         self.replay = self.memory()
         if self.saved is not None:
             checkpoints.restore(self)
-        self.folder.before_training(self)
+        self.folder.keep_changes()
         by_programs = self.folder.settings.get("compiled_from", 0) is not None
         with (
             stop_signals() as stopped,

@@ -29,8 +29,8 @@ class Dqn:
         # Read when TensorFlow's Keras is first used, which tf-agents needs to be Keras 2.
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
-    def fit(self, run) -> None:
-        """Learn from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The learning.Learning by the settings, from where the run stands if it has a folder."""
         needs_tf_agents()
         import keras
 
@@ -58,8 +58,7 @@ class Dqn:
             f"memory of {options.replay:,} steps{' on disk' if options.replay_on_disk else ''}"
         )
         if run.path is None:
-            run.create(
-                f"dqn-{options.env.split('/')[-1].lower()}",
+            run.add(
                 picture_shape=games.shape,
                 stack=games.stack,
                 actions=games.actions,
@@ -67,14 +66,14 @@ class Dqn:
                     model, options.batch_size, options.steps // options.update_every
                 ),
             )
-        learning.Learning(
+        return learning.Learning(
             run,
             lambda shape, actions: learning.q_network(
                 build, shape, actions, numbers, options.dueling
             ),
             options,
             run.state(),
-        ).run()
+        )
 
     def evaluate(self, run, data=None, protocol=None) -> Evaluation:
         """The raw score of 30 games, of `data` if that is another game with the same pictures.

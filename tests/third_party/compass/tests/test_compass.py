@@ -7,7 +7,7 @@ from tinyconv_compass.bearing import answers, difference, directions
 from tinyconv_compass.needles import needle
 
 import tinyconv
-from tinyconv import checks
+from tinyconv import checks, verbs
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,10 @@ def test_it_reads_the_needle(tmp_path):
     Image.fromarray(picture[..., 0]).save(tmp_path / "needle.png")
     (prediction,) = run.predict(tmp_path / "needle.png")
     assert difference(prediction.answers[0]["degrees"], 123) < 30
+
+
+def test_the_network_can_learn_one_batch():
+    assert verbs.check("bearing", model="two_layer", limit=128).learns
 
 
 def test_other_data_is_refused():

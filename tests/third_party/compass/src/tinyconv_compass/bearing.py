@@ -10,11 +10,12 @@ import numpy as np
 
 from tinyconv import UserError
 from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, describe, open_dataset
+from tinyconv.data.opening import DataSettings, own
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
+from tinyconv.tasks import begin
 
 BATCH = 256  # pictures read at a time
 
@@ -33,26 +34,21 @@ class Bearing:
     Settings = Settings
     small = {"limit": 128, "epochs": 2, "model": "two_layer"}
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training by the settings, from where the run stands if it has a folder."""
         import keras
 
         from tinyconv import precision, training
 
+        build = run.catalogue.find("models", run.options.model)
+        dataset, policy, saved = begin(run, _opened)
         options = run.options
-        build = run.catalogue.find("models", options.model)
-        policy = training.prepare(run)
-        dataset = _opened(run)
-        describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(policy):
             model = build(shape, 2)
         training.describe(model)
         training.compile(model, options, keras.losses.MeanSquaredError(), [], saved)
-        if run.path is None:
-            run.create(f"bearing-{model.name}", picture_shape=shape, resized=dataset.resized)
         degrees = np.arange(len(train.names))  # stands in for labels: which target is meant
         targets = directions(train.targets)
 
@@ -62,7 +58,7 @@ class Bearing:
             for pictures, numbers in training_batches(numbered, size, (), seed, epoch, first_step):
                 yield pictures, targets[numbers]
 
-        training.Training(
+        return training.Training(
             run,
             model,
             options,
@@ -70,7 +66,8 @@ class Bearing:
             steps_per_epoch(len(train.names), options.batch_size),
             validate=lambda: measure(model, validation),
             rank=lambda metrics: -metrics["degrees"],
-        ).run()
+            name=f"bearing-{model.name}",
+        )
 
     def evaluate(self, run, split="test") -> Evaluation:
         """The mean number of degrees that the answer is off; by chance it is 90."""
@@ -105,7 +102,7 @@ class Bearing:
 
 
 def _opened(run):
-    dataset = open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
+    dataset = own(run)
     if any(split.targets is None for split in dataset.splits.values()):
         raise UserError(f"{dataset.name} has no degrees to learn; try --data needles.")
     return dataset

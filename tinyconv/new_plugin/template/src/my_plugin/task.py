@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, describe, labelled_split, open_dataset
+from tinyconv.data.opening import DataSettings, labelled_split, own
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
+from tinyconv.tasks import begin
 
 GREY = 255.0  # levels of a pixel
 BATCH = 256  # pictures redrawn at a time
@@ -32,32 +33,27 @@ class MyPlugin:
     Settings = Settings
     small = {"limit": 128, "epochs": 2}  # quick to try, for tinyconv.checks
 
-    def fit(self, run) -> None:
-        """Train from the settings, or from where the run stands if it has a folder."""
+    def prepare(self, run):
+        """The training by the settings, from where the run stands if it has a folder."""
         import keras
 
         from tinyconv import precision, training
 
+        dataset, policy, saved = begin(run)
         options = run.options
-        policy = training.prepare(run)
-        dataset = open_dataset(run.catalogue, options, options.data, options.root)
-        describe(dataset)
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        saved = run.model("last", compiled=True) if run.state() else None
         with precision.policy(policy):
             model = autoencoder(shape, options.code, options.hidden)
         training.describe(model)
         training.compile(model, options, keras.losses.MeanSquaredError(), [], saved)
-        if run.path is None:
-            run.create(f"my-plugin-{dataset.name}", picture_shape=shape, resized=dataset.resized)
 
         def batches(epoch, first_step):
             size, seed = options.batch_size, options.seed
             for pictures, _ in training_batches(train, size, (), seed, epoch, first_step):
                 yield pictures, pictures / np.float32(GREY)  # what goes in is what should come out
 
-        training.Training(
+        return training.Training(
             run,
             model,
             options,
@@ -65,11 +61,12 @@ class MyPlugin:
             steps_per_epoch(len(train.names), options.batch_size),
             validate=lambda: measure(model, validation.pictures),
             rank=lambda metrics: -metrics["loss"],
-        ).run()
+            name=f"my-plugin-{dataset.name}",
+        )
 
     def evaluate(self, run, split=None) -> Evaluation:
         """The squared error, and the error in grey levels, on the test pictures."""
-        dataset = self._dataset(run)
+        dataset = own(run)
         split = split or labelled_split(dataset)
         pictures = dataset.splits[split].pictures
         return Evaluation(measure(run.model(), pictures), dataset.name, split, len(pictures))
@@ -88,7 +85,7 @@ class MyPlugin:
         from tinyconv import pictures
 
         yield pictures.curves(run.history)
-        dataset = self._dataset(run)
+        dataset = own(run)
         some = np.asarray(dataset.splits[labelled_split(dataset)].pictures[:8])
         both = np.concatenate([some, redrawn(run.model(), some).astype("uint8")])
         caption = "Above, test pictures; below, what is left of them after the squeeze."
@@ -96,9 +93,6 @@ class MyPlugin:
         yield pictures.Picture(
             "redrawn", "Drawn again", caption, pictures.png(pictures.grid(both, None)), alt
         )
-
-    def _dataset(self, run):
-        return open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
 
 
 def autoencoder(shape, code, hidden):
