@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,8 +134,8 @@ def test_two_heads_and_a_box_from_the_map_before_a_pool(name):
     heads = localise._heads(body, 7)
     assert heads["scores"].shape == (None, 7) and heads["box"].shape == (None, 4)
     width = body.output.shape[-1]
-    given = heads["box"]._keras_history.operation.input._keras_history.operation.input
-    assert given.shape[-1] == width * (1 if name == "two_layer" else localise.CELLS**2)
+    numbers = keras.Model(body.input, heads).get_layer("box_numbers")
+    assert numbers.input.shape[-1] == width * (1 if name == "two_layer" else localise.CELLS**2)
 
 
 # Whole runs -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What the metadata promise, and that the README and .ci/run promise the same."""
 
+import importlib.metadata
 import re
 import runpy
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_no_python_is_forbidden_from_above(metadata):
     assert "3.10.9" not in allowed and all(f"3.{minor}.0" in allowed for minor in (11, 14, 20))
     for entry in metadata["install_requires"]:
         assert Requirement(entry).marker is None
+
+
+def test_keras_is_bounded_at_the_release_that_these_tests_run_on(metadata):
+    """Of what it does not promise, tests/test_private.py knows no later one."""
+    (keras,) = (
+        each for each in map(Requirement, metadata["install_requires"]) if each.name == "keras"
+    )
+    major, minor, *_ = importlib.metadata.version("keras").split(".")
+    assert f"{major}.{minor}.9" in keras.specifier
+    assert f"{major}.{int(minor) + 1}.0" not in keras.specifier
 
 
 def test_the_readme_names_the_pythons_that_are_tested(metadata):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -232,6 +234,13 @@ def test_what_cannot_be_is_refused_before_anything_is_written(settings, told):
     with pytest.raises(UserError, match=told):
         tinyconv.fit("caption", **{**SMALL, **settings})
     assert not runs.runs_folder().exists()
+
+
+def test_its_network_opens_in_a_fresh_process(learnt):
+    """Nothing but the run's path is known there: no verb has imported the network's classes."""
+    script = "import sys, tinyconv; print(type(tinyconv.load(sys.argv[1]).model()).__name__)"
+    done = subprocess.run([sys.executable, "-c", script, learnt.path], capture_output=True)
+    assert done.stdout.split() == [b"Captioner"], done.stderr
 
 
 def test_a_picture_of_another_size_or_mode(learnt, tmp_path):
