@@ -215,7 +215,7 @@ def test_convolution_is_exact_to_rounding(dtype, shape, shortcut, ours, monkeypa
     """Ours and Keras', each beside the exact sums of the same inputs."""
     taken, convolution = [], shortcut.convolution
     monkeypatch.setattr(
-        shortcut, "convolution", lambda *given: taken.append(1) or convolution(*given)
+        shortcut, "convolution", lambda *given, **how: taken.append(1) or convolution(*given, **how)
     )
     make = layers.Conv2D if ours else keras.layers.Conv2D
     found, exact = convolved(make, dtype, shape)

@@ -40,7 +40,9 @@ def test_ten_crops_by_hand():
 def test_scores_are_the_mean_over_views():
     """A network whose score is its upper left pixel; of 300 pictures, more than one batch."""
     pictures = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1)).astype("uint8")
-    corner = SimpleNamespace(predict_on_batch=lambda batch: np.float32(batch[:, 0, 0]))
+    corner = SimpleNamespace(
+        layers=[], trainable_weights=[], predict_on_batch=lambda batch: np.float32(batch[:, 0, 0])
+    )
     left, right = np.float32(pictures[:, 0, 0]), np.float32(pictures[:, 0, -1])
     np.testing.assert_array_equal(scores(corner, pictures), left)
     np.testing.assert_allclose(scores(corner, pictures, "flip"), (left + right) / 2)

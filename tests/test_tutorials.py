@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 LESSONS = sorted(ROOT.glob("tutorials/[0-9]*.md"))
 
 
+@pytest.mark.pages  # some show a run's pictures
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson(lesson, tmp_path):
     folder = tmp_path / "lesson"

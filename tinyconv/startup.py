@@ -27,7 +27,8 @@ def prepare() -> None:
     # TensorFlow uses oneDNN by itself on processors with AVX-512 or AMX alone; with AVX2 its
     # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if not os.environ.get("KERAS_BACKEND") and not is_installed("tensorflow"):
+    is_open = "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
+    if is_open and not is_installed("tensorflow"):
         _use_jax("it is not installed")
 
 
