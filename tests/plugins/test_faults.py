@@ -87,11 +87,17 @@ BROKEN = {
         "",
         "its name is also that of tinyconv 0.1.0; it answers as strange-nets/convnet",
     ),
-    "is half a task": (TASK, "class Strange: pass", "", "the class lacks Settings, fit, evaluate"),
+    "is half a task": (
+        TASK,
+        "class Strange: pass",
+        "",
+        "the class lacks Settings, prepare, evaluate",
+    ),
     "is a task of no class": (TASK, "def Strange(): pass", "", "and a task is a class"),
     "has settings that are none": (
         TASK,
-        "class Strange:\n    Settings = dict\n    fit = evaluate = predict = pictures = print\n",
+        "class Strange:\n    Settings = dict\n    prepare = evaluate = predict = print\n"
+        "    pictures = print\n",
         "",
         "its Settings are not a dataclass of settings",
     ),
