@@ -142,7 +142,7 @@ def test_more_epochs_may_make_programs_pay(take_over):
 
 def test_each_network_of_a_growing_run_takes_over(take_over):
     compiled = take_over(2)
-    settings = {"data": "placed-digits", "model": "resnet9", "limit": 96, "batch_size": 32}
+    settings = {"data": "placed-digits", "model": "sprint_small", "limit": 96, "batch_size": 32}
     tinyconv.fit(**settings, sizes="growing", epochs=2)
     assert len(compiled) == 2  # of half the side there is none: 16 pixels are too few
 
