@@ -14,7 +14,7 @@ from tinyconv.recipe import TrainingSettings
 
 pytestmark = pytest.mark.tensorflow
 
-RUN = {"model": "convnet", "limit": 192, "batch_size": 32, "epochs": 4, "deterministic": True}
+RUN = {"model": "two_layer", "limit": 192, "batch_size": 32, "epochs": 4, "deterministic": True}
 NUMBERS = ("loss", "top1", "val_loss", "val_top1")
 
 
