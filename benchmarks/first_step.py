@@ -3,8 +3,7 @@
     python benchmarks/first_step.py [--models resnet18 …] [--rounds 3]
 
 Building is left out, and tracing and whatever is compiled counts. Every step is taken by a process
-of its own, ours and Keras' in turn. Beside them stands what `programs.estimate` takes a plain step
-and the programs for.
+of its own, ours and Keras' in turn.
 """
 
 import argparse

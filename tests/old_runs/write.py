@@ -2,8 +2,8 @@
 
 Started once, with the code of that version (commit cd9d1b6), which makes the run an old one:
 
-    git worktree add /tmp/old cd9d1b6
-    PYTHONPATH=/tmp/old python tests/old_runs/write.py tests/old_runs/folder-stopped.zip
+    git worktree add ../old cd9d1b6
+    PYTHONPATH=../old python tests/old_runs/write.py tests/old_runs/folder-stopped.zip
 
 The archive holds `pictures/`, `run/` as Ctrl-C left it, and `expected.json`: the history that the
 same version reaches when it goes on, the SHA-256 of the weights at that end, and on what machine.
