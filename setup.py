@@ -64,9 +64,10 @@ setup(
     packages=[*find_packages(include=["tinyconv", "tinyconv.*"]), "tinyconv.tutorials"],
     package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={
-        "tinyconv": ["report.html", "shipped/*/*"],
+        "tinyconv.report": ["page.html"],
+        "tinyconv.runs": ["shipped/*/*"],
         "tinyconv.tutorials": ["*.md", "pictures/*.png"],
-        "tinyconv.new_plugin": [
+        "tinyconv.registry": [
             f"template/{place}*" for place in ("", "src/my_plugin/", "tests/", ".github/workflows/")
         ],
     },
@@ -103,20 +104,20 @@ setup(
         "tinyconv.datasets": [
             "digits = tinyconv.data.digits:digits",
             "placed-digits = tinyconv.data.placed_digits:placed_digits",
-            "mnist = tinyconv.data.idx:mnist",
-            "fashion-mnist = tinyconv.data.idx:fashion_mnist",
+            "mnist = tinyconv.data.mnist:mnist",
+            "fashion-mnist = tinyconv.data.mnist:fashion_mnist",
             "cifar10 = tinyconv.data.cifar10:cifar10",
             "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
             "folder = tinyconv.data.folder:folder",
-            "shapes = tinyconv.plugins.caption.shapes:shapes",
-            "flickr8k = tinyconv.plugins.caption.photographs:flickr8k",
-            "flickr30k = tinyconv.plugins.caption.photographs:flickr30k",
-            "coco-captions = tinyconv.plugins.caption.photographs:coco_captions",
-            "caption-folder = tinyconv.plugins.caption.photographs:caption_folder",
+            "shapes = tinyconv.plugins.caption.scenes:shapes",
+            "flickr8k = tinyconv.plugins.caption.photos:flickr8k",
+            "flickr30k = tinyconv.plugins.caption.photos:flickr30k",
+            "coco-captions = tinyconv.plugins.caption.photos:coco_captions",
+            "caption-folder = tinyconv.plugins.caption.photos:caption_folder",
         ],
         "tinyconv.tasks": [
-            "classify = tinyconv.classify:Classify",
-            "localise = tinyconv.localise:Localise",
+            "classify = tinyconv.tasks.classify:Classify",
+            "localise = tinyconv.tasks.localise:Localise",
             "caption = tinyconv.plugins.caption.task:Caption",
             "dqn = tinyconv.plugins.dqn.task:Dqn",
         ],

@@ -10,12 +10,12 @@ import os
 import tempfile
 import time
 
-from tinyconv import startup
 from tinyconv.data.cache import cache_root
+from tinyconv.system import start_keras
 
-startup.start()
+start_keras.start()
 from tinyconv import runs, training, verbs  # noqa: E402  Keras is loaded silently first
-from tinyconv.checkpoints import Checkpoints  # noqa: E402
+from tinyconv.training.checkpoints import Checkpoints  # noqa: E402
 
 
 def timed(owner, names: list[str]) -> list[float]:
@@ -50,9 +50,9 @@ def main() -> None:
     os.environ["TINYCONV_CACHE"] = str(cache_root().resolve())
     files = timed(runs.Run, ["save", "save_best"])
     if given["task"] == "dqn":
-        from tinyconv.plugins.dqn import checkpoints, learning
+        from tinyconv.plugins.dqn import learning, resume
 
-        saving, trainings = timed(checkpoints, ["save"]), timed(learning.Learning, ["run"])
+        saving, trainings = timed(resume, ["save"]), timed(learning.Learning, ["run"])
     else:
         saving = timed(Checkpoints, ["keep", "write"])
         trainings = timed(training.Training, ["run"])

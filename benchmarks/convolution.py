@@ -9,12 +9,12 @@ import argparse
 import statistics
 import time
 
-from tinyconv.startup import start
+from tinyconv.system.start_keras import start
 
 start()
 import tensorflow as tf  # noqa: E402  after start, which keeps TensorFlow quiet
 
-from tinyconv import narrow, winograd  # noqa: E402
+from tinyconv.layers import small_maps, winograd  # noqa: E402
 
 SHAPES = [  # B, side, C = F
     (64, 64, 64),
@@ -58,7 +58,7 @@ def main() -> None:
         "direct": lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
         "ours": {
             "float32": winograd.convolution(),
-            "bfloat16": lambda x, kernel: narrow.convolution(x, kernel, 1),
+            "bfloat16": lambda x, kernel: small_maps.convolution(x, kernel, 1),
         }[dtype],
     }
     print("| batch, side, channels | direct, ms | ours, ms | faster |", end="")

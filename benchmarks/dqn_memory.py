@@ -7,8 +7,8 @@ import resource
 
 import numpy as np
 
-from tinyconv.plugins.dqn.games import MID
 from tinyconv.plugins.dqn.replay import Replay
+from tinyconv.plugins.dqn.steps import MID
 
 STEPS, GAMES, SHAPE = 1_000_000, 8, (84, 84, 1)
 

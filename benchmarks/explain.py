@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 
 import tinyconv
 from tinyconv import explain, zoo
-from tinyconv.export import in_float32
+from tinyconv.runs.export import in_float32
 
 SMALL = 0.25  # share of the picture that a box covers
 SMOOTHING = 2  # pixels: of maps of single pixels, whose largest value is one pixel's chance

@@ -21,13 +21,13 @@ PRODUCTS = ("convolution", "matmul", "inner_product", "gemm_api")
 
 def train(model: str, size: int, batch: int, dtype: str) -> None:
     """Take steps; print a step's median time in ms, the first two not counted, and its GFLOP."""
-    from tinyconv.startup import start
+    from tinyconv.system.start_keras import start
 
     start()
     import numpy as np
 
     from tinyconv import losses, precision, training, zoo
-    from tinyconv.classify import Settings
+    from tinyconv.tasks.classify import Settings
 
     with precision.policy(dtype):
         network = getattr(zoo, model)((size, size, 3), 200)

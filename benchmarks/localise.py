@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import tinyconv
-from tinyconv import boxes
-from tinyconv.data import opening
+from tinyconv.data import boxes, selection
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--root", required=True, type=Path, help="Tiny ImageNet's files")
@@ -34,7 +33,7 @@ run = tinyconv.fit(
     seed=given.seed,
 )
 measured = run.settings["result"]
-splits = opening.of_run(run, None, None).splits
+splits = selection.of_run(run, None, None).splits
 train, true = (
     boxes.corners(splits[name].boxes, run.settings["picture_shape"])
     for name in ("train", measured["split"])

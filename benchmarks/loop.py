@@ -17,7 +17,7 @@ BEGAN = STARTED + int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].spli
     os.sysconf("SC_CLK_TCK")
 )
 
-from tinyconv.startup import start  # noqa: E402  after the clock
+from tinyconv.system.start_keras import start  # noqa: E402  after the clock
 
 start()
 import tinyconv  # noqa: E402

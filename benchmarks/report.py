@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tinyconv
 from tinyconv import verbs
-from tinyconv.startup import start
+from tinyconv.system.start_keras import start
 
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.helpers.browser import Browser

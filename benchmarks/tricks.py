@@ -61,7 +61,7 @@ for name in given.only:
         # Python runs a module of this name when it starts.
         imports = "import os, sys\nif 'tinyconv' in sys.orig_argv:\n"
         body = (
-            "    from tinyconv.startup import start; start()\n"
+            "    from tinyconv.system.start_keras import start; start()\n"
             "    import importlib; from tinyconv.data import augment\n"
             "    sprint = importlib.import_module('tinyconv.zoo.sprint')\n"
             f"    {change}\n"

@@ -6,9 +6,10 @@ import os
 import pytest
 
 import tinyconv
-from tinyconv import hardware, verbs
-from tinyconv.plugins.caption import shapes
-from tinyconv.startup import start
+from tinyconv import verbs
+from tinyconv.plugins.caption import scenes
+from tinyconv.system import hardware
+from tinyconv.system.start_keras import start
 
 # TensorFlow reads it when tf.keras is first used, which for tf-agents has to be Keras 2.
 if importlib.util.find_spec("tf_keras"):
@@ -33,7 +34,7 @@ def no_pages(request, monkeypatch):
 @pytest.fixture
 def few_scenes(monkeypatch):
     """Have the data set shapes draw few scenes."""
-    monkeypatch.setattr(shapes, "COUNTS", SCENES)
+    monkeypatch.setattr(scenes, "COUNTS", SCENES)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,76 +15,120 @@ import tinyconv
 PACKAGE = Path(tinyconv.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
 
-# A module may import those of the layers before its own, and of its own.
-LAYERS = [
-    {"archives", "errors", "hardware", "lessons", "private", "screen", "settings", "writing"},
-    {"program_cache", "startup", "stopping"},
-    {
-        "recipe",
-        "layers",
-        "losses",
-        "plugins",
-        "source",
-        "kernels",
-        "winograd",
-        "narrow",
-    },
-    {"deprecated", "guard", "optimizers", "kept", "provenance"},
-    {"entries"},
-    {"data", "zoo"},
-    {"precision"},
-    {"model_files", "runs", "pictures", "clock"},
-    {"programs"},
-    {"coach", "events", "checkpoints", "boxes", "scoring"},
-    {"training", "growing", "network", "report", "comparing", "export"},
-    {"one_batch", "range_test"},
-    {"explain", "tasks"},
-    {"classify", "localise", "plugins.caption", "plugins.dqn"},
+# A room or a module of the root imports those above it, never one beside or below it. Within a
+# room modules import each other, without a circle.
+ORDER = [
+    {"errors", "results"},
+    {"system"},
+    {"settings", "losses", "course"},
+    {"recipe", "layers"},
+    {"zoo", "data"},
+    {"precision", "plugins"},
+    {"runs"},
+    {"report", "coach", "deprecated"},
+    {"training", "explain"},
+    {"tasks"},
+    {"plugins.caption", "plugins.dqn"},
     {"registry"},
-    {"verbs", "trial", "verify", "doctor", "groups", "new_plugin"},
+    {"trials"},
+    {"verbs"},
     {"checks"},
-    {"fitting", "listings", "reading"},
     {"cli"},
     {"__main__"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+# What files of several rooms may be called, as they have the same role there.
+ROLES = {"__init__", "settings", "task", "figures", "private"}
 
 
-def part(path: Path) -> str:
-    """The part of the package that a file belongs to: its first folder, or its own name.
-
-    A plugin's folder is a part of its own, and never imports another one's.
-    """
+def module_name(path: Path) -> str:
+    """The dotted name below tinyconv, "" for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:2]) if parts[0] == "plugins" and len(parts) > 2 else parts[0]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_parts(path: Path) -> set[str]:
-    found = set()
+MODULES = {module_name(path): path for path in FILES}
+
+
+def room(module: str) -> str:
+    """The first part of a module's name; a plugin's folder is a room of its own."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "plugins" else parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of tinyconv that a file imports, those inside functions included."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []  # types named for readers are no imports
+    names = set()
     for node in ast.walk(tree):
-        modules = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            below = (node.module or "").removeprefix("tinyconv.")
+            names |= {
+                name
+                if (name := f"{below}.{alias.name}".removeprefix("tinyconv.")) in MODULES
+                else below
+                for alias in node.names
+            }
         elif isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        for module in modules:
-            names = module.split(".")
-            if names[0] == "tinyconv" and len(names) > 1:
-                plugin = ".".join(names[1:3])
-                found.add(plugin if plugin in LEVEL else names[1])
-    return found & set(LEVEL)
+            names |= {alias.name.removeprefix("tinyconv.") for alias in node.names}
+    return names & MODULES.keys() - {module_name(path)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_run_one_way(path):
-    if path == PACKAGE / "__init__.py":
-        return  # it names every part, and imports one when it is asked for
-    for other in imported_parts(path):
-        assert LEVEL[other] <= LEVEL[part(path)], f"{part(path)} imports {other}"
+def test_imports_run_one_way():
+    """`tinyconv/__init__.py` aside, which loads every name on first use."""
+    assert {room(module) for module in MODULES if module} == set(LEVEL)
+    for module, path in MODULES.items():
+        for other in imports(path) if module else ():
+            if room(other) != room(module):
+                assert LEVEL[room(other)] < LEVEL[room(module)], f"{module} imports {other}"
+
+
+def test_there_is_no_circle():
+    """Modules are taken away, those first that import none of the others, until none is left."""
+    rest = {module: imports(path) for module, path in MODULES.items() if module}
+    while free := [module for module in rest if not rest[module] & rest.keys()]:
+        for module in free:
+            del rest[module]
+    assert not rest, f"a circle among {sorted(rest)}"
+
+
+def test_a_circle_is_noticed(tmp_path, monkeypatch):
+    (tmp_path / "one.py").write_text("from tinyconv import two")
+    (tmp_path / "two.py").write_text("def f():\n    from tinyconv.one import f")
+    paths = {"one": tmp_path / "one.py", "two": tmp_path / "two.py"}
+    monkeypatch.setitem(globals(), "MODULES", paths)
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    with pytest.raises(AssertionError, match=r"a circle among \['one', 'two'\]"):
+        test_there_is_no_circle()
+
+
+def test_names_are_enough_to_find_a_thing():
+    """Few modules in the root, and no two of one name that mean different things."""
+    root = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert len(root) <= 9, root
+    # A file of cli/ is named by its verb, one of checks/ by what it checks.
+    names = Counter(path.stem for path in FILES if path.parent.name not in ("cli", "checks"))
+    assert {name for name, count in names.items() if count > 1} <= ROLES
+
+
+def test_the_tree_of_files_is_complete():
+    """CONTRIBUTING.md names every file, below its room."""
+    tree = Path(__file__).parent.with_name("CONTRIBUTING.md").read_text().split("```")[1]
+    listed, rooms = set(), {}
+    for line in tree.split("tutorials/")[0].splitlines()[2:]:
+        depth = (len(line) - len(line.lstrip())) // 2
+        first, *rest = line.split() or [""]
+        if first.endswith("/"):
+            rooms = {level: name for level, name in rooms.items() if level < depth} | {depth: first}
+            continue
+        names = [first, *rest] if line.count(".py") > 1 else [first]
+        above = "".join(name for level, name in rooms.items() if 1 <= level < depth)
+        listed |= {above + name for name in names if name.endswith(".py")}
+    files = {path.relative_to(PACKAGE).as_posix() for path in FILES}
+    assert listed == {name for name in files if "/" not in name or "__init__" not in name}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -125,7 +170,7 @@ UNSAFE = re.compile(
     r"|safe_mode=False|enable_unsafe_deserialization|\beval\(|\bexec\("
 )
 # A lesson is run, and the reader's own answer to it: that is what it is for.
-RUNS = {"lessons.py": {"exec("}}
+RUNS = {"course.py": {"exec("}}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -11,10 +11,13 @@ import pytest
 import tensorflow as tf
 
 import tinyconv
-from tinyconv import checkpoints, classify, runs, training
-from tinyconv.checkpoints import Checkpoints
+from tinyconv import runs, training
 from tinyconv.errors import UserError
-from tinyconv.kept import TIMES
+from tinyconv.runs.run_folder import RunFolder
+from tinyconv.runs.schema import TIMES
+from tinyconv.tasks import classify
+from tinyconv.training import checkpoints
+from tinyconv.training.checkpoints import Checkpoints
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 4, "deterministic": True}  # 3 steps each
 
@@ -112,8 +115,7 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
         inputs, keras.layers.Dense(3)(hidden)
     )
     training.compile(network, classify.Classify.Settings(), "mse", [])
-    run = runs.Run(None, None, None)
-    run.path = tmp_path
+    run = RunFolder(tmp_path)
     kept, weights = Checkpoints(run), []
     for _ in range(2):
         network.train_on_batch(np.ones((8, 4)), np.ones((8, 3)))

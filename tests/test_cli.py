@@ -17,7 +17,7 @@ from tests.helpers.command import run
 from tests.helpers.sources import idx_files, tiny_imagenet_zip
 from tinyconv import cli, registry
 from tinyconv.data.digits import digits
-from tinyconv.plugins import Prediction
+from tinyconv.results import Prediction
 
 QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
 
@@ -188,7 +188,7 @@ def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
         raise OSError(28, "No space left on device", "somewhere")
 
     monkeypatch.setenv("TINYCONV_RUNS", "runs")
-    monkeypatch.setattr("tinyconv.writing.write", full)
+    monkeypatch.setattr("tinyconv.system.files.write", full)
     code, _, err = run(capsys, "fit", *QUICK)
     assert code == 2 and "somewhere cannot be written or read: No space left" in err
 

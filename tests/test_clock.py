@@ -2,8 +2,8 @@
 
 import pytest
 
-from tinyconv.clock import RESERVED, Clock, State
 from tinyconv.recipe import TrainingSettings
+from tinyconv.training.clock import RESERVED, Clock, State
 
 STEPS = 20  # an epoch
 MINUTES = 2.0

@@ -11,12 +11,12 @@ import pytest
 
 import tinyconv
 from tests.helpers.command import run as command
-from tinyconv import coach, lessons, losses, training, verbs
-from tinyconv.classify import Settings
-from tinyconv.coach import measuring, rules
+from tinyconv import coach, course, losses, training, verbs
+from tinyconv.coach import measurements, rules
 from tinyconv.data import Dataset, Split
 from tinyconv.errors import UserError
 from tinyconv.runs import Run
+from tinyconv.tasks.classify import Settings
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 FALLING = [{"epoch": i, "loss": 2.0 / i, "val_loss": 2.2 / i} for i in range(1, 9)]
@@ -172,7 +172,7 @@ def test_a_rule_fires_on_its_fault_and_is_silent_on_what_is_sound(rule, fault, s
 
 def test_every_rule_is_tried_and_names_a_lesson_and_options_that_there_are():
     assert {case[0] for case in CASES} == set(rules.RULES)
-    numbers = {lesson.number for lesson in lessons.lessons()}
+    numbers = {lesson.number for lesson in course.lessons()}
     assert set(rules.RULES.values()) <= numbers
     known = {f"--{name.replace('_', '-')}" for name in vars(Settings())} | {"--check"}
     for rule, fault, *_ in CASES:
@@ -188,8 +188,8 @@ def sound(make_run):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coach, "SHARE", float("inf"))
         patch.setattr(coach, "FIRST_LOOK", 1)
-        looks, original = [], measuring.by_layer
-        patch.setattr(measuring, "by_layer", lambda *given: looks.append(1) or original(*given))
+        looks, original = [], measurements.by_layer
+        patch.setattr(measurements, "by_layer", lambda *given: looks.append(1) or original(*given))
         return make_run(epochs=3, deterministic=True), len(looks)
 
 
@@ -272,7 +272,7 @@ def test_the_loss_of_knowing_nothing():
         (None, None),
     ):
         model.compile(loss=loss)
-        found = measuring.chance(model, labels)
+        found = measurements.chance(model, labels)
         assert found == value or found == pytest.approx(value, rel=1e-5)
 
 
@@ -289,14 +289,14 @@ def test_mean_gradients_are_those_worked_by_hand(name):
         w = np.array(unit.kernel, "float64")
         mean = 0.9 * mean + 0.1 * 2 * x.T @ (x @ w - y)
         model.train_on_batch(x, y)
-    ((weight, found),) = measuring.mean_gradients(model.optimizer)
+    ((weight, found),) = measurements.mean_gradients(model.optimizer)
     assert weight is unit.kernel
     np.testing.assert_allclose(found, mean, rtol=1e-4)
-    pull = measuring.by_layer(model.optimizer, 2.0)["pull"]
+    pull = measurements.by_layer(model.optimizer, 2.0)["pull"]
     size = np.linalg.norm(np.array(unit.kernel))
     assert list(pull.values()) == [pytest.approx(np.linalg.norm(mean) * size / 2, rel=1e-4)]
     model.compile("rmsprop", "mse")
-    assert measuring.by_layer(model.optimizer, 1.0) == {}
+    assert measurements.by_layer(model.optimizer, 1.0) == {}
 
 
 def by_layer(factor, bias):
@@ -310,7 +310,7 @@ def by_layer(factor, bias):
     hidden.bias.assign(bias)
     for _ in range(3):
         model.train_on_batch(random.normal(size=(32, 4)), np.arange(32) % 3)
-    found = measuring.by_layer(model.optimizer, np.log(3))
+    found = measurements.by_layer(model.optimizer, np.log(3))
     return [list(found[name].items()) for name in ("silent", "pull")]
 
 
@@ -367,6 +367,6 @@ def test_captions_are_checked_and_their_step_size_is_looked_for(capsys, few_scen
 
 def test_a_task_with_a_training_of_its_own_cannot_be_tried(monkeypatch):
     loop = SimpleNamespace(name="mine", run=lambda: None)
-    monkeypatch.setattr("tinyconv.classify.Classify.prepare", lambda self, run: loop)
+    monkeypatch.setattr("tinyconv.tasks.classify.Classify.prepare", lambda self, run: loop)
     with pytest.raises(UserError, match="classify has a training of its own"):
         verbs.check()

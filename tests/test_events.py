@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 import tinyconv
-from tinyconv import events, training
+from tinyconv import training
 from tinyconv.errors import UserError
+from tinyconv.training import tensorboard
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3, "tensorboard": True}  # 3 steps an epoch
 
@@ -27,7 +28,7 @@ def points(folder) -> dict:
 
 
 def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch):
-    monkeypatch.setattr(events, "EVERY", 2)
+    monkeypatch.setattr(tensorboard, "EVERY", 2)
     whole = tinyconv.fit(**QUICK, name="whole")
     original = training.Training.step
 
@@ -46,7 +47,9 @@ def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch
     file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
     resumed = tinyconv.resume("broken")
     for run in (whole, resumed):
-        train, validation = (points(run.path / "tensorboard" / name) for name in events.FOLDERS)
+        train, validation = (
+            points(run.path / "tensorboard" / name) for name in tensorboard.FOLDERS
+        )
         assert list(train["batch_loss"]) == list(train["batch_learning_rate"]) == [2, 4, 6, 8]
         for name in ("loss", "top1", "learning_rate"):
             column = {row["epoch"]: pytest.approx(row[name], rel=1e-4) for row in run.history}
@@ -61,22 +64,22 @@ def without_tensorflow(monkeypatch):
     """As if TensorFlow could not be imported by who writes the files."""
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tensorflow", None)
-        events.files.cache_clear()
+        tensorboard.files.cache_clear()
         yield patch
-    events.files.cache_clear()
+    tensorboard.files.cache_clear()
 
 
 def test_the_package_tensorboard_alone_writes_what_tensorflow_reads(without_tensorflow, tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     folder = tmp_path / "events"
-    writer = events.opened(folder, {"epoch": 0, "batch": 0})
+    writer = tensorboard.opened(folder, {"epoch": 0, "batch": 0})
     for step in (1, 2, 3):
-        writer.write(events._event(step, "batch_loss", step / 4))
+        writer.write(tensorboard._event(step, "batch_loss", step / 4))
     writer.close()
     (file,) = folder.iterdir()
     file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
-    writer = events.opened(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
-    writer.write(events._event(2, "batch_loss", 0.75))
+    writer = tensorboard.opened(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
+    writer.write(tensorboard._event(2, "batch_loss", 0.75))
     writer.close()
     assert points(folder) == {"batch_loss": {1: 0.25, 2: 0.75}}
 

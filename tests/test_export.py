@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import export, verbs, zoo
+from tinyconv import verbs, zoo
 from tinyconv.errors import UserError
+from tinyconv.runs import export
 
 pytestmark = pytest.mark.tensorflow
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype("float32")

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv import hardware, layers, narrow, winograd
+from tinyconv import layers
+from tinyconv.layers import small_maps, winograd
+from tinyconv.system import hardware
 
 pytestmark = pytest.mark.tensorflow
 
@@ -204,9 +206,9 @@ def convolved(make, dtype, shape):
 
 CASES = [
     ("float32", (64, 16, 16, 64), winograd, True),
-    ("mixed_bfloat16", (32, 4, 4, 512), narrow, True),
+    ("mixed_bfloat16", (32, 4, 4, 512), small_maps, True),
     ("float32", (64, 16, 16, 64), winograd, False),
-    ("mixed_bfloat16", (32, 4, 4, 512), narrow, False),
+    ("mixed_bfloat16", (32, 4, 4, 512), small_maps, False),
 ]
 
 
@@ -440,7 +442,7 @@ def test_statistics_of_numbers_far_from_zero():
 def test_convolution_of_narrow_maps_is_keras_own(shape, filters, stride, known):
     import tensorflow as tf
 
-    assert narrow.is_worthwhile(shape, filters, stride)
+    assert small_maps.is_worthwhile(shape, filters, stride)
     x = tf.constant(values(*shape, dtype="float64"))
     kernel = tf.constant(values(3, 3, shape[-1], filters, dtype="float64"))
     upstream = values(shape[0], shape[1] // stride, shape[2] // stride, filters, dtype="float64")
@@ -451,7 +453,7 @@ def test_convolution_of_narrow_maps_is_keras_own(shape, filters, stride, known):
     def both(x):
         found = []
         for convolution in (
-            lambda: narrow.convolution(x, kernel, stride),
+            lambda: small_maps.convolution(x, kernel, stride),
             lambda: keras.ops.conv(x, kernel, stride, "same"),
         ):
             with tf.GradientTape() as tape:
@@ -477,7 +479,7 @@ def test_convolution_of_narrow_maps_is_keras_own(shape, filters, stride, known):
     ids=str,
 )
 def test_narrow_maps_are_those_that_gain(shape, filters, stride, expected):
-    assert narrow.is_worthwhile(shape, filters, stride) is expected
+    assert small_maps.is_worthwhile(shape, filters, stride) is expected
 
 
 @pytest.mark.parametrize(
@@ -498,7 +500,7 @@ def test_exported_graphs_hold_no_compiled_loops(tmp_path):
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
-    from tinyconv import export
+    from tinyconv.runs import export
 
     inputs = keras.Input((16, 16, 64))
     x = layers.PReLU()(layers.BatchNormalization()(layers.conv(64, 3, "prelu")(inputs)))

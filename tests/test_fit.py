@@ -19,11 +19,13 @@ from PIL import Image
 
 import tinyconv
 from tests.helpers.sources import class_folders, tiny_imagenet_folder
-from tinyconv import checkpoints, losses, runs, training, writing
-from tinyconv.clock import Clock
-from tinyconv.data.opening import limited
+from tinyconv import losses, runs, training
+from tinyconv.data.selection import limited
 from tinyconv.errors import UserError
-from tinyconv.scoring import measure, scores
+from tinyconv.system import files
+from tinyconv.tasks.scoring import measure, scores
+from tinyconv.training import checkpoints
+from tinyconv.training.clock import Clock
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 
@@ -444,7 +446,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
 
 def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
     monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
-    original = writing.sync
+    original = files.sync
 
     def full(path):
         if path.name == ".last.keras" and (path.parent / "last.keras").exists():
@@ -452,7 +454,7 @@ def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
         original(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "sync", full)
+        patch.setattr(files, "sync", full)
         with pytest.raises(UserError, match=r"No space left on device.*--resume"):
             tinyconv.fit(**QUICK, name="full")
     assert not list(runs.find_folder("full").glob(".*"))

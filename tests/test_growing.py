@@ -7,9 +7,10 @@ import pytest
 import tinyconv
 from tests.helpers.small import small
 from tests.helpers.sources import tiny_imagenet_folder
-from tinyconv import growing, training
-from tinyconv.classify import Settings
+from tinyconv import training
 from tinyconv.losses import loss
+from tinyconv.tasks.classify import Settings
+from tinyconv.training import progressive_resizing
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3)).astype("uint8")
 LABELS = np.arange(6) % 5
@@ -26,7 +27,7 @@ def compiled(name, side=64):
 def test_a_stage_is_the_same_network_on_a_smaller_picture():
     """Bilinear scaling by a half is the mean of 2x2 pixels; the twin is built for 32x32."""
     model = compiled("resnet9")
-    (_, stage), _ = growing.stages(model)
+    (_, stage), _ = progressive_resizing.stages(model)
     twin = small("resnet9", (32, 32, 3))
     twin.set_weights(model.get_weights())
     means = PICTURES.reshape(6, 32, 2, 32, 2, 3).mean(axis=(2, 4))
@@ -36,7 +37,7 @@ def test_a_stage_is_the_same_network_on_a_smaller_picture():
 
 def test_every_stage_trains_the_one_network():
     model = compiled("sprint")
-    for _, stage in growing.stages(model):
+    for _, stage in progressive_resizing.stages(model):
         before, steps = model.get_weights(), int(model.optimizer.iterations)
         stage.train_on_batch(PICTURES, LABELS)
         changed = [(a != b).any() for a, b in zip(before, model.get_weights(), strict=True)]
@@ -44,7 +45,7 @@ def test_every_stage_trains_the_one_network():
 
 
 def test_a_stage_opens_again_as_it_was(tmp_path):
-    (_, stage), _ = growing.stages(compiled("sprint"))
+    (_, stage), _ = progressive_resizing.stages(compiled("sprint"))
     stage.save(tmp_path / "stage.keras")
     opened = keras.saving.load_model(tmp_path / "stage.keras")
     np.testing.assert_allclose(opened(PICTURES), stage(PICTURES), rtol=1e-5, atol=1e-6)
@@ -60,7 +61,7 @@ def test_a_stage_opens_again_as_it_was(tmp_path):
     ],
 )
 def test_stages_suit_the_network(name, side, shares):
-    assert [until for until, _ in growing.stages(compiled(name, side))] == shares
+    assert [until for until, _ in progressive_resizing.stages(compiled(name, side))] == shares
 
 
 def test_a_run_goes_through_its_stages(tmp_path, monkeypatch):

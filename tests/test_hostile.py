@@ -18,13 +18,13 @@ import tinyconv
 from tests.helpers.command import run as command
 from tests.helpers.sources import picture
 from tests.programs.mutations import BROKEN, unlike, write_files
-from tinyconv import kept
 from tinyconv import settings as tinyconv_settings
-from tinyconv.classify import Settings
-from tinyconv.data.files import read_pictures
 from tinyconv.data.folder import folder
+from tinyconv.data.image_files import read_pictures
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption.settings import Settings as CaptionSettings
+from tinyconv.runs import schema
+from tinyconv.tasks.classify import Settings
 
 pytestmark = pytest.mark.pages
 QUICK = {"model": "linear", "limit": 64, "epochs": 1}
@@ -89,7 +89,7 @@ def test_a_history_is_read_or_refused(tmp_path, content):
     file = tmp_path / "history.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     try:
-        rows = kept.read_history(file)
+        rows = schema.read_history(file)
         assert all(isinstance(value, float) for row in rows for value in row.values())
     except UserError as error:
         assert "history.csv" in str(error)

@@ -10,11 +10,13 @@ from PIL import Image
 import tinyconv
 from tests.helpers.small import small
 from tests.helpers.sources import tiny_imagenet_folder
-from tinyconv import boxes, layers, localise, losses, network
+from tinyconv import layers, losses
+from tinyconv.data import boxes
 from tinyconv.data.decode import resize, resized_boxes
 from tinyconv.data.placed_digits import placed, placed_digits
 from tinyconv.data.tiny_imagenet import tiny_imagenet
 from tinyconv.errors import UserError
+from tinyconv.tasks import localise, network
 
 
 def filled(box, shape=(40, 30)):

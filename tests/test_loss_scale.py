@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import checkpoints, model_files, optimizers, precision, runs, training, verbs
+from tinyconv import precision, runs, training, verbs
 from tinyconv.errors import UserError
-from tinyconv.plugins import Evaluation
 from tinyconv.recipe import TrainingSettings
+from tinyconv.results import Evaluation
+from tinyconv.runs import model_files
+from tinyconv.training import checkpoints, optimizers
 
 pytestmark = pytest.mark.tensorflow
 

@@ -15,8 +15,9 @@ import pytest
 import tinyconv
 from tests.helpers.strangers import install
 from tests.test_architecture import FILES
-from tinyconv import model_files, registry
+from tinyconv import registry
 from tinyconv.errors import UserError
+from tinyconv.runs import model_files
 
 ROOT = Path(__file__).parents[1]
 SAVED = ROOT / "tests/saved"

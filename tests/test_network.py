@@ -10,10 +10,11 @@ import pytest
 
 import tinyconv
 from tests.helpers.small import small
-from tinyconv import losses, network, precision, registry, training
-from tinyconv.classify import Classify, Settings
+from tinyconv import losses, precision, registry, training
 from tinyconv.errors import UserError
 from tinyconv.runs import Run
+from tinyconv.tasks import network
+from tinyconv.tasks.classify import Classify, Settings
 
 QUICK = {"limit": 100, "epochs": 2}
 PICTURES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")

@@ -16,10 +16,14 @@ import pytest
 import tinyconv
 from tests.helpers.sources import class_folders, picture
 from tests.programs.kills import survive
-from tinyconv import checkpoints, classify, network, report, runs, training, verbs, writing
+from tinyconv import report, runs, training, verbs
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
+from tinyconv.runs.run_folder import RunFolder
+from tinyconv.system import files
+from tinyconv.tasks import classify, network
+from tinyconv.training import checkpoints
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
 
@@ -65,8 +69,7 @@ def test_a_save_never_writes_into_the_best_epochs_file(tmp_path):
     """A killed run may leave .last.keras as a second name of best.keras."""
     (tmp_path / "best.keras").write_bytes(b"the best")
     os.link(tmp_path / "best.keras", tmp_path / ".last.keras")
-    run = runs.Run(None, None, None)
-    run.path = tmp_path
+    run = RunFolder(tmp_path)
 
     class Torn:
         def save(self, path):
@@ -84,7 +87,8 @@ def test_a_save_never_writes_into_the_best_epochs_file(tmp_path):
 def test_a_second_writer_is_refused_and_a_dead_one_is_forgotten():
     path = tinyconv.fit(**QUICK, name="mine").path
     script = (
-        "import sys, time; from pathlib import Path; from tinyconv.writing import only_writer\n"
+        "import sys, time; from pathlib import Path\n"
+        "from tinyconv.system.files import only_writer\n"
         "with only_writer(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE)
@@ -103,7 +107,7 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
     refused = []
 
     def tried(self, run, *_, **__):
-        with pytest.raises(UserError, match="Another process"), writing.only_writer(run.path):
+        with pytest.raises(UserError, match="Another process"), files.only_writer(run.path):
             pass
         refused.append(run.path)
         raise KeyboardInterrupt
@@ -112,20 +116,19 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
         patch.setattr(classify.Classify, "evaluate", tried)
         with pytest.raises(KeyboardInterrupt):
             tinyconv.fit(**QUICK)
-    with writing.only_writer(refused[0]):
+    with files.only_writer(refused[0]):
         pass
 
 
 @pytest.mark.pages
 def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
     """Each is written file by file, and none is under way in two processes."""
-    run, done = runs.Run(None, None, None), []
-    run.path = tmp_path
+    run, done = RunFolder(tmp_path), []
     monkeypatch.setattr(report, "write_report", done.append)
     second = threading.Thread(target=verbs.report, args=(run,))
-    with writing.only_writer(tmp_path):  # as it is trained: a report does not wait for that
+    with files.only_writer(tmp_path):  # as it is trained: a report does not wait for that
         verbs.report(run)
-        with writing.only_writer(tmp_path / "pictures"):
+        with files.only_writer(tmp_path / "pictures"):
             second.start()
             second.join(0.2)
             assert done == [run]
@@ -134,9 +137,9 @@ def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
 
 
 def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
-    monkeypatch.setattr(writing, "fcntl", None)
-    monkeypatch.setattr(writing, "msvcrt", None)
-    with writing.only_writer(tmp_path), writing.only_writer(tmp_path):
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(files, "msvcrt", None)
+    with files.only_writer(tmp_path), files.only_writer(tmp_path):
         pass
 
 
@@ -153,7 +156,7 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
 )
 def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, number):
     monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
-    original = writing.sync
+    original = files.sync
 
     def failing(path):
         if path.name == f".{file}" and (path.parent / file).exists():
@@ -161,7 +164,7 @@ def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, 
         original(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "sync", failing)
+        patch.setattr(files, "sync", failing)
         with pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"):
             tinyconv.fit(**QUICK, name="full")
     resumed = tinyconv.resume("full")
@@ -188,8 +191,7 @@ def test_nothing_is_written_into_a_run_that_comes_with_the_package():
 
 
 def shipped(name):
-    run = runs.Run(None, None, None)
-    run.path = runs.find_folder(name)
+    run = RunFolder(runs.find_folder(name))
     return run
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 import tinyconv
 from tests.old_runs.write import flags_sha256, weights_sha256
-from tinyconv import provenance, verbs
-from tinyconv.kept import TIMES
+from tinyconv import verbs
+from tinyconv.runs.schema import TIMES
+from tinyconv.system import provenance
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.pages]
 STOPPED = Path(__file__).parent / "old_runs/folder-stopped.zip"

@@ -18,7 +18,7 @@ import pytest
 import tinyconv
 from tests.helpers.small import KINDS, small
 from tinyconv import losses, training
-from tinyconv.classify import Settings
+from tinyconv.tasks.classify import Settings
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.test_startup import python
-from tinyconv import guard, lessons, runs, screen, writing
+from tinyconv import course
 from tinyconv.checks import datasets
-from tinyconv.data import cache, opening
+from tinyconv.data import cache, selection
 from tinyconv.errors import UserError
+from tinyconv.registry import guarded_import
+from tinyconv.runs.run_folder import RunFolder
+from tinyconv.system import console, files
 
 # A folder's lock --------------------------------------------------------------------------
 
@@ -33,22 +36,22 @@ def on_windows(monkeypatch):
             raise PermissionError(13, "Permission denied") from error
 
     fake = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
-    monkeypatch.setattr(writing, "fcntl", None)
-    monkeypatch.setattr(writing, "msvcrt", fake)
-    monkeypatch.setattr(writing, "ON_WINDOWS", True)
-    monkeypatch.setattr(writing, "PAUSE", 0.01)
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(files, "msvcrt", fake)
+    monkeypatch.setattr(files, "ON_WINDOWS", True)
+    monkeypatch.setattr(files, "PAUSE", 0.01)
     return fake
 
 
 def test_a_folder_has_one_writer_on_windows_and_keeps_no_lock_file(on_windows, tmp_path):
-    with writing.only_writer(tmp_path):
-        with pytest.raises(UserError, match="Another process is"), writing.only_writer(tmp_path):
+    with files.only_writer(tmp_path):
+        with pytest.raises(UserError, match="Another process is"), files.only_writer(tmp_path):
             pass
-        with pytest.raises(UserError, match="Another process is"), writing.only_writer(tmp_path):
+        with pytest.raises(UserError, match="Another process is"), files.only_writer(tmp_path):
             pass  # who was refused has left the lock as it was
-        assert (tmp_path / writing.LOCK_FILE).exists()
-    assert not (tmp_path / writing.LOCK_FILE).exists()
-    with writing.only_writer(tmp_path):
+        assert (tmp_path / files.LOCK_FILE).exists()
+    assert not (tmp_path / files.LOCK_FILE).exists()
+    with files.only_writer(tmp_path):
         pass
 
 
@@ -56,11 +59,11 @@ def test_a_second_writer_waits_on_windows(on_windows, tmp_path):
     order = []
 
     def second():
-        with writing.only_writer(tmp_path, wait=True):
+        with files.only_writer(tmp_path, wait=True):
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with writing.only_writer(tmp_path):
+    with files.only_writer(tmp_path):
         thread.start()
         thread.join(0.1)
         order.append("first")
@@ -73,7 +76,7 @@ def test_a_file_system_without_locks_locks_nothing(on_windows, monkeypatch, tmp_
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(on_windows, "locking", unsupported)
-    with writing.only_writer(tmp_path), writing.only_writer(tmp_path):
+    with files.only_writer(tmp_path), files.only_writer(tmp_path):
         pass
 
 
@@ -95,17 +98,16 @@ class Busy:
 
 def test_a_file_that_is_open_for_a_moment_is_replaced_on_windows(on_windows, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "replace", Busy(3))
-    writing.write(tmp_path / "report.html", b"new")
+    files.write(tmp_path / "report.html", b"new")
     assert (tmp_path / "report.html").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("system", ["windows", "linux"])
 def test_a_file_that_stays_open_ends_in_a_sentence(system, on_windows, monkeypatch, tmp_path):
-    monkeypatch.setattr(writing, "ON_WINDOWS", system == "windows")
-    monkeypatch.setattr(writing, "PATIENCE", 0.05)
+    monkeypatch.setattr(files, "ON_WINDOWS", system == "windows")
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
     monkeypatch.setattr(os, "replace", busy := Busy(100))
-    run = runs.Run(None, None, None)
-    run.path = tmp_path
+    run = RunFolder(tmp_path)
     with pytest.raises(UserError, match=r"cannot be saved in .*cannot access the file.*--resume"):
         run.write_history([{"epoch": 1.0}])
     assert (busy.times == 99) == (system == "linux")
@@ -116,8 +118,7 @@ def test_without_hard_links_the_best_epoch_is_a_copy(monkeypatch, tmp_path):
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refused)
-    run = runs.Run(None, None, None)
-    run.path = tmp_path
+    run = RunFolder(tmp_path)
     model = types.SimpleNamespace(save=lambda path: path.write_bytes(b"PK\5\6" + bytes(18)))
     run.save(model, {"epoch": 1}, is_best=True)
     last, best = tmp_path / "last.keras", tmp_path / "best.keras"
@@ -130,7 +131,7 @@ def test_what_is_flushed_is_open_for_writing(monkeypatch, tmp_path):
     monkeypatch.setattr(
         os, "fsync", lambda opened: modes.append(fcntl.fcntl(opened, fcntl.F_GETFL) & os.O_ACCMODE)
     )
-    writing.write(tmp_path / "file", b"content")
+    files.write(tmp_path / "file", b"content")
     assert modes == [os.O_RDWR] and (tmp_path / "file").read_bytes() == b"content"
 
 
@@ -161,26 +162,29 @@ def test_without_symbolic_links_downloads_are_lent_as_a_copy(monkeypatch, tmp_pa
 def test_without_an_alarm_a_plugin_is_imported_untimed(monkeypatch):
     monkeypatch.delattr(signal, "SIGALRM")
     monkeypatch.delattr(signal, "setitimer")
-    with guard.guarded():
+    with guarded_import.guarded():
         pass
-    with pytest.raises(guard.Fault, match="raises ValueError: no"), guard.guarded():
+    with (
+        pytest.raises(guarded_import.Fault, match="raises ValueError: no"),
+        guarded_import.guarded(),
+    ):
         raise ValueError("no")
 
 
 def test_without_bash_a_lesson_names_it(monkeypatch):
-    assert lessons.output_of("echo $((1 + 1))") == "2\n"
+    assert course.output_of("echo $((1 + 1))") == "2\n"
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="shell bash, which is not installed"):
-        lessons.output_of("echo")
+        course.output_of("echo")
 
 
 def test_windows_paths_have_two_separators(monkeypatch):
-    assert opening.is_path("my/cats") and not opening.is_path("cifar10")
-    assert not opening.is_path(r"my\cats")
-    monkeypatch.setattr(opening.os, "sep", "\\")
-    monkeypatch.setattr(opening.os, "altsep", "/")
-    assert opening.is_path("my/cats") and opening.is_path(r"my\cats")
-    assert not opening.is_path("cifar10")
+    assert selection.is_path("my/cats") and not selection.is_path("cifar10")
+    assert not selection.is_path(r"my\cats")
+    monkeypatch.setattr(selection.os, "sep", "\\")
+    monkeypatch.setattr(selection.os, "altsep", "/")
+    assert selection.is_path("my/cats") and selection.is_path(r"my\cats")
+    assert not selection.is_path("cifar10")
 
 
 # What a screen can show -------------------------------------------------------------------
@@ -206,6 +210,6 @@ def test_a_name_that_the_screen_cannot_show_ends_no_command(encoding, tmp_path):
 
 def test_streams_that_are_no_files_are_left(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    screen.escape_unprintable()
+    console.escape_unprintable()
     print("кот")
     assert sys.stdout.getvalue() == "кот\n"

@@ -5,8 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from tinyconv import pictures, zoo
+from tinyconv import zoo
 from tinyconv.data import Split
+from tinyconv.report import figures
 
 CLASSES = ("cat", "dog", "horse")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2], "int32")
@@ -22,7 +23,7 @@ def opened(picture):
 
 
 def test_confused_pairs_are_counted_and_ordered():
-    _, table = pictures.confusion(SCORES, LABELS, CLASSES, "test")
+    _, table = figures.confusion(SCORES, LABELS, CLASSES, "test")
     assert table.rows == [
         ("cat", "dog", "2", "50%"),
         ("cat", "horse", "1", "25%"),
@@ -32,19 +33,19 @@ def test_confused_pairs_are_counted_and_ordered():
 
 def test_no_mistake_leaves_no_pairs():
     perfect = np.eye(3, dtype="float32")[LABELS]
-    _, table = pictures.confusion(perfect, LABELS, CLASSES, "test")
+    _, table = figures.confusion(perfect, LABELS, CLASSES, "test")
     assert table.rows == [] and "no pair" in table.caption
-    names = [p.name for p in pictures.mistakes(perfect, SPLIT, CLASSES, "test")]
+    names = [p.name for p in figures.mistakes(perfect, SPLIT, CLASSES, "test")]
     assert names == ["right"]
 
 
 def test_the_surest_mistakes_come_first(monkeypatch):
     drawn = []
-    original = pictures.grid
+    original = figures.grid
     monkeypatch.setattr(
-        pictures, "grid", lambda images, titles: drawn.append(titles) or original(images, titles)
+        figures, "grid", lambda images, titles: drawn.append(titles) or original(images, titles)
     )
-    worst, right = pictures.mistakes(SCORES, SPLIT, CLASSES, "test")
+    worst, right = figures.mistakes(SCORES, SPLIT, CLASSES, "test")
     assert [title.split()[0] for title in drawn[0]] == ["cat", "dog", "horse", "dog"]
     assert drawn[0][0].endswith("is horse") and len(drawn[1]) == 3
     assert "4 wrong" in worst.caption and "3 right" in right.caption
@@ -55,23 +56,23 @@ def test_curves_draw_every_epoch():
         {"epoch": i, "loss": 1 / i, "top1": 0.5, "val_loss": 1 / i, "val_top1": 0.4}
         for i in range(1, 5)
     ]
-    assert opened(pictures.curves(rows)).size[0] > 600
-    assert opened(pictures.curves(rows)).tobytes() != opened(pictures.curves(rows[:2])).tobytes()
+    assert opened(figures.curves(rows)).size[0] > 600
+    assert opened(figures.curves(rows)).tobytes() != opened(figures.curves(rows[:2])).tobytes()
 
 
 def test_filters_and_slopes_of_networks_that_have_them():
     convnet = zoo.convnet((32, 32, 3), 10, widths=(4, 4), hidden=8)
-    assert [p.name for p in pictures.filters(convnet)] == ["filters"]
-    assert [p.name for p in pictures.slopes(convnet)] == ["slopes"]
+    assert [p.name for p in figures.filters(convnet)] == ["filters"]
+    assert [p.name for p in figures.slopes(convnet)] == ["slopes"]
     linear = zoo.linear((8, 8, 1), 10)
-    assert [p.name for p in pictures.filters(linear)] == ["filters"]
-    assert not list(pictures.slopes(linear))
+    assert [p.name for p in figures.filters(linear)] == ["filters"]
+    assert not list(figures.slopes(linear))
 
 
 def test_many_classes_still_fit_a_page():
     scores = np.random.default_rng(0).normal(size=(400, 200)).astype("float32")
-    picture, table = pictures.confusion(
+    picture, table = figures.confusion(
         scores, np.arange(400) % 200, [str(i) for i in range(200)], "x"
     )
     assert max(opened(picture).size) < 1500
-    assert len(table.rows) == pictures.PAIRS
+    assert len(table.rows) == figures.PAIRS

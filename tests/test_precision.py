@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 import tinyconv
-from tinyconv import hardware, precision
+from tinyconv import precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
+from tinyconv.system import hardware
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from keras import ops
 
 import tinyconv
-from tinyconv import private
-from tinyconv.explain import rules
+from tinyconv.explain import backprop_rules
+from tinyconv.system import private
 
 PACKAGE = Path(tinyconv.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
@@ -63,7 +63,9 @@ def test_replaced_call():
     np.testing.assert_array_equal(model(x), before)
 
 
-@pytest.mark.parametrize("name", [*rules.RECTIFIERS, *rules.SMOOTH, "softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", [*backprop_rules.RECTIFIERS, *backprop_rules.SMOOTH, "softmax", "sigmoid"]
+)
 def test_replaced_activations(name):
     """Keras' operation, and a layer with `activation=`, both built before."""
     x, calls = np.ones((1, 3), "float32"), []

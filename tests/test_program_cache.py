@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tinyconv import program_cache
+from tinyconv.system import program_cache
 
 NAMES = ("TF_XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import layers, programs, training, zoo
+from tinyconv import layers, training, zoo
+from tinyconv.layers import program_costs
 from tinyconv.recipe import TrainingSettings
+from tinyconv.training import programs
 
 pytestmark = pytest.mark.tensorflow
 
@@ -110,7 +112,7 @@ def test_the_speed_of_the_thread_changes_no_number(take_over, monkeypatch):
 
 
 def test_verify_takes_over_where_the_run_did(take_over):
-    from tinyconv.verify import verify
+    from tinyconv.trials.reproduce import verify
 
     take_over(5)
     run = tinyconv.fit(**RUN)
@@ -148,24 +150,24 @@ def test_each_network_of_a_growing_run_takes_over(take_over):
 
 
 def test_an_estimate_grows_with_the_network_and_pays_with_the_steps():
-    small = programs.estimate(zoo.convnet((8, 8, 1), 10), 64)
-    large = programs.estimate(zoo.resnet18((64, 64, 3), 10), 64)
+    small = program_costs.estimate(zoo.convnet((8, 8, 1), 10), 64)
+    large = program_costs.estimate(zoo.resnet18((64, 64, 3), 10), 64)
     assert small.compilation < large.compilation and small.step < large.step
     assert small.saved < small.step and large.saved < large.step
     assert programs.first_step(small, 0, 400) is None  # `tinyconv fit`
     assert programs.first_step(large, 0, 2) is None
     first = programs.first_step(large, 100, 10_000)
     assert 101 < first < 200
-    assert not programs.estimate(zoo.linear((8, 8, 1), 10), 64).pays(0)
+    assert not program_costs.estimate(zoo.linear((8, 8, 1), 10), 64).pays(0)
 
 
 def test_few_predictions_use_keras_operations_and_many_use_programs():
     network = zoo.resnet18((64, 64, 3), 10)
-    with programs.for_predictions(network, 10):
+    with program_costs.for_predictions(network, 10):
         assert not layers.is_compiled()
-    with programs.for_predictions(network, 1_000_000):
+    with program_costs.for_predictions(network, 1_000_000):
         assert layers.is_compiled()
-        with layers.compiled(False), programs.for_predictions(network, 1_000_000):
+        with layers.compiled(False), program_costs.for_predictions(network, 1_000_000):
             assert not layers.is_compiled()  # as the validation of a training that has not yet
 
 

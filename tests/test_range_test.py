@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.helpers.command import run as command
-from tinyconv import range_test, verbs
+from tinyconv import verbs
 from tinyconv.errors import UserError
+from tinyconv.trials import lr_range
 
 
 def test_it_suggests_what_the_lesson_would_and_makes_no_run(capsys):
@@ -49,7 +50,7 @@ class Falling:
 
 def tried(loss):
     loop = type("Loop", (), {"model": Falling(loss), "batches": lambda *_: iter([(0, 0)] * 7)})()
-    return range_test.range_test(loop)
+    return lr_range.range_test(loop)
 
 
 def test_it_stops_where_the_loss_diverges_or_is_no_number():

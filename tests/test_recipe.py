@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv import layers, optimizers, recipe, settings, zoo
-from tinyconv.classify import Settings
+from tinyconv import layers, recipe, settings, zoo
 from tinyconv.layers import UNDECAYED
+from tinyconv.tasks.classify import Settings
+from tinyconv.training import optimizers
 
 
 @pytest.mark.parametrize(

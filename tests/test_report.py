@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from tests.helpers.browser import CHROMIUM, Browser
-from tinyconv import comparing, pictures, report, verbs
+from tinyconv import report, verbs
 from tinyconv.errors import UserError
+from tinyconv.report import comparison, figures
+from tinyconv.results import Picture
 
 pytestmark = pytest.mark.pages
 ODD = "<script>alert(1)</script> {{ 7 * 7 }} \"x' onload='y"
@@ -46,9 +48,9 @@ def made(folder, name="run", history=HISTORY, **settings):
     classes = (ODD, "dog", "horse")
 
     def shown():
-        yield pictures.curves(history)
-        yield from pictures.confusion(scores, split.labels, classes, "test")
-        yield from pictures.mistakes(scores, split, classes, "test")
+        yield figures.curves(history)
+        yield from figures.confusion(scores, split.labels, classes, "test")
+        yield from figures.mistakes(scores, split, classes, "test")
 
     return SimpleNamespace(
         path=folder / name,
@@ -120,9 +122,9 @@ def test_settings_advice_and_numbers_are_told(page):
 
 
 def test_a_plugins_picture_of_before_is_shown(tmp_path):
-    figure = pictures.grid(np.zeros((1, 8, 8, 1), "uint8"), None)
+    figure = figures.grid(np.zeros((1, 8, 8, 1), "uint8"), None)
     run = made(tmp_path)
-    run.pictures = lambda: [pictures.Picture("mine", "My title", "Read so.", pictures.png(figure))]
+    run.pictures = lambda: [Picture("mine", "My title", "Read so.", figures.png(figure))]
     (image,) = Seen(report.write_report(run)).all("img")
     assert image["alt"] == "My title" and "class" not in image
 
@@ -132,13 +134,13 @@ def test_a_plugins_picture_of_before_is_shown(tmp_path):
 
 def test_only_what_differs_is_told_first(tmp_path):
     runs = [made(tmp_path, name, learning_rate=rate) for name, rate in (("a", 0.1), ("b", 0.2))]
-    differ, same = comparing.settings(["a", "b"], runs)
+    differ, same = comparison.settings(["a", "b"], runs)
     assert differ.rows == [("learning_rate", "0.1", "0.2")]
     assert ("model", "convnet") in same.rows
-    numbers = {row[0]: row[1:] for row in comparing.numbers(["a", "b"], runs).rows}
+    numbers = {row[0]: row[1:] for row in comparison.numbers(["a", "b"], runs).rows}
     assert numbers["top1"] == ("0.9000", "0.9000")
     assert numbers["measured on"] == ("359 test pictures of digits",) * 2
-    (read,) = comparing.cautions(["a", "b"], runs)
+    (read,) = comparison.cautions(["a", "b"], runs)
     assert read.startswith("Loss is")
 
 
@@ -155,7 +157,7 @@ def test_what_cannot_be_compared_is_told(tmp_path):
     }
     for told, settings in others.items():
         other = made(tmp_path / f"{len(list(tmp_path.iterdir()))}", "other", **settings)
-        page = comparing.write_comparison([base, other], tmp_path / "page.html")
+        page = comparison.write_comparison([base, other], tmp_path / "page.html")
         assert told in page.read_text(), told
         drawn = len(Seen(page).all("img"))
         assert drawn == (0 if "task" in settings else 2)
@@ -166,7 +168,7 @@ def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
     plot = Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda *a, **k: drawn.append((a, k)) or plot(*a, **k))
     shorter = made(tmp_path, "b", [row | {"val_top1": 0.25} for row in HISTORY[:3]])
-    by_epoch, by_time = comparing.curves(["a", "b"], [made(tmp_path, "a"), shorter])
+    by_epoch, by_time = comparison.curves(["a", "b"], [made(tmp_path, "a"), shorter])
     lines = [(given[0][1], given[0][2], given[0][3]) for given in drawn]
     assert ([1, 2, 3], [0.25] * 3, "-") in lines and ([2.0, 4.0, 6.0], [0.25] * 3, "-") in lines
     assert len(lines) == 2 * 2 * 2 * 2  # pictures, runs, numbers, training and validation
@@ -175,7 +177,7 @@ def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
     runs = [SimpleNamespace(path=Path(path)) for path in ("x/run", "y/run", "y/other")]
-    assert comparing.told_apart(runs) == ["x/run", "y/run", "other"]
+    assert comparison.told_apart(runs) == ["x/run", "y/run", "other"]
 
 
 def test_no_page_is_replaced(tmp_path):

@@ -10,9 +10,9 @@ import tinyconv
 from tests.helpers.sources import class_folders
 from tinyconv import losses
 from tinyconv.__main__ import main
-from tinyconv.data import opening
+from tinyconv.data import selection
 from tinyconv.errors import UserError
-from tinyconv.scoring import VIEWS, scores, together
+from tinyconv.tasks.scoring import VIEWS, scores, together
 
 
 def softmax(rows):
@@ -75,7 +75,7 @@ def test_the_mean_of_two_runs_is_numpys(digit_runs, capsys):
     one, other = digit_runs
     first, second, mean = tinyconv.ensemble(one, other)
     assert [first.metrics, second.metrics] == [run.evaluate() for run in (one, other)]
-    split = opening.of_run(one, None, None).splits["test"]
+    split = selection.of_run(one, None, None).splits["test"]
     mean_of = np.mean([softmax(scores(r.model(), split.pictures)) for r in (one, other)], axis=0)
     smoothed = losses.SMOOTHING / 10 + (1 - losses.SMOOTHING) * np.eye(10)[split.labels]
     expected = {
@@ -102,7 +102,7 @@ def test_runs_of_other_losses_have_a_mean_without_one(digit_runs):
 
 
 def test_augment_takes_the_place_of_the_runs_own(pets):
-    split = opening.of_run(pets, None, None).splits["validation"]
+    split = selection.of_run(pets, None, None).splits["validation"]
     loss = losses.loss("softmax")
     for given, views in ((None, "flip"), ("none", "none"), ("ten-crop", "ten-crop")):
         expected = float(loss(split.labels, scores(pets.model(), split.pictures, views)))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tinyconv import screen
+from tinyconv.system import console
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,13 @@ from tinyconv import screen
     + [(7620, "2 h 07 min")],
 )
 def test_durations_in_words(seconds, words):
-    assert screen.duration(seconds) == words
+    assert console.duration(seconds) == words
 
 
 def test_time_left_by_hand(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    bar = screen.Bar(total=10, done=2)  # goes on from 2
+    bar = console.Bar(total=10, done=2)  # goes on from 2
     assert bar.left == "?"
     now[0] += 8
     bar.advance(2)  # 4 s a unit, 6 units to go
@@ -31,21 +31,21 @@ def test_time_left_by_hand(monkeypatch):
 
 
 def test_a_pipe_is_told_once_and_only_of_long_work(capsys, monkeypatch):
-    with screen.bar("reading", 1000, "pictures") as bar:
+    with console.bar("reading", 1000, "pictures") as bar:
         bar.advance(1000)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(screen, "WORTH_TELLING", -1)
-    with screen.bar("reading", 1000, "pictures") as bar:
+    monkeypatch.setattr(console, "WORTH_TELLING", -1)
+    with console.bar("reading", 1000, "pictures") as bar:
         bar.advance(1000)
     assert capsys.readouterr().err == "reading: 1,000 pictures in 0 s\n"
 
 
 def test_the_log_keeps_what_was_said_before_it_was_opened(tmp_path, capsys):
-    with screen.logging() as log:
-        screen.say("one")
+    with console.logging() as log:
+        console.say("one")
         log.open(tmp_path / "log.txt")
-        screen.say("two")
-    screen.say("three")
+        console.say("two")
+    console.say("three")
     assert (tmp_path / "log.txt").read_text() == "one\ntwo\n"
     assert capsys.readouterr().err == "one\ntwo\nthree\n"
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from tinyconv import settings
-from tinyconv.classify import Settings
 from tinyconv.errors import UserError
+from tinyconv.tasks.classify import Settings
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.command import run
-from tinyconv import lessons as course
+from tinyconv import course
 from tinyconv.cli import cli
 from tinyconv.errors import UserError
 

@@ -12,7 +12,7 @@ from tests.helpers.command import run as command
 from tests.helpers.sources import class_folders, picture
 from tinyconv import runs
 from tinyconv.errors import UserError
-from tinyconv.verify import verify
+from tinyconv.trials.reproduce import verify
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 2, "deterministic": True}  # 3 steps each
 

@@ -15,7 +15,7 @@ _HOME = {
     "load": "tinyconv.verbs",
     "resume": "tinyconv.verbs",
     "ensemble": "tinyconv.verbs",
-    "open_model": "tinyconv.model_files",
+    "open_model": "tinyconv.runs.model_files",
     "Run": "tinyconv.runs",
     "UserError": "tinyconv.errors",
     "PluginError": "tinyconv.errors",
@@ -27,7 +27,7 @@ __all__ = [*_HOME, *_MODULES]
 
 def __getattr__(name):
     if name in _MODULES:
-        from tinyconv.startup import start
+        from tinyconv.system.start_keras import start
 
         start()  # most of them import Keras
         return importlib.import_module(f"tinyconv.{name}")
@@ -42,4 +42,4 @@ def __dir__():
 
 if "keras" in sys.modules:
     # A file with our layers then opens in `keras.saving.load_model` too.
-    importlib.import_module("tinyconv.model_files").register()
+    importlib.import_module("tinyconv.runs.model_files").register()

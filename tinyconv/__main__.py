@@ -11,12 +11,12 @@ import traceback
 
 import click
 
-from tinyconv import screen
 from tinyconv.cli import cli
+from tinyconv.cli.base import output_kept
 from tinyconv.errors import PluginError, UserError
-from tinyconv.groups import output_kept
-from tinyconv.guard import said
 from tinyconv.registry import culprit
+from tinyconv.registry.guarded_import import said
+from tinyconv.system import console
 
 FLAGS = ("--debug", "--no-plugins")  # that may stand anywhere, before or after the verb
 
@@ -28,7 +28,7 @@ DISK = {getattr(errno, name) for name in DISK_ERRORS if hasattr(errno, name)}
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit; the entry point of the console script."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    screen.escape_unprintable()
+    console.escape_unprintable()
     debug = "--debug" in arguments
     flags = [argument for argument in arguments if argument in FLAGS]
     others = [argument for argument in arguments if argument not in FLAGS]

@@ -1,7 +1,7 @@
 """The errors that reach a person, and the exit code each one means.
 
 An error's text is one sentence: what happened, what was given, the nearest valid
-names, what to do. `cli.py` prints it and exits with the class's code; any other
+names, what to do. `__main__.py` prints it and exits with the class's code; any other
 exception is our fault and exits with 1.
 """
 

@@ -17,12 +17,10 @@ import time
 
 import numpy as np
 
-from tinyconv import hardware, provenance, screen
 from tinyconv.errors import UserError
-from tinyconv.writing import cache_root, write
+from tinyconv.system import console, hardware, provenance
+from tinyconv.system.files import cache_root, write
 
-# Linux names of the instructions that multiply bfloat16 numbers.
-BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 WORTHWHILE = 1.1  # times as fast that bfloat16 must be for its fewer digits
 LONG = 50e6  # pixels trained on from which the precision matters: convnet takes 20 s for them
 PAIRS = 9  # steps of either precision that are measured, in turn
@@ -71,7 +69,7 @@ def choose(
         return requested, "as asked"
     if hardware.has_gpu():
         return "mixed_float16", "the GPU has fast float16 arithmetic"
-    flag = next((flag for flag in BFLOAT16_FLAGS if flag in hardware.cpu_flags()), None)
+    flag = hardware.bfloat16_flag()
     if flag is None:
         return "float32", "this CPU has no bfloat16 instructions"
     if deterministic:
@@ -133,7 +131,7 @@ def _stored(path) -> Gain | None:
 
 def measure() -> Gain:
     """Train a small residual network in both precisions, a step of each in turn."""
-    screen.say("precision  measuring float32 and bfloat16 on this machine, once")
+    console.say("precision  measuring float32 and bfloat16 on this machine, once")
     step = {name: _training_step(name) for name in ("float32", "mixed_bfloat16")}
     for run in step.values():
         run()  # compiles

@@ -3,14 +3,16 @@
 import time
 from pathlib import Path
 
-from tinyconv import deprecated, registry, runs, screen, settings, trial
+from tinyconv import deprecated, registry, runs, settings
 from tinyconv.errors import UserError, nearest
-from tinyconv.kept import read_settings
-from tinyconv.plugins import Evaluation
 from tinyconv.recipe import TrainingSettings
+from tinyconv.results import Evaluation
 from tinyconv.runs import Run, takes
-from tinyconv.startup import start
-from tinyconv.writing import free, only_writer, write
+from tinyconv.runs.schema import read_settings
+from tinyconv.system import console
+from tinyconv.system.files import free, only_writer, write
+from tinyconv.system.start_keras import start
+from tinyconv.trials import dry_run
 
 PLACES = ("data", "root")  # what may change, too, where the run knows its data by their SHA-256
 
@@ -37,7 +39,7 @@ def train(run: Run) -> None:
     """Train `run` from where it stands, measure it, keep the numbers, and write its report."""
     start()
     began = time.monotonic()
-    with screen.logging() as run.log, run.held:
+    with console.logging() as run.log, run.held:
         if run.path is not None:
             run.log.open(run.path / "log.txt")
         if hasattr(run.task, "prepare"):
@@ -60,10 +62,10 @@ def check(task: str = "classify", **values):
 
     Returns a `one_batch.Check`; no run is made.
     """
-    training = trial.prepared(new(task, values))
-    from tinyconv import one_batch  # which imports Keras
+    training = dry_run.prepared(new(task, values))
+    from tinyconv.trials import overfit_batch  # which imports Keras
 
-    return one_batch.check(training)
+    return overfit_batch.check(training)
 
 
 def lr_find(task: str = "classify", *, output: Path | None = None, **values):
@@ -72,15 +74,16 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
     Returns (a `range_test.RangeTest`, the PNG's path); `output` names a file or a folder for it,
     and nothing is replaced. No run is made. Raises UserError where a step size is given.
     """
-    from tinyconv import pictures, range_test
+    from tinyconv.report import figures
+    from tinyconv.trials import lr_range
 
     if values.get("learning_rate") is not None:
         raise UserError("lr-find tries step sizes one after the other; leave out learning_rate.")
-    found = range_test.range_test(trial.prepared(new(task, values)))
+    found = lr_range.range_test(dry_run.prepared(new(task, values)))
     path = Path(output or ".")
     path = free(path if path.suffix else path / "lr-find.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, pictures.range_test(found).png)
+    write(path, figures.range_test(found).png)
     return found, path
 
 
@@ -167,11 +170,11 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     """The lines at the end of a training: its numbers, its folder, and what to do next."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
     split = measured.split or "result"
-    after = f"after {screen.duration(seconds)} of training"
+    after = f"after {console.duration(seconds)} of training"
     count = "" if measured.pictures is None else f"  ({measured.pictures:,} pictures)"
-    screen.say(f"{split:10} {numbers}{count}, {after}")
-    screen.say(f"run        {run.path}   (open {run.path / 'report.html'})")
-    screen.say(f"next       tinyconv predict {run.path} PICTURE")
+    console.say(f"{split:10} {numbers}{count}, {after}")
+    console.say(f"run        {run.path}   (open {run.path / 'report.html'})")
+    console.say(f"next       tinyconv predict {run.path} PICTURE")
 
 
 def ensemble(*runs: Run, **where) -> list[Evaluation]:
@@ -212,7 +215,7 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
         folder.mkdir(exist_ok=True)
         with only_writer(folder, wait=True):
             return write_report(run)
-    from tinyconv.comparing import write_comparison
+    from tinyconv.report.comparison import write_comparison
 
     if output and Path(output).exists():
         raise UserError(f"{output} exists already; name another file with --output.")
@@ -240,9 +243,9 @@ def _of_file(path: Path, inputs, pixels="0..255", say=None, **how):
     if say is not None:
         raise UserError(f"{path} is a model alone, and --say is for runs that tell captions.")
     start()
-    from tinyconv.explain import verb
+    from tinyconv.explain import command
 
-    return verb.pictures(verb.opened(path, pixels), inputs, **how)
+    return command.pictures(command.opened(path, pixels), inputs, **how)
 
 
 def export(run: Run, format: str, output: Path | None = None) -> Path:
@@ -251,7 +254,7 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
     A folder of several where its task has several `networks`. Raises UserError where `output`
     exists already.
     """
-    from tinyconv.export import ENDINGS, EXPORTERS, require
+    from tinyconv.runs.export import ENDINGS, EXPORTERS, require
 
     if format not in EXPORTERS:
         raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")

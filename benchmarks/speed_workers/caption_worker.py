@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 
-from tinyconv.startup import start
+from tinyconv.system.start_keras import start
 
 start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import precision, recipe, training  # noqa: E402
-from tinyconv.plugins.caption import decoding, encoder, glance, model  # noqa: E402
-from tinyconv.plugins.caption.words import END  # noqa: E402
+from tinyconv.plugins.caption import beam_search, encoder, glance, model  # noqa: E402
+from tinyconv.plugins.caption.vocabulary import END  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
 side, features, width, words, vocabulary, batch = (
@@ -34,14 +34,14 @@ network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
 training.compile(network, recipe.TrainingSettings(), None, [])
 # A caption never ends: all are of one length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
-parts = decoding.networks(network)
-searchers = {beam: decoding.searcher(parts, beam, words) for beam in (1, 3)}
+parts = beam_search.networks(network)
+searchers = {beam: beam_search.searcher(parts, beam, words) for beam in (1, 3)}
 
 for line in sys.stdin:
     begun = time.perf_counter()
     if line.strip() == "train":
         network.train_on_batch({"pictures": pictures, "words": numbers[:, :-1]}, numbers[:, 1:])
     else:
-        found = decoding.search(searchers[int(line)], pictures)
+        found = beam_search.search(searchers[int(line)], pictures)
         assert {len(best[0].numbers) for best in found} == {words}
     print(json.dumps({"seconds": time.perf_counter() - begun}), flush=True)

@@ -9,15 +9,16 @@ import json
 import sys
 import time
 
-from tinyconv import registry, settings, startup
+from tinyconv import registry, settings
 from tinyconv.plugins.dqn.task import Dqn, needs_tf_agents
+from tinyconv.system import start_keras
 
 GAMES, WARM, STEPS, BATCH, EVERY = (int(word) for word in sys.argv[1:6])
 PRECISION = sys.argv[6]
 START = 1_000  # actions before the first update
 
 task = Dqn()
-startup.start()
+start_keras.start()
 needs_tf_agents()
 from tinyconv.plugins.dqn import learning  # noqa: E402  imports tf-agents
 

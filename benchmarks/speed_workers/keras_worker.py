@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.startup import start
+from tinyconv.system.start_keras import start
 
 start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet

@@ -16,10 +16,9 @@ from tinyconv import checks, layers
 from tinyconv.checks import Check, Result
 from tinyconv.checks.subject import Subject
 from tinyconv.data import Dataset, Split
-from tinyconv.entries import Entry
 from tinyconv.errors import UserError
-from tinyconv.pictures import Picture
-from tinyconv.plugins import Prediction
+from tinyconv.registry.entry_points import Entry
+from tinyconv.results import Picture, Prediction
 from tinyconv.settings import setting
 
 pytestmark = pytest.mark.pages

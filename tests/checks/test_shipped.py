@@ -9,8 +9,8 @@ from tests.helpers.sources import SOURCES
 from tinyconv import checks
 from tinyconv.checks import models
 from tinyconv.checks.subject import Subject
-from tinyconv.entries import installed
-from tinyconv.zoo.small import SMALL
+from tinyconv.registry.entry_points import installed
+from tinyconv.zoo.small_sizes import SMALL
 
 pytestmark = [pytest.mark.usefixtures("few_scenes"), pytest.mark.pages]
 SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]

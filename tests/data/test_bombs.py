@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import sources
-from tinyconv import archives, model_files
 from tinyconv.data.cifar10 import cifar10
-from tinyconv.data.idx import mnist
+from tinyconv.data.mnist import mnist
 from tinyconv.data.tiny_imagenet import tiny_imagenet
 from tinyconv.errors import UserError
+from tinyconv.runs import model_files
+from tinyconv.system import archives
 
 BOMB = bytes(archives.SMALL + 1)  # 16 MB of nothing, 16 kB packed
 FOLDER = "cifar-10-batches-bin"

@@ -18,7 +18,7 @@ from tinyconv.data.cifar10 import cifar10
 from tinyconv.data.decode import decode
 from tinyconv.data.download import download
 from tinyconv.data.folder import folder
-from tinyconv.data.idx import fashion_mnist, mnist
+from tinyconv.data.mnist import fashion_mnist, mnist
 from tinyconv.data.tiny_imagenet import tiny_imagenet
 from tinyconv.errors import UserError
 

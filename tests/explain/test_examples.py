@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from tests.helpers.networks import SHAPE, built, functional
-from tinyconv import pictures, zoo
+from tinyconv import zoo
 from tinyconv.data import Split
-from tinyconv.explain.examples import looked_at
-from tinyconv.pictures import Picture, Table
+from tinyconv.explain.report_section import looked_at
+from tinyconv.report import figures
+from tinyconv.results import Picture, Table
 
 CLASSES = ("cat", "dog", "horse", "owl")
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype("uint8")
@@ -24,8 +25,8 @@ def shown(model, right=(0, 1, 2, 3, 4, 5)):
 
 
 def test_mistakes_and_right_answers_stand_above_their_maps(monkeypatch):
-    grids, grid = [], pictures.grid
-    monkeypatch.setattr(pictures, "grid", lambda *a, **k: grids.append(a) or grid(*a, **k))
+    grids, grid = [], figures.grid
+    monkeypatch.setattr(figures, "grid", lambda *a, **k: grids.append(a) or grid(*a, **k))
     drawn = shown(built(functional))
     ((tiles, titles),) = grids
     assert isinstance(drawn, Picture) and len(tiles) == len(titles) == 8 * 3

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from tests.helpers.networks import KINDS, SHAPE, built, functional
 from tinyconv import explain
 from tinyconv.errors import UserError
-from tinyconv.explain.tap import Tap
+from tinyconv.explain.probe import Tap
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, *SHAPE)).astype("uint8")
 MAPS = [

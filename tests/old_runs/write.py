@@ -39,7 +39,7 @@ def draw(folder: Path) -> None:
 
 def flags_sha256() -> str:
     """Of the processor's features, which the arithmetic is chosen by."""
-    from tinyconv import hardware
+    from tinyconv.system import hardware
 
     return hashlib.sha256(" ".join(sorted(hardware.cpu_flags())).encode()).hexdigest()
 
@@ -54,9 +54,9 @@ def weights_sha256(run) -> str:
 
 def main(archive: str) -> None:
     """Train and stop, keep what is there, go on, and write both into the archive."""
-    from tinyconv import startup
+    from tinyconv.system import start_keras
 
-    startup.start()
+    start_keras.start()
     import tinyconv
     from tinyconv import training
 

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.command import run
 from tests.helpers.sources import class_folders, picture
 from tests.helpers.strangers import SOUND_MODEL, install
-from tinyconv.new_plugin import TEMPLATE
+from tinyconv.registry.scaffold import TEMPLATE
 
 pytestmark = pytest.mark.pages
 POINTS = {
@@ -19,7 +19,7 @@ POINTS = {
 SOURCE = """
 from dataclasses import dataclass
 from typing import Optional
-from tinyconv.plugins import Prediction
+from tinyconv.results import Prediction
 from tinyconv.settings import setting
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ OLD_TRAINING = """
 from dataclasses import dataclass
 from tinyconv.data.opening import DataSettings, open_dataset
 from tinyconv.data.pipeline import training_batches
-from tinyconv.plugins import Prediction
+from tinyconv.results import Prediction
 from tinyconv.recipe import TrainingSettings
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.helpers.command import run
 from tests.helpers.strangers import SOUND_MODEL, install
-from tinyconv import guard, registry
+from tinyconv import registry
+from tinyconv.registry import guarded_import
 
 MODEL = "[tinyconv.models]\nstrange = strange_nets:strange\n"
 TASK = "[tinyconv.tasks]\nstrange = strange_nets:Strange\n"
@@ -115,8 +116,8 @@ def broken(request, tmp_path, monkeypatch):
     folder = tmp_path / "plugin"
     names = {"points": points, "requires": metadata, "strange_nets": source}
     install(folder, monkeypatch, "strange-nets", **names)
-    monkeypatch.setattr(guard, "SECONDS", 2)
-    monkeypatch.setattr(guard, "TOO_LONG", "its import did not end within 2 seconds")
+    monkeypatch.setattr(guarded_import, "SECONDS", 2)
+    monkeypatch.setattr(guarded_import, "TOO_LONG", "its import did not end within 2 seconds")
     yield request.param, cause, request.param in SEEN_WITHOUT_IMPORT
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import run
-from tinyconv.new_plugin import OF_KIND, write
+from tinyconv.registry.scaffold import OF_KIND, write
 
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
 USES = {
@@ -171,7 +171,7 @@ def test_names_that_cannot_be(name, message, capsys):
 
 def test_the_template_is_a_plugin_called_my_plugin(tmp_path):
     write("my-plugin", parent=tmp_path)
-    template = Path(sys.modules["tinyconv.new_plugin"].TEMPLATE)
+    template = Path(sys.modules["tinyconv.registry.scaffold"].TEMPLATE)
     for path in template.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             copy = tmp_path / "my-plugin" / path.relative_to(template)

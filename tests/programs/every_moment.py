@@ -20,22 +20,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinyconv import startup
+from tinyconv.system import start_keras
 
-startup.start = lambda: None  # which knows no backend of NumPy
-from tinyconv import (  # noqa: E402
-    checkpoints,
-    provenance,
-    recipe,
-    screen,
-    training,
-    verbs,
-    writing,
-)
+start_keras.start = lambda: None  # which knows no backend of NumPy
+from tinyconv import recipe, training, verbs  # noqa: E402
 from tinyconv.__main__ import DISK  # noqa: E402
 from tinyconv.errors import UserError  # noqa: E402
-from tinyconv.kept import TIMES, read_settings  # noqa: E402
-from tinyconv.runs import Run  # noqa: E402
+from tinyconv.runs.run_folder import RunFolder  # noqa: E402
+from tinyconv.runs.schema import TIMES, read_settings  # noqa: E402
+from tinyconv.system import console, files, provenance  # noqa: E402
+from tinyconv.training import checkpoints  # noqa: E402
 
 STEPS, EPOCHS = 3, 3
 RUN = Path("runs/run")
@@ -198,8 +192,7 @@ def resume():
 
 def left(path: Path) -> dict:
     """What a finished run holds, but for times."""
-    run = Run(None, None, None)
-    run.path = path
+    run = RunFolder(path)
     state, settings = run.state(), read_settings(path)
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in state.pop("rows")]
     history = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
@@ -225,8 +218,7 @@ def check_open(path: Path) -> bool:
             assert whole
             kept(path / name)
     if (path / "history.csv").exists():
-        run = Run(None, None, None)
-        run.path = path
+        run = RunFolder(path)
         rows = len(run.state()["rows"])
         assert len(run.history) in (rows - 1, rows)
     return whole
@@ -237,11 +229,10 @@ def main(folder: Path) -> None:
     verbs.registry.Catalogue = Catalogue
     provenance.versions = provenance.machine = dict
     provenance.git_commit = lambda: None
-    screen.say = screen.note = lambda text: None
+    console.say = console.note = lambda text: None
     import jinja2  # noqa: F401  once, before the forks
 
-    import tinyconv.pictures
-    import tinyconv.report  # noqa: F401
+    import tinyconv.report.figures  # noqa: F401
 
     assert apart(fit) == 0
     unbroken = left(RUN)
@@ -272,7 +263,7 @@ def counted(way, unbroken: dict) -> dict:
             continue
         assert apart(resume) == 0, moment
         assert left(RUN) == unbroken, (moment, left(RUN), unbroken)
-        with writing.only_writer(RUN):
+        with files.only_writer(RUN):
             resumed += 1
 
 

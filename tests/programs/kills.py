@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 import tinyconv
-from tinyconv import startup
 from tinyconv.errors import UserError
-from tinyconv.kept import TIMES
+from tinyconv.runs.schema import TIMES
+from tinyconv.system import start_keras
 
 SETTINGS = {
     "model": "convnet",
@@ -149,7 +149,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        startup.start()
+        start_keras.start()
         os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
         print(survive(given.kills, given.seed))
 

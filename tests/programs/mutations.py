@@ -130,9 +130,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    from tinyconv import startup
+    from tinyconv.system import start_keras
 
-    startup.start()
+    start_keras.start()
     import tinyconv
 
     with tempfile.TemporaryDirectory() as folder:

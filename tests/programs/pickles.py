@@ -17,9 +17,9 @@ witness = found.pop()  # the hook hears what it should
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tinyconv import startup  # noqa: E402
+from tinyconv.system import start_keras  # noqa: E402
 
-startup.start()
+start_keras.start()
 import tinyconv  # noqa: E402
 
 run = tinyconv.fit(model="two_layer", limit=64, epochs=1, name="mine")

@@ -21,9 +21,10 @@ COMPILED = (*OPTIMIZERS, *LOSSES)  # opened with their optimizer and loss
 
 def models() -> dict:
     """A small network for each class, by the name that the class is registered by."""
-    from tinyconv import layers, losses, optimizers
-    from tinyconv.plugins.caption import decoding
+    from tinyconv import layers, losses
+    from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
+    from tinyconv.training import optimizers
     from tinyconv.zoo.rectifier import SpatialPyramidPooling
     from tinyconv.zoo.resnet_small import PaddedShortcut
     from tinyconv.zoo.sprint import PartialIdentity, Whitening
@@ -42,7 +43,7 @@ def models() -> dict:
     pictures = keras.Input((5, 5, 2), name="pictures")
     eyes = keras.Model(pictures, keras.layers.Conv2D(3, 3)(pictures))
     captioner = caption.captioner(eyes, 7, embedding=4, units=4, attention_units=3, dropout=0.5)
-    parts = decoding.networks(captioner)
+    parts = beam_search.networks(captioner)
     maps = keras.Input((2, 2, 3))
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import lessons, precision
+from tinyconv import course, precision
 from tinyconv.cli import cli
-from tinyconv.startup import start
+from tinyconv.system.start_keras import start
 
 
 def shifted(function, shift: int):
@@ -33,7 +33,7 @@ def main(number: int, policy: str, shift: int, folder: Path) -> None:
         np.random.default_rng = shifted(np.random.default_rng, shift)
         keras.utils.set_random_seed = shifted(keras.utils.set_random_seed, shift)
     exact = policy == "float32" and not shift
-    lessons.run(lessons.find(number).path, folder, cli, end=print, exact=exact)
+    course.run(course.find(number).path, folder, cli, end=print, exact=exact)
 
 
 if __name__ == "__main__":

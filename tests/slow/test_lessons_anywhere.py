@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyconv import lessons
+from tinyconv import course
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
@@ -21,7 +21,7 @@ SETTINGS = {  # oneDNN or not, dtype policy, what is added to seeds
 }
 
 
-@pytest.mark.parametrize("number", [lesson.number for lesson in lessons.lessons()])
+@pytest.mark.parametrize("number", [lesson.number for lesson in course.lessons()])
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_lesson_holds(number, setting, tmp_path):
     onednn, policy, shift = SETTINGS[setting]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv.network import adapt
+from tinyconv.tasks.network import adapt
 from tinyconv.zoo import sprint
 from tinyconv.zoo.sprint import KEPT, PATCH, PartialIdentity, Whitening
 

@@ -10,7 +10,7 @@ from tests.helpers.small import small
 from tinyconv import registry, zoo
 from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
-from tinyconv.zoo.small import SMALL
+from tinyconv.zoo.small_sizes import SMALL
 
 MODELS = [
     entry.name for entry in registry.entries("models") if entry.target.startswith("tinyconv.zoo.")

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from tinyconv.checks import datasets, models, tasks
 from tinyconv.checks.subject import Skipped, Subject
-from tinyconv.entries import Entry, installed
 from tinyconv.errors import PluginError, UserError, nearest
-from tinyconv.guard import said
-from tinyconv.startup import start
+from tinyconv.registry.entry_points import Entry, installed
+from tinyconv.registry.guarded_import import said
+from tinyconv.system.start_keras import start
 
 PROMISES = {"models": models.PROMISES, "datasets": datasets.PROMISES, "tasks": tasks.PROMISES}
 OUTCOMES = ("passed", "failed", "expected failure", "skipped")

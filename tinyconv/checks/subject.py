@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tinyconv.entries import Entry
+from tinyconv.registry.entry_points import Entry
 
 
 class Skipped(Exception):

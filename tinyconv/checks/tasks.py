@@ -16,10 +16,9 @@ from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, environment
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
-from tinyconv.kept import TIMES
-from tinyconv.pictures import Picture
-from tinyconv.plugins import Prediction
-from tinyconv.private import is_frozen
+from tinyconv.results import Picture, Prediction
+from tinyconv.runs.schema import TIMES
+from tinyconv.system.private import is_frozen
 
 CLOSE = 1e-4  # relative; sums in another order of threads differ by less
 

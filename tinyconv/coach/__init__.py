@@ -1,6 +1,6 @@
 """The coach: sentences that say why a network does not learn, what to do, and where to read it.
 
-It measures (`measuring.py`), asks its rules (`rules.py`), and says what they find once a run: on
+It measures (`measurements.py`), asks its rules (`rules.py`), and says what they find once a run: on
 the screen, in the log, and in settings.json for the report. It never changes the training.
 """
 
@@ -11,11 +11,10 @@ from collections import deque
 
 import numpy as np
 
-from tinyconv import hardware, precision, screen
-from tinyconv.clock import VALIDATION_SHARE
-from tinyconv.coach import measuring
+from tinyconv.coach import measurements
 from tinyconv.coach.rules import RULES, WEAK
 from tinyconv.data import Dataset
+from tinyconv.system import console, hardware
 
 SHARE = 0.005  # of the training's time that looking may take; all else takes as much at most
 FIRST_LOOK = 20  # steps; then at twice as many each time, and at the ends of epochs
@@ -41,7 +40,7 @@ def tell(run, epoch: int, **known) -> None:
         for rule, sentence in sentences(known, {each["rule"] for each in told}).items()
     ]
     for each in new:
-        screen.say(f"coach      {line(each['sentence'], each['lesson'])}")
+        console.say(f"coach      {line(each['sentence'], each['lesson'])}")
     if not new:
         return
     run.add(coach=[*told, *new])
@@ -62,16 +61,16 @@ def before(run, dataset: Dataset) -> None:
         0,
         policy=run.settings["policy"],
         gpu=hardware.has_gpu(),
-        narrow_instructions=bool(hardware.cpu_flags() & set(precision.BFLOAT16_FLAGS)),
+        narrow_instructions=hardware.bfloat16_flag() is not None,
         validation_pictures=len(dataset.splits["validation"].labels),
-        **measuring.pixels(train),
+        **measurements.pixels(train),
     )
     if dataset.classes:
         counts = np.bincount(train.labels, minlength=len(dataset.classes))
         tell(run, 0, class_counts=dict(zip(dataset.classes, counts.tolist())))
     for name, split in dataset.splits.items():
         if name != "train":
-            found = measuring.duplicates(train, split)
+            found = measurements.duplicates(train, split)
             tell(run, 0, held_out=name, duplicates=found, held_out_pictures=len(split.labels))
 
 
@@ -83,7 +82,7 @@ class Gradients:
 
     def look(self, optimizer, idle_loss: float, steps: int) -> dict:
         """What is known for the rules after so many steps; nothing of some optimizers."""
-        found = measuring.by_layer(optimizer, idle_loss)
+        found = measurements.by_layer(optimizer, idle_loss)
         if not found:
             return {}
         if steps <= EARLY:
@@ -108,14 +107,13 @@ class Coach:
         self.losses.append(loss)
         steps = loop.state.epoch * loop.steps_per_epoch + loop.state.step
         if len(self.losses) == 1:
-            self.chance = measuring.chance(loop.model, targets)
+            self.chance = measurements.chance(loop.model, targets)
             if steps == 1 and self.chance is not None:
                 self._tell(loop, first_loss=loss, chance=self.chance)
         # Where pictures grow in the course of the run, first steps tell nothing of the others.
         if steps == PACED == len(loop.clock.steps) and len(loop.stages) == 1:
-            pace = statistics.median(loop.clock.steps[2:]) * (1 + VALIDATION_SHARE)
-            left = loop.clock.total if loop.settings.minutes is None else 0
-            self._tell(loop, expected_seconds=pace * left, epochs=loop.settings.epochs)
+            expected = 0.0 if loop.settings.minutes else loop.clock.expected_seconds
+            self._tell(loop, expected_seconds=expected, epochs=loop.settings.epochs)
         if steps % ASKED == 0:
             self._ask(loop, steps)
         if steps >= self.next_look:

@@ -7,7 +7,7 @@ threshold stands beside its reason.
 import math
 from collections.abc import Mapping, Sequence
 
-from tinyconv import screen
+from tinyconv.system import console
 
 # Before -------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ def how_long(expected_seconds: float, epochs: int) -> str | None:
     if expected_seconds < LONG:
         return None
     return (
-        f"{epochs} epochs will take about {screen.duration(expected_seconds)}, at the pace of the "
+        f"{epochs} epochs will take about {console.duration(expected_seconds)}, at the pace of the "
         "first steps; --minutes 20 trains for that long, and --limit 1000 has a quick look."
     )
 

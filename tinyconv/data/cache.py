@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import screen
 from tinyconv.data import Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
-from tinyconv.writing import cache_root, replace
+from tinyconv.system import console
+from tinyconv.system.files import cache_root, replace
 
 FORMAT = 4  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
@@ -169,7 +169,7 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "splits": {},
     }
     shape, pictures = None, {}
-    with screen.bar(f"reading {name}", total, "pictures") as bar:
+    with console.bar(f"reading {name}", total, "pictures") as bar:
         for split, source in sources.splits.items():
             path = folder / f"{split}.npy"
             pictures[split] = hashlib.sha256()

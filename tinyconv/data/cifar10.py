@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import archives
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import resize
 from tinyconv.data.download import download, existing
 from tinyconv.errors import UserError
+from tinyconv.system import archives
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"

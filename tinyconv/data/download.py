@@ -6,10 +6,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tinyconv import screen
 from tinyconv.data.cache import cache_root
 from tinyconv.errors import UserError
-from tinyconv.writing import replace
+from tinyconv.system import console
+from tinyconv.system.files import replace
 
 BLOCK = 1 << 18  # bytes read at a time
 TIMEOUT = 30  # seconds without an answer
@@ -77,7 +77,7 @@ def _fetch(url: str, part: Path) -> None:
         title = f"downloading {url.rsplit('/', 1)[-1]}"
         with (
             part.open("ab" if have else "wb") as file,
-            screen.bar(title, megabytes, "MB", done=have / 1e6) as bar,
+            console.bar(title, megabytes, "MB", done=have / 1e6) as bar,
         ):
             while block := answer.read(BLOCK):
                 file.write(block)

@@ -17,12 +17,12 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from tinyconv import archives
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import CorruptPicture, decode, resize, resized_boxes
 from tinyconv.data.download import download, existing
 from tinyconv.errors import UserError
+from tinyconv.system import archives
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 SHA256 = "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821"

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from tinyconv.explain.tap import Tap, score
+from tinyconv.explain.probe import Tap, score
 
 MARGIN = 0.1  # by which the wanted score is to be above the others
 TRIES = 64  # steps after which a class cannot be reached

@@ -7,7 +7,7 @@ it says otherwise. `flat` turns one into (N, H, W) for a picture.
 
 import numpy as np
 
-from tinyconv.explain.tap import Tap, score
+from tinyconv.explain.probe import Tap, score
 
 BLACK = 0.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from tinyconv.explain.tap import BATCH, Tap, score
+from tinyconv.explain.probe import BATCH, Tap, score
 
 GREY = 128.0  # of the patch that covers
 ACROSS = 6  # patches side by side cover a picture

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
-from tinyconv.explain.anatomy import picture_shape
-from tinyconv.explain.tap import Tap, score
+from tinyconv.explain.inspection import picture_shape
+from tinyconv.explain.probe import Tap, score
 
 GREY = 128.0
 MOVED = 1 / 16  # of the side: how far the picture is moved about, either way

@@ -14,23 +14,50 @@ importing it; a model's says "N parameters" at its usual size. A module is impor
 entry is used: it prints nothing, and what is slow to import (Keras) waits inside functions.
 Raise `tinyconv.UserError`, one sentence, for what the user can mend.
 
+Import from here, from `tinyconv` and from its public modules; all other modules may move.
+
 Any of the three may carry two attributes that `tinyconv.checks` reads:
 
     small               arguments (of a task: settings) that make it quick to try
     expected_failures   {promise: why it is not kept}
 """
 
+import importlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from tinyconv.results import Evaluation, Picture, Prediction, Table
 
 if TYPE_CHECKING:
     import keras
 
     from tinyconv.data import Dataset
-    from tinyconv.pictures import Picture, Table
     from tinyconv.runs import Run
+
+
+# What plugins may use of tinyconv beside this specification, by module; loaded on first use.
+HOME = {
+    "tinyconv.data": ("Dataset", "Split"),
+    "tinyconv.data.cache": ("Source", "Sources", "cached", "fingerprint"),
+    "tinyconv.data.decode": ("decode", "resize"),
+    "tinyconv.data.image_files": ("read_pictures",),
+    "tinyconv.data.pipeline": ("steps_per_epoch", "training_batches", "whole_batches"),
+    "tinyconv.data.selection": ("DataSettings", "labelled_split", "own"),
+    "tinyconv.precision": ("policy",),
+    "tinyconv.recipe": ("RecipeSettings", "TrainingSettings"),
+    "tinyconv.report.figures": ("curves", "grid", "png"),
+    "tinyconv.settings": ("setting",),
+    "tinyconv.tasks": ("PictureSettings", "begin"),
+    "tinyconv.training": ("Training", "compile_model", "describe_model"),
+}
+
+
+def __getattr__(name):
+    for module, names in HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"tinyconv.plugins has no {name!r}")
 
 
 class Model(Protocol):
@@ -55,24 +82,6 @@ class DatasetLoader(Protocol):
     def __call__(
         self, root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
     ) -> "Dataset": ...
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A run's numbers, and what they were measured on."""
-
-    metrics: dict[str, float]
-    data: str | None = None
-    split: str | None = None
-    pictures: int | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answers to one input, the best first, each as it appears in `--json`."""
-
-    input: str
-    answers: list[dict[str, Any]]
 
 
 @runtime_checkable
@@ -114,5 +123,5 @@ class Task(Protocol):
     def predict(self, run: "Run", inputs: Sequence[str], **how: Any) -> Iterator[Prediction]:
         """Answer for each input; keywords `resize`, `skip_corrupt`, `test`, `root` likewise."""
 
-    def pictures(self, run: "Run") -> Iterable["Picture | Table"]:
+    def pictures(self, run: "Run") -> Iterable[Picture | Table]:
         """What the report shows."""

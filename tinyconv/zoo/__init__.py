@@ -12,7 +12,7 @@ from tinyconv.zoo.rectifier import rectifier_a, rectifier_b, rectifier_c
 from tinyconv.zoo.resnet import resnet18, resnet34, resnet50, resnet101
 from tinyconv.zoo.resnet9 import resnet9
 from tinyconv.zoo.resnet_small import resnet20, resnet56
-from tinyconv.zoo.small import SMALL
+from tinyconv.zoo.small_sizes import SMALL
 from tinyconv.zoo.sprint import sprint, sprint_large, sprint_small
 from tinyconv.zoo.vgg import vgg11, vgg13, vgg16, vgg19
 

@@ -1,11 +1,10 @@
 """What is inside a network: its activations by name, and what a forward pass costs."""
 
-import math
-
 import keras
 import numpy as np
 
 from tinyconv.errors import UserError, nearest
+from tinyconv.layers.program_costs import layer_multiply_adds
 
 
 def activations(model, pictures, names=None) -> dict[str, np.ndarray]:
@@ -30,12 +29,3 @@ def multiply_adds(model) -> int:
     Built by hand in tutorials/10.
     """
     return sum(layer_multiply_adds(layer) for layer in model.layers)
-
-
-def layer_multiply_adds(layer) -> int:
-    """Those of one connected layer: 0 without a kernel; a side that is not known counts as 1."""
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None:
-        return 0
-    cells = math.prod(side or 1 for side in layer.output.shape[1:-1])  # 1 for a dense layer
-    return cells * math.prod(kernel.shape)

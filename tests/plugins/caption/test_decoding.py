@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from tests.plugins.caption.test_model import WORDS, captioner, example
-from tinyconv.plugins.caption import decoding
-from tinyconv.plugins.caption.words import END, PADDING, START, UNKNOWN
+from tinyconv.plugins.caption import beam_search
+from tinyconv.plugins.caption.vocabulary import END, PADDING, START, UNKNOWN
 
 pytestmark = pytest.mark.tensorflow
 SAYABLE = [n for n in range(WORDS) if n not in (PADDING, START, UNKNOWN)]
 
 
 def search(made, pictures, beam, longest):
-    return decoding.search(decoding.searcher(decoding.networks(made), beam, longest), pictures)
+    return beam_search.search(
+        beam_search.searcher(beam_search.networks(made), beam, longest), pictures
+    )
 
 
 def log_probabilities(made, picture, words):

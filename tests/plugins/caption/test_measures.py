@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyconv.plugins.caption import drawing, measures, shapes
-from tinyconv.plugins.caption.pairs import Pairs, batches, padded, steps_per_epoch
-from tinyconv.plugins.caption.words import UNKNOWN, Vocabulary, split
+from tinyconv.plugins.caption import metrics, scenes
+from tinyconv.plugins.caption.batches import Pairs, batches, padded, steps_per_epoch
+from tinyconv.plugins.caption.vocabulary import UNKNOWN, Vocabulary, split
+from tinyconv.report import attention
 
 
 def test_bleu_of_a_case_worked_by_hand():
@@ -22,19 +23,17 @@ def test_bleu_of_a_case_worked_by_hand():
     # 1-grams of the first: the 2 of 3, cat, on, mat; 2-grams: the cat, cat on, on the, the mat.
     p1, p2 = (5 + 4) / (6 + 4), (4 + 3) / (5 + 3)
     penalty = np.exp(1 - (6 + 6) / 10)  # the closest references have 6 words each
-    found = measures.bleu(references, captions)
+    found = metrics.bleu(references, captions)
     assert found["bleu1"] == pytest.approx(penalty * p1)
     assert found["bleu2"] == pytest.approx(penalty * np.sqrt(p1 * p2))
     assert 0 < found["bleu4"] < found["bleu3"] < found["bleu2"]
 
 
 def test_bleu_at_its_ends():
-    perfect = measures.bleu(
-        [["a small red circle and a cross"]], ["a small red circle and a cross"]
-    )
+    perfect = metrics.bleu([["a small red circle and a cross"]], ["a small red circle and a cross"])
     assert set(perfect.values()) == {1.0}
-    assert set(measures.bleu([["a b c d e"]], ["v w x y z"]).values()) == {0.0}
-    assert set(measures.bleu([["a b c d e"]], [""]).values()) == {0.0}
+    assert set(metrics.bleu([["a b c d e"]], ["v w x y z"]).values()) == {0.0}
+    assert set(metrics.bleu([["a b c d e"]], [""]).values()) == {0.0}
 
 
 WORDS = ["a", "red", "blue", "circle", "square", "and"]
@@ -51,7 +50,7 @@ def test_bleu_is_nltks(seed):
 
     captions = [sentence() for _ in range(8)]
     references = [[sentence() for _ in range(random.integers(1, 4))] for _ in captions]
-    own = measures.bleu(references, captions)
+    own = metrics.bleu(references, captions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a count of 0
         for n in range(1, 5):
@@ -83,12 +82,12 @@ TARGET = {"captions": ["a small red circle and a large blue cross"], "objects": 
     ],
 )
 def test_attribute_accuracy(caption, right):
-    assert measures.attribute_accuracy([TARGET], [caption]) == pytest.approx(right)
+    assert metrics.attribute_accuracy([TARGET], [caption]) == pytest.approx(right)
 
 
 def test_exact_match_is_with_any_reference():
     references = [["a b", "c d"], ["a b"], ["A b."]]
-    assert measures.exact_match(references, ["c d", "a", "a b ."]) == pytest.approx(2 / 3)
+    assert metrics.exact_match(references, ["c d", "a", "a b ."]) == pytest.approx(2 / 3)
 
 
 def test_pointing():
@@ -97,12 +96,12 @@ def test_pointing():
     maps = np.full((10, 16), 1 / 16)
     for word, cell in ((1, 0), (2, 5), (3, 15), (6, 10), (7, 15), (8, 3)):
         maps[word] = np.eye(16)[cell]
-    accuracy, chance = measures.pointing([TARGET], [caption], [maps], 4, 4)
+    accuracy, chance = metrics.pointing([TARGET], [caption], [maps], 4, 4)
     assert accuracy == pytest.approx(4 / 6) and chance == pytest.approx(1 / 4)
     even = np.full((10, 16), 1 / 16)
-    accuracy, _ = measures.pointing([TARGET], [caption], [even], 4, 4)
+    accuracy, _ = metrics.pointing([TARGET], [caption], [even], 4, 4)
     assert accuracy == pytest.approx(1 / 4)  # who looks everywhere points nowhere
-    assert [word for word, _ in measures.named(TARGET, caption)] == [1, 2, 3, 6, 7, 8]
+    assert [word for word, _ in metrics.named(TARGET, caption)] == [1, 2, 3, 6, 7, 8]
 
 
 def test_words():
@@ -147,38 +146,39 @@ def test_shapes_are_where_their_boxes_say():
     random = np.random.default_rng(5)
     for held_out in (False, True):
         for _ in range(20):
-            scene = shapes.scene(random, held_out)
-            picture = shapes.draw(scene, random).astype(int)
+            scene = scenes.scene(random, held_out)
+            picture = scenes.draw(scene, random).astype(int)
             outside = np.ones(picture.shape[:2], bool)
             for shape in scene:
                 left, top, right, bottom = (round(64 * each) for each in shape.box)
                 outside[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2] = False
                 middle = picture[round(shape.y) - 1 : round(shape.y) + 1, round(shape.x)]
-                assert np.abs(middle - shapes.COLOURS[shape.colour]).max() < shapes.SHADES + 30
+                assert np.abs(middle - scenes.COLOURS[shape.colour]).max() < scenes.SHADES + 30
             assert np.ptp(picture[outside].mean(axis=0)) < 5  # grey
 
 
 def test_held_out_combinations_are_told_of_in_the_test_pictures_alone():
-    dataset = shapes.shapes()
+    dataset = scenes.shapes()
     phrases = {
         split: {each["phrase"] for target in part.targets for each in target["objects"]}
         for split, part in dataset.splits.items()
     }
-    assert len(phrases["train"]) == 56 and phrases["test"] == {" ".join(h) for h in shapes.HELD_OUT}
+    assert len(phrases["train"]) == 56 and phrases["test"] == {" ".join(h) for h in scenes.HELD_OUT}
     assert not phrases["train"] & phrases["test"] and phrases["validation"] <= phrases["train"]
     words = {word for phrase in phrases["train"] for word in phrase.split()}
-    assert words == {*shapes.RADII, *shapes.COLOURS, *shapes.SHAPES}
+    assert words == {*scenes.RADII, *scenes.COLOURS, *scenes.SHAPES}
     for target in dataset.splits["train"].targets[:200]:
         boxes = [each["box"] for each in target["objects"]]
         assert boxes == sorted(boxes, key=lambda box: box[0] + box[2])
-        assert len(measures.named(target, target["captions"][0])) == 3 * len(boxes)
+        assert len(metrics.named(target, target["captions"][0])) == 3 * len(boxes)
 
 
 def test_a_moving_picture_has_the_colours_of_the_picture():
     """In every frame, also where the network looks elsewhere: white paper, the red thing lit."""
     red = np.full((64, 64, 3), (200, 30, 30), "uint8")
     maps = np.eye(256)[[100, 136, 200]]
-    with Image.open(io.BytesIO(drawing.moving(red, "a red square", maps, (16, 16)))) as made:
+    gif = attention.moving(red, ["a", "red", "square"], maps, (16, 16))
+    with Image.open(io.BytesIO(gif)) as made:
         assert made.n_frames == 3
         for frame in range(3):
             made.seek(frame)

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from tinyconv.plugins.caption import kernels
+from tinyconv.plugins.caption import fused_attention
 from tinyconv.plugins.caption import model as attend
-from tinyconv.plugins.caption.words import END, PADDING, START
+from tinyconv.plugins.caption.vocabulary import END, PADDING, START
 
 pytestmark = pytest.mark.tensorflow
 SIZES = {"embedding": 5, "units": 6, "attention_units": 7, "dropout": 0.0}
@@ -89,7 +89,7 @@ def test_fused_energies_and_their_gradients_are_those_of_single_operations():
     ]
     upstream = tf.constant(random.normal(size=(3, 5)), "float32")
     found = []
-    for function in (kernels.energies, kernels.fused_energies()):
+    for function in (fused_attention.energies, fused_attention.fused_energies()):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(*inputs)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.helpers.sources import SOURCES, jpeg
 from tinyconv.errors import UserError
-from tinyconv.plugins.caption import formats, photographs
-from tinyconv.plugins.caption.photographs import caption_folder, coco_captions, flickr8k
+from tinyconv.plugins.caption import caption_files, photos
+from tinyconv.plugins.caption.photos import caption_folder, coco_captions, flickr8k
 
 LAYOUTS = {
     "flickr8k": (8, 2, 2),
@@ -26,7 +26,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("source", LAYOUTS)
 def test_layout(source, tmp_path):
     name, write = SOURCES[source]
-    load = getattr(photographs, name.replace("-", "_"))
+    load = getattr(photos, name.replace("-", "_"))
     dataset = load(root=write(tmp_path), image_size=16)
     counts = {"train", "validation", "test"} & set(dataset.splits)
     found = tuple(len(dataset.splits[split].names) for split in sorted(counts, key=SPLITS.index))
@@ -53,29 +53,29 @@ def test_captions_stay_with_their_picture(tmp_path):
 
 
 def test_quotation_marks_that_quote_nothing_are_kept(tmp_path):
-    dataset = photographs.flickr30k(root=SOURCES["flickr30k-later"][1](tmp_path), image_size=16)
+    dataset = photos.flickr30k(root=SOURCES["flickr30k-later"][1](tmp_path), image_size=16)
     assert dataset.splits["train"].targets[0]["captions"][0].endswith('times . "quoted')
 
 
 def test_a_row_of_flickr30k_that_lacks_a_bar(tmp_path):
     root = SOURCES["flickr30k-later"][1](tmp_path)
     edited(root / "results.csv", "1000003_photo.jpg| 4| A dog", "1000003_photo.jpg| 4   A dog")
-    captions = formats.table(root / "results.csv", "|")["1000003_photo.jpg"]
+    captions = caption_files.table(root / "results.csv", "|")["1000003_photo.jpg"]
     assert captions[4] == 'A dog number 3 , said 4 times . "quoted'
 
 
 def test_a_quotation_mark_that_is_not_closed_takes_in_no_other_line(tmp_path):
     root = SOURCES["flickr8k-later"][1](tmp_path)
-    whole = formats.table(root / "captions.txt", ",")
+    whole = caption_files.table(root / "captions.txt", ",")
     edited(root / "captions.txt", 'number 3 , said 2 times ."', "number 3 , said 2 times .")
-    assert formats.table(root / "captions.txt", ",") == whole
+    assert caption_files.table(root / "captions.txt", ",") == whole
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path):
     """JSON may hold other signs that split lines, such as U+2028."""
     file = tmp_path / "mine.jsonl"
     file.write_text('{"file": "a#1.jpg", "caption": "a\u2028b"}\n', encoding="utf-8")
-    assert formats.jsonl(file) == {"a#1.jpg": ["a\u2028b"]}
+    assert caption_files.jsonl(file) == {"a#1.jpg": ["a\u2028b"]}
 
 
 def edited(path, old, new):
@@ -229,7 +229,7 @@ def test_another_encoding_is_named_with_its_line(tmp_path):
 
 @pytest.mark.parametrize("name", ["flickr8k", "flickr30k", "coco_captions", "caption_folder"])
 def test_a_root_that_holds_something_else(name, tmp_path):
-    load = getattr(photographs, name)
+    load = getattr(photos, name)
     with pytest.raises(UserError, match="needs --root"):
         load()
     with pytest.raises(UserError, match="does not exist"):

@@ -19,9 +19,9 @@ from tinyconv.__main__ import main
 from tinyconv.data.cache import cache_root
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
-from tinyconv.plugins.caption import encoder, shapes
-from tinyconv.plugins.caption.telling import Teller
-from tinyconv.plugins.caption.words import END, START
+from tinyconv.plugins.caption import encoder, scenes
+from tinyconv.plugins.caption.inference import Teller
+from tinyconv.plugins.caption.vocabulary import END, START
 
 pytestmark = pytest.mark.tensorflow
 SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
@@ -45,18 +45,18 @@ def learnt(tmp_path_factory, cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("TINYCONV_CACHE", str(cache))
-        patch.setattr(shapes, "COUNTS", SCENES)
+        patch.setattr(scenes, "COUNTS", SCENES)
         return tinyconv.fit("caption", name="learnt", **SMALL)
 
 
 @pytest.fixture
-def scenes(learnt, tmp_path):
+def scene_files(learnt, tmp_path):
     """Two drawn scenes as files."""
     files = []
     for i in range(2):
         random = np.random.default_rng(i)
         file = tmp_path / f"scene{i}.png"
-        Image.fromarray(shapes.draw(shapes.scene(random, True), random)).save(file)
+        Image.fromarray(scenes.draw(scenes.scene(random, True), random)).save(file)
         files.append(str(file))
     return files
 
@@ -81,18 +81,18 @@ def test_evaluate_measures_what_scripts_rely_on(learnt, capsys):
     assert told["split"] == "validation" and set(told["metrics"]) == names
 
 
-def test_predict_answers_and_draws_without_replacing(learnt, scenes):
+def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
     before = (
         set((learnt.path / "captions").glob("*")) if (learnt.path / "captions").exists() else set()
     )
-    first = list(learnt.predict(*scenes))
-    for prediction, file in zip(first, scenes, strict=True):
+    first = list(learnt.predict(*scene_files))
+    for prediction, file in zip(first, scene_files, strict=True):
         assert prediction.input == file
         assert {frozenset(answer) for answer in prediction.answers} == {
             frozenset({"caption", "log_probability"})
         }
         assert len(prediction.answers) == 3
-    (one,) = learnt.predict(scenes[0], beam=1)
+    (one,) = learnt.predict(scene_files[0], beam=1)
     assert len(one.answers) == 1
     made = set((learnt.path / "captions").glob("*")) - before
     assert {path.suffix for path in made} <= {".png", ".gif"}
@@ -102,9 +102,9 @@ def test_predict_answers_and_draws_without_replacing(learnt, scenes):
             assert drawn.size[0] > 100
 
 
-def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
-    (path,) = verbs.explain(learnt, scenes[0], say="a red square", output=tmp_path / "out")
-    again = verbs.explain(learnt, scenes[0], say="a red square", output=tmp_path / "out")
+def test_explain_draws_what_it_is_made_to_say(learnt, scene_files, tmp_path):
+    (path,) = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
+    again = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
     assert again != [path] and path.read_bytes() == again[0].read_bytes()
     teller = Teller(learnt)
     maps, looks, log_p = teller.look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
@@ -112,21 +112,21 @@ def test_explain_draws_what_it_is_made_to_say(learnt, scenes, tmp_path):
     np.testing.assert_allclose(maps[0].sum(axis=1), 1, rtol=1e-4)
     assert log_p[0] < 0
     with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
-        list(learnt.explain(scenes[0], say="a red sqare"))
+        list(learnt.explain(scene_files[0], say="a red sqare"))
     with pytest.raises(UserError, match="--say has no word; choose from a"):
-        list(learnt.explain(scenes[0], say=""))
+        list(learnt.explain(scene_files[0], say=""))
 
 
-def test_hard_attention_draws_the_place_that_it_looked_at(scenes):
+def test_hard_attention_draws_the_place_that_it_looked_at(scene_files):
     run = tinyconv.fit("caption", attention="hard", name="hard", **SMALL)
-    pictures = list(run.explain(*scenes))
+    pictures = list(run.explain(*scene_files))
     assert len(pictures) == 2 and all(picture.caption for picture in pictures)
     _, looks, _ = Teller(run).look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
     assert (np.sort(looks[0], axis=1)[:, -1] == 1).all()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_exported_networks_decode_to_the_same_captions(learnt, scenes, tmp_path):
+def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_path):
     """Greedy search by hand with onnxruntime, from nothing but the two files."""
     import onnxruntime
 
@@ -134,7 +134,7 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scenes, tmp_path)
     sessions = {
         name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("begin", "step")
     }
-    picture = np.asarray(decode(Path(scenes[0]).read_bytes(), 3))[None].astype("float32")
+    picture = np.asarray(decode(Path(scene_files[0]).read_bytes(), 3))[None].astype("float32")
     state = dict(
         zip(
             ("annotations", "keys", "hidden", "cell"),
@@ -152,7 +152,7 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scenes, tmp_path)
         if word == END:
             break
         words.append(word)
-    (own,) = learnt.predict(scenes[0], beam=1)
+    (own,) = learnt.predict(scene_files[0], beam=1)
     assert Teller(learnt).vocabulary.decode(words) == own.answers[0]["caption"]
     assert total == pytest.approx(own.answers[0]["log_probability"], abs=1e-3)
     for format in ("keras", "savedmodel"):
@@ -173,7 +173,7 @@ def classes(tmp_path):
     return tmp_path / "classes"
 
 
-def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
+def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scene_files, monkeypatch):
     seen = eyes(classes)
     made = []
     original = encoder.features
@@ -182,12 +182,12 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
     assert run.settings["frozen"] and [m.shape for m in made] == [(96, 16, 16, 64)] * 2
     assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in made)
     eye, _ = encoder.opened(run, (64, 64, 3))
-    pictures = np.asarray(decode(Path(scenes[0]).read_bytes(), 3))[None]
+    pictures = np.asarray(decode(Path(scene_files[0]).read_bytes(), 3))[None]
     np.testing.assert_allclose(
         eye.predict_on_batch(pictures), Teller(run).see(pictures), rtol=1e-3, atol=1e-3
     )
     assert not [w for w in run.model().weights if "conv" in w.path]  # it is not in the file
-    assert len(list(run.predict(scenes[0]))) == 1
+    assert len(list(run.predict(scene_files[0]))) == 1
     begin = run.task.networks(run)["begin"]
     assert begin.input_shape == (None, 64, 64, 3)
     learning = tinyconv.fit("caption", encoder=str(seen.path), freeze=False, name="tuned", **SMALL)
@@ -196,8 +196,8 @@ def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scenes, monkeypatch):
     assert np.abs(learning.model().get_layer("conv1").kernel - before).max() > 0
     shutil.rmtree(seen.path)
     with pytest.raises(UserError, match=f"{seen.path.name} does not exist"):
-        list(run.predict(scenes[0]))
-    assert list(learning.predict(scenes[0]))
+        list(run.predict(scene_files[0]))
+    assert list(learning.predict(scene_files[0]))
 
 
 def test_what_an_encoder_saw_is_made_anew_where_its_file_is_cut_or_damaged():

@@ -16,11 +16,11 @@ from tf_agents.trajectories import policy_step, time_step, trajectory
 from tinyconv import precision, settings
 from tinyconv.plugins.dqn import agent as agents
 from tinyconv.plugins.dqn.catch import Catch
-from tinyconv.plugins.dqn.environment import Environment
-from tinyconv.plugins.dqn.games import LAST
 from tinyconv.plugins.dqn.nature import nature
 from tinyconv.plugins.dqn.replay import Replay, Transitions
 from tinyconv.plugins.dqn.settings import PRESETS, Settings
+from tinyconv.plugins.dqn.steps import LAST
+from tinyconv.plugins.dqn.tf_environment import Environment
 
 SHAPE, ACTIONS, BATCH = (10, 5, 2), 3, 16
 RANDOM = np.random.default_rng(0)

@@ -7,8 +7,9 @@ import pytest
 
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import games as atari
-from tinyconv.plugins.dqn.games import FIRST, LAST, MID, open_games
+from tinyconv.plugins.dqn.games import open_games
 from tinyconv.plugins.dqn.replay import Replay
+from tinyconv.plugins.dqn.steps import FIRST, LAST, MID
 
 try:
     import gymnasium

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import drawing, playing, scores
-from tinyconv.plugins.dqn.games import FIRST, LAST, MID, Step, open_games
-from tinyconv.plugins.dqn.playing import PLAIN, PROTOCOLS
+from tinyconv.plugins.dqn import evaluation, figures, published
+from tinyconv.plugins.dqn.evaluation import PLAIN, PROTOCOLS
+from tinyconv.plugins.dqn.games import open_games
+from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Step
 
 needs_ale = pytest.mark.skipif(
     importlib.util.find_spec("ale_py") is None, reason="ale-py is not installed (extra `dqn`)"
@@ -59,9 +60,9 @@ def test_games_are_scored_by_the_protocol(name, epsilon, sticky, frames, monkeyp
         asked.append((env, count, sticky, Endless(count)))
         return asked[-1][3]
 
-    monkeypatch.setattr(playing, "open_games", opened)
-    how = playing.protocol("ALE/Pong-v5", name, 0.1)
-    found = playing.scores(Waiting(), "ALE/Pong-v5", how, seed=0)
+    monkeypatch.setattr(evaluation, "open_games", opened)
+    how = evaluation.protocol("ALE/Pong-v5", name, 0.1)
+    found = evaluation.scores(Waiting(), "ALE/Pong-v5", how, seed=0)
     ((env, count, told, games),) = asked
     assert (env, count, told) == ("ALE/Pong-v5", 30, sticky)
     assert (found == frames / 4).all()  # a point an action, four frames each
@@ -70,19 +71,19 @@ def test_games_are_scored_by_the_protocol(name, epsilon, sticky, frames, monkeyp
 
 
 def test_the_protocol_follows_the_games_that_were_learnt_from():
-    assert playing.protocol("ALE/Pong-v5", None, 0.0) is PROTOCOLS["nature"]
-    assert playing.protocol("ALE/Pong-v5", None, 0.25) is PROTOCOLS["ale"]
-    assert playing.protocol("catch", None, 0.0) is PLAIN and PLAIN.epsilon == 0
+    assert evaluation.protocol("ALE/Pong-v5", None, 0.0) is PROTOCOLS["nature"]
+    assert evaluation.protocol("ALE/Pong-v5", None, 0.25) is PROTOCOLS["ale"]
+    assert evaluation.protocol("catch", None, 0.0) is PLAIN and PLAIN.epsilon == 0
     with pytest.raises(UserError, match="did you mean nature"):
-        playing.protocol("ALE/Pong-v5", "natur", 0.0)
+        evaluation.protocol("ALE/Pong-v5", "natur", 0.0)
     with pytest.raises(UserError, match="catch is none of its games"):
-        playing.protocol("catch", "ale", 0.0)
+        evaluation.protocol("catch", "ale", 0.0)
 
 
 def test_a_score_counts_up_to_the_end_of_its_game(monkeypatch):
     ends = np.arange(1, 31)
-    monkeypatch.setattr(playing, "open_games", lambda *given: Endless(30, ends))
-    found = playing.scores(Waiting(), "ALE/Pong-v5", PROTOCOLS["nature"], seed=0)
+    monkeypatch.setattr(evaluation, "open_games", lambda *given: Endless(30, ends))
+    found = evaluation.scores(Waiting(), "ALE/Pong-v5", PROTOCOLS["nature"], seed=0)
     np.testing.assert_array_equal(found, ends)
 
 
@@ -99,21 +100,21 @@ def test_without_sticky_actions_games_begin_with_idle_ones():
 
 
 def test_the_scale_from_random_play_to_people():
-    for env, (random, human) in scores.RANDOM_AND_HUMAN.items():
-        assert scores.human_normalised(env, random) == 0
-        assert scores.human_normalised(env, human) == pytest.approx(100)
+    for env, (random, human) in published.RANDOM_AND_HUMAN.items():
+        assert published.human_normalised(env, random) == 0
+        assert published.human_normalised(env, human) == pytest.approx(100)
     # Mnih et al. 2015, Extended Data Table 2: DQN's 401.2 at Breakout is 1327 %.
-    assert scores.human_normalised("ALE/Breakout-v5", 401.2) == pytest.approx(1327, abs=0.5)
-    assert scores.human_normalised("ALE/Pong-v5", 18.9) == pytest.approx(132, abs=0.5)
-    assert scores.human_normalised("catch", 1.0) is None
+    assert published.human_normalised("ALE/Breakout-v5", 401.2) == pytest.approx(1327, abs=0.5)
+    assert published.human_normalised("ALE/Pong-v5", 18.9) == pytest.approx(132, abs=0.5)
+    assert published.human_normalised("catch", 1.0) is None
 
 
 def test_the_best_game_is_shown_with_its_values():
     games = Endless(3, ends=(4, 9, 6))
-    moments = playing.best_game(Waiting(), games, 0, PLAIN)
+    moments = evaluation.best_game(Waiting(), games, 0, PLAIN)
     assert len(moments) == 10 and moments[-1].score == 9
     assert [moment.seen[0, 0, -1] for moment in moments] == list(range(10))
-    with Image.open(io.BytesIO(playing.animation(moments, games))) as told:
+    with Image.open(io.BytesIO(evaluation.animation(moments, games))) as told:
         assert told.n_frames == 10
         picture = np.asarray(told.convert("RGB")).astype(int)
     red = (picture[..., 0] - picture[..., 2] > 60).sum()  # the best action's bar
@@ -134,4 +135,4 @@ def test_saliency_is_the_gradient_of_the_best_value():
     best = (seen.reshape(5, 12) @ weights).argmax(axis=1)
     assert len(set(best)) > 1
     expected = np.abs(weights.T[best]).reshape(5, 3, 2, 2)
-    np.testing.assert_allclose(drawing.saliency(model, seen), expected, rtol=1e-5)
+    np.testing.assert_allclose(figures.saliency(model, seen), expected, rtol=1e-5)

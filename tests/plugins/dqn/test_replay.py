@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn.games import FIRST, LAST, MID
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay, SumTree
 from tinyconv.plugins.dqn.replay import Replay, Transitions
+from tinyconv.plugins.dqn.steps import FIRST, LAST, MID
 
 GAMMA = 0.9
 

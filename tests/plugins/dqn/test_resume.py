@@ -17,8 +17,8 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
 import tinyconv
 from tinyconv import runs
 from tinyconv.errors import UserError
-from tinyconv.plugins import Evaluation
 from tinyconv.plugins.dqn import learning, prioritised, replay
+from tinyconv.results import Evaluation
 
 CLOSE = 1e-4  # of numbers whose sums are of another order each time
 SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}

@@ -14,7 +14,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
 import tinyconv
 from tinyconv import registry
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import playing
+from tinyconv.plugins.dqn import evaluation
 
 SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}
 
@@ -81,12 +81,12 @@ def test_screens_are_answered_with_the_value_of_each_action(learnt, tmp_path):
 
 def test_what_it_looks_at_is_drawn(learnt, tmp_path):
     """The ball and the paddle, of which it must know, before the empty cells."""
-    from tinyconv.plugins.dqn import drawing
+    from tinyconv.plugins.dqn import figures
 
     seen = np.zeros((5, 10, 5, 1), "uint8")
     balls = seen[np.arange(5), 6, np.arange(5)] = 255
     seen[:, 9, 2] = balls
-    found = drawing.saliency(learnt.model(), seen)
+    found = figures.saliency(learnt.model(), seen)
     assert found[seen == 255].mean() > 1.3 * found[seen == 0].mean()
     (picture,) = learnt.explain()
     assert picture.name.endswith("-saliency")
@@ -131,8 +131,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_p
 
 def test_pong_is_played_from_its_pixels(monkeypatch):
     """Two minutes of frames teach nothing; that every part works together is what counts."""
-    short = playing.PROTOCOLS["ale"]._replace(longest=150)
-    monkeypatch.setitem(playing.PROTOCOLS, "ale", short)
+    short = evaluation.PROTOCOLS["ale"]._replace(longest=150)
+    monkeypatch.setitem(evaluation.PROTOCOLS, "ale", short)
     given = {"steps": 400, "start": 100, "replay": 1000, "games": 4, "batch_size": 8}
     run = tinyconv.fit("dqn", env="ALE/Pong-v5", n_step=3, dueling=True, **given)
     assert run.settings["picture_shape"] == [84, 84, 1] and run.settings["stack"] == 4

@@ -11,14 +11,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tinyconv import programs, runs, screen
+from tinyconv import runs
 from tinyconv.data.cache import cache_root, unwritable
-from tinyconv.data.opening import is_path
 from tinyconv.data.pipeline import whole_batches
+from tinyconv.data.selection import is_path
 from tinyconv.errors import UserError, nearest
-from tinyconv.kept import read_settings
-from tinyconv.model_files import open_model
-from tinyconv.writing import replace
+from tinyconv.layers import program_costs
+from tinyconv.runs.model_files import open_model
+from tinyconv.runs.schema import read_settings
+from tinyconv.system import console
+from tinyconv.system.files import replace
 
 CELLS = 8  # rows and columns that a map should have; the paper's has 14
 BATCH = 64  # pictures that are seen at a time
@@ -131,8 +133,8 @@ def features(encoder, pictures, name: str, key: list) -> np.ndarray:
             made = Path(building, path.name)
             with (
                 made.open("wb") as file,
-                screen.bar(f"seeing {name}", shape[0], "pictures") as bar,
-                programs.for_predictions(encoder, len(pictures)),
+                console.bar(f"seeing {name}", shape[0], "pictures") as bar,
+                program_costs.for_predictions(encoder, len(pictures)),
             ):
                 header = {"descr": "<f2", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)

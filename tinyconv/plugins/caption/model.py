@@ -16,8 +16,8 @@ import numpy as np
 from keras import ops
 
 from tinyconv.layers import WithPrograms
-from tinyconv.plugins.caption.kernels import quickest
-from tinyconv.plugins.caption.words import PADDING
+from tinyconv.plugins.caption.fused_attention import quickest
+from tinyconv.plugins.caption.vocabulary import PADDING
 
 KINDS = ("soft", "hard", "none")  # none looks at the mean of all places, whatever it says
 BASELINE = 0.9  # share that the moving average of equation 12 keeps

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyconv.data.opening import DataSettings
+from tinyconv.data.selection import DataSettings
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 

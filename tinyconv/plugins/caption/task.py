@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tinyconv.data import Dataset, opening
-from tinyconv.data.files import read_pictures
+from tinyconv.data import Dataset, selection
+from tinyconv.data.image_files import read_pictures
 from tinyconv.errors import UserError, nearest
-from tinyconv.pictures import Picture
-from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.plugins.caption.settings import Settings
-from tinyconv.plugins.caption.words import Vocabulary, split
+from tinyconv.plugins.caption.vocabulary import Vocabulary, split
+from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
 
 VALIDATED = 500  # pictures that captions are looked for after each epoch
@@ -29,8 +28,8 @@ class Caption:
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""
         from tinyconv import precision, training
-        from tinyconv.plugins.caption import encoder, model, pairs
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption import batches, encoder, model
+        from tinyconv.plugins.caption.inference import Teller
 
         if Path(run.options.encoder).is_dir():  # found again from any other folder
             encoder_path = str(Path(run.options.encoder).resolve())
@@ -70,20 +69,20 @@ class Caption:
             dropout=options.dropout,
             penalty=options.penalty,
         )
-        training.describe(network)
-        training.compile(network, options, None, [], saved)
+        training.describe_model(network)
+        training.compile_model(network, options, None, [], saved)
         if run.path is None:
             run.add(words=vocabulary.words, cells=eyes.output.shape[1:3], frozen=frozen)
         teller = Teller(run, network, eyes)
-        learnt = pairs.Pairs.of(train.targets, vocabulary)
+        learnt = batches.Pairs.of(train.targets, vocabulary)
         return training.Training(
             run,
             network,
             options,
-            lambda epoch, first: pairs.batches(
+            lambda epoch, first: batches.batches(
                 learnt, seen["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
-            pairs.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
+            batches.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
             lambda _: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
@@ -91,7 +90,7 @@ class Caption:
 
     def evaluate(self, run, data=None, root=None, split=None, beam=None) -> Evaluation:
         """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption.inference import Teller
 
         dataset = _dataset(run, data, root)
         chosen = split or ("test" if "test" in dataset.splits else "validation")
@@ -112,9 +111,9 @@ class Caption:
 
         A strip and a moving picture for each, in captions/.
         """
-        from tinyconv import screen
-        from tinyconv.plugins.caption import drawing
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption.inference import Teller
+        from tinyconv.report import attention
+        from tinyconv.system import console
 
         if not inputs:
             raise UserError("predict needs pictures to tell of: name FILES, or a folder of them.")
@@ -128,8 +127,10 @@ class Caption:
             told = [[teller.vocabulary.decode(each.numbers) for each in best] for best in found]
             maps, looks, _ = teller.look(seen, [best[0] for best in told])
             for i, name in enumerate(names):
-                drawn = pictures[i], told[i][0], maps[i], looks[i], teller.cells
-                drawing.write(folder, Path(name).stem, *drawn)
+                caption = told[i][0]
+                words = split(caption)
+                drawn = pictures[i], caption, words, maps[i], looks[i], teller.cells
+                attention.write(folder, Path(name).stem, *drawn)
                 yield Prediction(
                     name,
                     [
@@ -137,12 +138,12 @@ class Caption:
                         for text, each in zip(told[i], found[i], strict=True)
                     ],
                 )
-        screen.say(f"pictures   of where it looked: {folder}")
+        console.say(f"pictures   of where it looked: {folder}")
 
     def explain(self, run, inputs: Sequence[str], say=None, resize=False) -> Iterator[Picture]:
         """Where it looks for its own caption of each picture, or as it is made to `say` one."""
-        from tinyconv.plugins.caption import drawing
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption.inference import Teller
+        from tinyconv.report import attention
 
         if not inputs:
             raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
@@ -160,25 +161,25 @@ class Caption:
             told = [say] * len(names) if say else teller.best(seen)
             maps, looks, log_p = teller.look(seen, told)
             for i, name in enumerate(names):
-                yield drawing.strip(
-                    Path(name).stem, pictures[i], told[i], maps[i], looks[i], teller.cells, log_p[i]
-                )
+                words = split(told[i])
+                drawn = pictures[i], told[i], words, maps[i], looks[i], teller.cells, log_p[i]
+                yield attention.strip(Path(name).stem, *drawn)
 
     def networks(self, run) -> dict:
         """What `export` writes: "begin" once a picture, "step" once a word."""
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption.inference import Teller
 
         return Teller(run).whole()
 
     def pictures(self, run) -> Iterator[Picture]:
         """Curves, and the best, usual and worst captions with where it looked."""
-        from tinyconv.plugins.caption import drawing
-        from tinyconv.plugins.caption.telling import Teller
+        from tinyconv.plugins.caption import figures
+        from tinyconv.plugins.caption.inference import Teller
 
         dataset = _dataset(run)
-        yield from drawing.curves(run.history)
+        yield from figures.curves(run.history)
         name = "test" if "test" in dataset.splits else "validation"
-        yield from drawing.gallery(Teller(run), dataset.splits[name], name)
+        yield from figures.gallery(Teller(run), dataset.splits[name], name)
 
 
 def _dataset(run, data=None, root=None) -> Dataset:
@@ -188,9 +189,9 @@ def _dataset(run, data=None, root=None) -> Dataset:
         options = replace(options, image_size=run.settings["picture_shape"][0])
     name = data or options.data
     root = root or (options.root if data in (None, options.data) else None)
-    if opening.is_folder(run.catalogue, name):
+    if selection.is_folder(run.catalogue, name):
         name, root = "caption-folder", Path(name)
-    dataset = opening.open_dataset(run.catalogue, options, name, root)
+    dataset = selection.open_dataset(run.catalogue, options, name, root)
     targets = dataset.splits["train"].targets
     if not targets or not isinstance(targets[0], dict) or "captions" not in targets[0]:
         raise UserError(

@@ -6,15 +6,19 @@ variables, and nothing of Keras 3 is given to what expects Keras 2.
 
 import keras
 import tensorflow as tf
-from tf_agents.agents.dqn import dqn_agent
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import policy_step, time_step, trajectory
 from tf_agents.utils import common
 
-from tinyconv.plugins.dqn.games import FIRST, MID
-from tinyconv.plugins.dqn.private import OnePass, declare_output
-from tinyconv.private import rewired
+from tinyconv.plugins.dqn.private import DqnAgent, declare_output, online_network, target_network
+from tinyconv.plugins.dqn.steps import FIRST, MID
+from tinyconv.system.private import rewired
+
+ERROR_LOSSES = {
+    "huber": common.element_wise_huber_loss,
+    "mse": common.element_wise_squared_loss,
+}
 
 
 class QNetwork(network.Network):
@@ -55,6 +59,28 @@ def _with_input_of(dtype: str, model: keras.Model) -> keras.Model:
     return rewired(model, pixels)
 
 
+def bellman_target(returns, discounts, target_values, online_values=None):
+    """y = R + gamma^n Q'(s', a*): what Q(s, a) should have been.
+
+    a* = argmax Q'(s', a) of the target network Q' (Mnih et al. 2015, algorithm 1). With double
+    Q-learning a* = argmax Q(s', a) of the online network (van Hasselt et al. 2016, equation 4).
+    No gradient flows through it.
+
+    Args:
+        returns: (B,) float32, the sum of n discounted rewards.
+        discounts: (B,) float32, gamma^n, and 0 where the game ended.
+        target_values: (B, actions) float32, Q'(s', .).
+        online_values: (B, actions) float32, Q(s', .), for double Q-learning; or None.
+
+    Returns:
+        (B,) float32.
+    """
+    choice = target_values if online_values is None else online_values
+    best_action = tf.argmax(choice, axis=-1)
+    next_value = tf.gather(target_values, best_action, batch_dims=1)
+    return tf.stop_gradient(returns + discounts * next_value)
+
+
 def make_agent(build, observation_shape, actions: int, options):
     """The agent of `options` for observations (H, W, C) and a number of actions.
 
@@ -64,17 +90,26 @@ def make_agent(build, observation_shape, actions: int, options):
     """
     seen = tensor_spec.BoundedTensorSpec(observation_shape, tf.uint8, 0, 255, "observation")
     chosen = tensor_spec.BoundedTensorSpec((), tf.int32, 0, actions - 1, "action")
-    kind = dqn_agent.DdqnAgent if options.double else OnePass
-    agent = kind(
+    error_loss = ERROR_LOSSES[options.loss]
+
+    def loss(agent, transition):
+        """The loss and the temporal-difference error of each transition, (B,) float32."""
+        before, action, after = transition
+        online, target = online_network(agent), target_network(agent)
+        values, _ = online(before.observation, training=True)
+        value = tf.gather(values, action.action, batch_dims=1)
+        online_values = online(after.observation)[0] if options.double else None
+        target_values, _ = target(after.observation)
+        y = bellman_target(after.reward, after.discount, target_values, online_values)
+        return error_loss(y, value), y - value
+
+    agent = DqnAgent(
         time_step.time_step_spec(seen),
         chosen,
         q_network=QNetwork(seen, build),
         target_q_network=QNetwork(seen, build, name="TargetQNetwork"),
         optimizer=_optimizer(options),
-        td_errors_loss_fn={
-            "huber": common.element_wise_huber_loss,
-            "mse": common.element_wise_squared_loss,
-        }[options.loss],
+        loss_function=loss,
         target_update_period=max(1, options.target_every // options.update_every),
         gamma=1.0,
         train_step_counter=tf.Variable(0, dtype=tf.int64),  # or all agents share one

@@ -6,7 +6,7 @@ it is what `tinyconv fit dqn` starts with.
 
 import numpy as np
 
-from tinyconv.plugins.dqn.games import FIRST, LAST, MID, Step
+from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Step
 
 LIT = 255
 

@@ -1,45 +1,15 @@
-"""Games side by side: what they show, and how a game's end is told from a lost life or a cut.
-
-A game is a sequence of steps, as in tf-agents: the FIRST one shows a new game, the LAST one how
-it ended, and the step after a LAST one is FIRST again, whatever was done. The discount says
-what may still come: 0 where the game is over, 1 where it was only cut short after its longest
-time (Pardo et al. 2018), and 0 in the middle of a game where a life was lost and that counts as
-an end (Mnih et al. 2015), without the game being begun anew.
-"""
+"""Games by name, side by side: Catch, Atari, MinAtar and Gymnasium's games on pictures."""
 
 import logging
 import warnings
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from tinyconv.errors import UserError, nearest
-
-FIRST, MID, LAST = 0, 1, 2  # tf-agents' StepType
+from tinyconv.plugins.dqn.catch import Catch
+from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Games, Step
 
 LONGEST = 27_000  # steps of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
-
-
-class Step(NamedTuple):
-    """A step of N games."""
-
-    frames: np.ndarray  # (N, H, W, C) uint8, the newest picture alone
-    kinds: np.ndarray  # (N,) int8: FIRST, MID or LAST
-    rewards: np.ndarray  # (N,) float32, as the game gives them
-    discounts: np.ndarray  # (N,) float32
-
-
-class Games(Protocol):
-    """N games of one kind."""
-
-    count: int
-    shape: tuple[int, int, int]  # of a frame
-    actions: tuple[str, ...]
-    stack: int  # frames that should be seen at once
-    repeat: int  # frames that an action lasts
-
-    def begin(self) -> Step: ...
-    def step(self, actions: np.ndarray) -> Step: ...
 
 
 class VectorGames:
@@ -83,8 +53,6 @@ def open_games(
     given; `lives_end` has a lost life end what can still be won. Raises UserError.
     """
     if name.startswith("catch"):
-        from tinyconv.plugins.dqn.catch import Catch
-
         sizes = {"catch": (10, 5), "catch-large": (24, 24)}
         if name in sizes:
             return Catch(count, seed, *sizes[name])

@@ -11,17 +11,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinyconv import layers, precision, screen
-from tinyconv.checkpoints import EXPECTED, is_due
+from tinyconv import layers, precision
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import checkpoints
+from tinyconv.plugins.dqn import resume
 from tinyconv.plugins.dqn.agent import experience, make_agent
-from tinyconv.plugins.dqn.games import FIRST, LAST, open_games
+from tinyconv.plugins.dqn.games import open_games
 from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.private import create_slots, online_network
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.private import graphs_released
-from tinyconv.stopping import is_out_of_memory, stop_signals, too_large
+from tinyconv.plugins.dqn.steps import LAST, no_frames, with_frames
+from tinyconv.system import console
+from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
+from tinyconv.system.private import graphs_released
+from tinyconv.training.checkpoints import EXPECTED, is_due
 
 REPORTS = 20  # lines of history,
 OFTEN = 250_000  # or one every so many actions: an iteration of Castro et al. 2018
@@ -123,13 +125,10 @@ class Learning:
             options.env, options.games, int(seed >> 1), options.sticky, options.lives_end
         )
         self.step = self.games.begin()
-        self.seen = np.zeros(
-            (*self.step.frames.shape[:3], self.step.frames.shape[3] * self.games.stack), "uint8"
-        )
+        self.seen = with_frames(no_frames(self.games), self.step)
         self.score = np.zeros(options.games)
         self.length = np.zeros(options.games, int)
         self.taken = np.zeros((ANEW // options.games + 2, options.games), "int16")
-        self.look()
 
     def anew(self) -> None:
         """Cut the games short, so that what follows still counts for what it promised."""
@@ -137,12 +136,6 @@ class Learning:
         self.remember(np.full(self.options.games, LAST, "int8"), nothing)
         self.state.begun = self.state.done
         self.begin()
-
-    def look(self) -> None:
-        """Put the newest frame behind the last ones; a new game begins with black ones."""
-        self.seen[self.step.kinds == FIRST] = 0
-        channels = self.step.frames.shape[-1]
-        self.seen = np.concatenate([self.seen[..., channels:], self.step.frames], axis=-1)
 
     def act(self) -> np.ndarray:
         """An action for each game: at random with probability epsilon, else the best one."""
@@ -173,7 +166,7 @@ class Learning:
         self.step = self.games.step(actions)
         self.score += self.step.rewards
         self.length += 1
-        self.look()
+        self.seen = with_frames(self.seen, self.step)
 
     def remember(self, kinds, actions) -> None:
         """Keep the newest step, with its rewards clipped."""
@@ -209,14 +202,14 @@ class Learning:
         options, state = self.options, self.state
         self.replay = self.memory()
         if self.saved is not None:
-            checkpoints.restore(self)
+            resume.restore(self)
         self.folder.keep_changes()
         by_programs = self.folder.settings.get("compiled_from", 0) is not None
         with (
             stop_signals() as stopped,
             layers.compiled(by_programs),
             graphs_released(),
-            screen.bar("learning", options.steps, "actions", done=state.done) as bar,
+            console.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
             before, saved, cost = state.seconds, bar.seconds, EXPECTED
             while state.done < options.steps:
@@ -231,17 +224,17 @@ class Learning:
                         self.anew()
                     if self.folder.saves_always or is_due(bar.seconds - saved, cost, CHECKPOINT):
                         start = bar.seconds
-                        checkpoints.save(self)
+                        resume.save(self)
                         saved = bar.seconds
                         cost = saved - start
                 if state.done >= goal:
                     self.report(bar, first, bar.seconds - since)
                 is_long_ago = state.done + self.every > (self.saved or 0) + OFTEN
                 if is_long_ago or stopped.is_set() or state.done >= options.steps:
-                    checkpoints.save(self)
+                    resume.save(self)
                     saved = bar.seconds
                 if stopped.is_set() and state.done < options.steps:
-                    screen.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
+                    console.say(f"stopped    go on with: tinyconv fit --resume {self.folder.path}")
                     raise KeyboardInterrupt
 
     def line(self, seconds: float, first: int) -> str:
@@ -274,7 +267,7 @@ class Learning:
         if is_best:
             self.best = self.model.get_weights()
             state.best = score if state.scores else None
-        screen.note(f"{self.line(seconds, first)}  | {bar.left} left")
+        console.note(f"{self.line(seconds, first)}  | {bar.left} left")
 
 
 def add(counted: list, value: float) -> None:

@@ -7,8 +7,8 @@ and a change cost log2 of the memory, for a whole batch at once in NumPy.
 
 import numpy as np
 
-from tinyconv.plugins.dqn.games import LAST
 from tinyconv.plugins.dqn.replay import Replay, Transitions
+from tinyconv.plugins.dqn.steps import LAST
 
 ALPHA = 0.5  # 0 draws uniformly; 0.5 as in Hessel et al. 2018
 BETA = 0.4  # how much of the bias the weights take away at first; 1 at the end of the run

@@ -4,20 +4,29 @@ tf-agents 0.19.0 is pinned; TensorFlow is not. Each has a test of its name in
 tests/plugins/dqn/test_private.py.
 """
 
-import tensorflow as tf
+from tf_agents.agents import tf_agent
 from tf_agents.agents.dqn import dqn_agent
+from tf_agents.utils import common
 
 
-class OnePass(dqn_agent.DqnAgent):
-    """DqnAgent that asks the target network once an update, and not again for its best action.
+class DqnAgent(dqn_agent.DqnAgent):
+    """tf-agents' agent with the loss of `function(agent, transition)` -> (td_loss, td_error), (B,).
 
-    tf-agents computes max Q of the next observations in `_compute_next_q_values`, by a policy of
-    its own around the target network; its loss calls that method.
+    tf-agents' `train` takes the loss from `_loss`, applies its gradients, and copies the target.
     """
 
-    def _compute_next_q_values(self, next_time_steps, info):
-        values, _ = target_network(self)(next_time_steps.observation)
-        return tf.reduce_max(values, axis=-1)
+    def __init__(self, *args, loss_function, **named):
+        super().__init__(*args, **named)
+        self.loss_function = loss_function
+
+    def _loss(self, experience, weights=None, **_):
+        td_loss, td_error = self.loss_function(self, experience)
+        loss = common.aggregate_losses(
+            per_example_loss=td_loss,
+            sample_weight=weights,
+            regularization_loss=online_network(self).losses,
+        ).total_loss
+        return tf_agent.LossInfo(loss, dqn_agent.DqnLossInfo(td_loss, td_error))
 
 
 def online_network(agent):

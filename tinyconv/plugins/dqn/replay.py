@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn.games import FIRST, LAST
+from tinyconv.plugins.dqn.steps import FIRST, LAST
 
 
 class Transitions(NamedTuple):

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.plugins import Evaluation, Prediction
 from tinyconv.plugins.dqn.settings import Settings
+from tinyconv.results import Evaluation, Prediction
 from tinyconv.runs import runs_folder
-from tinyconv.startup import is_installed
+from tinyconv.system.start_keras import is_installed
 
 SHARE = 0.8  # of the memory or the disk that a run may ask for
 
@@ -34,9 +34,11 @@ class Dqn:
         needs_tf_agents()
         import keras
 
-        from tinyconv import hardware, precision, programs, screen
+        from tinyconv import precision
+        from tinyconv.layers import program_costs
         from tinyconv.plugins.dqn import learning
         from tinyconv.plugins.dqn.games import open_games
+        from tinyconv.system import console, hardware
 
         options = run.options
         games = open_games(options.env, 1, options.seed)
@@ -47,13 +49,13 @@ class Dqn:
         is_long = pixels >= precision.LONG
         numbers, why = precision.of_run(run, is_long)
         model = _network(build, options, games, numbers)
-        screen.say(f"device     {hardware.cpu_name()}; {numbers}: {why}")
-        screen.say(
+        console.say(f"device     {hardware.cpu_name()}; {numbers}: {why}")
+        console.say(
             f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
             f"actions {', '.join(games.actions)}; {options.games} games side by side"
         )
         keras.utils.set_random_seed(options.seed)
-        screen.say(
+        console.say(
             f"model      {model.name}: {model.count_params():,} parameters; "
             f"memory of {options.replay:,} steps{' on disk' if options.replay_on_disk else ''}"
         )
@@ -62,7 +64,7 @@ class Dqn:
                 picture_shape=games.shape,
                 stack=games.stack,
                 actions=games.actions,
-                compiled_from=programs.at_once(
+                compiled_from=program_costs.at_once(
                     model, options.batch_size, options.steps // options.update_every
                 ),
             )
@@ -81,19 +83,19 @@ class Dqn:
         Of Atari by `protocol` "nature" (Mnih et al. 2015) or "ale" (Machado et al. 2018); not
         told, by the one that has the run's own sticky actions or has none either.
         """
-        from tinyconv import screen
-        from tinyconv.plugins.dqn import playing, scores
+        from tinyconv.plugins.dqn import evaluation, published
+        from tinyconv.system import console
 
         options = run.options
         env = data or options.env
-        how = playing.protocol(env, protocol, options.sticky)
-        found = playing.scores(run.model(), env, how, options.seed + 1)
+        how = evaluation.protocol(env, protocol, options.sticky)
+        found = evaluation.scores(run.model(), env, how, options.seed + 1)
         metrics = {"return_mean": found.mean(), "return_std": found.std()}
-        screen.say(f"scored     {len(found)} games of {env}, {how.told}")
-        normalised = scores.human_normalised(env, found.mean())
+        console.say(f"scored     {len(found)} games of {env}, {how.told}")
+        normalised = published.human_normalised(env, found.mean())
         if normalised is not None:
             metrics["human_normalised"] = normalised
-            screen.say(f"           in per cent from random play to people: {scores.SOURCE}")
+            console.say(f"           in per cent from random play to people: {published.SOURCE}")
         return Evaluation(metrics, env)
 
     def predict(self, run, inputs: Sequence[str], resize=False) -> Iterator[Prediction]:
@@ -101,13 +103,13 @@ class Dqn:
 
         For pictures of the screen the value of each action.
         """
-        from tinyconv.plugins.dqn import playing
-        from tinyconv.writing import free, write
+        from tinyconv.plugins.dqn import evaluation
+        from tinyconv.system.files import free, write
 
         if not inputs:
             moments, games = _game(run, 1)
             path = free(Path(f"{run.path.name}-game.gif"))
-            write(path, playing.animation(moments, games))
+            write(path, evaluation.animation(moments, games))
             score, count = moments[-1].score, len(moments) - 1
             yield Prediction(
                 run.options.env, [{"game": str(path), "return": score, "actions": count}]
@@ -122,39 +124,39 @@ class Dqn:
 
     def explain(self, run, inputs: Sequence[str], resize=False) -> Iterator:
         """Which pixels move the best action's value: in a game, or in pictures of the screen."""
-        from tinyconv.plugins.dqn import drawing
+        from tinyconv.plugins.dqn import figures
 
         moments, games = _game(run, 1)
         if not inputs:
-            yield drawing.looked_at(run.model(), f"{run.path.name}-saliency", moments, games)
+            yield figures.looked_at(run.model(), f"{run.path.name}-saliency", moments, games)
         for name, moment in _screens(run, inputs, resize):
-            yield drawing.looked_at(run.model(), f"{Path(name).stem}-saliency", [moment], games)
+            yield figures.looked_at(run.model(), f"{Path(name).stem}-saliency", [moment], games)
 
     def pictures(self, run) -> Iterator:
         """The score beside others', the curves, the best game, and where the network looks."""
-        from tinyconv.plugins.dqn import drawing
+        from tinyconv.plugins.dqn import figures
 
-        moments, games = _game(run, drawing.TRIED)
-        yield from drawing.score(run)
-        yield drawing.curves(run)
-        yield drawing.game(moments, games)
-        yield drawing.looked_at(run.model(), "saliency", moments, games)
+        moments, games = _game(run, figures.TRIED)
+        yield from figures.score(run)
+        yield figures.curves(run)
+        yield figures.game(moments, games)
+        yield figures.looked_at(run.model(), "saliency", moments, games)
 
 
 def _game(run, count: int):
     """(the best of `count` games, moment by moment; the games)."""
-    from tinyconv.plugins.dqn import playing
+    from tinyconv.plugins.dqn import evaluation
 
     options, model = run.options, run.model()
-    how = playing.protocol(options.env, None, options.sticky)
-    games = playing.opened(model, options.env, count, options.seed + 2, how.sticky)
-    return playing.best_game(model, games, options.seed + 2, how), games
+    how = evaluation.protocol(options.env, None, options.sticky)
+    games = evaluation.opened(model, options.env, count, options.seed + 2, how.sticky)
+    return evaluation.best_game(model, games, options.seed + 2, how), games
 
 
 def _screens(run, inputs: Sequence[str], resize: bool) -> Iterator:
     """(file, Moment) of pictures of the screen, each seen as if nothing moved."""
-    from tinyconv.data.files import read_pictures
-    from tinyconv.plugins.dqn.playing import Moment
+    from tinyconv.data.image_files import read_pictures
+    from tinyconv.plugins.dqn.evaluation import Moment
 
     shape = tuple(run.settings["picture_shape"])
     if inputs and shape[2] not in (1, 3):

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyconv import UserError
-from tinyconv.data.files import read_pictures
-from tinyconv.data.opening import DataSettings, own
-from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
-from tinyconv.plugins import Evaluation, Prediction
-from tinyconv.recipe import TrainingSettings
-from tinyconv.settings import setting
-from tinyconv.tasks import begin
+from tinyconv import UserError, plugins
+from tinyconv.plugins import (
+    DataSettings,
+    Evaluation,
+    Prediction,
+    TrainingSettings,
+    begin,
+    own,
+    read_pictures,
+    setting,
+    steps_per_epoch,
+    training_batches,
+    whole_batches,
+)
 
 BATCH = 256  # pictures read at a time
 
@@ -38,19 +44,17 @@ class Bearing:
         """The training by the settings, from where the run stands if it has a folder."""
         import keras
 
-        from tinyconv import precision, training
-
         build = run.catalogue.find("models", run.options.model)
         dataset, policy, saved = begin(run, _opened)
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        with precision.policy(policy):
+        with plugins.policy(policy):
             model = build(shape, 2)
-        training.describe(model)
-        training.compile(model, options, keras.losses.MeanSquaredError(), [], saved)
+        plugins.describe_model(model)
+        plugins.compile_model(model, options, keras.losses.MeanSquaredError(), [], saved)
         targets, size = directions(train.targets), options.batch_size
-        return training.Training(
+        return plugins.Training(
             run,
             model,
             options,
@@ -82,17 +86,15 @@ class Bearing:
 
     def pictures(self, run):
         """Curves, and the needles that were read worst."""
-        from tinyconv import pictures
-
-        yield pictures.curves(run.history)
+        yield plugins.curves(run.history)
         examples = _opened(run).splits["test"]
         said = answers(answered(run.model(), examples.pictures))
         off = difference(said, np.asarray(examples.targets))
         worst = np.argsort(-off)[:16]
         titles = [f"said {said[i]:.0f}°\nis {examples.targets[i]:.0f}°" for i in worst]
-        grid = pictures.grid(examples.pictures[worst], titles)
+        grid = plugins.grid(examples.pictures[worst], titles)
         caption = "Of all test pictures, those of which the answer is furthest off."
-        yield pictures.Picture("worst", "Read worst", caption, pictures.png(grid))
+        yield plugins.Picture("worst", "Read worst", caption, plugins.png(grid))
 
 
 def _opened(run):

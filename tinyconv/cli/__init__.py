@@ -1,0 +1,42 @@
+"""The command `tinyconv`: its verbs by file. Importing it imports no TensorFlow and no plugin."""
+
+import os
+
+import click
+
+from tinyconv.cli import doctor, lessons, listing, plugins, run, train
+from tinyconv.cli.base import Verbs
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tinyconv", message="%(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--no-plugins", is_flag=True, help="Leave out whatever tinyconv did not bring.")
+def cli(debug, no_plugins):
+    """Train small networks on real pictures, and see what they learnt.
+
+    Start with `tinyconv fit`: it needs no download and takes half a minute.
+    """
+    if no_plugins:
+        os.environ["TINYCONV_PLUGINS"] = ""
+
+
+for verb in (
+    train.fit,
+    train.lr_find,
+    run.evaluate,
+    run.predict,
+    run.explain,
+    run.verify,
+    run.report,
+    run.export,
+    listing.models,
+    listing.datasets,
+    listing.tasks,
+    plugins.plugins,
+    listing.runs,
+    doctor.doctor,
+    lessons.lessons,
+    lessons.lesson,
+):
+    cli.add_command(verb)

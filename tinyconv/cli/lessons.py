@@ -1,0 +1,144 @@
+"""The verbs `lessons` and `lesson`: the written course in the terminal."""
+
+import re
+import shutil
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import click
+
+from tinyconv import course
+from tinyconv.cli.base import as_json, print_json
+from tinyconv.errors import UserError
+
+
+@click.command()
+@as_json
+def lessons(as_json):
+    """List the lessons, with what each costs."""
+    found = course.lessons()
+    if as_json:
+        print_json(
+            [
+                {
+                    "number": each.number,
+                    "title": each.title,
+                    "seconds": each.seconds,
+                    "claim": each.claim,
+                    "file": str(each.path),
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        click.echo(f"{each.number:2}  {each.title:32} {each.seconds / 60:4.1f} minutes")
+    click.echo("Read one with: tinyconv lesson 1; run it with: tinyconv lesson 1 --run", err=True)
+
+
+@click.command()
+@click.argument("numbers", metavar="NUMBER…", nargs=-1, type=int, required=True)
+@click.option("--run", is_flag=True, help="Run it block by block, and keep its pictures.")
+@click.option(
+    "--output",
+    type=Path,
+    default=Path("pictures"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the pictures go.",
+)
+@click.option(
+    "--check",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Try your own answer to the exercise, a Python file.",
+)
+@click.pass_context
+def lesson(ctx, numbers, run, output, check):
+    """Show the lesson of that NUMBER, run it, or check your answer to its exercise."""
+    root = ctx.find_root().command
+    for found in map(course.find, numbers):
+        if check:
+            _check(found, check.resolve(), root)
+        elif run:
+            _run(found, output, root)
+        else:
+            _show(found)
+
+
+def _show(lesson: course.Lesson) -> None:
+    """The text; code as it stands in the file, unwrapped, so that it can be copied."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.syntax import Syntax
+
+    console = Console()
+    hidden = f"*The answer is in {lesson.path}.*"
+    text = course.ANSWER.sub(lambda _: hidden, lesson.text)
+    with console.capture() as shown:
+        for i, part in enumerate(re.split(r"^```(.*\n[\s\S]*?)^```$", text, flags=re.MULTILINE)):
+            if i % 2:
+                language, code = part.split("\n", 1)
+                code = Syntax("", language, theme="ansi_dark").highlight(code)
+                console.print(code, soft_wrap=True)
+            else:
+                console.print(Markdown(part), "")
+    click.echo(shown.get(), nl=False)  # at once, since rich ends with an error if `head` has enough
+
+
+def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
+    """Each block and what it prints; the pictures, which it draws, into `output`."""
+    from tinyconv.system.start_keras import start
+
+    start()
+
+    def begin(block):
+        if block.language in ("python", "bash"):
+            click.secho(block.text, fg="cyan")
+
+    output.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        course.run(lesson.path, Path(folder), root, begin, click.echo)
+        seconds = time.monotonic() - began
+        for name in lesson.pictures:
+            drawn = Path(folder, "pictures", name)
+            if drawn.stat().st_size > course.LARGEST:
+                raise AssertionError(f"{name} is larger than {course.LARGEST:,} bytes")
+            shutil.copy(drawn, output / name)
+            click.echo(f"picture    {output / name}", err=True)
+    click.echo(f"lesson {lesson.number}   all of it holds, after {seconds:.0f} s", err=True)
+
+
+def _check(lesson: course.Lesson, file: Path, root: click.Group) -> None:
+    """Run the lesson as far as its exercise, the file for the answer, and the check."""
+    from tinyconv.system.start_keras import start
+
+    start()
+    told = f"runs as far as its exercise first; all of it takes about {lesson.seconds} s"
+    click.echo(f"lesson {lesson.number}   {told}", err=True)
+    reached = None
+
+    def begin(block):
+        nonlocal reached
+        reached = block.role
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            course.run(lesson.path, Path(folder), root, begin, answer=file)
+    except Exception as error:
+        if not reached:
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [each.lineno for each in frames if each.filename == str(file)]
+        checked = [each.lineno for each in frames if each.filename == str(lesson.path)]
+        line = f", line {own[-1]}" if own else f", by line {checked[-1]} of the lesson"
+        told = str(error) or type(error).__name__
+        if not isinstance(error, AssertionError):
+            told = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{file.name} is not the answer to lesson {lesson.number} yet{line}: {told}"
+        ) from error
+    click.echo(f"{file.name} answers the exercise of lesson {lesson.number}.")

@@ -1,0 +1,93 @@
+"""The verbs that list: models, data sets, tasks and runs; none imports a plugin."""
+
+import inspect
+
+import click
+
+from tinyconv import registry, settings
+from tinyconv.cli.base import as_json, print_json
+from tinyconv.errors import UserError
+from tinyconv.registry.entry_points import OURS
+from tinyconv.runs import runs_folder
+from tinyconv.runs.schema import read_settings
+
+
+def _listing(kind: str, help: str) -> click.Command:
+    """The verb that lists the entries of a kind."""
+
+    @click.command(kind, help=help)
+    @as_json
+    def listing(as_json):
+        entries = [entry for entry in registry.entries(kind) if not (entry.fault or entry.flaw)]
+        if as_json:
+            print_json([row(entry) for entry in entries])
+            return
+        width = max((len(entry.called) for entry in entries), default=0)
+        for entry in entries:
+            plugin = "" if entry.distribution == OURS else f"  ({entry.distribution})"
+            click.echo(f"{entry.called:{width}}  {entry.summary}{plugin}")
+
+    return listing
+
+
+def row(entry) -> dict:
+    row = {"name": entry.name}
+    if entry.kind == "models":
+        row["parameters"] = entry.parameters
+    return row | {
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "summary": entry.summary,
+    }
+
+
+models = _listing("models", "List the networks.")
+datasets = _listing("datasets", "List the data sets.")
+
+
+@click.command()
+@as_json
+@click.option("--reference", is_flag=True, help="Print every setting of every task, as Markdown.")
+@click.pass_context
+def tasks(ctx, as_json, reference):
+    """List what can be learnt."""
+    if not reference:
+        ctx.invoke(_listing("tasks", ""), as_json=as_json)
+        return
+    for entry in registry.entries("tasks"):
+        task = entry.load()
+        click.echo(f"## {entry.called}\n\n{inspect.getdoc(task)}\n")
+        click.echo(settings.reference(task.Settings))
+
+
+@click.command()
+@as_json
+def runs(as_json):
+    """List the runs, the newest first."""
+    rows = []
+    for path in runs_folder().glob("*/settings.json"):
+        try:
+            kept = read_settings(path.parent)
+        except UserError as error:  # of one run; the others are sound
+            click.echo(f"tinyconv: {error}", err=True)
+            continue
+        metrics = kept.get("result", {}).get("metrics", {})
+        rows.append(
+            {
+                "run": str(path.parent),
+                "task": kept["task"],
+                "model": kept.get("model"),
+                "data": kept.get("data"),
+                "created": kept.get("created"),
+                "metrics": metrics,
+            }
+        )
+    rows.sort(key=lambda row: row["created"] or "", reverse=True)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        told = "  ".join(f"{name} {value:.3f}" for name, value in row["metrics"].items())
+        click.echo(f"{row['run']}  {told or 'not finished'}")
+    if not rows:
+        click.echo(f"There is no run in {runs_folder()}; make one with: tinyconv fit", err=True)

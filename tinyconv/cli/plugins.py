@@ -1,0 +1,134 @@
+"""The verb `plugins`: what is installed, whether it works and keeps its promises, and a new one."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from tinyconv.cli.base import Verbs, as_json, print_json
+from tinyconv.cli.listing import row
+from tinyconv.errors import PluginError, nearest
+from tinyconv.registry.entry_points import KINDS, OURS, canonical, chosen, installed
+from tinyconv.system import console
+
+
+@click.group(cls=Verbs, invoke_without_command=True)
+@click.option("--check", is_flag=True, help="Import every plugin, each in its own process.")
+@as_json
+@click.pass_context
+def plugins(ctx, check, as_json):
+    """List the plugins, and what is wrong with those that are broken."""
+    if ctx.invoked_subcommand is not None:
+        return
+    entries = installed()
+    if check:
+        entries = _tried(entries)
+    if as_json:
+        print_json(
+            [
+                {**row(entry), "kind": entry.kind, "status": entry.status, "error": entry.error}
+                for entry in entries
+            ]
+        )
+        return
+    distributions = {entry.distribution for entry in entries}
+    for distribution in sorted(distributions, key=lambda name: (name != OURS, name)):
+        _tell_distribution([entry for entry in entries if entry.distribution == distribution])
+    for name in chosen():
+        if canonical(name) not in map(canonical, distributions):
+            others = sorted(distributions - {OURS})
+            click.echo(
+                f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, others)}", err=True
+            )
+    if distributions <= {OURS}:
+        click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
+    elif not check:
+        click.echo("Nothing was imported; --check tries every plugin.", err=True)
+
+
+def _tried(entries):
+    """The entries with the faults that their imports show, as many at once as there are cores."""
+    strangers = [e for e in entries if e.distribution != OURS]
+    ours = [e for e in entries if e.distribution == OURS]
+    with (
+        console.bar("importing plugins", len(strangers), "entries") as bar,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        tried = []
+        for entry in pool.map(lambda entry: entry.tried(), strangers):
+            bar.advance()
+            tried.append(entry)
+    return ours + tried
+
+
+def _tell_distribution(entries) -> None:
+    """A distribution's line, its sound entries by kind, and each broken one with its cause."""
+    first = entries[0]
+    origin = "built in" if first.distribution == OURS else "plugin"
+    click.echo(f"{first.distribution} {first.version}  ({origin})")
+    for kind in KINDS:
+        for status in ("ok", "off"):
+            names = [e.name for e in entries if (e.kind, e.status) == (kind, status)]
+            if names:
+                label = kind if status == "ok" else f"{kind}, off"
+                click.echo(f"  {label:14} {' '.join(names)}")
+    broken = [entry for entry in entries if entry.status == "broken"]
+    for entry in broken:
+        what = f"{KINDS[entry.kind]} {entry.name}" if entry.kind else "plugin"
+        click.echo(f"  broken         {what}: {entry.error}")
+    if broken:
+        click.echo(f"  remove it with {first.removal}")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--root", type=Path, metavar="PATH", help="Local files of a data set.")
+@as_json
+def check(name, root, as_json):
+    """Check the promises of NAME: a plugin, or a model, data set or task.
+
+    Exits 0 if no promise is broken, and 3 if one is.
+    """
+    from tinyconv import checks
+
+    given = {} if root is None else {"root": root}
+    results = []
+    found = checks.of(name, **given)
+    with console.bar(f"checking {name}", len(found)) as bar:
+        for one in found:
+            results.append(checks.run(one))
+            bar.advance(note=str(one))
+            if not as_json:
+                console.say(results[-1].line)
+    counts = checks.count(results)
+    if as_json:
+        print_json({"name": name, **counts, "checks": [vars(result) for result in results]})
+    else:
+        told = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
+        click.echo(", ".join(told))
+    if counts["failed"]:
+        raise PluginError(f"{name} breaks {counts['failed']} of its {len(results)} promises.")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(["model", "dataset", "task", "all"]),
+    default="all",
+    show_default=True,
+    help="What the plugin adds.",
+)
+def new(name, kind):
+    """Write a plugin into the folder NAME: a package with tests that pass as written."""
+    from tinyconv.registry.scaffold import write
+
+    folder = write(name, kind)
+    click.echo(folder)
+    click.echo(
+        f"install it  pip install -e {folder}\n"
+        f"test it     cd {folder} && python -m pytest\n"
+        f"check it    tinyconv plugins check {name}",
+        err=True,
+    )

@@ -1,0 +1,222 @@
+"""The verbs on a trained run: evaluate, predict, explain, verify, report, export.
+
+People's text goes to standard error and answers to standard output; `--json` puts exactly
+one JSON document there. No TensorFlow is imported before a verb needs it.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import click
+
+from tinyconv import verbs
+from tinyconv.cli.base import as_json, print_json
+from tinyconv.errors import UserError
+from tinyconv.explain import DEFAULT, METHODS, PIXELS
+from tinyconv.runs import find_folder
+from tinyconv.tasks.scoring import VIEWS
+
+run_argument = click.argument("run", metavar="RUN")
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--data", metavar="NAME", help="Another data set with the same classes.")
+@click.option("--root", type=Path, metavar="PATH", help="Local files of the data set.")
+@click.option("--split", metavar="NAME", help="train, validation or test.")
+@click.option(
+    "--augment", type=click.Choice(list(VIEWS)), help="Views of a picture that it answers for."
+)
+@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
+@click.option("--protocol", metavar="NAME", help="How games of Atari are scored: nature or ale.")
+@as_json
+def evaluate(runs, as_json, **where):
+    """Measure RUN: accuracy and loss on its test pictures.
+
+    Of several runs each, and the mean of their answers, on the data of the first.
+    """
+    opened = [_open(run) for run in runs]
+    if len(opened) == 1:
+        measured = opened[0].measure(**_given(where))
+        named, whose = {"run": str(opened[0].path)}, ""
+    else:
+        *each, measured = verbs.ensemble(*opened, **_given(where))
+        pairs = zip(opened, each, strict=True)
+        named = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
+        whose = f"the mean of {len(each)} networks "
+    if as_json:
+        told = {name: getattr(measured, name) for name in ("data", "split", "pictures", "metrics")}
+        print_json(named | told)
+        return
+    for one in named.get("runs", ()):
+        numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
+        click.echo("  ".join([*numbers, one["run"]]))
+    for name, value in measured.metrics.items():
+        click.echo(f"{name:6} {value:.4f}")
+    if measured.split:
+        click.echo(
+            f"{whose}on the {measured.pictures:,} {measured.split} pictures of {measured.data}",
+            err=True,
+        )
+
+
+@click.command()
+@run_argument
+@click.argument("files", nargs=-1)
+@click.option("--test", is_flag=True, help="Answer for the data set's unlabelled test pictures.")
+@click.option("--root", type=Path, metavar="PATH", help="Local files of the data set, for --test.")
+@click.option(
+    "--output", type=Path, metavar="FILE", help="Write CSV (or, with --test, lines) here."
+)
+@click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
+@click.option("--skip-corrupt", is_flag=True, help="Leave out files that cannot be read.")
+@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
+@as_json
+def predict(run, files, output, as_json, **how):
+    """Answer for FILES (pictures, folders, globs) with the network of RUN."""
+    if files and how["test"]:
+        raise UserError(
+            "predict answers for FILES or, with --test, for the test pictures: not both."
+        )
+    if output and output.exists():
+        raise UserError(f"{output} exists already; name another file with --output.")
+    predictions = list(_open(run).predict(*files, **_given(how)))
+    if output:
+        with output.open("x", newline="", encoding="utf-8") as file:
+            _write_answers(file, predictions, as_lines=how["test"])
+        click.echo(f"wrote {len(predictions)} answers to {output}", err=True)
+    if as_json:
+        print_json([vars(prediction) for prediction in predictions])
+    elif not output and how["test"]:
+        _write_answers(sys.stdout, predictions, as_lines=True)
+    elif not output:
+        for prediction in predictions:
+            click.echo(f"{prediction.input}: {', '.join(map(_told, prediction.answers))}")
+
+
+def _write_answers(file, predictions, as_lines: bool) -> None:
+    """CSV with a row an answer; or the course's submission, a line with the best one a file."""
+    if as_lines:
+        for prediction in predictions:
+            file.write(f"{prediction.input} {next(iter(prediction.answers[0].values()))}\n")
+        return
+    columns = next((list(answer) for p in predictions for answer in p.answers), [])
+    writer = csv.writer(file)
+    writer.writerow(["input", "rank", *columns])
+    for prediction in predictions:
+        for rank, answer in enumerate(prediction.answers, start=1):
+            writer.writerow([prediction.input, rank, *answer.values()])
+
+
+def _told(answer: dict) -> str:
+    """An answer for people: its words as they are, a probability in per cent."""
+    values = [
+        f"{value:.1%}"
+        if name == "probability"
+        else f"{name} {value:.4g}"
+        if isinstance(value, (int, float))
+        else str(value) or "(no words)"
+        for name, value in answer.items()
+    ]
+    return " ".join(values)
+
+
+def _given(options: dict) -> dict:
+    """The options that the user gave."""
+    return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+@click.command()
+@click.argument("run", metavar="RUN|MODEL")
+@click.argument("files", nargs=-1)
+@click.option(
+    "--method", metavar="NAME", help=f"{', '.join(METHODS)}, or all.  [default: {DEFAULT}]"
+)
+@click.option("--class", "label", metavar="NAME", help="Class asked about; else its own answer.")
+@click.option("--layer", metavar="NAME", help="Layer asked about, where a method takes one.")
+@click.option("--pixels", type=click.Choice(PIXELS), help="What MODEL takes.  [default: 0..255]")
+@click.option("--say", metavar="TEXT", help="Show where it looks as it is made to say this.")
+@click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
+@click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")
+def explain(run, files, output, **how):
+    """Draw why the network of RUN, or of a .keras file, answers as it does for FILES."""
+    asked = Path(run) if run.endswith(".keras") else _open(run)
+    for path in verbs.explain(asked, *files, output=output, **_given(how)):
+        click.echo(path)
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="Steps to do again.  [default: 20]"
+)
+@click.option("--all", "whole", is_flag=True, help="Do the whole training again.")
+@as_json
+def verify(run, steps, whole, as_json):
+    """Do the first steps of RUN again, and tell whether they are the same.
+
+    At most its first 100 steps are compared one by one; with --all also each epoch's numbers.
+    """
+    from tinyconv.trials import reproduce
+
+    if whole and steps is not None:
+        raise UserError("verify takes --steps or --all: not both.")
+    opened = _open(run)
+    found = reproduce.verify(opened, None if whole else steps or reproduce.STEPS)
+    if as_json:
+        print_json({"run": str(opened.path), **vars(found)})
+        return
+    epochs = f" and {found.epochs} epochs" if found.epochs else ""
+    click.echo(f"{found.verdict}  ({found.steps} steps{epochs} compared)")
+    if first := found.first:
+        place = next(iter(first))
+        click.echo(
+            f"first at {place} {first[place]:.0f}: {first['what']} {first['then']} then, "
+            f"{first['now']} now"
+        )
+        click.echo(
+            f"losses {found.distance:.3g} apart on the mean; another seed's are "
+            f"{found.seed_distance:.3g} apart or more"
+        )
+    for line in found.changed:
+        click.echo(f"changed: {line}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--output", type=Path, metavar="FILE", help="Where several runs go.  [default: comparison.html]"
+)
+def report(runs, output):
+    """Write the report of RUN: one HTML page with curves, mistakes and filters.
+
+    Of several runs one page with their curves, numbers and settings side by side.
+    """
+    opened = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
+    click.echo(verbs.report(*opened, output=output))
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--format",
+    type=click.Choice(["keras", "savedmodel", "onnx"]),
+    default="keras",
+    show_default=True,
+)
+@click.option(
+    "--output", type=Path, metavar="PATH", help="Where to; in the run folder if not given."
+)
+def export(run, format, output):
+    """Write the network of RUN as a file for other programs."""
+    click.echo(verbs.export(_open(run), format, output))
+
+
+def _open(run: str):
+    """The run named on the command line, with Keras started silently."""
+    from tinyconv.system.start_keras import start
+
+    opened = verbs.load(find_folder(run))
+    start()
+    return opened

@@ -1,0 +1,137 @@
+"""The verbs that train: `fit` and `lr-find`, with an option for each of a task's settings."""
+
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from tinyconv import registry, settings, verbs
+from tinyconv.cli.base import print_json
+from tinyconv.errors import UserError
+
+
+class Tasks(click.Group):
+    """`fit` and `lr-find`: a sub-command for each registered task, imported when it is used."""
+
+    default = "classify"
+
+    def __init__(self, name, command, help):
+        super().__init__(name, help=help)
+        self.command = command
+
+    def parse_args(self, ctx, args):
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx):
+        return registry.names("tasks")
+
+    def get_command(self, ctx, name):
+        return self.command(name)
+
+    def format_commands(self, ctx, formatter):
+        entries = [entry for entry in registry.entries("tasks") if not (entry.fault or entry.flaw)]
+        with formatter.section("Tasks"):
+            formatter.write_dl([(entry.called, entry.summary) for entry in entries])
+
+    def format_options(self, ctx, formatter):
+        self.get_command(ctx, self.default).format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def fit_command(name: str) -> click.Command:
+    """The sub-command of a task, with an option for each of its settings."""
+    task = registry.find("tasks", name)
+
+    @click.pass_context
+    def train(ctx, run_name, resume, check, as_json, **values):
+        given = _told_by_user(ctx, values)
+        if check:
+            if run_name or resume:
+                raise UserError("--check makes no run: leave out --name and --resume.")
+            _check(name, given, as_json)
+            return
+        if resume is None:
+            run = verbs.fit(name, name=run_name, **given)
+        else:
+            run = verbs.resume(resume, **given)
+        if as_json:
+            result = run.settings["result"]
+            document = {"run": str(run.path), "task": run.settings["task"]}
+            print_json(document | {key: result[key] for key in ("metrics", "seconds")})
+
+    options = [
+        *settings.options(task.Settings),
+        click.Option(["--name", "run_name"], help="Name of the run's folder.", metavar="NAME"),
+        click.Option(["--resume"], help="Go on with this run.", metavar="RUN"),
+        click.Option(
+            ["--check"], is_flag=True, help="Only see whether it can learn one batch by heart."
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
+    ]
+    return click.Command(name, params=options, callback=train, help=task.__doc__)
+
+
+def _told_by_user(ctx, values: dict) -> dict:
+    """The settings that stand on the command line."""
+    source = ctx.get_parameter_source
+    return {key: values[key] for key in values if source(key) is ParameterSource.COMMANDLINE}
+
+
+def _check(task: str, given: dict, as_json: bool) -> None:
+    """`fit --check`; exits 2 where the batch is not learnt."""
+    found = verbs.check(task, **given)
+    if as_json:
+        print_json(vars(found))
+    for line in found.lines:
+        click.echo(f"coach      {line}", err=True)
+    if not found.learns:
+        raise UserError(found.verdict)
+    click.echo(f"check      {found.verdict}", err=True)
+
+
+def lr_find_command(name: str) -> click.Command:
+    """The sub-command of lr-find for a task, with the options of `fit`."""
+    task = registry.find("tasks", name)
+
+    @click.pass_context
+    def find(ctx, output, as_json, **values):
+        found, path = verbs.lr_find(name, output=output, **_told_by_user(ctx, values))
+        if as_json:
+            print_json({"picture": str(path), **vars(found)})
+            return
+        click.echo(f"{found.suggestion:g}")
+        click.echo(
+            f"A third of {found.lowest:.2g}, where the loss was lowest in {len(found.losses)} "
+            "steps of rising size. It is rough: half of it may do as well, and three times as much "
+            "may be better.\n"
+            f"The plot is {path}; go on with: tinyconv fit {name} --learning-rate "
+            f"{found.suggestion:g} and the same settings",
+            err=True,
+        )
+
+    options = [
+        *settings.options(task.Settings),
+        click.Option(["--output"], type=Path, metavar="PATH", help="Where the plot goes."),
+        click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
+    ]
+    return click.Command(name, params=options, callback=find, help=task.__doc__)
+
+
+fit = Tasks(
+    "fit",
+    fit_command,
+    """Train a network; without a task's name, classify pictures.
+
+    `tinyconv fit` alone trains on real handwritten digits.
+    """,
+)
+lr_find = Tasks(
+    "lr-find",
+    lr_find_command,
+    """Find a step size: a short range test, which makes no run.
+
+    Takes the options of `tinyconv fit`, draws the loss against the step size, and suggests one.
+    """,
+)

@@ -1,0 +1,161 @@
+"""The data set that a person asks for: the settings that say which, and the line that tells.
+
+Tasks on pictures share this file.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.data import Dataset, Split
+from tinyconv.errors import UserError
+from tinyconv.settings import setting
+from tinyconv.system import console
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which pictures."""
+
+    data: str = setting("digits", "Data set by name, or a folder of class folders.")
+    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
+    image_size: int | None = setting(
+        None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
+    )
+    limit: int | None = setting(
+        None, "Take this many pictures of each split, for a quick look.", minimum=1
+    )
+    skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
+
+
+def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None) -> Dataset:
+    """The data set called `data`, or the folder of class folders at that path."""
+    if is_folder(catalogue, data):
+        if root is not None:
+            raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
+        data, root = "folder", Path(data)
+    load = catalogue.find("datasets", data)
+    dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
+    if options.limit is not None:
+        splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
+        dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity
+    return dataset
+
+
+def own(run) -> Dataset:
+    """The data set that the settings of a run name."""
+    return open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
+
+
+def of_run(run, data: str | None, root: Path | None) -> Dataset:
+    """A run's own data set, or another one with the same classes and picture shape."""
+    options = run.options
+    root = root or (options.root if data in (None, options.data) else None)
+    dataset = open_dataset(run.catalogue, options, data or options.data, root)
+    shape = list(picture_shape(dataset))
+    if list(dataset.classes) != run.settings["classes"]:
+        raise UserError(
+            f"{dataset.name} has other classes than those the run was trained on: "
+            f"{len(dataset.classes)} against {len(run.settings['classes'])}, "
+            f"such as {dataset.classes[0]!r} against {run.settings['classes'][0]!r}."
+        )
+    if shape != run.settings["picture_shape"]:
+        raise UserError(
+            f"{dataset.name} has pictures of {size(shape)} and the run takes "
+            f"{size(run.settings['picture_shape'])}."
+        )
+    return dataset
+
+
+def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
+    """(height, width, channels) of its pictures."""
+    return next(iter(dataset.splits.values())).pictures.shape[1:]
+
+
+def facts(dataset: Dataset) -> dict:
+    """What settings.json holds of the data that a run learns from."""
+    return {
+        "picture_shape": picture_shape(dataset),
+        "resized": dataset.resized,
+        **({"classes": dataset.classes} if dataset.classes else {}),
+        "data_sha256": dataset.identity(),
+    }
+
+
+def check_same(dataset: Dataset, begun_with: str | None) -> None:
+    """Raise UserError where a run that goes on would see other data than it began with.
+
+    `begun_with` is the identity in its settings.json; None of a new run, or where an older
+    version wrote that.
+    """
+    if begun_with is None:
+        return
+    found = dataset.identity()
+    if found != begun_with:
+        raise UserError(
+            f"{dataset.name} is not the data that the run began with: its content has the SHA-256 "
+            f"{found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old data back, "
+            "say where they lie with --data or --root, or start a new run."
+        )
+
+
+def is_folder(catalogue, data: str) -> bool:
+    """Whether `data` names a folder on this machine, and not a registered data set."""
+    return data not in catalogue.names("datasets") and (is_path(data) or Path(data).is_dir())
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` has a separator of this system's paths; Windows has two."""
+    return any(separator in text for separator in (os.sep, os.altsep) if separator)
+
+
+def describe(dataset: Dataset) -> None:
+    """The data line: pictures by split, their size, classes, cache."""
+    counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
+    shape = picture_shape(dataset)
+    classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
+    skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
+    console.say(
+        f"data       {dataset.name}: {counts} pictures of {size(shape)}"
+        f"{classes}{skipped}; cache {dataset.cache}"
+    )
+
+
+def limited(split: Split, limit: int) -> Split:
+    """`limit` pictures of the split, the same ones every time."""
+    count = len(split.labels)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:limit])
+    return Split(
+        split.pictures[chosen],
+        split.labels[chosen],
+        [split.names[i] for i in chosen],
+        None if split.boxes is None else split.boxes[chosen],
+        None if split.targets is None else [split.targets[i] for i in chosen],
+    )
+
+
+def labelled_split(dataset: Dataset) -> str:
+    """ "test" where it has labels, else "validation"."""
+    test = dataset.splits.get("test")
+    return "test" if test is not None and (test.labels >= 0).all() else "validation"
+
+
+def split_to_measure(dataset: Dataset, asked: str | None) -> str:
+    """The split `asked` for, or "test" or "validation"; UserError where it has no labels."""
+    chosen = asked or labelled_split(dataset)
+    if chosen not in dataset.splits:
+        raise UserError(
+            f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+        )
+    if (dataset.splits[chosen].labels < 0).any():
+        raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
+    return chosen
+
+
+def size(shape: Sequence[int]) -> str:
+    """A picture's size for people: 64x64 pixels, grey or colour; rows before columns."""
+    height, width, channels = shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'colour'} pixels"

@@ -1,0 +1,123 @@
+"""How good captions are, and whether the network looks at what it tells of."""
+
+import functools
+import math
+import operator
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyconv.plugins.caption.vocabulary import split
+
+
+def bleu(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
+    """bleu1 to bleu4, 0 to 1, of `captions` against several references each.
+
+    Papineni et al. 2002, section 2, over the whole corpus: the geometric mean of the n-gram
+    precisions times the brevity penalty, without smoothing. (The tables of Xu et al. 2015 are
+    without the penalty.)
+    """
+    pairs = [
+        (split(caption), [split(reference) for reference in several])
+        for caption, several in zip(captions, references, strict=True)
+    ]
+    matched, total = np.sum([_matches(*pair) for pair in pairs], axis=0)  # (4,) each
+    length = sum(len(words) for words, _ in pairs)
+    closest = sum(_closest(len(words), several) for words, several in pairs)
+    penalty = 1.0 if length > closest else math.exp(1 - closest / max(1, length))
+    return {
+        f"bleu{n}": penalty * math.prod(matched[:n] / total[:n]) ** (1 / n)
+        if matched[:n].all()
+        else 0.0
+        for n in range(1, 5)
+    }
+
+
+def _matches(words: list[str], references: Sequence[list[str]]) -> np.ndarray:
+    """(2, 4): the n-grams that are in a reference, clipped, and all, at least 1; n of 1 to 4.
+
+    An n-gram counts as often as the reference that has most of it (the paper's equation 2).
+    """
+    counts = []
+    for n in range(1, 5):
+        ngrams = _ngrams(words, n)
+        most = functools.reduce(operator.or_, (_ngrams(each, n) for each in references))
+        counts.append(((ngrams & most).total(), max(1, ngrams.total())))
+    return np.array(counts).T
+
+
+def _ngrams(words: list[str], n: int) -> Counter:
+    return Counter(zip(*(words[i:] for i in range(n))))
+
+
+def _closest(length: int, references: Sequence[list[str]]) -> int:
+    """The length of the reference that is closest to `length`; the shorter of two."""
+    return min(map(len, references), key=lambda other: (abs(other - length), other))
+
+
+def exact_match(references: Sequence[Sequence[str]], captions: Sequence[str]) -> float:
+    """The share of captions that are one of their references, word by word."""
+    hits = [
+        split(caption) in [split(each) for each in known]
+        for known, caption in zip(references, captions, strict=True)
+    ]
+    return float(np.mean(hits))
+
+
+def attribute_accuracy(targets: Sequence[dict], captions: Sequence[str]) -> float:
+    """The share of the objects' words (size, colour, kind) that a caption has in their places.
+
+    The k-th thing told is held against the k-th object; one too few or too many counts as wrong.
+    """
+    right = total = 0
+    for target, caption in zip(targets, captions, strict=True):
+        told = [phrase.split() for phrase in things(caption)]
+        true = [each["phrase"].split() for each in target["objects"]]
+        right += sum(a == b for one, other in zip(told, true) for a, b in zip(one, other))
+        total += len(true[0]) * max(len(told), len(true))
+    return right / total
+
+
+def things(caption: str) -> list[str]:
+    """What a caption tells of: "a red circle and a blue square" is red circle, blue square."""
+    parts = re.split(r"(?:^|\s)an?\s", caption)[1:]
+    return [re.sub(r"(\s,|\sand|\s,\sand)?\s*$", "", part) for part in parts]
+
+
+def named(target: dict, caption: str) -> list[tuple[int, list[float]]]:
+    """(number of a word, box of the object that it names) for each word that names one."""
+    words, found, start = split(caption), [], 0
+    for each in target["objects"]:
+        phrase = each["phrase"].split()
+        for place in range(start, len(words) - len(phrase) + 1):
+            if words[place : place + len(phrase)] == phrase:
+                found += [(place + i, each["box"]) for i in range(len(phrase))]
+                start = place + len(phrase)
+                break
+    return found
+
+
+def inside(box: Sequence[float], rows: int, columns: int) -> np.ndarray:
+    """(L,) bool: the cells of a map whose middle lies in a box of shares of the picture."""
+    left, top, right, bottom = box
+    x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
+    across, down = (left <= x) & (x <= right), (top <= y) & (y <= bottom)
+    return (down[:, None] & across).reshape(-1)
+
+
+def pointing(targets, captions, maps, rows: int, columns: int) -> tuple[float, float]:
+    """(pointing accuracy, chance) of the attention (N, T, L) for each target's own caption.
+
+    How often the greatest weight lies on the object that the word names; of equal ones each
+    counts its share. Chance is that of a cell taken at random.
+    """
+    hits, chance = [], []
+    for target, caption, attention in zip(targets, captions, maps, strict=True):
+        for word, box in named(target, caption):
+            on = inside(box, rows, columns)
+            peak = attention[word] >= attention[word].max() * (1 - 1e-6)
+            hits.append(on[peak].mean())
+            chance.append(on.mean())
+    return float(np.mean(hits)), float(np.mean(chance))

@@ -1,0 +1,204 @@
+"""Photographs with captions: Flickr8k, Flickr30k, COCO, and a folder of your own.
+
+Each is read as its authors laid it out, or with the split file of Karpathy & Fei-Fei 2015 beside
+it, which the papers' numbers are of. Nothing is downloaded: the first two ask people to agree to
+terms, and COCO has 19 GB.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from tinyconv.data import Dataset
+from tinyconv.data.cache import Source, Sources, cached, fingerprint
+from tinyconv.data.decode import UnusablePicture, decode, resize
+from tinyconv.data.download import existing
+from tinyconv.data.folder import ENDINGS
+from tinyconv.errors import UserError
+from tinyconv.plugins.caption import caption_files
+from tinyconv.plugins.caption.caption_files import Captions
+
+USUAL = 224  # pixels; what VGG looks at in the paper
+SPLITS = ("train", "validation", "test")
+
+
+def flickr8k(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """Flickr8k: 8,000 photographs with five captions each, 224x224 colour pixels (local files).
+
+    6,000 training, 1,000 validation and 1,000 test pictures by its own lists or by Karpathy's.
+    """
+    return _opened("flickr8k", root, image_size, skip_corrupt, _flickr8k)
+
+
+def flickr30k(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """Flickr30k: 31,783 photographs with five captions each, 224x224 colour pixels (local files).
+
+    Split by Karpathy's file, or else a thirtieth each for validation and for tests.
+    """
+    return _opened("flickr30k", root, image_size, skip_corrupt, _flickr30k)
+
+
+def coco_captions(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """COCO captions: 123,287 photographs with five captions, 224x224 colour pixels (local files).
+
+    Its own training and validation pictures, of 2014 or 2017, or Karpathy's splits.
+    """
+    return _opened("coco-captions", root, image_size, skip_corrupt, _coco)
+
+
+def caption_folder(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """Your own pictures with captions: a folder with a TSV or JSON lines file beside them.
+
+    A tenth each is for validation and for tests.
+    """
+    made = _opened("caption-folder", root, image_size, skip_corrupt, _folder)
+    return Dataset(**{**vars(made), "name": root.resolve().name})
+
+
+def _opened(name, root, image_size, skip_corrupt, read: Callable) -> Dataset:
+    if root is None:
+        raise UserError(f"The data set {name} needs --root PATH, the folder of its local files.")
+    existing(root, f"the folder of {name}")
+    if not root.is_dir():
+        raise UserError(f"--root {root} is a file; it should be the folder of {name}.")
+    size = image_size or USUAL
+    return cached(
+        name, [fingerprint(root), size], skip_corrupt, lambda: _sources(read(root), root, size)
+    )
+
+
+def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) -> Sources:
+    """From (folder of the pictures, captions by file name) for each split that there is."""
+    for name in ("train", "validation"):
+        if not splits.get(name, (root, {}))[1]:
+            raise UserError(f"{root} has no {name} picture with a caption.")
+    full = [name for name in SPLITS if name in splits and splits[name][1]]
+    return Sources(
+        classes=(),
+        splits={name: _source(*splits[name], size) for name in full},
+        mirror=False,  # "on the left" is not so in a mirror
+        resized=True,
+    )
+
+
+def _source(folder: Path, captions: Captions, size: int) -> Source:
+    names = sorted(captions)
+
+    def read(i):
+        if not captions[names[i]]:
+            raise UnusablePicture("it has no caption")
+        if "" in captions[names[i]]:
+            raise UnusablePicture("one of its captions is empty")
+        if not (folder / names[i]).is_file():
+            raise UnusablePicture(f"it has captions, and {folder} has no such file")
+        return resize(decode((folder / names[i]).read_bytes()), size)
+
+    targets = [{"captions": captions[name]} for name in names]
+    return Source(names, [-1] * len(names), read, targets=targets)
+
+
+def _flickr8k(root: Path) -> dict:
+    folder = _first(root, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
+    if file := _file(root, "dataset_flickr8k.json"):
+        return {name: (folder, each) for name, each in caption_files.karpathy(file).items()}
+    if file := _file(root, "Flickr8k.token.txt"):
+        captions = caption_files.tabbed(file)
+    else:
+        captions = caption_files.table(_needed(root, "Flickr8k.token.txt", "captions.txt"), ",")
+    lists = {
+        split: _file(root, f"Flickr_8k.{name}Images.txt")
+        for split, name in zip(SPLITS, ("train", "dev", "test"))
+    }
+    if not all(lists.values()):
+        return {name: (folder, each) for name, each in _divided(captions, 8).items()}
+    return {
+        split: (folder, {name: captions.get(name, []) for name in caption_files.names(file)})
+        for split, file in lists.items()
+    }
+
+
+def _flickr30k(root: Path) -> dict:
+    folder = _first(root, "flickr30k-images", "flickr30k_images", "Images", "images")
+    if file := _file(root, "dataset_flickr30k.json"):
+        return {name: (folder, each) for name, each in caption_files.karpathy(file).items()}
+    if file := _file(root, "results_20130124.token"):
+        captions = caption_files.tabbed(file)
+    else:
+        captions = caption_files.table(_needed(root, "results_20130124.token", "results.csv"), "|")
+    return {name: (folder, each) for name, each in _divided(captions, 30).items()}
+
+
+def _coco(root: Path) -> dict:
+    if file := _file(root, "dataset_coco.json"):
+        return {name: (root, each) for name, each in caption_files.karpathy(file).items()}
+    for year in ("2017", "2014"):
+        found = {
+            split: (root / f"{name}{year}", _file(root, f"captions_{name}{year}.json"))
+            for split, name in (("train", "train"), ("validation", "val"))
+        }
+        if all(file for _, file in found.values()):
+            return {
+                split: (folder, caption_files.coco(file)) for split, (folder, file) in found.items()
+            }
+    raise UserError(
+        f"{root} has neither annotations/captions_train2017.json and captions_val2017.json (or "
+        "those of 2014) nor dataset_coco.json."
+    )
+
+
+def _folder(root: Path) -> dict:
+    files = sorted(path for path in root.iterdir() if path.suffix in (".tsv", ".jsonl"))
+    if len(files) != 1:
+        told = " and ".join(path.name for path in files) or "none"
+        raise UserError(f"{root} should have one .tsv or .jsonl file of captions; it has {told}.")
+    captions = (
+        caption_files.tabbed(files[0])
+        if files[0].suffix == ".tsv"
+        else caption_files.jsonl(files[0])
+    )
+    for path in root.rglob("*"):
+        if path.suffix.lower() in ENDINGS:
+            captions.setdefault(path.relative_to(root).as_posix(), [])
+    return {name: (root, each) for name, each in _divided(captions, 10).items()}
+
+
+def _divided(captions: Captions, parts: int) -> dict[str, Captions]:
+    """A part of `parts` each for validation and tests, by the hash of a picture's name.
+
+    A new picture does not move the others. Of a few pictures each split has one at least.
+    """
+    order = sorted(captions, key=lambda name: hashlib.sha256(name.encode()).digest())
+    count = max(1, len(order) // parts)
+    chosen = {
+        "test": order[:count],
+        "validation": order[count : 2 * count],
+        "train": order[2 * count :],
+    }
+    return {split: {name: captions[name] for name in names} for split, names in chosen.items()}
+
+
+def _first(root: Path, *names: str) -> Path:
+    """The folder of pictures: the first of `names` that is there, or the root."""
+    return next((root / name for name in names if (root / name).is_dir()), root)
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The file called so in the root or in a folder of it."""
+    places = (root / name, *sorted(root.glob(f"*/{name}")))
+    return next((path for path in places if path.is_file()), None)
+
+
+def _needed(root: Path, *names: str) -> Path:
+    """The last of `names`; UserError where there is none of them."""
+    file = _file(root, names[-1])
+    if file is None:
+        raise UserError(f"{root} has neither {' nor '.join(names)}; --root is the folder with one.")
+    return file

@@ -1,0 +1,63 @@
+"""A data set: odd and even digits, or any folder of pictures that are named by their class."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv import UserError
+from tinyconv.plugins import Source, Sources, cached, decode, fingerprint, resize
+
+CLASSES = ["even", "odd"]
+SHARES = {"validation": 5, "test": 5}  # one picture in so many of each class
+
+
+def my_plugin(root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False):
+    """Odd and even: 1,797 real handwritten digits, or your own even-*.png and odd-*.png.
+
+    `root` is a folder of pictures; without it, the digits come from scikit-learn.
+    """
+    if root is None:
+        return cached("my-plugin", [image_size], skip_corrupt, lambda: _digits(image_size))
+    if not root.is_dir():
+        raise UserError(f"--root {root} is no folder; it should hold even-*.png and odd-*.png.")
+    key = [fingerprint(root), image_size]
+    return cached("my-plugin", key, skip_corrupt, lambda: _files(root, image_size))
+
+
+def _digits(image_size) -> Sources:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pictures = np.round(digits.images * (255 / 16)).astype("uint8")[..., None]  # (N, 8, 8, 1)
+    names = [f"{i:04d}" for i in range(len(pictures))]
+    return _sources(names, digits.target % 2, lambda i: pictures[i], image_size)
+
+
+def _files(root, image_size) -> Sources:
+    names = sorted(path.name for path in root.glob("*.png"))
+    labels = [CLASSES.index(name.split("-")[0]) for name in names if name.split("-")[0] in CLASSES]
+    if len(labels) < len(names) or set(labels) != {0, 1}:
+        raise UserError(f"{root} should hold even-*.png and odd-*.png, and no other picture.")
+    return _sources(names, labels, lambda i: decode((root / names[i]).read_bytes(), 1), image_size)
+
+
+def _sources(names, labels, read, image_size) -> Sources:
+    """Names and labels in three splits; `read(i)` gives picture i, uint8 (H, W, 1)."""
+    chosen = {"train": [], "validation": [], "test": []}
+    for label in range(len(CLASSES)):
+        members = np.random.default_rng(label).permutation(np.flatnonzero(np.equal(labels, label)))
+        for split, share in SHARES.items():
+            count = max(1, len(members) // share)
+            chosen[split] += sorted(members[:count])
+            members = members[count:]
+        chosen["train"] += sorted(members)
+
+    def source(members) -> Source:
+        def scaled(i):
+            picture = read(members[i])
+            return picture if image_size is None else resize(picture, image_size)
+
+        return Source([names[i] for i in members], [labels[i] for i in members], scaled)
+
+    splits = {split: source(members) for split, members in chosen.items()}
+    return Sources(CLASSES, splits, mirror=False, resized=image_size is not None)

@@ -1,0 +1,174 @@
+"""Several runs beside each other on one page: their numbers, their curves, and what differs."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tinyconv import report
+from tinyconv.report.figures import png
+from tinyconv.results import Picture, Table
+from tinyconv.system.files import write
+
+# Columns of a history that tell when and how fast, not how well.
+PACE = {"epoch", "frames", "seconds", "learning_rate", "pictures_per_second", "waiting"}
+# Paul Tol's bright scheme, which colour-blind people tell apart too; then the same in dots.
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
+MISSING = "–"
+
+
+def write_comparison(runs: Sequence, path: Path) -> Path:
+    """Write the page about the runs to `path`; returns it."""
+    names = told_apart(runs)
+    sections = [
+        (numbers(names, runs), True),
+        *((picture, True) for picture in curves(names, runs)),
+        *((table, table.name == "differ") for table in settings(names, runs)),
+    ]
+    title = f"{len(runs)} runs side by side"
+    write(path, report.page(title, (), cautions(names, runs), sections))
+    return path
+
+
+def told_apart(runs: Sequence) -> list[str]:
+    """A name for each run: its folder's, or the whole path where several have that name."""
+    count = Counter(run.path.name for run in runs)
+    return [run.path.name if count[run.path.name] == 1 else str(run.path) for run in runs]
+
+
+def cautions(names: Sequence[str], runs: Sequence) -> Iterable[str]:
+    """Why the numbers do not mean the same, where they do not; and how they are read."""
+    results = [run.settings.get("result") for run in runs]
+    for name, result in zip(names, results):
+        if not result:
+            yield f"{name} has no result: it stopped before its end."
+    tasks = _kinds(run.settings["task"] for run in runs)
+    measured = _kinds(_measured_on(result) for result in results if result)
+    learnt = _kinds(run.settings.get("data_sha256") for run in runs)
+    if len(tasks) > 1:
+        yield (
+            f"The runs are of different tasks ({', '.join(tasks)}), whose numbers do not mean the "
+            "same: their curves are not drawn together."
+        )
+    elif len(measured) > 1:
+        yield (
+            f"The runs were measured on different things ({'; '.join(measured)}): which of them "
+            "is better cannot be read from these numbers."
+        )
+    elif len(learnt) > 1:
+        yield "The runs learnt from different data, which may be why their numbers differ."
+    metrics = {name: None for result in results if result for name in result["metrics"]}
+    yield report.reads({"metrics": metrics})
+
+
+def numbers(names: Sequence[str], runs: Sequence) -> Table:
+    """The metrics of each run, a column a run."""
+    results = [run.settings.get("result") or {} for run in runs]
+    metrics = _kinds(name for result in results for name in result.get("metrics", ()))
+    rows = [
+        (name, *(_number(result.get("metrics", {}).get(name), ".4f") for result in results))
+        for name in metrics
+    ]
+    rows += [
+        ("measured on", *(_measured_on(result) or MISSING for result in results)),
+        ("seconds of training", *(_number(result.get("seconds"), ".0f") for result in results)),
+        ("begun", *(run.settings.get("created", MISSING)[:16].replace("T", " ") for run in runs)),
+    ]
+    caption = "Each run's result. One seed says little: another one can move these numbers too."
+    return Table("numbers", "Numbers", caption, ("", *names), rows)
+
+
+def curves(names: Sequence[str], runs: Sequence) -> Iterable[Picture]:
+    """The histories against epochs or frames, and against time; none of different tasks."""
+    histories = {name: run.history for name, run in zip(names, runs) if run.history}
+    if not histories or len({run.settings["task"] for run in runs}) > 1:
+        return
+    steps = "frames" if all("frames" in rows[0] for rows in histories.values()) else "epoch"
+    for x, title in ((steps, f"Curves by {steps}"), ("seconds", "Curves by time")):
+        if all(x in rows[0] for rows in histories.values()):
+            yield drawn(histories, x, title)
+
+
+def drawn(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str) -> Picture:
+    """Each number against the column `x`: a panel a number, a colour a run."""
+    columns = _kinds(name for rows in histories.values() for name in rows[-1])
+    kinds = _kinds(name.removeprefix("val_") for name in columns if name not in PACE)
+    across = min(2, len(kinds))
+    down = -(-len(kinds) // across)
+    size = (4.7 * across, 3.1 * down + 0.22 * len(histories))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
+    marks, ends = [], []
+    for i, (name, rows) in enumerate(histories.items()):
+        look = {"color": COLOURS[i % len(COLOURS)], "marker": " ."[i // len(COLOURS) % 2]}
+        marks.append(Line2D([], [], lw=2, **look))
+        for axes, kind in zip(panels, kinds):
+            solid = f"val_{kind}" if f"val_{kind}" in columns else kind
+            for column, style in ((solid, "-"), (kind, ":")):
+                if column in rows[-1] and (style == "-" or column != solid):
+                    axes.plot(
+                        [row[x] for row in rows], [row[column] for row in rows], style, **look
+                    )
+            if solid in rows[-1]:
+                ends.append(f"{name} {kind} {rows[-1][solid]:.3g}")
+    for axes, kind in zip(panels, kinds):
+        axes.set(xlabel=x, title="accuracy" if kind == "top1" else kind.replace("_", " "))
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in panels[len(kinds) :]:
+        axes.set_axis_off()
+    figure.legend(marks, list(histories), loc="outside upper left", frameon=False)
+    caption = "A colour is a run. "
+    if any(name.startswith("val_") for name in columns):
+        caption += (
+            "Solid is of validation pictures, which are never trained on; dotted of training. "
+        )
+    if x == "seconds":
+        caption += (
+            "Time is of training, on the machine that each run had and beside its other work."
+        )
+    else:
+        caption += "A line that ends early is of a shorter run, or of one that was stopped."
+    alt = f"Curves by {x}. At the end: {', '.join(ends)}."
+    return Picture(f"by-{x}", title, caption, png(figure), alt, plot=True)
+
+
+def settings(names: Sequence[str], runs: Sequence) -> Iterable[Table]:
+    """What differs between the runs, versions and machine too; and what is the same."""
+    every = [
+        {name: value for name, value in run.settings.items() if name not in report.NOT_LISTED}
+        | run.settings["versions"]
+        | run.settings["machine"]
+        for run in runs
+    ]
+    rows = [
+        (name, *(report.told(each[name]) if name in each else MISSING for each in every))
+        for name in _kinds(name for each in every for name in each)
+        if name != "created"  # a row of the numbers
+    ]
+    differ = [row for row in rows if len(set(row[1:])) > 1]
+    caption = (
+        "Settings, versions and machines that the runs do not share; everything else is below."
+    )
+    if not differ:
+        caption = "Nothing: all settings, versions and machines are the same."
+    yield Table("differ", "What differs", caption, ("", *names), differ)
+    same = [row[:2] for row in rows if len(set(row[1:])) == 1]
+    yield Table("same", "What is the same", "Of all the runs.", (), same)
+
+
+def _measured_on(result: dict) -> str:
+    """On what a result was measured, as far as it says so."""
+    count = f"{result['pictures']:,} {result['split']} pictures of " if result.get("split") else ""
+    return f"{count}{result.get('data') or ''}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)
+
+
+def _kinds(values: Iterable) -> list:
+    """The different values, in the order in which they come."""
+    return list(dict.fromkeys(values))

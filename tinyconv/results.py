@@ -1,0 +1,50 @@
+"""What the verbs of a task return: numbers, answers, and what a report shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's numbers, and what they were measured on."""
+
+    metrics: dict[str, float]
+    data: str | None = None
+    split: str | None = None
+    pictures: int | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers to one input, the best first, each as it appears in `--json`."""
+
+    input: str
+    answers: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot for the run folder and the report; `caption` says how to read it.
+
+    `alt` says what is seen to whoever cannot see it; the title, if not given. A `plot` is lines
+    and letters alone, whose white a dark page may turn into black.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    alt: str = ""
+    plot: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text for the report; `caption` says how to read them."""
+
+    name: str
+    title: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]

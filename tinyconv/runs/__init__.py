@@ -1,0 +1,177 @@
+"""A training run: its folder, what began it, and the verbs of its task."""
+
+import contextlib
+import dataclasses
+import datetime
+import inspect
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinyconv.errors import UserError, alike
+from tinyconv.plugins import Loop
+from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.runs.run_folder import RunFolder
+from tinyconv.system import files, provenance
+from tinyconv.system.console import Log
+
+MORE = ("epochs", "minutes", "steps")  # what a run that goes on may be given, where its task has it
+SHIPPED = Path(__file__).with_name("shipped")
+
+
+def runs_folder() -> Path:
+    """Where run folders are kept: $TINYCONV_RUNS, or `runs` in the current folder."""
+    return Path(os.environ.get("TINYCONV_RUNS") or "runs")
+
+
+class Run(RunFolder):
+    """A training run: its folder, its settings, its history, its model, and its task's verbs.
+
+    `options` is the task's checked Settings; `catalogue.find("models", name)` gives a model
+    builder and `catalogue.find("datasets", name)` a data set loader; settings.json keeps whose
+    they are. A new run has no folder before `create`: nothing of it is written, as of a trial.
+    """
+
+    def __init__(self, task, options, catalogue, name: str | None = None):
+        super().__init__()
+        self.task = task
+        self.options = options
+        self.catalogue = catalogue
+        self.name = name
+        self.log: Log | None = None
+        self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
+        self.saves_always = False  # so that no checkpoint waits until it is cheap
+        self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
+
+    def create(self, default_name: str, **facts) -> None:
+        """Make the folder and settings.json; `facts` are kept beside the settings.
+
+        A name that is taken gets a number, so that nothing is overwritten.
+        """
+        today = datetime.date.today().isoformat()
+        self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
+        self.held.enter_context(files.only_writer(self.path))
+        facts = {
+            "task": self.catalogue.used["tasks"].called,
+            **{name: plain(value) for name, value in dataclasses.asdict(self.options).items()},
+            **(self.settings | facts),
+            "plugins": self.catalogue.origins,
+            "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command_line": sys.argv,
+            "git_commit": provenance.git_commit(),
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
+        }
+        self.settings = json.loads(json.dumps(facts))  # as `load` will find them
+        self._write_settings()
+        self.log.open(self.path / "log.txt")
+
+    def keep_changes(self) -> None:
+        """Write the changed options into settings.json: a training that begins was not refused."""
+        given = {name: plain(getattr(self.options, name)) for name in self.changed}
+        if any(self.settings.get(name) != given[name] for name in given if name in MORE):
+            given["extended"] = True
+        if given:
+            self.add(**given)
+        self.changed = []
+
+    # Verbs --------------------------------------------------------------------------------
+
+    def prepare(self) -> Loop:
+        """The training by its task, from where the run stands, before its next step."""
+        training = self.task.prepare(self)
+        if not isinstance(training, Loop):
+            raise self._blamed("prepare", training, "a Training, or a loop with a name and run()")
+        return training
+
+    def evaluate(self, **where) -> dict[str, float]:
+        """The run's metrics on its test split, or on `data=`, `root=`, `split=`."""
+        return self.measure(**where).metrics
+
+    def measure(self, **where) -> Evaluation:
+        """As `evaluate`, with what was measured on.
+
+        Raises UserError for a keyword that the task does not take.
+        """
+        takes(self.task, "evaluate", where, after=1)
+        measured = self.task.evaluate(self, **where)
+        if isinstance(measured, dict):
+            measured = Evaluation(measured)
+        if not isinstance(measured, Evaluation):
+            raise self._blamed("evaluate", measured, "an Evaluation or a dict")
+        try:
+            metrics = {name: float(value) for name, value in measured.metrics.items()}
+        except (TypeError, ValueError) as error:
+            raise self._blamed("evaluate", measured.metrics, "numbers") from error
+        return dataclasses.replace(measured, metrics=metrics)
+
+    def predict(self, *inputs: str | os.PathLike, **how) -> Iterator[Prediction]:
+        """A Prediction for each file; folders and globs stand for the files in them.
+
+        Raises UserError for a keyword that the task does not take.
+        """
+        takes(self.task, "predict", how, after=2)
+        for prediction in self.task.predict(self, [os.fspath(path) for path in inputs], **how):
+            if not isinstance(prediction, Prediction):
+                raise self._blamed("predict", prediction, "a Prediction")
+            yield prediction
+
+    def explain(self, *inputs: str | os.PathLike, **how) -> Iterator:
+        """Pictures of why it answers as it does, where the task can draw them."""
+        if not hasattr(self.task, "explain"):
+            raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
+        takes(self.task, "explain", how, after=2)
+        yield from self.task.explain(self, [os.fspath(path) for path in inputs], **how)
+
+    def pictures(self) -> list:
+        """What the task shows of the run: Pictures and Tables."""
+        shown = list(self.task.pictures(self) or [])
+        for each in shown:
+            if not isinstance(each, (Picture, Table)):
+                raise self._blamed("pictures", each, "a Picture or a Table")
+        return shown
+
+    def _blamed(self, verb: str, given, promised: str):
+        """The error of a task whose verb gives something else than the specification says."""
+        what = f"gives {given!r} to {verb}"
+        return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should give {promised}")
+
+
+def takes(task, verb: str, given: dict, after: int) -> None:
+    """Raise UserError for a keyword that is not among the verb's parameters `after` the first."""
+    parameters = inspect.signature(getattr(task, verb)).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters][after:]
+    for name in given:
+        if name not in known:
+            others = f"it takes {', '.join(known)}." if known else "it takes nothing more."
+            raise UserError(f"This run's task takes no {name} to {verb}; {others}")
+
+
+def find_folder(path: str | os.PathLike) -> Path:
+    """The run folder that `path` names: by itself, inside the folder of runs, or shipped."""
+    path = Path(path)
+    for folder in (path, runs_folder() / path, SHIPPED / path):
+        if (folder / "settings.json").is_file():
+            return folder
+    what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
+    near = alike(path.name, [file.parent.name for file in runs_folder().glob("*/settings.json")])
+    near = near or "`tinyconv runs` lists the runs that there are."
+    raise UserError(f"{path} {what}; {near}")
+
+
+def refuse_shipped(folder: Path) -> None:
+    """Raise UserError for a run that comes with the package: nothing is written into that."""
+    if folder.resolve().is_relative_to(SHIPPED.resolve()):
+        raise UserError(
+            f"{folder.name} comes with tinyconv, and its folder is left as it is; name another "
+            "place, or train a run of your own."
+        )
+
+
+def plain(value):
+    """A value for JSON; a path in full, so that the run answers from any other folder."""
+    return os.path.abspath(value) if isinstance(value, os.PathLike) else value

@@ -1,0 +1,62 @@
+"""A .keras file opened: in Keras' safe mode, within bounds, and whole or with an error."""
+
+import contextlib
+import importlib
+import os
+import warnings
+import zipfile
+
+from tinyconv import precision
+from tinyconv.errors import UserError
+from tinyconv.system import archives, start_keras
+
+SKIPPED = "Skipping variable loading"  # how Keras begins its warning about an optimizer
+# What registers classes with Keras, by name: plugins stand above this module. A file names classes
+# and not the modules that they stand in.
+REGISTERING = (
+    "tinyconv.layers",
+    "tinyconv.losses",
+    "tinyconv.training.optimizers",
+    "tinyconv.zoo",
+    "tinyconv.plugins.caption.beam_search",
+    "tinyconv.plugins.caption.model",
+)
+
+
+def register() -> None:
+    """Register with Keras every class of tinyconv that a .keras file may name."""
+    for module in REGISTERING:
+        importlib.import_module(module)
+
+
+def open_model(path: str | os.PathLike, policy: str | None = None):
+    """The network of a .keras file that tinyconv has written, in a run or by `export`.
+
+    Classes of tinyconv are registered first, and the file is opened in Keras' safe mode. Raises
+    UserError where it is no such file. The classes of other packages have to be imported before.
+
+    With `policy`, the dtype policy that it was trained under, its optimizer is restored, too.
+    Keras only warns of an optimizer whose variables it cannot restore; here that is a UserError.
+    """
+    start_keras.start()
+    import keras
+
+    register()
+    trained_under = contextlib.nullcontext() if policy is None else precision.policy(policy)
+    try:
+        if zipfile.is_zipfile(path):
+            archives.open_zip(path).close()  # a bomb is refused before Keras reads it
+        with trained_under, warnings.catch_warnings():
+            warnings.filterwarnings("error", SKIPPED)
+            return keras.saving.load_model(path, compile=policy is not None, safe_mode=True)
+    except UserError:
+        raise
+    except Exception as error:  # Keras says what it refuses in many of them
+        message = f"{error}".strip()
+        if SKIPPED in message:
+            raise UserError(
+                f"The state of the optimizer in {path} cannot be restored, so that the run cannot "
+                "be resumed exactly; start a new run."
+            ) from error
+        first_line = message.split("\n")[0]
+        raise UserError(f"{path} is not a model that can be opened: {first_line:.300}") from error

@@ -1,0 +1,147 @@
+"""Starting Keras on TensorFlow or JAX, without the noise: TensorFlow prints a dozen lines.
+
+The lines are written by C++ to the file descriptor, past `sys.stderr`, so the descriptor
+itself is turned aside while the import runs; should the import fail, they are shown.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from tinyconv.errors import UserError
+from tinyconv.system import console, program_cache
+
+BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
+
+_reason = ""  # why JAX was chosen in place of TensorFlow, until a line has reported it
+
+
+def prepare() -> None:
+    """Set what TensorFlow and Keras read when they are imported, whoever imports them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow uses oneDNN by itself on processors with AVX-512 or AMX alone; with AVX2 its
+    # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    is_open = "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
+    if is_open and not is_installed("tensorflow"):
+        _use_jax("it is not installed")
+
+
+def start() -> None:
+    """Import Keras and its backend, silently, once; nothing happens where they are loaded.
+
+    The backend is that of KERAS_BACKEND; where that is not set, TensorFlow, or JAX with a line
+    that says so if TensorFlow cannot be imported. Raises UserError where there is neither.
+    """
+    prepare()
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and backend not in BACKENDS:
+        raise UserError(
+            f"KERAS_BACKEND is {backend!r}, and tinyconv runs on {' or '.join(BACKENDS)}; "
+            "unset it, or set it to one of them."
+        )
+    # Building many networks in one process makes TensorFlow warn of "retracing" each time.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if "keras" not in sys.modules:
+        program_cache.use()
+        with _standard_error_aside():
+            _import_backend(backend)
+            import keras
+
+            keras.distribution.list_devices()  # the backend tells of its devices when asked
+    _report()
+
+
+def _import_backend(backend: str | None) -> None:
+    """Import `backend`, or the first one that can be imported; UserError where none can."""
+    errors = {}
+    for name in [backend] if backend else BACKENDS:
+        try:
+            importlib.import_module(name)
+            break
+        except ImportError as error:
+            errors[name] = error
+    else:
+        raise UserError(_nothing_to_run_on(backend, errors))
+    if name == "jax" and not backend:
+        _use_jax(_line(errors["tensorflow"]))
+        if is_installed("tensorflow"):  # Keras would try it again, in a dozen places
+            sys.modules["tensorflow"] = None
+    elif name == "jax":
+        with contextlib.suppress(ImportError):  # Keras imports it on JAX too, to seed it
+            importlib.import_module("tensorflow")
+
+
+def _nothing_to_run_on(backend: str | None, errors: dict[str, ImportError]) -> str:
+    if backend and getattr(errors[backend], "name", None) == backend:
+        return (
+            f"KERAS_BACKEND is {backend!r} and {backend} is not installed; "
+            f"install it with: {BACKENDS[backend]}"
+        )
+    reasons = "; ".join(f"{name}: {_line(error)}" for name, error in errors.items())
+    commands = " or: ".join(BACKENDS[name] for name in errors)
+    return f"Keras has nothing to compute with ({reasons}); install it with: {commands}"
+
+
+def _line(error: ImportError) -> str:
+    """The first line of an error's text."""
+    return f"{error}".partition("\n")[0]
+
+
+def is_installed(module: str) -> bool:
+    """Whether there is a module of that name, by looking and not by importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _use_jax(reason: str) -> None:
+    """Have Keras take JAX, here and in the processes that this one starts, if it is installed."""
+    global _reason
+    if is_installed("jax"):
+        os.environ["KERAS_BACKEND"] = "jax"
+        _reason = reason
+
+
+def _report() -> None:
+    """Print, once, that JAX was chosen."""
+    global _reason
+    if _reason:
+        console.say(f"backend    jax, because TensorFlow cannot be imported ({_reason})")
+        _reason = ""
+
+
+@contextlib.contextmanager
+def _standard_error_aside() -> Iterator[None]:
+    """Send file descriptor 2 to a temporary file, and show that file after an exception."""
+    with tempfile.TemporaryFile() as aside:
+        try:
+            with descriptor_aside(2, aside.fileno()):
+                yield
+        except BaseException:
+            aside.seek(0)
+            os.write(2, aside.read())
+            raise
+
+
+@contextlib.contextmanager
+def descriptor_aside(number: int, target: int | None = None) -> Iterator[None]:
+    """Send what is written to file descriptor `number` to `target`, or to nowhere."""
+    stream = {1: sys.stdout, 2: sys.stderr}[number]
+    stream.flush()
+    kept = os.dup(number)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere if target is None else target, number)
+    try:
+        yield
+    finally:
+        stream.flush()
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,59 @@
+"""What tasks on pictures share: the settings of a network of the zoo, and how a run begins."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinyconv.data import Dataset, selection
+from tinyconv.data.selection import DataSettings
+from tinyconv.recipe import RecipeSettings
+from tinyconv.settings import setting
+from tinyconv.tasks import network
+from tinyconv.tasks.network import NetworkSettings
+
+
+@dataclass(frozen=True)
+class PictureSettings(RecipeSettings, NetworkSettings, DataSettings):
+    """The settings of every task that trains a network of the zoo on pictures."""
+
+    sizes: str = setting(
+        "fixed",
+        "Train on whole pictures, or begin on smaller ones, which is faster.",
+        choices=("fixed", "growing"),
+    )
+
+    @classmethod
+    def implied(cls, given: Mapping) -> dict:
+        """What the recipe says, and the network made for a run that has minutes."""
+        return super().implied(given) | network.implied(given)
+
+
+def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
+    """Open the data of `run` and settle all that does not depend on its network.
+
+    A data folder is found again from any other folder, every generator is seeded, the device and
+    the data are printed, and the coach looks at them. A new run's settings.json will hold what
+    the data are.
+
+    Args:
+        run: the Run to be prepared; its options are DataSettings and TrainingSettings.
+        dataset: opens the data of a run, with a UserError for those that its task cannot learn.
+
+    Returns:
+        (the data set, the dtype policy's name, the compiled model of last.keras or None)
+
+    Raises:
+        UserError: where a run that goes on would see other data than it began with.
+    """
+    from tinyconv import coach, training
+
+    if selection.is_folder(run.catalogue, run.options.data):
+        run.options = replace(run.options, data=str(Path(run.options.data).resolve()))
+    data = dataset(run)
+    policy = training.prepare(run, data.splits["train"].pictures)
+    selection.describe(data)
+    selection.check_same(data, run.settings.get("data_sha256"))
+    coach.before(run, data)
+    if run.path is None:
+        run.add(**selection.facts(data))
+    return data, policy, run.model("last", compiled=True) if run.state() else None

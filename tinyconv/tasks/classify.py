@@ -1,0 +1,213 @@
+"""The task `classify`: one label a picture, the course's image classification.
+
+The verbs stand in the order in which a learner meets them: fit, evaluate, predict, pictures.
+Keras is imported inside them, so that `tinyconv fit --help` is instant.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.data import Dataset, selection
+from tinyconv.data.augment import POLICIES, policy
+from tinyconv.data.image_files import read_pictures
+from tinyconv.data.pipeline import steps_per_epoch, training_batches
+from tinyconv.data.selection import labelled_split, split_to_measure
+from tinyconv.errors import UserError
+from tinyconv.explain import DEFAULT
+from tinyconv.recipe import RECIPES
+from tinyconv.results import Evaluation, Prediction
+from tinyconv.settings import setting
+from tinyconv.system import console
+from tinyconv.tasks import PictureSettings, begin, network
+from tinyconv.tasks.scoring import VIEWS, answers, measure, scores, together
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """What the network makes small."""
+
+    loss: str = setting("softmax", "Loss function.", choices=("softmax", "hinge"))
+    label_smoothing: float | None = setting(
+        None,
+        "Share of the target spread over all classes.  [default: 0.1 for softmax]",
+        minimum=0.0,
+        maximum=0.9,
+    )
+
+
+@dataclass(frozen=True)
+class Settings(LossSettings, PictureSettings):
+    """Everything that `tinyconv fit classify` can be told."""
+
+    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+    test_augment: str = setting(
+        "none",
+        "Answer for a picture alone, or by the mean with its mirror image, or of ten crops.",
+        choices=tuple(VIEWS),
+    )
+
+
+class Classify:
+    """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
+
+    Settings = Settings
+    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
+    _kept = None, None  # the key and the value of `_scores`
+
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
+        import keras
+
+        from tinyconv import losses, training
+        from tinyconv.training import progressive_resizing
+
+        network.settle(run)
+        options = run.options
+        if options.recipe != "plain":
+            told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
+            console.say(f"recipe     {options.recipe}: {', '.join(told)}")
+        dataset, numbers, saved = begin(run, _with_classes)
+        if not dataset.mirror:
+            run.options = replace(run.options, test_augment="none")
+        options = run.options
+        train, validation = dataset.splits["train"], dataset.splits["validation"]
+        shape = train.pictures.shape[1:]
+        model = network.build(run, shape, len(dataset.classes), numbers, saved)
+        training.describe_model(model)
+        loss = losses.loss(options.loss, options.label_smoothing)
+        top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+        training.compile_model(model, options, loss, [top1], saved)
+        if saved is None and options.from_ is None:
+            network.adapt(model, train.pictures)
+        steps = policy(options.augment, dataset.mirror)
+        return training.Training(
+            run,
+            model,
+            options,
+            lambda epoch, first_step: training_batches(
+                train, options.batch_size, steps, options.seed, epoch, first_step
+            ),
+            steps_per_epoch(len(train.labels), options.batch_size),
+            lambda model: measure(scores(model, validation.pictures), validation.labels, loss),
+            # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
+            rank=lambda metrics: -metrics["loss"],
+            stages=progressive_resizing.stages(model) if options.sizes == "growing" else (),
+            name=f"{model.name}-{dataset.name}",
+        )
+
+    def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
+        """Measure best.keras; without a split, on the labelled test pictures or, failing
+        those, on the validation pictures. `augment` in place of the run's own test_augment."""
+        return self.ensemble([run], data, root, split, augment)[0]
+
+    def ensemble(self, runs, data=None, root=None, split=None, augment=None) -> list[Evaluation]:
+        """As `evaluate`, of each run and last of the mean of their softmax probabilities.
+
+        The mean has a loss where all learnt by one and the same softmax loss.
+        """
+        from tinyconv import losses
+
+        first = runs[0]
+        for run in runs[1:]:
+            for fact, what in (("classes", "classes"), ("picture_shape", "sizes of picture")):
+                if run.settings[fact] != first.settings[fact]:
+                    raise UserError(
+                        f"{first.path} and {run.path} are of different {what}, and have no mean."
+                    )
+        dataset = selection.of_run(first, data, root)
+        chosen = split_to_measure(dataset, split)
+        if augment not in (None, "none") and not dataset.mirror:
+            raise UserError(
+                f"A mirror image in {dataset.name} is of another class, so that there is no "
+                f"--augment {augment} of it."
+            )
+        labels = dataset.splits[chosen].labels
+        each = [self._scores(run, dataset, chosen, augment) for run in runs]
+        kinds = [(run.options.loss, run.options.label_smoothing) for run in runs]
+        metrics = [
+            measure(one, labels, losses.loss(*kind)) for one, kind in zip(each, kinds, strict=True)
+        ]
+        if len(runs) > 1:
+            metrics.append(measure(together(each), labels, losses.loss(*kinds[0])))
+            if set(kinds) != {("softmax", kinds[0][1])}:
+                del metrics[-1]["loss"]
+        return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
+
+    def predict(
+        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, test=False, root=None
+    ) -> Iterator[Prediction]:
+        """The five best labels of each file; a folder or a glob stands for its pictures.
+
+        With `test`, of the data set's own test pictures (at `root`), which need no labels.
+        """
+        if test:
+            yield from self._predict_test(run, root)
+            return
+        if not inputs:
+            raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
+        model = run.model()
+        shape = tuple(run.settings["picture_shape"])
+        may_resize = resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+            found = scores(model, pictures, run.options.test_augment)
+            for name, row in zip(names, found, strict=True):
+                yield Prediction(name, answers(row, run.settings["classes"]))
+
+    def _predict_test(self, run, root) -> Iterator[Prediction]:
+        """The label of each test picture by the source's own code: the course's submission."""
+        dataset = selection.of_run(run, None, root)
+        if "test" not in dataset.splits:
+            raise UserError(f"{dataset.name} has no test pictures to predict.")
+        examples = dataset.splits["test"]
+        codes = dataset.codes or dataset.classes
+        found = scores(run.model(), examples.pictures, run.options.test_augment)
+        for name, row in zip(examples.names, found, strict=True):
+            yield Prediction(Path(name).name, answers(row, codes))
+
+    def explain(
+        self, run, inputs: Sequence[str], method=DEFAULT, label=None, layer=None, resize=False
+    ) -> Iterator:
+        """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all;
+        `label` is the class asked about, `layer` the layer."""
+        from tinyconv.explain import command
+
+        yield from command.of_run(run, run.model(), inputs, method, label, layer, resize)
+
+    def pictures(self, run) -> Iterable:
+        """Curves, confusion, mistakes, right ones, where it looks, filters and slopes."""
+        from tinyconv.explain.report_section import looked_at
+        from tinyconv.report import figures
+        from tinyconv.runs.export import in_float32
+
+        dataset = selection.of_run(run, None, None)
+        split = labelled_split(dataset)
+        examples = dataset.splits[split]
+        model = run.model()
+        all_scores = self._scores(run, dataset, split)
+        yield figures.curves(run.history)
+        yield from figures.confusion(all_scores, examples.labels, dataset.classes, split)
+        yield from figures.mistakes(all_scores, examples, dataset.classes, split)
+        yield from looked_at(in_float32(model), all_scores, examples, dataset.classes)
+        yield from figures.filters(model)
+        yield from figures.slopes(model)
+
+    def _scores(self, run, dataset: Dataset, split: str, augment=None) -> np.ndarray:
+        """The scores of best.keras on a split, kept for the pictures that follow the numbers."""
+        augment = augment or run.options.test_augment
+        best = run.path / "best.keras"
+        changed = best.stat().st_mtime_ns if best.exists() else None
+        key = run.path, changed, dataset.cache, split, augment
+        if self._kept[0] != key:
+            pictures = dataset.splits[split].pictures
+            self._kept = key, scores(run.model(), pictures, augment)
+        return self._kept[1]
+
+
+def _with_classes(run) -> Dataset:
+    dataset = selection.own(run)
+    if not dataset.classes:
+        raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
+    return dataset

@@ -1,0 +1,275 @@
+"""The task `localise`: what is in a picture and where, a label and a box round it.
+
+The single-object localisation of ImageNet's challenge (Russakovsky et al. 2015, arXiv 1409.0575,
+section 4.2): a box is right if its intersection over union with the true one is a half or more.
+One network has two heads, as OverFeat's (Sermanet et al. 2014, arXiv 1312.6229): scores by softmax
+cross-entropy, and corners by the distance-IoU loss. Its box is one for all classes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.data import Dataset, augment, boxes, selection
+from tinyconv.data.image_files import read_pictures
+from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
+from tinyconv.data.selection import split_to_measure
+from tinyconv.errors import UserError
+from tinyconv.explain import DEFAULT
+from tinyconv.results import Evaluation, Picture, Prediction
+from tinyconv.settings import setting
+from tinyconv.system import console
+from tinyconv.tasks import PictureSettings, begin, network
+from tinyconv.tasks.scoring import BATCH, answers
+
+CELLS = 4  # rows and columns of the map that the box is read from
+BOX_SCALE = 1 / 36  # a ninth as of sprint's scores, and a quarter for sixteen times the numbers
+RIGHT = 0.5  # intersection over union of a box that counts as right
+SHOWN = 24  # pictures in a grid
+
+
+@dataclass(frozen=True)
+class Settings(PictureSettings):
+    """Everything that `tinyconv fit localise` can be told."""
+
+    data: str = setting("placed-digits", "Data set with boxes, by name.")
+    epochs: int = setting(10, "Passes over the training data.", minimum=1)
+    augment: str = setting(
+        "basic",
+        "Random changes of training pictures, and of their boxes.",
+        choices=tuple(augment.POLICIES),
+    )
+
+
+class Localise:
+    """What and where: a label and a box for each picture, two heads on any model of the zoo."""
+
+    Settings = Settings
+    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # placed-digits, without files
+
+    def prepare(self, run):
+        """The training.Training by the settings, from where the run stands if it has a folder."""
+        import keras
+
+        from tinyconv import losses, training
+        from tinyconv.training import progressive_resizing
+
+        network.settle(run)
+        dataset, numbers, saved = begin(run, lambda run: _with_boxes(selection.own(run)))
+        options = run.options
+        train, validation = dataset.splits["train"], dataset.splits["validation"]
+        shape, classes = train.pictures.shape[1:], len(dataset.classes)
+        model = network.build(
+            run, shape, classes, numbers, saved, heads=lambda body: _heads(body, classes)
+        )
+        training.describe_model(model)
+        learnt = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
+        top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+        training.compile_model(model, options, learnt, {"scores": [top1]}, saved)
+        if saved is None and options.from_ is None:
+            network.adapt(model, train.pictures)
+        steps = boxes.policy(options.augment, dataset.mirror)
+        targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
+        return training.Training(
+            run,
+            model,
+            options,
+            lambda epoch, first_step: training_batches(
+                train, options.batch_size, steps, options.seed, epoch, first_step, targets
+            ),
+            steps_per_epoch(len(train.labels), options.batch_size),
+            lambda model: measure(answer(model, validation.pictures), validation),
+            rank=lambda metrics: -metrics["loss"],
+            stages=progressive_resizing.stages(model) if options.sizes == "growing" else (),
+            name=f"localise-{model.name}-{dataset.name}",
+        )
+
+    def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
+        """Measure best.keras; without a split, on the labelled test pictures or, failing
+        those, on the validation pictures."""
+        dataset = _with_boxes(selection.of_run(run, data, root))
+        chosen = split_to_measure(dataset, split)
+        examples = dataset.splits[chosen]
+        if examples.boxes is None or not boxes.is_known(examples.boxes).any():
+            raise UserError(f"The {chosen} split of {dataset.name} has no boxes to measure by.")
+        metrics = measure(answer(run.model(), examples.pictures), examples)
+        return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
+
+    def predict(
+        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False
+    ) -> Iterator[Prediction]:
+        """The best label and the box of each file: left, top, right and bottom as shares of its
+        width and height. The boxes are drawn in the run's folder, in boxes/, and replace none."""
+        from tinyconv.report import figures
+        from tinyconv.system import files
+
+        if not inputs:
+            raise UserError("predict needs pictures to answer for: name FILES, or a folder.")
+        model, classes = run.model(), run.settings["classes"]
+        folder = run.path / "boxes"
+        folder.mkdir(exist_ok=True)
+        shape = tuple(run.settings["picture_shape"])
+        may_resize = resize or run.settings["resized"]
+        for names, batch in read_pictures(inputs, shape, may_resize, skip_corrupt):
+            scores, found = answer(model, batch)
+            for i, name in enumerate(names):
+                (best, *_) = answers(scores[i], classes)
+                said = f"{figures.short(best['label'])} {best['probability']:.0%}"
+                drawn = figures.png(_drawn(batch[i : i + 1], [said], [], found[i : i + 1]))
+                files.write(files.free(folder / f"{Path(name).stem}.png"), drawn)
+                yield Prediction(name, [best | {"box": [round(float(n), 4) for n in found[i]]}])
+        console.say(f"pictures   with the boxes: {folder}")
+
+    def explain(
+        self, run, inputs: Sequence[str], method=DEFAULT, label=None, layer=None, resize=False
+    ) -> Iterator:
+        """Why it says what is there, as of a run of `classify`; of the box nothing."""
+        import keras
+
+        from tinyconv.explain import command
+
+        model = run.model()
+        scores = keras.Model(model.input, model.output["scores"], name=model.name)
+        yield from command.of_run(run, scores, inputs, method, label, layer, resize)
+
+    def pictures(self, run) -> Iterable:
+        """Curves, boxes as they come and the worst, confusion, filters and slopes."""
+        from tinyconv.report import figures
+
+        dataset = _with_boxes(selection.of_run(run, None, None))
+        split = selection.labelled_split(dataset)
+        examples = dataset.splits[split]
+        model = run.model()
+        scores, found = answer(model, examples.pictures)
+        names = {"scores_top1": "top1"}  # Keras puts the head's name before the metric's
+        history = [{names.get(k, k): v for k, v in row.items()} for row in run.history]
+        yield figures.curves(history)
+        yield from _galleries(scores, found, examples, dataset.classes, split)
+        yield from figures.confusion(scores, examples.labels, dataset.classes, split)
+        yield from figures.filters(model)
+        yield from figures.slopes(model)
+
+
+def _with_boxes(dataset: Dataset) -> Dataset:
+    for split in ("train", "validation"):
+        if dataset.splits[split].boxes is None:
+            raise UserError(
+                f"{dataset.name} has no boxes to learn; tiny-imagenet and placed-digits have."
+            )
+    return dataset
+
+
+def _heads(body, classes: int) -> dict:
+    """Scores (B, classes) from the body's features, and a box (B, 4) from its last map of cells.
+
+    A global pool, which forgets where things are, is passed by: the box is read from the CELLS x
+    CELLS cells of the map before it, of any size, scaled down: so many numbers would move the
+    box too far in a step. Without such a pool features know the place.
+    """
+    import keras
+
+    from tinyconv import layers
+    from tinyconv.zoo.rectifier import SpatialPyramidPooling
+
+    pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+    pool = next((layer for layer in body.layers if isinstance(layer, pools)), None)
+    placed = body.output
+    if pool is not None:
+        placed = SpatialPyramidPooling((CELLS,), name="box_cells")(pool.input)
+        placed = keras.layers.Rescaling(BOX_SCALE, name="box_scale")(placed)
+    numbers = keras.layers.Dense(
+        4, kernel_initializer="zeros", dtype="float32", name="box_numbers"
+    )(placed)
+    return {
+        "scores": layers.head(classes)(body.output),
+        "box": layers.Corners(dtype="float32", name="box")(numbers),
+    }
+
+
+def answer(model, pictures) -> tuple[np.ndarray, np.ndarray]:
+    """(logits (N, classes), corners (N, 4)), float32, for uint8 pictures (N, H, W, C)."""
+    from tinyconv.layers import program_costs
+
+    scores, found = [], []
+    with program_costs.for_predictions(model, len(pictures)):
+        for batch, count in whole_batches(pictures, BATCH):
+            heads = model.predict_on_batch(batch)
+            scores.append(np.asarray(heads["scores"])[:count])
+            found.append(np.clip(np.asarray(heads["box"])[:count], 0, 1))
+    return np.concatenate(scores), np.concatenate(found)
+
+
+def measure(answered, split) -> dict[str, float]:
+    """Of (scores, corners) for a split: loss, top1, iou, iou50, and localisation.
+
+    iou is the mean intersection over union, iou50 the share of boxes that reach a half, and
+    localisation the share of pictures whose label and box are both right. Pictures whose box is
+    unknown count for top1 alone.
+    """
+    from tinyconv import losses
+
+    scores, found = answered
+    true = boxes.corners(split.boxes, split.pictures.shape[1:])
+    known = boxes.is_known(true)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, 0]
+    right, iou = best == split.labels, boxes.overlap(true[known], found[known])
+    placed = iou >= RIGHT
+    loss = losses.loss("softmax")(split.labels, scores) + losses.DistanceIoU()(true, found)
+    return {
+        "loss": float(loss),
+        "top1": float(right.mean()),
+        "iou": float(iou.mean()),
+        "iou50": float(placed.mean()),
+        "localisation": float((placed & right[known]).mean()),
+    }
+
+
+def _galleries(scores, found, split, classes: Sequence[str], name: str) -> Iterator:
+    """Boxes of a sample of pictures, and those that are the farthest off."""
+    from tinyconv.report import figures
+
+    true = boxes.corners(split.boxes, split.pictures.shape[1:])
+    known = np.flatnonzero(boxes.is_known(true))
+    iou = boxes.overlap(true[known], found[known])
+    said = scores.argmax(axis=1)
+    sample = np.sort(np.random.default_rng(0).permutation(len(known))[:SHOWN])
+    worst = np.argsort(iou, kind="stable")[:SHOWN]
+    reads = (
+        "Blue: where the thing is. Yellow dashes: where the network says it is. Above: what it "
+        f"says, and the overlap of the two boxes (IoU), which counts as right from {RIGHT:.0%} on."
+    )
+    for key, title, chosen, what in (
+        ("boxes", "Boxes it drew", sample, f"A random sample of {name} pictures."),
+        ("worst-boxes", "Boxes farthest off", worst, f"The {name} pictures of least overlap."),
+    ):
+        at = known[chosen]
+        titles = [
+            f"{figures.short(classes[label])}\n{share:.0%}"
+            for label, share in zip(said[at], iou[chosen], strict=True)
+        ]
+        figure = _drawn(split.pictures[at], titles, true[at], found[at])
+        alt = f"{len(at)} pictures with two boxes each, which overlap by "
+        alt += f"{iou[chosen].min():.0%} to {iou[chosen].max():.0%}."
+        yield Picture(key, title, f"{what} {reads}", figures.png(figure), alt)
+
+
+def _drawn(shown, titles, true, found):
+    """A figure of pictures with boxes round what is there and round what is said to be."""
+    from matplotlib.patches import Rectangle
+
+    from tinyconv.report import figures
+
+    figure = figures.grid(shown, titles)
+    height, width = shown.shape[1:3]
+    for kind, style in (
+        (true, {"ec": figures.TRAIN, "lw": 1.6}),
+        (found, {"ec": "#ffcc33", "lw": 1.6, "ls": (0, (2, 1))}),
+    ):
+        for axes, (left, top, right, bottom) in zip(figure.axes, kind):
+            corner, size = (left * width - 0.5, top * height - 0.5), (right - left, bottom - top)
+            axes.add_patch(
+                Rectangle(corner, size[0] * width, size[1] * height, fill=False, **style)
+            )
+    return figure

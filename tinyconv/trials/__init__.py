@@ -1,0 +1,1 @@
+"""Trainings that leave no run: `fit --check`, `lr-find` and `verify`."""
