@@ -1,4 +1,4 @@
-"""Fast TensorFlow paths of the layers, for a CPU; `__init__.py` chooses between them and Keras' ops.
+"""Fast TensorFlow paths of the layers, for a CPU; `__init__.py` chooses between them and Keras'.
 
 A layer that does a few operations a number is bound by memory: what counts is how often a map is
 read and written. TensorFlow runs each operation by itself, so that normalisation and PReLU as
