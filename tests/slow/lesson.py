@@ -28,7 +28,7 @@ def main(number: int, policy: str, shift: int, folder: Path) -> None:
     import keras
 
     keras.config.set_dtype_policy(policy)
-    precision.automatic = lambda *hardware: (policy, "for every run")
+    precision.choose = lambda *request, **circumstances: (policy, "for every run")
     if shift:
         np.random.default_rng = shifted(np.random.default_rng, shift)
         keras.utils.set_random_seed = shifted(keras.utils.set_random_seed, shift)
