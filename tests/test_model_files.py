@@ -67,7 +67,7 @@ OPENED = """
 import {order}
 import json, sys
 from tests.saved.write import COMPILED, HERE, answer
-from tinyconv.model_files import open_model
+from tinyconv.runs.model_files import open_model
 
 answers = {{}}
 for path in HERE.glob("*.keras"):

@@ -36,10 +36,12 @@ SETTINGS = {
 }
 TRAIN = f"""
 import sys
-from tinyconv import startup
-startup.start()
+from tinyconv.system import start_keras
+start_keras.start()
 import tinyconv
-from tinyconv import checkpoints, kept, runs, verbs
+from tinyconv import runs, verbs
+from tinyconv.runs import schema
+from tinyconv.training import checkpoints
 name, often = sys.argv[1:]
 if often == "every step":
     checkpoints.LONGEST = -1
@@ -49,7 +51,7 @@ print("ready", flush=True)
 folder = runs.runs_folder() / name
 if not (folder / "settings.json").exists():
     verbs.fit(name=name, **{SETTINGS!r})
-elif "result" not in kept.read_settings(folder):
+elif "result" not in schema.read_settings(folder):
     verbs.resume(name)
 else:  # killed as it drew its page
     verbs.report(verbs.load(name))

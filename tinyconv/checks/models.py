@@ -20,7 +20,7 @@ POOLED = 3.1  # by which max-pooling 2x2 rectified values, independent Gaussians
 ELSEWHERE = """
 import pathlib, sys, traceback
 import numpy as np
-from tinyconv.startup import start; start()
+from tinyconv.system.start_keras import start; start()
 import keras, tinyconv.layers
 from tinyconv import registry
 for name, folder in zip(sys.argv[1::2], map(pathlib.Path, sys.argv[2::2])):
