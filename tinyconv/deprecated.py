@@ -1,8 +1,12 @@
 """What plugins written for version 0.1 do otherwise; 0.2 still takes it, with a warning."""
 
+import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+
+from tinyconv.settings import setting
 
 
 def fit(run) -> None:
@@ -31,3 +35,25 @@ def validate(function: Callable) -> Callable:
         stacklevel=3,
     )
     return lambda model: function()
+
+
+# Keywords that the verbs of version 0.1 could take, and what the command knew of them.
+KEYWORDS = {
+    "data": (str | None, setting(None, "Another data set with the same classes.")),
+    "root": (Path | None, setting(None, "Local files of the data set.")),
+    "split": (str | None, setting(None, "train, validation or test.")),
+    "resize": (bool, setting(False, "Scale and crop pictures of another size.")),
+    "skip_corrupt": (bool, setting(False, "Leave out files that cannot be read.")),
+}
+
+
+def verb_options(task: type, verb: str) -> type:
+    """The options of a verb that takes them as keywords, in place of a declared dataclass."""
+    names = inspect.signature(getattr(task, verb)).parameters
+    fields = [(name, *field) for name, field in KEYWORDS.items() if name in names]
+    return dataclasses.make_dataclass(verb.capitalize(), fields, frozen=True)
+
+
+def explains(task) -> bool:
+    """Whether the task has the verb `explain`, with or without declared options."""
+    return hasattr(task, "explain")

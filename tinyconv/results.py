@@ -7,20 +7,32 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's numbers, and what they were measured on."""
+    """A run's numbers, and what they were measured on.
+
+    `count` is the number of examples, and `pictures` the same where these are pictures.
+    """
 
     metrics: dict[str, float]
     data: str | None = None
     split: str | None = None
     pictures: int | None = None
+    count: int | None = None
+
+    def __post_init__(self):
+        if self.count is None:
+            object.__setattr__(self, "count", self.pictures)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers to one input, the best first, each as it appears in `--json`."""
+    """The answers to one input, the best first, each as it appears in `--json`.
+
+    `line` is what stands for it in a file of one line an input, such as a course's submission.
+    """
 
     input: str
     answers: list[dict[str, Any]]
+    line: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,13 @@ import click
 from tinyconv.errors import UserError, nearest
 
 
-def setting(default, help, *, unit=None, choices=None, minimum=None, maximum=None):
-    """A dataclass field with its help, unit, choices and the closed range it must lie in."""
+def setting(default, help, *, unit=None, choices=None, minimum=None, maximum=None, option=None):
+    """A dataclass field with its help, unit, choices and the closed range it must lie in.
+
+    `option` is the command's name for it, such as "--class", where that is another one.
+    """
     metadata = {
+        "option": option,
         "help": help,
         "unit": unit,
         "choices": choices,
@@ -142,7 +146,7 @@ def reference(Settings: type) -> str:
 
 def _option(field, hint) -> click.Option:
     kind, optional = _kind(hint)
-    name = "--" + field.name.rstrip("_").replace("_", "-")
+    name = field.metadata["option"] or "--" + field.name.rstrip("_").replace("_", "-")
     unit = field.metadata["unit"]
     told = [field.metadata["help"], *([f"[{_range(field)}]"] if _range(field) else [])]
     common = {"default": field.default, "help": "  ".join(told)}

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from tinyconv import deprecated, registry, runs, settings
 from tinyconv.errors import UserError, nearest
+from tinyconv.explain import ModelExplainOptions
+from tinyconv.plugins import Averages, ExportsSeveral
 from tinyconv.recipe import TrainingSettings
 from tinyconv.results import Evaluation
-from tinyconv.runs import Run, takes
+from tinyconv.runs import Run, build_options, call
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import console
 from tinyconv.system.files import free, only_writer, write
@@ -145,7 +147,7 @@ def load(path, **changes) -> Run:
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
-    task = catalogue.find("tasks", kept["task"])()
+    task = catalogue.find("tasks", task_name(kept))()
     known = settings.names(task.Settings)
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
@@ -153,6 +155,17 @@ def load(path, **changes) -> Run:
     run = Run(task, options, catalogue)
     run.path, run.settings = folder, kept
     return run
+
+
+def task_of(folder: Path) -> type:
+    """The class of the task of the run in `folder`, imported."""
+    return registry.find("tasks", task_name(read_settings(folder)))
+
+
+def task_name(facts: dict) -> str:
+    """The full name of a run's task by its settings.json, which no other plugin can claim."""
+    origin = facts.get("plugins", {}).get("tasks")
+    return f"{origin['distribution']}/{origin['name']}" if origin else facts["task"]
 
 
 def _report(run: Run) -> None:
@@ -177,20 +190,19 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     console.say(f"next       tinyconv predict {run.path} PICTURE")
 
 
-def ensemble(*runs: Run, **where) -> list[Evaluation]:
+def ensemble(*opened: Run, **options) -> list[Evaluation]:
     """Measure each run on the data of the first, and last of all the mean of their answers.
 
-    `where` is as of `Run.evaluate`. Raises UserError for runs that have no mean. Built by hand in
-    tutorials/09.
+    `options` are as of `Run.evaluate`. Raises UserError for runs that have no mean. Built by hand
+    in tutorials/09.
     """
-    tasks = {run.settings["task"]: run.task for run in runs}
+    tasks = {run.settings["task"]: run.task for run in opened}
     if len(tasks) > 1:
         raise UserError(f"Runs of {' and '.join(tasks)} answer other questions, and have no mean.")
     for name, task in tasks.items():
-        if not hasattr(task, "ensemble"):
+        if not isinstance(task, Averages):
             raise UserError(f"Runs of {name} have no mean answer; evaluate them one by one.")
-        takes(task, "ensemble", where, after=1)
-        return task.ensemble(runs, **where)
+        return call(task, "ensemble", options, opened)
     raise UserError("ensemble needs runs to measure.")
 
 
@@ -222,13 +234,16 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
     return write_comparison([run, *others], Path(output or free(Path("comparison.html"))))
 
 
-def explain(run: Run | Path, *inputs, output: Path | None = None, **how) -> list[Path]:
+def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> list[Path]:
     """Write pictures of why RUN answers as it does for `inputs`; returns where, none replaced.
 
     Into the folder `output`, or the current one. `run` may be the path of a .keras file with a
     classifier of pictures.
     """
-    shown = run.explain(*inputs, **how) if isinstance(run, Run) else _of_file(run, inputs, **how)
+    if isinstance(run, Run):
+        shown = run.explain(*inputs, **options)
+    else:
+        shown = _explain_file(run, inputs, options)
     folder = Path(output or ".")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -239,13 +254,12 @@ def explain(run: Run | Path, *inputs, output: Path | None = None, **how) -> list
     return written
 
 
-def _of_file(path: Path, inputs, pixels="0..255", say=None, **how):
-    if say is not None:
-        raise UserError(f"{path} is a model alone, and --say is for runs that tell captions.")
+def _explain_file(path: Path, inputs, values: dict):
+    options = build_options(ModelExplainOptions, values, f"The model {path}", "explain")
     start()
     from tinyconv.explain import command
 
-    return command.pictures(command.opened(path, pixels), inputs, **how)
+    return command.pictures(command.opened(path, options.pixels), inputs, options)
 
 
 def export(run: Run, format: str, output: Path | None = None) -> Path:
@@ -258,7 +272,7 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
 
     if format not in EXPORTERS:
         raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
-    several = hasattr(run.task, "networks")
+    several = isinstance(run.task, ExportsSeveral)
     ending = "" if several else ENDINGS[format]
     if output is None:
         runs.refuse_shipped(run.path)

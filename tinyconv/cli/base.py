@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import click
+from click.core import ParameterSource
 
 from tinyconv.errors import UserError, nearest
 
@@ -36,6 +37,12 @@ def print_json(document) -> None:
     is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not is_unicode, default=lambda value: value.item())
     click.echo(text, file=_answers)
+
+
+def explicit(ctx: click.Context, values: dict) -> dict:
+    """The options of `values` that stand on the command line."""
+    source = ctx.get_parameter_source
+    return {name: values[name] for name in values if source(name) is ParameterSource.COMMANDLINE}
 
 
 class Verbs(click.Group):

@@ -4,50 +4,82 @@ People's text goes to standard error and answers to standard output; `--json` pu
 one JSON document there. No TensorFlow is imported before a verb needs it.
 """
 
+import contextlib
 import csv
 import sys
 from pathlib import Path
 
 import click
 
-from tinyconv import verbs
-from tinyconv.cli.base import as_json, print_json
+from tinyconv import registry, settings, verbs
+from tinyconv.cli.base import as_json, explicit, print_json
 from tinyconv.errors import UserError
-from tinyconv.explain import DEFAULT, METHODS, PIXELS
-from tinyconv.runs import find_folder
-from tinyconv.tasks.scoring import VIEWS
+from tinyconv.explain import ModelExplainOptions
+from tinyconv.runs import find_folder, options_of
 
 run_argument = click.argument("run", metavar="RUN")
+DEFAULT_TASK = "classify"  # whose options the help lists where no run is named
 
 
-@click.command()
+class OfRun(click.Command):
+    """A verb on RUN, with the options that RUN's task declares for it beside its own."""
+
+    def parse_args(self, ctx, args):
+        Options = _options_of(self.name, args)
+        ctx.meta["is of a run"] = Options is not None
+        Options = Options or options_of(registry.find("tasks", DEFAULT_TASK), self.name)
+        ctx.meta["options"] = settings.options(Options)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx):
+        """Arguments, the task's options, and those of every run."""
+        own = super().get_params(ctx)
+        arguments = [param for param in own if isinstance(param, click.Argument)]
+        return [*arguments, *ctx.meta["options"], *own[len(arguments) :]]
+
+    def format_epilog(self, ctx, formatter):
+        """Say whose options these are, where no run was named."""
+        if ctx.meta["is of a run"]:
+            return
+        formatter.write_paragraph()
+        formatter.write_text(
+            f"These are the options for a run of {DEFAULT_TASK}; those for another run are "
+            f"listed by: tinyconv {self.name} RUN --help"
+        )
+
+
+def _options_of(verb: str, args: list[str]) -> type | None:
+    """The dataclass of the verb's options for the first run among the words of the command."""
+    words = [word for word in args if not word.startswith("-")]
+    if verb == "explain" and any(word.endswith(".keras") for word in words[:1]):
+        return ModelExplainOptions
+    for word in words:
+        with contextlib.suppress(UserError):
+            return options_of(verbs.task_of(find_folder(word)), verb)
+    return None
+
+
+@click.command(cls=OfRun)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--data", metavar="NAME", help="Another data set with the same classes.")
-@click.option("--root", type=Path, metavar="PATH", help="Local files of the data set.")
-@click.option("--split", metavar="NAME", help="train, validation or test.")
-@click.option(
-    "--augment", type=click.Choice(list(VIEWS)), help="Views of a picture that it answers for."
-)
-@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
-@click.option("--protocol", metavar="NAME", help="How games of Atari are scored: nature or ale.")
 @as_json
-def evaluate(runs, as_json, **where):
+@click.pass_context
+def evaluate(ctx, runs, as_json, **options):
     """Measure RUN: accuracy and loss on its test pictures.
 
     Of several runs each, and the mean of their answers, on the data of the first.
     """
     opened = [_open(run) for run in runs]
     if len(opened) == 1:
-        measured = opened[0].measure(**_given(where))
+        measured = opened[0].measure(**explicit(ctx, options))
         named, whose = {"run": str(opened[0].path)}, ""
     else:
-        *each, measured = verbs.ensemble(*opened, **_given(where))
+        *each, measured = verbs.ensemble(*opened, **explicit(ctx, options))
         pairs = zip(opened, each, strict=True)
         named = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
         whose = f"the mean of {len(each)} networks "
     if as_json:
-        told = {name: getattr(measured, name) for name in ("data", "split", "pictures", "metrics")}
-        print_json(named | told)
+        names = ("data", "split", "count", "pictures", "metrics")
+        print_json(named | {name: getattr(measured, name) for name in names})
         return
     for one in named.get("runs", ()):
         numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
@@ -61,34 +93,27 @@ def evaluate(runs, as_json, **where):
         )
 
 
-@click.command()
+@click.command(cls=OfRun)
 @run_argument
 @click.argument("files", nargs=-1)
-@click.option("--test", is_flag=True, help="Answer for the data set's unlabelled test pictures.")
-@click.option("--root", type=Path, metavar="PATH", help="Local files of the data set, for --test.")
 @click.option(
     "--output", type=Path, metavar="FILE", help="Write CSV (or, with --test, lines) here."
 )
-@click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
-@click.option("--skip-corrupt", is_flag=True, help="Leave out files that cannot be read.")
-@click.option("--beam", type=click.IntRange(1), metavar="N", help="Captions kept in the search.")
 @as_json
-def predict(run, files, output, as_json, **how):
+@click.pass_context
+def predict(ctx, run, files, output, as_json, **options):
     """Answer for FILES (pictures, folders, globs) with the network of RUN."""
-    if files and how["test"]:
-        raise UserError(
-            "predict answers for FILES or, with --test, for the test pictures: not both."
-        )
     if output and output.exists():
         raise UserError(f"{output} exists already; name another file with --output.")
-    predictions = list(_open(run).predict(*files, **_given(how)))
+    predictions = list(_open(run).predict(*files, **explicit(ctx, options)))
+    as_lines = bool(predictions) and all(one.line is not None for one in predictions)
     if output:
         with output.open("x", newline="", encoding="utf-8") as file:
-            _write_answers(file, predictions, as_lines=how["test"])
+            _write_answers(file, predictions, as_lines)
         click.echo(f"wrote {len(predictions)} answers to {output}", err=True)
     if as_json:
-        print_json([vars(prediction) for prediction in predictions])
-    elif not output and how["test"]:
+        print_json([{"input": one.input, "answers": one.answers} for one in predictions])
+    elif not output and as_lines:
         _write_answers(sys.stdout, predictions, as_lines=True)
     elif not output:
         for prediction in predictions:
@@ -99,7 +124,7 @@ def _write_answers(file, predictions, as_lines: bool) -> None:
     """CSV with a row an answer; or the course's submission, a line with the best one a file."""
     if as_lines:
         for prediction in predictions:
-            file.write(f"{prediction.input} {next(iter(prediction.answers[0].values()))}\n")
+            file.write(f"{prediction.line}\n")
         return
     columns = next((list(answer) for p in predictions for answer in p.answers), [])
     writer = csv.writer(file)
@@ -122,27 +147,15 @@ def _told(answer: dict) -> str:
     return " ".join(values)
 
 
-def _given(options: dict) -> dict:
-    """The options that the user gave."""
-    return {name: value for name, value in options.items() if value not in (None, False)}
-
-
-@click.command()
+@click.command(cls=OfRun)
 @click.argument("run", metavar="RUN|MODEL")
 @click.argument("files", nargs=-1)
-@click.option(
-    "--method", metavar="NAME", help=f"{', '.join(METHODS)}, or all.  [default: {DEFAULT}]"
-)
-@click.option("--class", "label", metavar="NAME", help="Class asked about; else its own answer.")
-@click.option("--layer", metavar="NAME", help="Layer asked about, where a method takes one.")
-@click.option("--pixels", type=click.Choice(PIXELS), help="What MODEL takes.  [default: 0..255]")
-@click.option("--say", metavar="TEXT", help="Show where it looks as it is made to say this.")
-@click.option("--resize", is_flag=True, help="Scale and crop pictures of another size.")
 @click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")
-def explain(run, files, output, **how):
+@click.pass_context
+def explain(ctx, run, files, output, **options):
     """Draw why the network of RUN, or of a .keras file, answers as it does for FILES."""
     asked = Path(run) if run.endswith(".keras") else _open(run)
-    for path in verbs.explain(asked, *files, output=output, **_given(how)):
+    for path in verbs.explain(asked, *files, output=output, **explicit(ctx, options)):
         click.echo(path)
 
 

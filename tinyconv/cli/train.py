@@ -1,13 +1,15 @@
 """The verbs that train: `fit` and `lr-find`, with an option for each of a task's settings."""
 
+import contextlib
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from tinyconv import registry, settings, verbs
-from tinyconv.cli.base import print_json
+from tinyconv.cli.base import explicit, print_json
 from tinyconv.errors import UserError
+from tinyconv.runs import find_folder
+from tinyconv.runs.schema import read_settings
 
 
 class Tasks(click.Group):
@@ -21,7 +23,7 @@ class Tasks(click.Group):
 
     def parse_args(self, ctx, args):
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [self.default, *args]
+            args = [_task_of_resume(args) or self.default, *args]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx):
@@ -40,22 +42,32 @@ class Tasks(click.Group):
         self.format_commands(ctx, formatter)
 
 
+def _task_of_resume(args: list[str]) -> str | None:
+    """The full name of the task of the run after --resume, None without one."""
+    for word, value in zip(args, [*args[1:], None]):
+        option, _, path = word.partition("=")
+        if option == "--resume" and (path := path or value):
+            with contextlib.suppress(UserError):  # the verb names what is wrong
+                return verbs.task_name(read_settings(find_folder(path)))
+    return None
+
+
 def fit_command(name: str) -> click.Command:
     """The sub-command of a task, with an option for each of its settings."""
     task = registry.find("tasks", name)
 
     @click.pass_context
     def train(ctx, run_name, resume, check, as_json, **values):
-        given = _told_by_user(ctx, values)
+        values = explicit(ctx, values)
         if check:
             if run_name or resume:
                 raise UserError("--check makes no run: leave out --name and --resume.")
-            _check(name, given, as_json)
+            _check(name, values, as_json)
             return
         if resume is None:
-            run = verbs.fit(name, name=run_name, **given)
+            run = verbs.fit(name, name=run_name, **values)
         else:
-            run = verbs.resume(resume, **given)
+            run = verbs.resume(resume, **values)
         if as_json:
             result = run.settings["result"]
             document = {"run": str(run.path), "task": run.settings["task"]}
@@ -71,12 +83,6 @@ def fit_command(name: str) -> click.Command:
         click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
     ]
     return click.Command(name, params=options, callback=train, help=task.__doc__)
-
-
-def _told_by_user(ctx, values: dict) -> dict:
-    """The settings that stand on the command line."""
-    source = ctx.get_parameter_source
-    return {key: values[key] for key in values if source(key) is ParameterSource.COMMANDLINE}
 
 
 def _check(task: str, given: dict, as_json: bool) -> None:
@@ -97,7 +103,7 @@ def lr_find_command(name: str) -> click.Command:
 
     @click.pass_context
     def find(ctx, output, as_json, **values):
-        found, path = verbs.lr_find(name, output=output, **_told_by_user(ctx, values))
+        found, path = verbs.lr_find(name, output=output, **explicit(ctx, values))
         if as_json:
             print_json({"picture": str(path), **vars(found)})
             return

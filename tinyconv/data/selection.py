@@ -31,6 +31,29 @@ class DataSettings:
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
 
 
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """On which data a run is measured."""
+
+    data: str | None = setting(None, "Another data set with the same classes.")
+    root: Path | None = setting(None, "Local files of the data set.")
+    split: str | None = setting(None, "train, validation or test.")
+
+
+@dataclass(frozen=True)
+class ResizeOptions:
+    """How picture files become inputs of the network."""
+
+    resize: bool = setting(False, "Scale and crop pictures of another size.")
+
+
+@dataclass(frozen=True)
+class PredictOptions(ResizeOptions):
+    """How picture files are read for predictions."""
+
+    skip_corrupt: bool = setting(False, "Leave out files that cannot be read.")
+
+
 def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None) -> Dataset:
     """The data set called `data`, or the folder of class folders at that path."""
     if is_folder(catalogue, data):

@@ -16,6 +16,8 @@ loaded when it is first used, so that the names alone import nothing.
 import importlib
 from dataclasses import dataclass
 
+from tinyconv.settings import setting
+
 
 @dataclass(frozen=True)
 class Method:
@@ -127,12 +129,30 @@ DEFAULT = "grad-cam"
 # What pixels a network may take, as `--pixels` names it, and from where to where they go.
 PIXELS = {"0..255": (0, 255), "0..1": (0, 1), "-1..1": (-1, 1)}
 
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What is drawn of a network that classifies pictures."""
+
+    method: str = setting(DEFAULT, f"{', '.join(METHODS)}, or all.")
+    label: str | None = setting(None, "Class asked about; else its own answer.", option="--class")
+    layer: str | None = setting(None, "Layer asked about, where a method takes one.")
+    resize: bool = setting(False, "Scale and crop pictures of another size.")
+
+
+@dataclass(frozen=True)
+class ModelExplainOptions(ExplainOptions):
+    """Those of a .keras file, which does not say what pixels its network takes."""
+
+    pixels: str = setting("0..255", "Pixels that the network takes.", choices=tuple(PIXELS))
+
+
 # Functions that are no method by themselves, and their files.
 _OTHERS = {"rescaled": "anatomy", "code_map": "coding", "flat": "drawing"}
 
 _HOME = {name.replace("-", "_"): method.family for name, method in METHODS.items()} | _OTHERS
 
-__all__ = ["DEFAULT", "METHODS", "PIXELS", *_HOME]
+__all__ = ["DEFAULT", "METHODS", "PIXELS", "ExplainOptions", *_HOME]
 
 
 def __getattr__(name):

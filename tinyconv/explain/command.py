@@ -1,6 +1,7 @@
 """The verb `explain` for classifiers of pictures: from names of files and classes to drawings."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tinyconv.data import Split, selection
 from tinyconv.data.decode import CorruptPicture, decode
 from tinyconv.data.image_files import expand, read_pictures
 from tinyconv.errors import UserError, nearest
-from tinyconv.explain import DEFAULT, METHODS, PIXELS, figures
+from tinyconv.explain import METHODS, PIXELS, ExplainOptions, figures
 from tinyconv.explain.inspection import picture_shape, rescaled
 from tinyconv.explain.probe import Tap
 from tinyconv.results import Picture
@@ -25,27 +26,25 @@ KNOWN = 5000  # training pictures, at most, that neighbours are looked for among
 def pictures(
     model,
     inputs: Sequence[str],
-    method: str = DEFAULT,
-    label: str | None = None,
-    layer: str | None = None,
-    resize: bool = False,
+    options: ExplainOptions,
     classes: Sequence[str] | None = None,
     known: Callable[[], Split] | None = None,
     unseen: Callable[[], Split] | None = None,
 ) -> Iterator[Picture]:
     """Drawings of why `model` answers as it does for the picture files `inputs`.
 
-    `method` is one of METHODS, or "all" for one sheet; `label` the class asked about by name, or
-    by number where there are no `classes`; `layer` a layer by name. `known` and `unseen` give
-    training and other pictures, for neighbours and codes.
+    The method is one of METHODS, or "all" for one sheet; the label is the class asked about by
+    name, or by number where there are no `classes`. `known` and `unseen` give training and other
+    pictures, for neighbours and codes.
     """
+    method, label = options.method, options.label
     if method not in (*METHODS, ALL):
         raise UserError(f"There is no method {method!r}; {nearest(method, (*METHODS, ALL))}")
     needless = method in PICTURELESS or (method == "codes" and unseen is not None)
     if not inputs and not needless:
         raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
     shape = picture_shape(model)
-    names, found = _read(inputs, shape, resize)
+    names, found = _read(inputs, shape, options.resize)
     if method == "filters":
         count = len(classes or ())
     else:
@@ -55,20 +54,17 @@ def pictures(
     if label is not None and label not in classes:
         raise UserError(f"There is no class {label!r}; {nearest(label, classes)}")
     number = None if label is None else list(classes).index(label)
-    asked = figures.Asked(model, classes, names, found, number, layer, known, unseen)
+    asked = figures.Asked(model, classes, names, found, number, options.layer, known, unseen)
     yield from figures.everything(asked) if method == ALL else figures.drawn(method, asked)
 
 
-def of_run(run, model, inputs, method, label, layer, resize) -> Iterator[Picture]:
+def of_run(run, model, inputs, options: ExplainOptions) -> Iterator[Picture]:
     """As `pictures`, of a run's own network, classes and data; `model` gives scores alone."""
     dataset = cache(lambda: selection.of_run(run, None, None))
     yield from pictures(
         in_float32(model),
         inputs,
-        method,
-        label,
-        layer,
-        resize or run.settings["resized"],
+        replace(options, resize=options.resize or run.settings["resized"]),
         run.settings["classes"],
         lambda: selection.limited(dataset().splits["train"], KNOWN),
         lambda: dataset().splits[selection.labelled_split(dataset())],

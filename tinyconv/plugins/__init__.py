@@ -100,28 +100,60 @@ class Loop(Protocol):
 class Task(Protocol):
     """Something to learn, and the verbs that a run of it answers.
 
-    `Settings` is a frozen dataclass of `tinyconv.settings.setting` fields; the command's
-    options, the Python arguments and settings.json all come from it. The class is made
-    without arguments; `run.options` holds the settings, and `run.catalogue.find` gives any
-    registered model or data set.
+    `Settings`, `Evaluate` and `Predict` are frozen dataclasses of `setting` fields. The options
+    of `tinyconv fit`, the Python arguments and settings.json come from the first, those of
+    `tinyconv evaluate RUN` and `tinyconv predict RUN` from the others. The class is made without
+    arguments; `run.options` holds the settings, and `run.catalogue.find` gives any registered
+    model or data set.
     """
 
     Settings: ClassVar[type]
+    Evaluate: ClassVar[type]
+    Predict: ClassVar[type]
 
     def prepare(self, run: "Run") -> Loop:
         """The training of `run`, from its last save if it has a folder; nothing is written yet.
 
-        `tinyconv.tasks.begin(run)` is the first half of it for every task on a data set. What
+        `begin(run)` is the first half of it for every task on a data set. What
         settings.json is to hold beside the settings goes to `run.add`. A Training can also be
         checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
         `prepare` with a run that never gets a folder.
         """
 
-    def evaluate(self, run: "Run", **where: Any) -> Evaluation | dict[str, float]:
-        """Measure the run; keywords `data`, `root` and `split` where it can choose."""
+    def evaluate(self, run: "Run", options: Any) -> Evaluation | dict[str, float]:
+        """Measure the run; `options` is an `Evaluate`."""
 
-    def predict(self, run: "Run", inputs: Sequence[str], **how: Any) -> Iterator[Prediction]:
-        """Answer for each input; keywords `resize`, `skip_corrupt`, `test`, `root` likewise."""
+    def predict(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Prediction]:
+        """Answer for each input; `options` is a `Predict`."""
 
     def pictures(self, run: "Run") -> Iterable[Picture | Table]:
         """What the report shows."""
+
+
+# What a task may be able to do beside that -------------------------------------------------
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A task whose runs can be asked why: `tinyconv explain RUN`, with the options `Explain`."""
+
+    Explain: ClassVar[type]
+
+    def explain(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Picture]:
+        """Drawings of why the run answers as it does for each input."""
+
+
+@runtime_checkable
+class Averages(Protocol):
+    """A task whose runs have a mean answer: `tinyconv evaluate RUN RUN ...`."""
+
+    def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
+        """Measure each run on the data of the first, and last of all their mean answer."""
+
+
+@runtime_checkable
+class ExportsSeveral(Protocol):
+    """A task that answers with several networks, which `tinyconv export RUN` writes."""
+
+    def networks(self, run: "Run") -> "dict[str, keras.Model]":
+        """The networks by the names of their files."""

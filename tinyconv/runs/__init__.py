@@ -3,20 +3,26 @@
 import contextlib
 import dataclasses
 import datetime
-import inspect
 import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyconv import deprecated, settings
 from tinyconv.errors import UserError, alike
-from tinyconv.plugins import Loop
+from tinyconv.plugins import Explains, Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.system import files, provenance
 from tinyconv.system.console import Log
 
+OPTIONS = {  # where a task declares the options of a verb
+    "evaluate": "Evaluate",
+    "ensemble": "Evaluate",
+    "predict": "Predict",
+    "explain": "Explain",
+}
 MORE = ("epochs", "minutes", "steps")  # what a run that goes on may be given, where its task has it
 SHIPPED = Path(__file__).with_name("shipped")
 
@@ -86,17 +92,16 @@ class Run(RunFolder):
             raise self._blamed("prepare", training, "a Training, or a loop with a name and run()")
         return training
 
-    def evaluate(self, **where) -> dict[str, float]:
-        """The run's metrics on its test split, or on `data=`, `root=`, `split=`."""
-        return self.measure(**where).metrics
+    def evaluate(self, **options) -> dict[str, float]:
+        """The run's metrics on its test split; `options` are its task's, such as `split=`."""
+        return self.measure(**options).metrics
 
-    def measure(self, **where) -> Evaluation:
+    def measure(self, **options) -> Evaluation:
         """As `evaluate`, with what was measured on.
 
-        Raises UserError for a keyword that the task does not take.
+        Raises UserError for an option that the task does not take.
         """
-        takes(self.task, "evaluate", where, after=1)
-        measured = self.task.evaluate(self, **where)
+        measured = call(self.task, "evaluate", options, self)
         if isinstance(measured, dict):
             measured = Evaluation(measured)
         if not isinstance(measured, Evaluation):
@@ -107,23 +112,22 @@ class Run(RunFolder):
             raise self._blamed("evaluate", measured.metrics, "numbers") from error
         return dataclasses.replace(measured, metrics=metrics)
 
-    def predict(self, *inputs: str | os.PathLike, **how) -> Iterator[Prediction]:
+    def predict(self, *inputs: str | os.PathLike, **options) -> Iterator[Prediction]:
         """A Prediction for each file; folders and globs stand for the files in them.
 
-        Raises UserError for a keyword that the task does not take.
+        Raises UserError for an option that the task does not take.
         """
-        takes(self.task, "predict", how, after=2)
-        for prediction in self.task.predict(self, [os.fspath(path) for path in inputs], **how):
+        names = [os.fspath(path) for path in inputs]
+        for prediction in call(self.task, "predict", options, self, names):
             if not isinstance(prediction, Prediction):
                 raise self._blamed("predict", prediction, "a Prediction")
             yield prediction
 
-    def explain(self, *inputs: str | os.PathLike, **how) -> Iterator:
+    def explain(self, *inputs: str | os.PathLike, **options) -> Iterator[Picture]:
         """Pictures of why it answers as it does, where the task can draw them."""
-        if not hasattr(self.task, "explain"):
+        if not (isinstance(self.task, Explains) or deprecated.explains(self.task)):
             raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
-        takes(self.task, "explain", how, after=2)
-        yield from self.task.explain(self, [os.fspath(path) for path in inputs], **how)
+        yield from call(self.task, "explain", options, self, [os.fspath(path) for path in inputs])
 
     def pictures(self) -> list:
         """What the task shows of the run: Pictures and Tables."""
@@ -139,16 +143,37 @@ class Run(RunFolder):
         return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should give {promised}")
 
 
-def takes(task, verb: str, given: dict, after: int) -> None:
-    """Raise UserError for a keyword that is not among the verb's parameters `after` the first."""
-    parameters = inspect.signature(getattr(task, verb)).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = [parameter.name for parameter in parameters][after:]
-    for name in given:
-        if name not in known:
-            others = f"it takes {', '.join(known)}." if known else "it takes nothing more."
-            raise UserError(f"This run's task takes no {name} to {verb}; {others}")
+def call(task, verb: str, values: dict, *arguments):
+    """What the task's verb returns for `arguments` and its options, made of `values`.
+
+    Raises UserError for an option that it does not take, or a value that does not fit.
+    """
+    options = build_options(options_of(task, verb), values, "This run's task", verb)
+    function = getattr(task, verb)
+    if hasattr(task, OPTIONS[verb]):
+        return function(*arguments, options)
+    return function(*arguments, **values)  # a verb of version 0.1
+
+
+def build_options(Options: type, values: dict, who: str, verb: str):
+    """`settings.build`, with an error that says whose verb takes no such option."""
+    names = settings.names(Options)
+    for name in values:
+        if name not in names:
+            others = f"it takes {', '.join(names)}." if names else "it takes nothing more."
+            raise UserError(f"{who} takes no {name} to {verb}; {others}")
+    return settings.build(Options, values)
+
+
+def options_of(task, verb: str) -> type:
+    """The dataclass of a verb's options, as the task declares it.
+
+    Args:
+        task: a task, or its class.
+        verb: "evaluate", "ensemble", "predict" or "explain".
+    """
+    declared = getattr(task, OPTIONS[verb], None)
+    return deprecated.verb_options(task, verb) if declared is None else declared
 
 
 def find_folder(path: str | os.PathLike) -> Path:

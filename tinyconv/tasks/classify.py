@@ -14,9 +14,14 @@ from tinyconv.data import Dataset, selection
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.image_files import read_pictures
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
-from tinyconv.data.selection import labelled_split, split_to_measure
+from tinyconv.data.selection import (
+    EvaluateOptions,
+    PredictOptions,
+    labelled_split,
+    split_to_measure,
+)
 from tinyconv.errors import UserError
-from tinyconv.explain import DEFAULT
+from tinyconv.explain import ExplainOptions
 from tinyconv.recipe import RECIPES
 from tinyconv.results import Evaluation, Prediction
 from tinyconv.settings import setting
@@ -50,10 +55,30 @@ class Settings(LossSettings, PictureSettings):
     )
 
 
+@dataclass(frozen=True)
+class Evaluate(EvaluateOptions):
+    """On which data, and which views of them, a classifier is measured."""
+
+    augment: str | None = setting(
+        None, "Views of a picture that it answers for.", choices=tuple(VIEWS)
+    )
+
+
+@dataclass(frozen=True)
+class Predict(PredictOptions):
+    """Which pictures a classifier answers for."""
+
+    test: bool = setting(False, "Answer for the data set's unlabelled test pictures.")
+    root: Path | None = setting(None, "Local files of the data set, for --test.")
+
+
 class Classify:
     """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
 
     Settings = Settings
+    Evaluate = Evaluate
+    Predict = Predict
+    Explain = ExplainOptions
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
     _kept = None, None  # the key and the value of `_scores`
 
@@ -98,12 +123,12 @@ class Classify:
             name=f"{model.name}-{dataset.name}",
         )
 
-    def evaluate(self, run, data=None, root=None, split=None, augment=None) -> Evaluation:
+    def evaluate(self, run, options: Evaluate) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing
-        those, on the validation pictures. `augment` in place of the run's own test_augment."""
-        return self.ensemble([run], data, root, split, augment)[0]
+        those, on the validation pictures. `augment` replaces the run's own test_augment."""
+        return self.ensemble([run], options)[0]
 
-    def ensemble(self, runs, data=None, root=None, split=None, augment=None) -> list[Evaluation]:
+    def ensemble(self, runs, options: Evaluate) -> list[Evaluation]:
         """As `evaluate`, of each run and last of the mean of their softmax probabilities.
 
         The mean has a loss where all learnt by one and the same softmax loss.
@@ -117,8 +142,9 @@ class Classify:
                     raise UserError(
                         f"{first.path} and {run.path} are of different {what}, and have no mean."
                     )
-        dataset = selection.of_run(first, data, root)
-        chosen = split_to_measure(dataset, split)
+        dataset = selection.of_run(first, options.data, options.root)
+        chosen = split_to_measure(dataset, options.split)
+        augment = options.augment
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
                 f"A mirror image in {dataset.name} is of another class, so that there is no "
@@ -136,22 +162,24 @@ class Classify:
                 del metrics[-1]["loss"]
         return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
 
-    def predict(
-        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, test=False, root=None
-    ) -> Iterator[Prediction]:
+    def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """The five best labels of each file; a folder or a glob stands for its pictures.
 
         With `test`, of the data set's own test pictures (at `root`), which need no labels.
         """
-        if test:
-            yield from self._predict_test(run, root)
+        if options.test:
+            if inputs:
+                raise UserError(
+                    "predict answers for FILES or, with --test, for the test pictures: not both."
+                )
+            yield from self._predict_test(run, options.root)
             return
         if not inputs:
             raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
         model = run.model()
         shape = tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
-        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+        may_resize = options.resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
             found = scores(model, pictures, run.options.test_augment)
             for name, row in zip(names, found, strict=True):
                 yield Prediction(name, answers(row, run.settings["classes"]))
@@ -165,16 +193,15 @@ class Classify:
         codes = dataset.codes or dataset.classes
         found = scores(run.model(), examples.pictures, run.options.test_augment)
         for name, row in zip(examples.names, found, strict=True):
-            yield Prediction(Path(name).name, answers(row, codes))
+            best = answers(row, codes)
+            file = Path(name).name
+            yield Prediction(file, best, line=f"{file} {best[0]['label']}")
 
-    def explain(
-        self, run, inputs: Sequence[str], method=DEFAULT, label=None, layer=None, resize=False
-    ) -> Iterator:
-        """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all;
-        `label` is the class asked about, `layer` the layer."""
+    def explain(self, run, inputs: Sequence[str], options: ExplainOptions) -> Iterator:
+        """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all."""
         from tinyconv.explain import command
 
-        yield from command.of_run(run, run.model(), inputs, method, label, layer, resize)
+        yield from command.of_run(run, run.model(), inputs, options)
 
     def pictures(self, run) -> Iterable:
         """Curves, confusion, mistakes, right ones, where it looks, filters and slopes."""

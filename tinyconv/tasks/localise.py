@@ -15,9 +15,9 @@ import numpy as np
 from tinyconv.data import Dataset, augment, boxes, selection
 from tinyconv.data.image_files import read_pictures
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
-from tinyconv.data.selection import split_to_measure
+from tinyconv.data.selection import EvaluateOptions, PredictOptions, split_to_measure
 from tinyconv.errors import UserError
-from tinyconv.explain import DEFAULT
+from tinyconv.explain import ExplainOptions
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.settings import setting
 from tinyconv.system import console
@@ -47,6 +47,9 @@ class Localise:
     """What and where: a label and a box for each picture, two heads on any model of the zoo."""
 
     Settings = Settings
+    Evaluate = EvaluateOptions
+    Predict = PredictOptions
+    Explain = ExplainOptions
     small = {"model": "two_layer", "limit": 128, "epochs": 2}  # placed-digits, without files
 
     def prepare(self, run):
@@ -86,20 +89,18 @@ class Localise:
             name=f"localise-{model.name}-{dataset.name}",
         )
 
-    def evaluate(self, run, data=None, root=None, split=None) -> Evaluation:
+    def evaluate(self, run, options: EvaluateOptions) -> Evaluation:
         """Measure best.keras; without a split, on the labelled test pictures or, failing
         those, on the validation pictures."""
-        dataset = _with_boxes(selection.of_run(run, data, root))
-        chosen = split_to_measure(dataset, split)
+        dataset = _with_boxes(selection.of_run(run, options.data, options.root))
+        chosen = split_to_measure(dataset, options.split)
         examples = dataset.splits[chosen]
         if examples.boxes is None or not boxes.is_known(examples.boxes).any():
             raise UserError(f"The {chosen} split of {dataset.name} has no boxes to measure by.")
         metrics = measure(answer(run.model(), examples.pictures), examples)
         return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 
-    def predict(
-        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False
-    ) -> Iterator[Prediction]:
+    def predict(self, run, inputs: Sequence[str], options: PredictOptions) -> Iterator[Prediction]:
         """The best label and the box of each file: left, top, right and bottom as shares of its
         width and height. The boxes are drawn in the run's folder, in boxes/, and replace none."""
         from tinyconv.report import figures
@@ -111,8 +112,8 @@ class Localise:
         folder = run.path / "boxes"
         folder.mkdir(exist_ok=True)
         shape = tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
-        for names, batch in read_pictures(inputs, shape, may_resize, skip_corrupt):
+        may_resize = options.resize or run.settings["resized"]
+        for names, batch in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
             scores, found = answer(model, batch)
             for i, name in enumerate(names):
                 (best, *_) = answers(scores[i], classes)
@@ -122,9 +123,7 @@ class Localise:
                 yield Prediction(name, [best | {"box": [round(float(n), 4) for n in found[i]]}])
         console.say(f"pictures   with the boxes: {folder}")
 
-    def explain(
-        self, run, inputs: Sequence[str], method=DEFAULT, label=None, layer=None, resize=False
-    ) -> Iterator:
+    def explain(self, run, inputs: Sequence[str], options: ExplainOptions) -> Iterator:
         """Why it says what is there, as of a run of `classify`; of the box nothing."""
         import keras
 
@@ -132,7 +131,7 @@ class Localise:
 
         model = run.model()
         scores = keras.Model(model.input, model.output["scores"], name=model.name)
-        yield from command.of_run(run, scores, inputs, method, label, layer, resize)
+        yield from command.of_run(run, scores, inputs, options)
 
     def pictures(self, run) -> Iterable:
         """Curves, boxes as they come and the worst, confusion, filters and slopes."""

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyconv.data.selection import DataSettings
+from tinyconv.data.selection import (
+    DataSettings,
+    EvaluateOptions,
+    PredictOptions,
+    ResizeOptions,
+)
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
@@ -91,3 +96,28 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     def implied(cls, given: Mapping) -> dict:
         """The epochs, the encoder and the decoder's sizes by the data set."""
         return SMALL if given.get("data", "shapes") == "shapes" else PAPER
+
+
+def _beam():
+    return setting(None, "Beam width.  [default: the run's --beam]", minimum=1)
+
+
+@dataclass(frozen=True)
+class Evaluate(EvaluateOptions):
+    """On which captions, and with which search, a captioner is measured."""
+
+    beam: int | None = _beam()
+
+
+@dataclass(frozen=True)
+class Predict(PredictOptions):
+    """How captions are searched for."""
+
+    beam: int | None = _beam()
+
+
+@dataclass(frozen=True)
+class Explain(ResizeOptions):
+    """Which caption's attention is drawn."""
+
+    say: str | None = setting(None, "Show where it looks as it is made to say this.", unit="text")

@@ -11,7 +11,7 @@ from pathlib import Path
 from tinyconv.data import Dataset, selection
 from tinyconv.data.image_files import read_pictures
 from tinyconv.errors import UserError, nearest
-from tinyconv.plugins.caption.settings import Settings
+from tinyconv.plugins.caption.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.plugins.caption.vocabulary import Vocabulary, split
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
@@ -23,6 +23,9 @@ class Caption:
     """Captions by visual attention: a network that looks at what it tells (Xu et al. 2015)."""
 
     Settings = Settings
+    Evaluate = Evaluate
+    Predict = Predict
+    Explain = Explain
     small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
 
     def prepare(self, run):
@@ -88,12 +91,12 @@ class Caption:
             name=f"caption-{dataset.name}",
         )
 
-    def evaluate(self, run, data=None, root=None, split=None, beam=None) -> Evaluation:
+    def evaluate(self, run, options: Evaluate) -> Evaluation:
         """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
         from tinyconv.plugins.caption.inference import Teller
 
-        dataset = _dataset(run, data, root)
-        chosen = split or ("test" if "test" in dataset.splits else "validation")
+        dataset = _dataset(run, options.data, options.root)
+        chosen = options.split or ("test" if "test" in dataset.splits else "validation")
         if chosen not in dataset.splits:
             raise UserError(
                 f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
@@ -101,12 +104,10 @@ class Caption:
         examples = dataset.splits[chosen]
         teller = Teller(run)
         seen = teller.see(examples.pictures)
-        metrics = teller.measure(seen, examples.targets, beam or run.options.beam)
+        metrics = teller.measure(seen, examples.targets, options.beam or run.options.beam)
         return Evaluation(metrics, dataset.name, chosen, len(examples.names))
 
-    def predict(
-        self, run, inputs: Sequence[str], resize=False, skip_corrupt=False, beam=None
-    ) -> Iterator[Prediction]:
+    def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """Captions of each picture, the best first; strips of where it looked in the run's folder.
 
         A strip and a moving picture for each, in captions/.
@@ -119,11 +120,11 @@ class Caption:
             raise UserError("predict needs pictures to tell of: name FILES, or a folder of them.")
         teller = Teller(run)
         shape = tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
+        may_resize = options.resize or run.settings["resized"]
         folder = run.path / "captions"
-        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
             seen = teller.see(pictures)
-            found = teller.tell(seen, beam or run.options.beam)
+            found = teller.tell(seen, options.beam or run.options.beam)
             told = [[teller.vocabulary.decode(each.numbers) for each in best] for best in found]
             maps, looks, _ = teller.look(seen, [best[0] for best in told])
             for i, name in enumerate(names):
@@ -140,14 +141,14 @@ class Caption:
                 )
         console.say(f"pictures   of where it looked: {folder}")
 
-    def explain(self, run, inputs: Sequence[str], say=None, resize=False) -> Iterator[Picture]:
+    def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
         """Where it looks for its own caption of each picture, or as it is made to `say` one."""
         from tinyconv.plugins.caption.inference import Teller
         from tinyconv.report import attention
 
         if not inputs:
             raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
-        teller = Teller(run)
+        teller, say = Teller(run), options.say
         known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
         if say is not None and not split(say):
             raise UserError(f"--say has no word; {nearest(say, known)}")
@@ -155,7 +156,7 @@ class Caption:
             if word not in teller.vocabulary.words:
                 raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
         shape = tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
+        may_resize = options.resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, False):
             seen = teller.see(pictures)
             told = [say] * len(names) if say else teller.best(seen)

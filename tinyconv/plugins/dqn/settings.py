@@ -127,3 +127,20 @@ class Settings:
         small = given.get("env", "catch").startswith(("catch", "minatar/"))
         preset = given.get("preset") or ("small" if small else "fast")
         return {"preset": preset, **PRESETS[preset]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Which game is scored, and how."""
+
+    data: str | None = setting(None, "Another game with the same pictures.")
+    protocol: str | None = setting(
+        None, "How games of Atari are scored: nature or ale.  [default: by the run's --sticky]"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Screens:
+    """How pictures of the screen are read."""
+
+    resize: bool = setting(False, "Scale and crop pictures of another size.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn.settings import Settings
+from tinyconv.plugins.dqn.settings import Evaluate, Screens, Settings
 from tinyconv.results import Evaluation, Prediction
 from tinyconv.runs import runs_folder
 from tinyconv.system.start_keras import is_installed
@@ -23,6 +23,9 @@ class Dqn:
     """Playing from pixels: deep Q-learning on Catch, Atari, or any game with pictures."""
 
     Settings = Settings
+    Evaluate = Evaluate
+    Predict = Screens
+    Explain = Screens
     small = {"steps": 1200, "games": 4, "start": 100, "replay": 1000}
 
     def __init__(self):
@@ -77,7 +80,7 @@ class Dqn:
             run.state(),
         )
 
-    def evaluate(self, run, data=None, protocol=None) -> Evaluation:
+    def evaluate(self, run, options: Evaluate) -> Evaluation:
         """The raw score of 30 games, of `data` if that is another game with the same pictures.
 
         Of Atari by `protocol` "nature" (Mnih et al. 2015) or "ale" (Machado et al. 2018); not
@@ -86,10 +89,9 @@ class Dqn:
         from tinyconv.plugins.dqn import evaluation, published
         from tinyconv.system import console
 
-        options = run.options
-        env = data or options.env
-        how = evaluation.protocol(env, protocol, options.sticky)
-        found = evaluation.scores(run.model(), env, how, options.seed + 1)
+        env = options.data or run.options.env
+        how = evaluation.protocol(env, options.protocol, run.options.sticky)
+        found = evaluation.scores(run.model(), env, how, run.options.seed + 1)
         metrics = {"return_mean": found.mean(), "return_std": found.std()}
         console.say(f"scored     {len(found)} games of {env}, {how.told}")
         normalised = published.human_normalised(env, found.mean())
@@ -98,7 +100,7 @@ class Dqn:
             console.say(f"           in per cent from random play to people: {published.SOURCE}")
         return Evaluation(metrics, env)
 
-    def predict(self, run, inputs: Sequence[str], resize=False) -> Iterator[Prediction]:
+    def predict(self, run, inputs: Sequence[str], options: Screens) -> Iterator[Prediction]:
         """Without inputs a game, as a GIF in the current folder.
 
         For pictures of the screen the value of each action.
@@ -116,20 +118,20 @@ class Dqn:
             )
             return
         actions = run.settings["actions"]
-        for name, moment in _screens(run, inputs, resize):
+        for name, moment in _screens(run, inputs, options.resize):
             best = np.argsort(-moment.values, kind="stable")
             yield Prediction(
                 name, [{"action": actions[i], "value": float(moment.values[i])} for i in best]
             )
 
-    def explain(self, run, inputs: Sequence[str], resize=False) -> Iterator:
+    def explain(self, run, inputs: Sequence[str], options: Screens) -> Iterator:
         """Which pixels move the best action's value: in a game, or in pictures of the screen."""
         from tinyconv.plugins.dqn import figures
 
         moments, games = _game(run, 1)
         if not inputs:
             yield figures.looked_at(run.model(), f"{run.path.name}-saliency", moments, games)
-        for name, moment in _screens(run, inputs, resize):
+        for name, moment in _screens(run, inputs, options.resize):
             yield figures.looked_at(run.model(), f"{Path(name).stem}-saliency", [moment], games)
 
     def pictures(self, run) -> Iterator:
