@@ -2,7 +2,7 @@
 
     python benchmarks/convolution.py [--dtype float32]
 
-In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`narrow.py`).
+In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`small_maps.py`).
 """
 
 import argparse

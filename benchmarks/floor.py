@@ -31,7 +31,7 @@ def train(model: str, size: int, batch: int, dtype: str) -> None:
 
     with precision.policy(dtype):
         network = getattr(zoo, model)((size, size, 3), 200)
-    training.compile(network, Settings(optimizer="sgd"), losses.loss("softmax"), [])
+    training.compile_model(network, Settings(optimizer="sgd"), losses.loss("softmax"), [])
     pictures = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)).astype("uint8")
     labels = np.arange(batch) % 200
     seconds = []

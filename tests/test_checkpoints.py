@@ -114,7 +114,7 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
     network = keras.saving.register_keras_serializable()(kind)(
         inputs, keras.layers.Dense(3)(hidden)
     )
-    training.compile(network, classify.Classify.Settings(), "mse", [])
+    training.compile_model(network, classify.Classify.Settings(), "mse", [])
     run = RunFolder(tmp_path)
     kept, weights = Checkpoints(run), []
     for _ in range(2):

@@ -15,7 +15,8 @@ from PIL import Image
 
 from tests.helpers.command import run
 from tests.helpers.sources import idx_files, tiny_imagenet_zip
-from tinyconv import cli, registry
+from tinyconv import registry
+from tinyconv.cli import run as run_verbs
 from tinyconv.data.digits import digits
 from tinyconv.results import Prediction
 
@@ -222,7 +223,7 @@ def test_a_run_whose_files_have_moved_goes_on_from_the_command_line(capsys, tmp_
 def test_an_answer_without_words_is_told(capsys, monkeypatch):
     answer = Prediction("a.png", [{"caption": "", "log_probability": -1.5}])
     opened = SimpleNamespace(predict=lambda *files: [answer])
-    monkeypatch.setattr(cli, "_open", lambda name: opened)
+    monkeypatch.setattr(run_verbs, "_open", lambda name: opened)
     _, out, _ = run(capsys, "predict", "mute", "a.png")
     assert out == "a.png: (no words) log_probability -1.5\n"
 

@@ -282,7 +282,7 @@ def test_mean_gradients_are_those_worked_by_hand(name):
     unit = keras.layers.Dense(1, use_bias=False)
     model = keras.Sequential([keras.Input((2,)), unit])
     settings = Settings(optimizer=name, learning_rate=0.01, weight_decay=0.0)
-    training.compile(model, settings, "mse", None)
+    training.compile_model(model, settings, "mse", None)
     random, mean = np.random.default_rng(0), np.zeros((2, 1))
     for _ in range(4):
         x, y = random.normal(size=(1, 2)), random.normal(size=(1, 1))
@@ -306,7 +306,7 @@ def by_layer(factor, bias):
     hidden = keras.layers.Dense(5, "relu", kernel_initializer=spread, name="hidden")
     scores = keras.layers.Dense(3, kernel_initializer=spread, name="scores")
     model = keras.Sequential([keras.Input((4,)), hidden, scores])
-    training.compile(model, Settings(learning_rate=1e-9), losses.loss("softmax"), None)
+    training.compile_model(model, Settings(learning_rate=1e-9), losses.loss("softmax"), None)
     hidden.bias.assign(bias)
     for _ in range(3):
         model.train_on_batch(random.normal(size=(32, 4)), np.arange(32) % 3)

@@ -22,6 +22,7 @@ from tests.helpers.sources import class_folders, tiny_imagenet_folder
 from tinyconv import losses, runs, training
 from tinyconv.data.selection import limited
 from tinyconv.errors import UserError
+from tinyconv.runs import run_folder
 from tinyconv.system import files
 from tinyconv.tasks.scoring import measure, scores
 from tinyconv.training import checkpoints
@@ -490,7 +491,7 @@ def test_wrong_run_folders(tmp_path):
 
 def test_last_keras_holds_its_own_state(trained):
     with zipfile.ZipFile(trained.path / "last.keras") as archive:
-        state = json.loads(archive.read(runs.STATE_MEMBER))
+        state = json.loads(archive.read(run_folder.STATE_MEMBER))
     assert state["epoch"] == 6 and len(state["rows"]) == 6 and state["progress"] == 1.0
 
 

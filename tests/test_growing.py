@@ -18,7 +18,7 @@ LABELS = np.arange(6) % 5
 
 def compiled(name, side=64):
     model = small(name, (side, side, 3))
-    training.compile(
+    training.compile_model(
         model, Settings(), loss("softmax"), [keras.metrics.SparseCategoricalAccuracy()]
     )
     return model

@@ -101,7 +101,7 @@ def small_model(policy: str) -> keras.Model:
     with precision.policy(policy):
         inputs = keras.Input((4,))
         model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    training.compile(model, TrainingSettings(), "mse", [])
+    training.compile_model(model, TrainingSettings(), "mse", [])
     return model
 
 

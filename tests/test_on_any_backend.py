@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_exactly(monkeypatch):
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_of_block_takes_a_step(name):
     model = small(name, shape=(8, 8, 3), classes=4)
-    training.compile(model, Settings(), losses.loss("softmax"), metrics=None)
+    training.compile_model(model, Settings(), losses.loss("softmax"), metrics=None)
     before = [np.array(weight) for weight in model.trainable_weights]
     pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("uint8")
     loss = model.train_on_batch(pictures, np.arange(4))

@@ -10,8 +10,8 @@ import pytest
 import tinyconv
 from tests.helpers.command import run as command
 from tests.helpers.sources import class_folders, picture
-from tinyconv import runs
 from tinyconv.errors import UserError
+from tinyconv.runs import run_folder
 from tinyconv.trials.reproduce import verify
 
 QUICK = {"model": "two_layer", "limit": 200, "epochs": 2, "deterministic": True}  # 3 steps each
@@ -36,7 +36,7 @@ def rewrite(run, **changes) -> None:
     with zipfile.ZipFile(run.path / "last.keras") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(run.path / "last.keras", "w") as archive:
-        for name, content in (members | {runs.STATE_MEMBER: json.dumps(state)}).items():
+        for name, content in (members | {run_folder.STATE_MEMBER: json.dumps(state)}).items():
             archive.writestr(name, content)
 
 

@@ -54,6 +54,22 @@ def verb_options(task: type, verb: str) -> type:
     return dataclasses.make_dataclass(verb.capitalize(), fields, frozen=True)
 
 
+def call(task, verb: str, arguments: tuple, values: dict):
+    """What a verb that takes its options as keywords returns."""
+    warnings.warn(
+        f"{type(task).__name__}.{verb} takes keywords, as in tinyconv 0.1; 0.3 will give it one "
+        "argument `options` more, of a class that the task declares (see tinyconv.plugins).",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return getattr(task, verb)(*arguments, **values)
+
+
 def explains(task) -> bool:
     """Whether the task has the verb `explain`, with or without declared options."""
     return hasattr(task, "explain")
+
+
+def replaced(task: type) -> tuple[str, ...]:
+    """The members of a task that version 0.1 did without."""
+    return ("prepare", "Evaluate", "Predict") if hasattr(task, "fit") else ("Evaluate", "Predict")

@@ -18,10 +18,6 @@ class Evaluation:
     pictures: int | None = None
     count: int | None = None
 
-    def __post_init__(self):
-        if self.count is None:
-            object.__setattr__(self, "count", self.pictures)
-
 
 @dataclass(frozen=True)
 class Prediction:

@@ -36,6 +36,11 @@ def setting(default, help, *, unit=None, choices=None, minimum=None, maximum=Non
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """The options of a verb that takes none."""
+
+
 def names(Settings: type) -> list[str]:
     """The names of all settings, in order."""
     return [field.name for field in dataclasses.fields(Settings)]

@@ -31,7 +31,7 @@ else:
 numbers = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int32")
 same = {"embedding": width, "units": width, "attention_units": width}
 network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
-training.compile(network, recipe.TrainingSettings(), None, [])
+training.compile_model(network, recipe.TrainingSettings(), None, [])
 # A caption never ends: all are of one length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
 parts = beam_search.networks(network)

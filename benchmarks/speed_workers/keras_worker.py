@@ -39,7 +39,7 @@ def build():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if contender == "tinyconv":
         write_graph(model)
-        training.compile(model, recipe.TrainingSettings(optimizer="sgd"), loss, [])
+        training.compile_model(model, recipe.TrainingSettings(optimizer="sgd"), loss, [])
         return model
     model = keras.models.clone_model(model, clone_function=stock)
     on_tensorflow = keras.config.backend() == "tensorflow"

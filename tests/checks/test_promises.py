@@ -19,7 +19,7 @@ from tinyconv.data import Dataset, Split
 from tinyconv.errors import UserError
 from tinyconv.registry.entry_points import Entry
 from tinyconv.results import Picture, Prediction
-from tinyconv.settings import setting
+from tinyconv.settings import NoOptions, setting
 
 pytestmark = pytest.mark.pages
 
@@ -238,6 +238,7 @@ class Rigged:
     """A task that keeps what can be kept without learning anything."""
 
     Settings = OneSetting
+    Evaluate = Predict = NoOptions
     small = {}
     bias = 0.0
 
@@ -253,10 +254,10 @@ class Rigged:
             run.save(model, {"epoch": epoch + 1}, is_best=True)
             run.write_history([{"epoch": e + 1, "seconds": 1.0} for e in range(epoch + 1)])
 
-    def evaluate(self, run):
+    def evaluate(self, run, options):
         return {"bias": float(run.model("last").layers[-1].bias[0])}
 
-    def predict(self, run, inputs):
+    def predict(self, run, inputs, options):
         for file in inputs:
             yield Prediction(file, [{"label": "yes"}])
 

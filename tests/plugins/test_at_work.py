@@ -19,8 +19,7 @@ POINTS = {
 SOURCE = """
 from dataclasses import dataclass
 from typing import Optional
-from tinyconv.results import Prediction
-from tinyconv.settings import setting
+from tinyconv.plugins import NoOptions, Prediction, setting
 
 @dataclass(frozen=True)
 class Settings:
@@ -33,9 +32,10 @@ class Nothing:
 class Sound:
     '''A stranger's task.'''
     Settings = Settings
+    Evaluate = Predict = NoOptions
     def prepare(self, run): return Nothing()
-    def evaluate(self, run): return {"answer": 42.0}
-    def predict(self, run, inputs): return iter([Prediction("x", [{"label": "yes"}])])
+    def evaluate(self, run, options): return {"answer": 42.0}
+    def predict(self, run, inputs, options): return iter([Prediction("x", [{"label": "yes"}])])
     def pictures(self, run): return []
 
 class Strange(Sound):
@@ -62,11 +62,11 @@ REBELS = {
         "gives None to prepare, and should give a Training, or a loop with a name and run()",
     ),
     "measures nothing": (
-        "def evaluate(self, run): return None",
+        "def evaluate(self, run, options): return None",
         "gives None to evaluate, and should give an Evaluation or a dict",
     ),
     "measures words": (
-        "def evaluate(self, run): return {'a': 'b'}",
+        "def evaluate(self, run, options): return {'a': 'b'}",
         "gives {'a': 'b'} to evaluate, and should give numbers",
     ),
     "shows a number": (
@@ -134,7 +134,7 @@ class Strange:
         saved = run.model("last", compiled=True) if run.state() else None
         model = linear(shape, 10)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        training.compile(model, options, loss, [], saved)
+        training.compile_model(model, options, loss, [], saved)
         if run.path is None:
             run.create("old", picture_shape=shape)
 
@@ -204,7 +204,7 @@ CHATTY = """import os
 os.chdir("/")  # while it is imported
 """ + (
     SOURCE
-    + """    def predict(self, run, inputs):
+    + """    def predict(self, run, inputs, options):
         import numpy
         print("hello")
         yield Prediction("x", [{"degrees": numpy.float32(1.5)}])

@@ -23,7 +23,7 @@ import numpy as np
 from tinyconv.system import start_keras
 
 start_keras.start = lambda: None  # which knows no backend of NumPy
-from tinyconv import recipe, training, verbs  # noqa: E402
+from tinyconv import recipe, settings, training, verbs  # noqa: E402
 from tinyconv.__main__ import DISK  # noqa: E402
 from tinyconv.errors import UserError  # noqa: E402
 from tinyconv.runs.run_folder import RunFolder  # noqa: E402
@@ -70,6 +70,7 @@ class Vector:
     """A task that trains a Network."""
 
     Settings = recipe.TrainingSettings
+    Evaluate = Predict = settings.NoOptions
 
     def prepare(self, run):
         network = Network()
@@ -87,10 +88,10 @@ class Vector:
         )
         return loop
 
-    def evaluate(self, run):
+    def evaluate(self, run, options):
         return {"sum": sum(kept(run.path / "best.keras"))}
 
-    def predict(self, run, inputs):
+    def predict(self, run, inputs, options):
         yield from ()
 
     def pictures(self, run):

@@ -87,25 +87,25 @@ METHODS = {
         "The picture changed so that all that a layer saw in it grows stronger.",
     ),
     "filters": Method(
-        "inside",
+        "layer_outputs",
         "The weights of a layer",
         "Each square is a filter, grey where its weight is zero. Edges and colour contrasts: it "
         "has learnt. Pure noise: it has hardly begun.",
     ),
     "activations": Method(
-        "inside",
+        "layer_outputs",
         "What its layers answer to the picture",
         "A square is one filter's map, bright where it answers. Later maps are coarser, and "
         "answer to fewer things; one that is dark for every picture is dead.",
     ),
     "neighbours": Method(
-        "coding",
+        "feature_space",
         "Which pictures look alike to it",
         "The pictures whose codes, the numbers before the scores, are nearest, and how far they "
         "are. Same class and other pixels: it has learnt what the class is.",
     ),
     "codes": Method(
-        "coding",
+        "feature_space",
         "A map of its codes",
         "Pictures that lie together are alike to the network. Classes that lie apart are told "
         "apart; islands of mixed colours are what it confuses.",
@@ -148,7 +148,7 @@ class ModelExplainOptions(ExplainOptions):
 
 
 # Functions that are no method by themselves, and their files.
-_OTHERS = {"rescaled": "anatomy", "code_map": "coding", "flat": "drawing"}
+_OTHERS = {"rescaled": "anatomy", "code_map": "feature_space", "flat": "drawing"}
 
 _HOME = {name.replace("-", "_"): method.family for name, method in METHODS.items()} | _OTHERS
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
-from tinyconv import settings
+from tinyconv import deprecated, settings
 from tinyconv.errors import UserError
 from tinyconv.plugins import DatasetLoader, Model, Task
 from tinyconv.system import start_keras
@@ -136,14 +136,14 @@ def _task_misfit(found) -> str | None:
         return f"it is of type {type(found).__name__}, and a task is a class"
     members = [*Task.__annotations__, *(name for name in vars(Task) if name[0] != "_")]
     missing = [name for name in members if not hasattr(found, name)]
-    if hasattr(found, "fit"):  # the verb of version 0.1; see deprecated.py
-        missing = [name for name in missing if name != "prepare"]
+    missing = [name for name in missing if name not in deprecated.replaced(found)]
     if missing:
         return f"the class lacks {', '.join(missing)}"
-    try:
-        settings.options(found.Settings)
-    except Exception as error:
-        return f"its Settings are not a dataclass of settings ({said(error)})"
+    for name in ("Settings", "Evaluate", "Predict", "Explain"):
+        try:
+            settings.options(getattr(found, name, settings.NoOptions))
+        except Exception as error:
+            return f"its {name} are not a dataclass of settings ({said(error)})"
     try:
         inspect.signature(found).bind()
     except TypeError as error:

@@ -110,7 +110,8 @@ class Run(RunFolder):
             metrics = {name: float(value) for name, value in measured.metrics.items()}
         except (TypeError, ValueError) as error:
             raise self._blamed("evaluate", measured.metrics, "numbers") from error
-        return dataclasses.replace(measured, metrics=metrics)
+        count = measured.pictures if measured.count is None else measured.count
+        return dataclasses.replace(measured, metrics=metrics, count=count)
 
     def predict(self, *inputs: str | os.PathLike, **options) -> Iterator[Prediction]:
         """A Prediction for each file; folders and globs stand for the files in them.
@@ -149,10 +150,9 @@ def call(task, verb: str, values: dict, *arguments):
     Raises UserError for an option that it does not take, or a value that does not fit.
     """
     options = build_options(options_of(task, verb), values, "This run's task", verb)
-    function = getattr(task, verb)
-    if hasattr(task, OPTIONS[verb]):
-        return function(*arguments, options)
-    return function(*arguments, **values)  # a verb of version 0.1
+    if not hasattr(task, OPTIONS[verb]):
+        return deprecated.call(task, verb, arguments, values)
+    return getattr(task, verb)(*arguments, options)
 
 
 def build_options(Options: type, values: dict, who: str, verb: str):

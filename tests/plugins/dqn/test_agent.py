@@ -11,6 +11,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
 
 import keras
 import tensorflow as tf
+from tf_agents.agents.dqn import dqn_agent
 from tf_agents.trajectories import policy_step, time_step, trajectory
 
 from tinyconv import precision, settings
@@ -70,13 +71,43 @@ def test_the_loss_is_the_papers(double, loss):
     )
 
 
-def test_one_pass_over_the_target_gives_what_tf_agents_gives(monkeypatch):
-    """The stock agent asks the target network for its values, and again for its best action."""
-    drawn, agent = transitions(), made(double=False)
-    ours = agent._loss(agents.experience(drawn), weights=drawn.weights).loss
-    monkeypatch.delattr(agents.OnePass, "_compute_next_q_values")
-    theirs = agent._loss(agents.experience(drawn), weights=drawn.weights).loss
-    assert float(ours) == pytest.approx(float(theirs), rel=1e-6) and float(ours) > 0
+def stock(agent, double=False, loss="huber"):
+    """tf-agents' own agent around the networks of `agent`."""
+    kind = dqn_agent.DdqnAgent if double else dqn_agent.DqnAgent
+    return kind(
+        agent.time_step_spec,
+        agent.action_spec,
+        q_network=agent._q_network,
+        target_q_network=agent._target_q_network,
+        optimizer=None,
+        td_errors_loss_fn=agents.ERROR_LOSSES[loss],
+    )
+
+
+def test_bellman_target_by_hand():
+    """A game that goes on, and one that has ended; the online network prefers another action."""
+    returns, discounts = tf.constant([1.0, -1.0]), tf.constant([0.9, 0.0])
+    target, online = tf.constant([[2.0, 5.0], [7.0, 8.0]]), tf.constant([[4.0, 3.0], [1.0, 0.0]])
+    np.testing.assert_allclose(agents.bellman_target(returns, discounts, target), [5.5, -1.0])
+    double = agents.bellman_target(returns, discounts, target, online)
+    np.testing.assert_allclose(double, [2.8, -1.0])
+    expected = dqn_agent.compute_td_targets(tf.reduce_max(target, 1), returns, discounts)
+    np.testing.assert_array_equal(agents.bellman_target(returns, discounts, target), expected)
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+def test_loss_and_gradients_are_tf_agents_own(double, loss):
+    agent, drawn = made(double=double, loss=loss), transitions()
+    results = []
+    for each in (agent, stock(agent, double, loss)):
+        with tf.GradientTape() as tape:
+            found = each._loss(agents.experience(drawn), weights=drawn.weights, training=True)
+        gradients = tape.gradient(found.loss, agent._q_network.trainable_weights)
+        results.append([found.loss, found.extra.td_error, *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert float(results[0][0]) > 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -194,19 +225,26 @@ def test_tf_agents_own_path_computes_the_same_loss(stack):
     def of(values, later=0):
         return tf.gather_nd(values, np.stack([games_of, times + later], axis=1)[begun])
 
-    theirs = agent._loss(
-        trajectory.Transition(
-            time_step.TimeStep(
-                of(played.step_type), of(played.reward), of(played.discount), of(played.observation)
+    theirs = (
+        stock(agent)
+        ._loss(
+            trajectory.Transition(
+                time_step.TimeStep(
+                    of(played.step_type),
+                    of(played.reward),
+                    of(played.discount),
+                    of(played.observation),
+                ),
+                policy_step.PolicyStep(of(played.action)),
+                time_step.TimeStep(
+                    of(played.next_step_type),
+                    of(played.reward),
+                    of(played.discount),
+                    of(played.observation, later=1),
+                ),
             ),
-            policy_step.PolicyStep(of(played.action)),
-            time_step.TimeStep(
-                of(played.next_step_type),
-                of(played.reward),
-                of(played.discount),
-                of(played.observation, later=1),
-            ),
-        ),
-        gamma=0.99,
-    ).loss
+            gamma=0.99,
+        )
+        .loss
+    )
     assert float(ours) == pytest.approx(float(theirs), rel=1e-5) and float(ours) > 0

@@ -100,15 +100,15 @@ def test_counted_variables():
     assert copied == [count == 8 for count in counts]
 
 
-def test_one_pass(monkeypatch):
-    """tf-agents' loss calls the method that OnePass has in the place of its own."""
-    calls = []
-    usual = private.OnePass._compute_next_q_values
+def test_dqn_agent():
+    """tf-agents' `train` takes the loss and the error from the loss function given here."""
+    agent, calls = made(), []
+    usual = agent.loss_function
 
     def noted(*given):
-        calls.append(1)
+        calls.append(given)
         return usual(*given)
 
-    monkeypatch.setattr(private.OnePass, "_compute_next_q_values", noted)
-    update(made())
-    assert calls
+    agent.loss_function = noted
+    update(agent)
+    assert len(calls) == 1 and calls[0][0] is agent

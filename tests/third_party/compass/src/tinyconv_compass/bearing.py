@@ -13,6 +13,7 @@ from tinyconv.plugins import (
     DataSettings,
     Evaluation,
     Prediction,
+    PredictOptions,
     TrainingSettings,
     begin,
     own,
@@ -34,10 +35,19 @@ class Settings(TrainingSettings, DataSettings):
     model: str = setting("coordconv", "Network by name; `tinyconv models` lists them.")
 
 
+@dataclass(frozen=True)
+class Evaluate:
+    """The options of `tinyconv evaluate RUN`."""
+
+    split: str = setting("test", "train, validation or test.")
+
+
 class Bearing:
     """Read which way a compass needle points, in degrees, with any network."""
 
     Settings = Settings
+    Evaluate = Evaluate
+    Predict = PredictOptions
     small = {"limit": 128, "epochs": 2, "model": "two_layer"}
 
     def prepare(self, run):
@@ -67,20 +77,20 @@ class Bearing:
             name=f"bearing-{model.name}",
         )
 
-    def evaluate(self, run, split="test") -> Evaluation:
+    def evaluate(self, run, options) -> Evaluation:
         """The mean number of degrees that the answer is off; by chance it is 90."""
-        dataset = _opened(run)
+        dataset, split = _opened(run), options.split
         if split not in dataset.splits:
             raise UserError(f"needles have no split {split!r}, but {', '.join(dataset.splits)}.")
         examples = dataset.splits[split]
         metrics = measure(run.model(), examples)
         return Evaluation(metrics, dataset.name, split, len(examples.names))
 
-    def predict(self, run, inputs, resize=False, skip_corrupt=False):
+    def predict(self, run, inputs, options):
         """The direction in each picture."""
         model, shape = run.model(), tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
-        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+        may_resize = options.resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
             for name, degrees in zip(names, answers(answered(model, pictures))):
                 yield Prediction(name, [{"degrees": float(degrees)}])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv import UserError
-from tinyconv.data.cache import Source, Sources, cached
+from tinyconv.plugins import Source, Sources, cached
 
 COUNTS = {"train": 2000, "validation": 300, "test": 300}
 SIZE = 24  # pixels

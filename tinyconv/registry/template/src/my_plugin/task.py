@@ -12,6 +12,7 @@ from tinyconv.plugins import (
     DataSettings,
     Evaluation,
     Prediction,
+    PredictOptions,
     TrainingSettings,
     begin,
     labelled_split,
@@ -35,10 +36,19 @@ class Settings(TrainingSettings, DataSettings):
     hidden: int = setting(128, "Units on either side of the code.", minimum=1)
 
 
+@dataclass(frozen=True)
+class Evaluate:
+    """The options of `tinyconv evaluate RUN`."""
+
+    split: str | None = setting(None, "train, validation or test.")
+
+
 class MyPlugin:
     """Squeeze pictures into a few numbers and draw them again."""
 
     Settings = Settings
+    Evaluate = Evaluate
+    Predict = PredictOptions
     small = {"limit": 128, "epochs": 2}  # quick to try, for tinyconv.checks
 
     def prepare(self, run):
@@ -70,18 +80,18 @@ class MyPlugin:
             name=f"my-plugin-{dataset.name}",
         )
 
-    def evaluate(self, run, split=None) -> Evaluation:
+    def evaluate(self, run, options) -> Evaluation:
         """The squared error, and the error in grey levels, on the test pictures."""
         dataset = own(run)
-        split = split or labelled_split(dataset)
+        split = options.split or labelled_split(dataset)
         pictures = dataset.splits[split].pictures
         return Evaluation(measure(run.model(), pictures), dataset.name, split, len(pictures))
 
-    def predict(self, run, inputs, resize=False, skip_corrupt=False):
+    def predict(self, run, inputs, options):
         """How far each picture is from what the network draws of it, in grey levels."""
         model, shape = run.model(), tuple(run.settings["picture_shape"])
-        may_resize = resize or run.settings["resized"]
-        for names, pictures in read_pictures(inputs, shape, may_resize, skip_corrupt):
+        may_resize = options.resize or run.settings["resized"]
+        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
             errors = np.abs(redrawn(model, pictures) - pictures).mean(axis=(1, 2, 3))
             for name, error in zip(names, errors):
                 yield Prediction(name, [{"error": float(error)}])
