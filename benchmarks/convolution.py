@@ -2,7 +2,7 @@
 
     python benchmarks/convolution.py [--dtype float32]
 
-In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`narrow.py`).
+In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`small_maps.py`).
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     contenders = {
         "direct": lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
         "ours": {
-            "float32": winograd.convolution(),
+            "float32": winograd.convolution,
             "bfloat16": lambda x, kernel: small_maps.convolution(x, kernel, 1),
         }[dtype],
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyconv import layers
-from tinyconv.layers import small_maps, winograd
+from tinyconv.layers import fused_norm, small_maps, winograd
 from tinyconv.system import hardware
 
 pytestmark = pytest.mark.tensorflow
@@ -114,7 +114,7 @@ def test_winograd_convolution_is_the_convolution(size, dtype, tolerance):
     x_, kernel_ = tf.constant(x), tf.constant(kernel)
     with tf.GradientTape() as tape:
         tape.watch([x_, kernel_])
-        y = winograd.convolution()(x_, kernel_)
+        y = winograd.convolution(x_, kernel_)
     by_x, by_kernel = tape.gradient(y, [x_, kernel_], tf.constant(upstream))
     expected_by_x, expected_by_kernel = slopes_by_definition(x, kernel, upstream)
     for found, expected in (
@@ -332,7 +332,7 @@ def test_what_the_kernel_does_not_know_goes_keras_way(made):
 
 def test_the_fast_path_is_taken_on_a_cpu_alone_and_where_it_is_asked_for(monkeypatch):
     calls = []
-    monkeypatch.setattr(layers.kernels, "rectify", lambda before, a: calls.append(1) or before.x)
+    monkeypatch.setattr(fused_norm, "rectify", lambda before, a: calls.append(1) or before.x)
     x = keras.ops.convert_to_tensor(values(*SHAPE))
     layers.PReLU()(x)
     assert not calls
@@ -422,7 +422,7 @@ def test_a_graph_never_makes_the_map_that_a_rectifier_does_not_take():
 
 def test_statistics_of_numbers_far_from_zero():
     x = values(4, 8, 8, 3) + 1000
-    mean, variance = layers.kernels.statistics(keras.ops.convert_to_tensor(x))
+    mean, variance = fused_norm.statistics(keras.ops.convert_to_tensor(x))
     exact = x.astype("float64").reshape(-1, 3)
     np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-3)
