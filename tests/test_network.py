@@ -51,7 +51,7 @@ def test_the_body_is_the_origins_and_the_head_is_new(tmp_path):
 def test_frozen_layers_stay_with_their_statistics_and_the_others_learn(tmp_path):
     written(tmp_path / "run")
     model = begun(tmp_path / "run", freeze=6)
-    training.compile(model, Settings(learning_rate=0.1), losses.loss("softmax"), None)
+    training.compile_model(model, Settings(learning_rate=0.1), losses.loss("softmax"), None)
     weighty = [layer for layer in model.layers if layer.weights]
     before = [layer.get_weights() for layer in weighty]
     for _ in range(2):
