@@ -266,7 +266,7 @@ def test_a_borrowed_name_is_recognised(text):
 
 
 def test_each_function_has_its_test():
-    tree = ast.parse((PACKAGE / "private.py").read_text())
+    tree = ast.parse((PACKAGE / "system/private.py").read_text())
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert functions - tests == {"attach", "attached"}, "these two have one test"
