@@ -57,7 +57,7 @@ def main() -> None:
     contenders = {
         "direct": lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
         "ours": {
-            "float32": winograd.convolution(),
+            "float32": winograd.convolution,
             "bfloat16": lambda x, kernel: small_maps.convolution(x, kernel, 1),
         }[dtype],
     }

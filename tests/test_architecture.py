@@ -139,6 +139,16 @@ def test_files_stay_short_and_say_what_they_are(path):
     assert ast.get_docstring(ast.parse(text))
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_function_has_more_than_sixty_lines(path):
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert not [each.name for each in functions if each.end_lineno - each.lineno >= 60]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["fit", "--help"], ["models"], ["datasets"], ["tasks"], ["plugins"], ["lessons"]],

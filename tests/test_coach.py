@@ -1,5 +1,7 @@
 """The coach: every rule fires on its planted fault and is silent on what is sound."""
 
+import ast
+import inspect
 import json
 import re
 from pathlib import Path
@@ -171,12 +173,29 @@ def test_a_rule_fires_on_its_fault_and_is_silent_on_what_is_sound(rule, fault, s
 
 
 def test_every_rule_is_tried_and_names_a_lesson_and_options_that_there_are():
-    assert {case[0] for case in CASES} == set(rules.RULES)
+    assert {case[0].__name__ for case in CASES} == set(rules.LESSONS)
     numbers = {lesson.number for lesson in course.lessons()}
-    assert set(rules.RULES.values()) <= numbers
+    assert set(rules.LESSONS.values()) <= numbers
     known = {f"--{name.replace('_', '-')}" for name in vars(Settings())} | {"--check"}
     for rule, fault, *_ in CASES:
         assert set(re.findall(r"--[a-z-]+", rule(**fault))) <= known
+
+
+def test_the_coach_calls_every_rule_and_says_it_under_its_own_name():
+    """As keyword=rules.name(...) or "name": rules.name(...)."""
+    pairs = []
+    for node in ast.walk(ast.parse(inspect.getsource(coach))):
+        if isinstance(node, ast.keyword):
+            pairs.append((node.arg, node.value))
+        elif isinstance(node, ast.Dict):
+            pairs += [(ast.literal_eval(key), value) for key, value in zip(node.keys, node.values)]
+    calls = [
+        (name, value.func.attr)
+        for name, value in pairs
+        if isinstance(value, ast.Call) and ast.unparse(value.func).startswith("rules.")
+    ]
+    assert {name for name, _ in calls} == set(rules.LESSONS)
+    assert all(name == rule for name, rule in calls)
 
 
 # Sound runs -------------------------------------------------------------------------------

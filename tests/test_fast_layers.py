@@ -114,7 +114,7 @@ def test_winograd_convolution_is_the_convolution(size, dtype, tolerance):
     x_, kernel_ = tf.constant(x), tf.constant(kernel)
     with tf.GradientTape() as tape:
         tape.watch([x_, kernel_])
-        y = winograd.convolution()(x_, kernel_)
+        y = winograd.convolution(x_, kernel_)
     by_x, by_kernel = tape.gradient(y, [x_, kernel_], tf.constant(upstream))
     expected_by_x, expected_by_kernel = slopes_by_definition(x, kernel, upstream)
     for found, expected in (

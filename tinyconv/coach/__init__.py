@@ -1,18 +1,16 @@
 """The coach: sentences that say why a network does not learn, what to do, and where to read it.
 
-It measures (`measurements.py`), asks its rules (`rules.py`), and says what they find once a run: on
-the screen, in the log, and in settings.json for the report. It never changes the training.
+It measures (`measurements.py`), asks its rules (`rules.py`), and says each rule's sentence once a
+run: on the screen, in the log, and in settings.json for the report. It never changes the training.
 """
 
-import inspect
 import statistics
 import time
 from collections import deque
 
 import numpy as np
 
-from tinyconv.coach import measurements
-from tinyconv.coach.rules import RULES, WEAK
+from tinyconv.coach import measurements, rules
 from tinyconv.data import Dataset
 from tinyconv.system import console, hardware
 
@@ -22,28 +20,21 @@ EARLY = 40  # steps in which the weights are still about those that it began wit
 ASKED = 10  # steps from one question about the loss to the next
 PACED = 8  # steps by which the whole run is timed
 START = 5  # first steps whose mean loss is what the training began with
-NEEDS = {rule: set(inspect.signature(rule).parameters) for rule in RULES}
 
 
-def sentences(known: dict, said=()) -> dict:
-    """{rule: sentence} of the rules whose numbers are all in `known`, but for those `said`."""
-    asked = [rule for rule in RULES if NEEDS[rule] <= known.keys() and rule.__name__ not in said]
-    found = {rule: rule(**{name: known[name] for name in NEEDS[rule]}) for rule in asked}
-    return {rule: sentence for rule, sentence in found.items() if sentence}
-
-
-def tell(run, epoch: int, **known) -> None:
-    """Say what the rules find in the numbers `known`, unless the run has been told so before."""
-    told = run.settings.get("coach", [])
+def tell(run, epoch: int, **sentences: str | None) -> None:
+    """Say the sentences, each under its rule's name, unless the run has had one of that rule."""
+    earlier = run.settings.get("coach", [])
+    reported = {each["rule"] for each in earlier}
     new = [
-        {"rule": rule.__name__, "epoch": epoch, "sentence": sentence, "lesson": RULES[rule]}
-        for rule, sentence in sentences(known, {each["rule"] for each in told}).items()
+        {"rule": rule, "epoch": epoch, "sentence": sentence, "lesson": rules.LESSONS[rule]}
+        for rule, sentence in sentences.items()
+        if sentence and rule not in reported
     ]
     for each in new:
         console.say(f"coach      {line(each['sentence'], each['lesson'])}")
-    if not new:
-        return
-    run.add(coach=[*told, *new])
+    if new:
+        run.add(coach=[*earlier, *new])
 
 
 def line(sentence: str, lesson: int) -> str:
@@ -56,41 +47,42 @@ def before(run, dataset: Dataset) -> None:
     if run.options.no_coach or run.path is not None:
         return
     train = dataset.splits["train"]
+    policy, narrow_instructions = run.settings["policy"], hardware.bfloat16_flag() is not None
     tell(
         run,
         0,
-        policy=run.settings["policy"],
-        gpu=hardware.has_gpu(),
-        narrow_instructions=hardware.bfloat16_flag() is not None,
-        validation_pictures=len(dataset.splits["validation"].labels),
-        **measurements.pixels(train),
+        slow_numbers=rules.slow_numbers(policy, hardware.has_gpu(), narrow_instructions),
+        input_scale=rules.input_scale(**measurements.pixels(train)),
+        small_validation=rules.small_validation(len(dataset.splits["validation"].labels)),
     )
     if dataset.classes:
         counts = np.bincount(train.labels, minlength=len(dataset.classes))
-        tell(run, 0, class_counts=dict(zip(dataset.classes, counts.tolist())))
+        by_class = dict(zip(dataset.classes, counts.tolist()))
+        tell(run, 0, imbalance=rules.imbalance(by_class))
     for name, split in dataset.splits.items():
         if name != "train":
-            found = measurements.duplicates(train, split)
-            tell(run, 0, held_out=name, duplicates=found, held_out_pictures=len(split.labels))
+            duplicates = measurements.duplicates(train, split)
+            tell(run, 0, seen_before=rules.seen_before(name, duplicates, len(split.labels)))
 
 
 class Gradients:
     """Looks at the gradients by layer: at first where they do not arrive, then where they cease."""
 
     def __init__(self):
-        self.reached = None  # the layers that gradients reached at first, if that was seen
+        self.reached = None  # the layers that gradients reached in the first steps, if looked at
 
-    def look(self, optimizer, idle_loss: float, steps: int) -> dict:
-        """What is known for the rules after so many steps; nothing of some optimizers."""
-        found = measurements.by_layer(optimizer, idle_loss)
-        if not found:
+    def look(self, optimizer, idle_loss: float, steps: int) -> dict[str, str | None]:
+        """Sentences by rule after so many steps; none of some optimizers."""
+        layers = measurements.by_layer(optimizer, idle_loss)
+        if not layers:
             return {}
+        pull, silent = layers["pull"], layers["silent"]
         if steps <= EARLY:
-            self.reached = {name for name, pull in found["pull"].items() if pull > WEAK}
-            return {"pull": found["pull"]}
-        silent = found["silent"]
-        layers = silent.keys() if self.reached is None else self.reached
-        return {"silent": {name: silent[name] for name in layers}, "steps": steps}
+            self.reached = {name for name in pull if pull[name] > rules.WEAK}
+            return {"vanishing": rules.vanishing(pull), "exploding": rules.exploding(pull)}
+        reached = silent if self.reached is None else self.reached
+        silent = {name: silent[name] for name in reached}
+        return {"dead_rectifiers": rules.dead_rectifiers(silent, steps)}
 
 
 class Coach:
@@ -109,11 +101,11 @@ class Coach:
         if len(self.losses) == 1:
             self.chance = measurements.chance(loop.model, targets)
             if steps == 1 and self.chance is not None:
-                self._tell(loop, first_loss=loss, chance=self.chance)
+                self._tell(loop, first_loss=rules.first_loss(loss, self.chance))
         # Where pictures grow in the course of the run, first steps tell nothing of the others.
         if steps == PACED == len(loop.clock.steps) and len(loop.stages) == 1:
             expected = 0.0 if loop.settings.minutes else loop.clock.expected_seconds
-            self._tell(loop, expected_seconds=expected, epochs=loop.settings.epochs)
+            self._tell(loop, how_long=rules.how_long(expected, loop.settings.epochs))
         if steps % ASKED == 0:
             self._ask(loop, steps)
         if steps >= self.next_look:
@@ -127,28 +119,34 @@ class Coach:
         tell(
             loop.folder,
             loop.state.epoch,
-            history=rows,
-            waiting_share=rows[-1]["waiting"],
-            epoch_seconds=seconds,
+            overfitting=rules.overfitting(rows),
+            waiting=rules.waiting(rows[-1]["waiting"], seconds),
         )
         self._look(loop, loop.state.epoch * loop.steps_per_epoch)
 
-    def _tell(self, loop, **known) -> None:
-        tell(loop.folder, loop.state.epoch + 1, **known)
+    def _tell(self, loop, **sentences: str | None) -> None:
+        tell(loop.folder, loop.state.epoch + 1, **sentences)
 
     def _begun(self, loop) -> float:
         """The mean of the first losses; of a run that an older version began, of those known."""
         return statistics.fmean(loop.state.step_losses[:START] or self.losses)
 
+    def _idle(self, loop) -> float:
+        """The loss without having learnt anything."""
+        return self._begun(loop) if self.chance is None else self.chance
+
     def _ask(self, loop, steps: int) -> None:
+        idle = self._idle(loop)
         self._tell(
             loop,
-            recent_loss=statistics.fmean(list(self.losses)[-20:]),
-            hundred_loss=statistics.fmean(self.losses),
-            begun_loss=self._begun(loop),
-            idle_loss=self._begun(loop) if self.chance is None else self.chance,
-            steps=steps,
-            learning_rate=loop.settings.peak_rate,
+            diverging=rules.diverging(
+                recent_loss=statistics.fmean(list(self.losses)[-20:]),
+                begun_loss=self._begun(loop),
+                idle_loss=idle,
+                learning_rate=loop.settings.peak_rate,
+                steps=steps,
+            ),
+            stuck=rules.stuck(statistics.fmean(self.losses), idle, steps),
         )
 
     def _look(self, loop, steps: int) -> None:
@@ -156,8 +154,7 @@ class Coach:
         if self.spent + self.cost > SHARE * loop.state.seconds:
             return
         start = time.monotonic()
-        idle = self._begun(loop) if self.chance is None else self.chance
-        known = self.gradients.look(loop.model.optimizer, idle, steps)
+        sentences = self.gradients.look(loop.model.optimizer, self._idle(loop), steps)
         self.cost = time.monotonic() - start
         self.spent += self.cost
-        self._tell(loop, **known)
+        self._tell(loop, **sentences)

@@ -1,7 +1,6 @@
 """What the coach makes of measured numbers: pure functions that give a sentence or None.
 
-A rule names what it needs by its parameters, and is asked whenever all of that is known. Each
-threshold stands beside its reason.
+`__init__.py` calls each where its numbers are measured. Each threshold stands beside its reason.
 """
 
 import math
@@ -229,19 +228,19 @@ def waiting(waiting_share: float, epoch_seconds: float) -> str | None:
     )
 
 
-RULES = {  # and the lesson that explains it
-    slow_numbers: 10,
-    input_scale: 7,
-    imbalance: 2,
-    seen_before: 9,
-    small_validation: 9,
-    first_loss: 2,
-    how_long: 14,
-    diverging: 3,
-    stuck: 3,
-    dead_rectifiers: 6,
-    vanishing: 7,
-    exploding: 7,
-    overfitting: 9,
-    waiting: 10,
+LESSONS = {  # by rule, the lesson that explains its sentence
+    "slow_numbers": 10,
+    "input_scale": 7,
+    "imbalance": 2,
+    "seen_before": 9,
+    "small_validation": 9,
+    "first_loss": 2,
+    "how_long": 14,
+    "diverging": 3,
+    "stuck": 3,
+    "dead_rectifiers": 6,
+    "vanishing": 7,
+    "exploding": 7,
+    "overfitting": 9,
+    "waiting": 10,
 }

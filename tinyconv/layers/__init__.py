@@ -20,7 +20,8 @@ import keras
 from keras import ops
 
 from tinyconv.errors import UserError, nearest
-from tinyconv.layers import fused_norm, small_maps, winograd
+from tinyconv.layers import normalised
+from tinyconv.layers.normalised import Normalised
 from tinyconv.system import hardware, private
 
 # The slope below zero that each rectifier starts from (He et al. 2015, section 2.1).
@@ -29,8 +30,6 @@ INITIAL_SLOPE = {"prelu": 0.25, "prelu-shared": 0.25, "relu": 0.0}
 # Weight decay pulls these to values that mean nothing: a slope to 0 turns PReLU into ReLU
 # (He et al. 2015, section 2.1), and a bias or a normalisation's scale holds no capacity.
 UNDECAYED = ("alpha", "bias", "gamma", "beta")
-
-BEFORE = "tinyconv_before"  # attribute of a map: a kernels.Normalised that it was made from
 
 
 # Of the thread that builds a graph: another one may build the plain graph of the same network.
@@ -73,15 +72,6 @@ def _is_fast(inputs) -> bool:
     return is_compiled() and dtype in ("float32", "bfloat16", "float64")
 
 
-def _before(inputs) -> fused_norm.Normalised:
-    """The map from before the normalisation that gave `inputs`, or `inputs` themselves.
-
-    TensorFlow leaves out of a graph what nobody takes: the normalised map is then never made.
-    """
-    before = private.attached(inputs, BEFORE)
-    return fused_norm.Normalised(inputs) if before is None else before
-
-
 class WithPrograms:
     """A layer that uses compiled programs of its own where graphs are `compiled`."""
 
@@ -114,7 +104,11 @@ class PReLU(WithPrograms, keras.layers.Layer):
 
     def call(self, inputs):
         if _is_fast(inputs):
-            return fused_norm.rectify(_before(inputs), self.alpha.value)
+            from tinyconv.layers import fused_norm
+
+            # Where nobody else takes a normalised map, TensorFlow leaves it out of the graph.
+            before = normalised.attached(inputs) or Normalised(inputs)
+            return fused_norm.rectify(before, self.alpha.value)
         slope = ops.cast(self.alpha, inputs.dtype)
         return ops.maximum(inputs, 0) + slope * ops.minimum(inputs, 0)
 
@@ -145,6 +139,8 @@ class Conv2D(keras.layers.Conv2D):
 
     def faster(self, shape, dtype):
         """The faster convolution (inputs, kernel) of maps of `shape` (B, H, W, C), or None."""
+        from tinyconv.layers import small_maps, winograd
+
         usual = (
             self.kernel_size == (3, 3)
             and self.strides in ((1, 1), (2, 2))
@@ -155,7 +151,7 @@ class Conv2D(keras.layers.Conv2D):
         if usual and dtype == "bfloat16" and small_maps.is_worthwhile(shape, self.filters, stride):
             return functools.partial(small_maps.convolution, strides=stride)
         if usual and dtype != "bfloat16" and stride == 1:
-            return winograd.convolution() if winograd.is_worthwhile(shape, self.filters) else None
+            return winograd.convolution if winograd.is_worthwhile(shape, self.filters) else None
         return None
 
 
@@ -172,16 +168,16 @@ class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
         is_map = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
         if not (usual and is_map and _is_fast(inputs)):
             return super().call(inputs, training=training, mask=mask)
+        from tinyconv.layers import fused_norm
+
         of_batch = bool(training and self.trainable)
         mean, variance = self.moving_mean, self.moving_variance
         if of_batch:
             moving = zip((mean, variance), fused_norm.statistics(inputs), strict=True)
             mean, variance = (self._follow(*each) for each in moving)
-        before = fused_norm.Normalised(
-            inputs, mean, variance, self.gamma, self.beta, self.epsilon, of_batch
-        )
+        before = Normalised(inputs, mean, variance, self.gamma, self.beta, self.epsilon, of_batch)
         outputs = fused_norm.rectify(before, ops.ones(1, "float32"))
-        private.attach(outputs, BEFORE, before)
+        normalised.attach(outputs, before)
         return outputs
 
     def _follow(self, moving, value):
@@ -196,10 +192,9 @@ class Add(keras.layers.Add):
 
     def call(self, inputs):
         outputs = super().call(inputs)
-        before = private.attached(inputs[0], BEFORE)
+        before = normalised.attached(inputs[0])
         if before is not None and len(inputs) == 2:
-            before = dataclasses.replace(before, shortcut=inputs[1])
-            private.attach(outputs, BEFORE, before)
+            normalised.attach(outputs, dataclasses.replace(before, shortcut=inputs[1]))
         return outputs
 
 

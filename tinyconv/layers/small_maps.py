@@ -14,6 +14,8 @@ Where each is faster was measured (benchmarks/RESULTS.md). Axes: B pictures, H W
 channels of the map, F filters.
 """
 
+import tensorflow as tf
+
 TOGETHER = 16  # pictures side by side
 NARROW = 7  # pixels: the outputs' width up to which pictures go side by side
 MANY = 2**17  # channels times filters: below, the kernel stays in a core's cache all the same
@@ -44,67 +46,91 @@ def convolution(x, kernel, strides):
 
     x and kernel (3, 3, C, F) are of one dtype; H and W are known, and multiples of the stride.
     """
-    import tensorflow as tf
-
-    count = x.shape[0] or tf.shape(x)[0]
-    _, height, width, channels = x.shape
-    filters = kernel.shape[-1]
-    goes_together = _goes_together(width // strides, channels * filters)
-    geometry = {"strides": [1, strides, strides, 1], "padding": "SAME"}
-
-    def beside(maps, gap):
-        """Pictures side by side: (B, h, w, C) -> (B / 16, h, 16 (w + gap), C)."""
-        if not goes_together:
-            return maps
-        _, h, w, c = maps.shape
-        maps = tf.pad(maps, [[0, -count % TOGETHER], [0, 0], [0, gap], [0, 0]])
-        maps = tf.reshape(maps, [-1, TOGETHER, h, w + gap, c])
-        return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, TOGETHER * (w + gap), c])
-
-    def apart(maps, gap):
-        """What `beside` has joined."""
-        if not goes_together:
-            return maps
-        _, h, joined, c = maps.shape
-        w = joined // TOGETHER
-        maps = tf.reshape(maps, [-1, h, TOGETHER, w, c])[:, :, :, : w - gap]
-        return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, w - gap, c])[:count]
-
-    def products(upstream):
-        """The gradient of the kernel, (3, 3, C, F)."""
-        padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        upstream = tf.reshape(upstream, [-1, filters])  # (B H W, F)
-        taps = [
-            tf.reshape(padded[:, i : i + height, j : j + width], [-1, channels])  # (B H W, C)
-            for i in range(3)
-            for j in range(3)
-        ]
-        gradient = tf.stack([tf.matmul(tap, upstream, transpose_a=True) for tap in taps])
-        return tf.reshape(gradient, [3, 3, channels, filters])
 
     @tf.custom_gradient
-    def convolve(x, kernel):
-        joined = beside(x, gap=strides)  # of stride 2 two columns, so that each picture begins anew
+    def convolved(x, kernel):
+        gap, gap_of_outputs = _gaps(x, kernel, strides)
+        joined = _side_by_side(x, gap)
+        y = tf.nn.conv2d(joined, kernel, strides, "SAME")
+        return (
+            _apart(y, gap_of_outputs, _count(x)),
+            lambda upstream: _gradients(upstream, x, joined, kernel, strides),
+        )
 
-        def gradients(upstream):
-            joined_upstream = beside(upstream, gap=1)
-            for_x = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(joined),
-                filter=kernel,
-                out_backprop=joined_upstream,
-                **geometry,
-            )
-            if strides == 1 and _has_products(width, channels * filters):
-                for_kernel = products(upstream)
-            else:
-                for_kernel = tf.raw_ops.Conv2DBackpropFilter(
-                    input=joined,
-                    filter_sizes=kernel.shape,
-                    out_backprop=joined_upstream,
-                    **geometry,
-                )
-            return tf.ensure_shape(apart(for_x, gap=strides), x.shape), for_kernel
+    return convolved(x, tf.convert_to_tensor(kernel))  # a variable's value
 
-        return apart(tf.nn.conv2d(joined, kernel, **geometry), gap=1), gradients
 
-    return convolve(x, tf.convert_to_tensor(kernel))  # a variable's value
+def _gradients(upstream, x, joined, kernel, strides):
+    """Those of x (B, H, W, C) and kernel (3, 3, C, F), from that of the outputs (B, h, w, F).
+
+    `joined` is x with its pictures side by side, or x itself.
+    """
+    gap, gap_of_outputs = _gaps(x, kernel, strides)
+    outputs = _side_by_side(upstream, gap_of_outputs)
+    how = {"out_backprop": outputs, "strides": [1, strides, strides, 1], "padding": "SAME"}
+    by_x = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(joined), filter=kernel, **how)
+    if strides == 1 and _has_products(x.shape[2], _weights(kernel)):
+        by_kernel = _products(x, upstream)
+    else:
+        by_kernel = tf.raw_ops.Conv2DBackpropFilter(input=joined, filter_sizes=kernel.shape, **how)
+    return tf.ensure_shape(_apart(by_x, gap, _count(x)), x.shape), by_kernel
+
+
+def _weights(kernel) -> int:
+    """Channels times filters of a kernel (3, 3, C, F)."""
+    return kernel.shape[2] * kernel.shape[3]
+
+
+def _count(x):
+    """The number of pictures in x (B, H, W, C), a tensor where it is not known yet."""
+    return x.shape[0] or tf.shape(x)[0]
+
+
+def _gaps(x, kernel, strides) -> tuple[int, int]:
+    """Columns of zeros after each picture of x and of the outputs; 0 leaves pictures apart.
+
+    Of stride 2 two, so that each picture begins anew.
+    """
+    goes_together = _goes_together(x.shape[2] // strides, _weights(kernel))
+    return (strides, 1) if goes_together else (0, 0)
+
+
+def _side_by_side(maps, gap):
+    """(B, h, w, C) -> (B / 16, h, 16 (w + gap), C), B / 16 rounded up; as they are for a gap of 0.
+
+    The columns of a gap are zeros, and so are the pictures that complete the last sixteen.
+    """
+    if not gap:
+        return maps
+    _, h, w, c = maps.shape
+    maps = tf.pad(maps, [[0, -_count(maps) % TOGETHER], [0, 0], [0, gap], [0, 0]])
+    maps = tf.reshape(maps, [-1, TOGETHER, h, w + gap, c])
+    return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, TOGETHER * (w + gap), c])
+
+
+def _apart(maps, gap, count):
+    """(B / 16, h, 16 (w + gap), C) -> (B, h, w, C), the first `count` pictures: the inverse."""
+    if not gap:
+        return maps
+    _, h, joined, c = maps.shape
+    w = joined // TOGETHER
+    maps = tf.reshape(maps, [-1, h, TOGETHER, w, c])[:, :, :, : w - gap]
+    return tf.reshape(tf.transpose(maps, [0, 2, 1, 3, 4]), [-1, h, w - gap, c])[:count]
+
+
+def _products(x, upstream):
+    """The gradient of a kernel (3, 3, C, F), a matrix product for each tap.
+
+    x is (B, H, W, C), upstream (B, H, W, F).
+    """
+    _, height, width, channels = x.shape
+    filters = upstream.shape[-1]
+    padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    upstream = tf.reshape(upstream, [-1, filters])  # (B H W, F)
+    taps = [
+        tf.reshape(padded[:, i : i + height, j : j + width], [-1, channels])  # (B H W, C)
+        for i in range(3)
+        for j in range(3)
+    ]
+    gradient = tf.stack([tf.matmul(tap, upstream, transpose_a=True) for tap in taps])
+    return tf.reshape(gradient, [3, 3, channels, filters])

@@ -12,9 +12,10 @@ bound by memory, so XLA makes one loop of each. The gradients are the same formu
 Rounding grows with the constants in B and A: in float32 to about 1e-5 of the outputs' spread.
 """
 
-from functools import cache
+import functools
 
 import numpy as np
+import tensorflow as tf
 
 from tinyconv.layers import fused_norm
 from tinyconv.system import hardware
@@ -44,6 +45,7 @@ G = np.array(  # (6, 3 weights)
 A = np.array(  # (6, 4 outputs)
     [[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]]
 )
+GG = np.einsum("ai,bj->baij", G, G).reshape(36, 9)  # G both ways: G g G' of all 9 weights at once
 
 
 # Measured (benchmarks/RESULTS.md): the sums cost as much whatever the number of products that they
@@ -70,140 +72,177 @@ def _tiles(length: int) -> int:
     return -(-length // TILE)
 
 
-@cache
-def convolution():
-    """f(x, kernel): 3x3 convolution of stride 1, padded with zeros to the same size.
+def convolution(x, kernel):
+    """3x3 convolution of stride 1, padded to the same size: (B, H, W, C) -> (B, H, W, F).
 
-    x (B, H, W, C) and kernel (3, 3, C, F) of one dtype, float32 or float64, to (B, H, W, F);
-    H and W are known, B need not be. Maps inside have the axes (6 columns, 6 rows, B, tiles
-    down, tiles across, channels).
+    x and kernel (3, 3, C, F) are of one dtype, float32 or float64; H and W are known.
     """
-    import tensorflow as tf
+    return _convolution(x, tf.convert_to_tensor(kernel))  # a variable's value
 
-    def one_loop(function):
-        return tf.function(function, jit_compile=True, autograph=False)
 
-    def combine(matrix, parts):
-        """The sums of `parts` by the columns of `matrix`, without its zeros."""
-        return [
-            sum(float(factor) * part for factor, part in zip(column, parts, strict=True) if factor)
-            for column in matrix.T
-        ]
+@tf.custom_gradient
+def _convolution(x, kernel):
+    """Y, and what gives the gradients of x and the kernel from that of Y."""
+    batch, height, width, channels = x.shape
+    tiled = 6, 6, batch, _tiles(height), _tiles(width), kernel.shape[-1]
+    padded = _whole_tiles(x, border=1)
+    _make_ahead(_forward, x.dtype, padded.shape, tiled)
+    d = tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
+    g = _kernel_both_ways(kernel)
+    m = tf.reshape(tf.matmul(d, g), _open(tiled))
+    y = outputs_down(outputs_across(m))[:, :height, :width]
+    return y, lambda upstream: _gradients(upstream, d, g, x.shape)
 
-    # Each transform works along the rows and then along the columns, a pass over memory each:
-    # in one pass, every number would be summed again for each of the numbers it goes into.
 
-    @one_loop
-    def tiles_down(x):  # B' d: (B, H, W, C) -> (6, B, tiles, W, C)
-        last = x.shape[1] - 5  # where the last tile's first pixel stands, and one more
-        return tf.stack(combine(B, [x[:, i : i + last : TILE] for i in range(6)]))
+def _gradients(upstream, d, g, shape):
+    """Those of x (B, H, W, C), which is of `shape`, and of the kernel (3, 3, C, F).
 
-    @one_loop
-    def tiles_across(x):  # (6, B, tiles, W, C) -> (6, 6, B, tiles, tiles, C)
-        last = x.shape[3] - 5
-        return tf.stack(combine(B, [x[:, :, :, i : i + last : TILE] for i in range(6)]))
+    From that of Y (B, H, W, F), the transformed map d (36, tiles, C) and kernel g (36, C, F).
+    """
+    batch, height, width, channels = shape
+    down, across, filters = _tiles(height), _tiles(width), g.shape[-1]
+    tiled = 6, 6, batch, down, across, channels
+    _make_ahead(_backward, d.dtype, (batch, down * TILE, across * TILE, filters), tiled)
+    by_m = outputs_across_back(outputs_down_back(_whole_tiles(upstream, border=0)))
+    by_m = tf.reshape(by_m, [36, -1, filters])
+    by_kernel = _kernel_both_ways_back(tf.matmul(d, by_m, transpose_a=True))
+    by_d = tf.reshape(tf.matmul(by_m, g, transpose_b=True), _open(tiled))
+    by_x = tiles_down_back(tiles_across_back(by_d))[:, :height, :width]
+    return by_x, by_kernel
 
-    @one_loop
-    def outputs_across(m):  # A' m: (6, 6, B, tiles, tiles, F) -> (6, B, tiles, W, F)
-        rows, across, filters = m.shape[3], m.shape[4], m.shape[5]
-        outputs = tf.stack(combine(A, tf.unstack(m)), axis=4)
-        return tf.reshape(outputs, [6, -1, rows, across * TILE, filters])
 
-    @one_loop
-    def outputs_down(m):  # (6, B, tiles, W, F) -> (B, H, W, F)
-        _, _, rows, width, filters = m.shape
-        return tf.reshape(
-            tf.stack(combine(A, tf.unstack(m)), axis=2), [-1, rows * TILE, width, filters]
-        )
+def _open(shape) -> list[int]:
+    """A static shape (6, 6, B, ...) for tf.reshape, which finds B itself."""
+    return [*shape[:2], -1, *shape[3:]]
 
-    # The transposed transforms, for the gradients.
 
-    @one_loop
-    def outputs_down_back(y):  # (B, H, W, F) -> (6, B, tiles, W, F)
-        _, height, width, filters = y.shape
-        tiles = tf.reshape(y, [-1, height // TILE, TILE, width, filters])
-        return tf.stack(combine(A.T, tf.unstack(tiles, axis=2)))
+def _whole_tiles(maps, border):
+    """Maps (B, H, W, C) with a border of zeros, and as many more as complete the last tiles."""
+    below, right = (-side % TILE for side in maps.shape[1:3])
+    return tf.pad(maps, [[0, 0], [border, border + below], [border, border + right], [0, 0]])
 
-    @one_loop
-    def outputs_across_back(m):  # (6, B, tiles, W, F) -> (6, 6, B, tiles, tiles, F)
-        _, _, rows, width, filters = m.shape
-        tiles = tf.reshape(m, [6, -1, rows, width // TILE, TILE, filters])
-        return tf.stack(combine(A.T, tf.unstack(tiles, axis=4)))
 
-    def overlapped(v, axis):
-        """The four pixels that a tile has to itself, of the six that it read along `axis`.
+def _kernel_both_ways(kernel):
+    """G g G' of each kernel: (3, 3, C, F) -> (36, C, F)."""
+    *_, channels, filters = kernel.shape
+    flat = tf.reshape(kernel, [9, channels * filters])
+    return tf.reshape(tf.matmul(tf.constant(GG, kernel.dtype), flat), [36, channels, filters])
 
-        Its first one is the fourth of the tile before, and its last the first of the next.
-        """
-        count = v[0].shape[axis]
-        nothing = tf.zeros_like(tf.gather(v[0], [0], axis=axis))
-        before = tf.concat([nothing, _take(v[5], axis, 0, count - 1)], axis)
-        after = tf.concat([_take(v[0], axis, 1, count), nothing], axis)
-        return [v[1] + before, v[2], v[3], v[4] + after]
 
-    def _take(x, axis, start, stop):
-        return x[(slice(None),) * axis + (slice(start, stop),)]
+def _kernel_both_ways_back(by_g):
+    """G' by_g G, the gradient of g: (36, C, F) -> (3, 3, C, F)."""
+    _, channels, filters = by_g.shape
+    flat = tf.reshape(by_g, [36, channels * filters])
+    by_kernel = tf.matmul(tf.constant(GG, by_g.dtype), flat, transpose_a=True)
+    return tf.reshape(by_kernel, [3, 3, channels, filters])
 
-    @one_loop
-    def tiles_across_back(v):  # (6, 6, B, tiles, tiles, C) -> (6, B, tiles, W, C)
-        _, _, _, rows, across, channels = v.shape
-        pixels = tf.stack(overlapped(combine(B.T, tf.unstack(v)), axis=3), axis=4)
-        return tf.reshape(pixels, [6, -1, rows, across * TILE, channels])
 
-    @one_loop
-    def tiles_down_back(v):  # (6, B, tiles, W, C) -> (B, H, W, C)
-        _, _, rows, width, channels = v.shape
-        pixels = tf.stack(overlapped(combine(B.T, tf.unstack(v)), axis=1), axis=2)
-        return tf.reshape(pixels, [-1, rows * TILE, width, channels])
+# The transforms. Maps inside have the axes (6 columns, 6 rows, B, tiles down, tiles across,
+# channels). Each transform works along the rows and then along the columns, a pass over memory
+# each: in one pass, every number would be summed again for each of the numbers it goes into.
 
-    def forward(padded, products):
-        return tiles_across(tiles_down(padded)), outputs_down(outputs_across(products))
+one_loop = functools.partial(tf.function, jit_compile=True, autograph=False)
 
-    def backward(upstream, products):
-        return (
-            outputs_across_back(outputs_down_back(upstream)),
-            tiles_down_back(tiles_across_back(products)),
-        )
 
-    both_ways = np.einsum("ai,bj->baij", G, G).reshape(36, 9)
+@one_loop
+def tiles_down(x):
+    """B' d, down the columns of each tile: (B, H, W, C) -> (6, B, tiles, W, C)."""
+    last = x.shape[1] - 5  # where the last tile's first pixel stands, and one more
+    return tf.stack(_combine(B, [x[:, i : i + last : TILE] for i in range(6)]))
 
-    @tf.custom_gradient
-    def convolve(x, kernel):
-        _, height, width, channels = x.shape
-        filters = kernel.shape[-1]
-        rows, across = _tiles(height), _tiles(width)
-        rest = [[0, 0], [0, rows * TILE - height], [0, across * TILE - width], [0, 0]]
-        to_kernel = tf.constant(both_ways, kernel.dtype)
 
-        def make_ahead(program, *shapes):
-            fused_norm.make_ahead(program, (), *(tf.TensorSpec(shape, x.dtype) for shape in shapes))
+@one_loop
+def tiles_across(x):
+    """(B' d) B: (6, B, tiles, W, C) -> (6, 6, B, tiles, tiles, C)."""
+    last = x.shape[3] - 5
+    return tf.stack(_combine(B, [x[:, :, :, i : i + last : TILE] for i in range(6)]))
 
-        def tiles():  # (36, tiles, C)
-            padded = tf.pad(x, [[0, 0], [1, 1 + rest[1][1]], [1, 1 + rest[2][1]], [0, 0]])
-            tiled = 6, 6, padded.shape[0], rows, across, filters
-            make_ahead(forward, padded.shape, tiled)
-            return tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
 
-        transformed = tf.matmul(to_kernel, tf.reshape(kernel, [9, channels * filters]))
-        transformed = tf.reshape(transformed, [36, channels, filters])  # G g G'
-        v = tiles()
-        products = tf.reshape(tf.matmul(v, transformed), [6, 6, -1, rows, across, filters])
-        y = outputs_down(outputs_across(products))[:, :height, :width]
+@one_loop
+def outputs_across(m):
+    """m A: (6, 6, B, tiles, tiles, F) -> (6, B, tiles, W, F)."""
+    _, _, _, rows, across, filters = m.shape
+    outputs = tf.stack(_combine(A, tf.unstack(m)), axis=4)
+    return tf.reshape(outputs, [6, -1, rows, across * TILE, filters])
 
-        def gradients(upstream):
-            tiled = 6, 6, x.shape[0], rows, across, channels
-            whole = x.shape[0], rows * TILE, across * TILE, filters
-            make_ahead(backward, whole, tiled)
-            back = outputs_across_back(outputs_down_back(tf.pad(upstream, rest)))
-            back = tf.reshape(back, [36, -1, filters])
-            for_kernel = tf.matmul(v, back, transpose_a=True)  # (36, C, F)
-            for_kernel = tf.reshape(for_kernel, [36, channels * filters])
-            for_kernel = tf.matmul(to_kernel, for_kernel, transpose_a=True)
-            for_x = tf.matmul(back, transformed, transpose_b=True)  # (36, tiles, C)
-            for_x = tf.reshape(for_x, [6, 6, -1, rows, across, channels])
-            for_x = tiles_down_back(tiles_across_back(for_x))[:, :height, :width]
-            return for_x, tf.reshape(for_kernel, kernel.shape)
 
-        return y, gradients
+@one_loop
+def outputs_down(m):
+    """A' (m A), the outputs Y: (6, B, tiles, W, F) -> (B, H, W, F)."""
+    _, _, rows, width, filters = m.shape
+    outputs = tf.stack(_combine(A, tf.unstack(m)), axis=2)
+    return tf.reshape(outputs, [-1, rows * TILE, width, filters])
 
-    return lambda x, kernel: convolve(x, tf.convert_to_tensor(kernel))  # a variable's value
+
+def _forward(padded, m):
+    """Both transforms of a convolution, to be made ahead."""
+    return tiles_across(tiles_down(padded)), outputs_down(outputs_across(m))
+
+
+# The same transposed, for the gradients.
+
+
+@one_loop
+def outputs_down_back(y):
+    """A y: (B, H, W, F) -> (6, B, tiles, W, F)."""
+    _, height, width, filters = y.shape
+    tiles = tf.reshape(y, [-1, height // TILE, TILE, width, filters])
+    return tf.stack(_combine(A.T, tf.unstack(tiles, axis=2)))
+
+
+@one_loop
+def outputs_across_back(m):
+    """(A y) A': (6, B, tiles, W, F) -> (6, 6, B, tiles, tiles, F)."""
+    _, _, rows, width, filters = m.shape
+    tiles = tf.reshape(m, [6, -1, rows, width // TILE, TILE, filters])
+    return tf.stack(_combine(A.T, tf.unstack(tiles, axis=4)))
+
+
+@one_loop
+def tiles_across_back(v):
+    """v B': (6, 6, B, tiles, tiles, C) -> (6, B, tiles, W, C), W without the border."""
+    _, _, _, rows, across, channels = v.shape
+    pixels = tf.stack(_overlapped(_combine(B.T, tf.unstack(v)), axis=3), axis=4)
+    return tf.reshape(pixels, [6, -1, rows, across * TILE, channels])
+
+
+@one_loop
+def tiles_down_back(v):
+    """B (v B'): (6, B, tiles, W, C) -> (B, H, W, C), H without the border."""
+    _, _, rows, width, channels = v.shape
+    pixels = tf.stack(_overlapped(_combine(B.T, tf.unstack(v)), axis=1), axis=2)
+    return tf.reshape(pixels, [-1, rows * TILE, width, channels])
+
+
+def _backward(y, v):
+    """Both transforms of the gradients, to be made ahead."""
+    return outputs_across_back(outputs_down_back(y)), tiles_down_back(tiles_across_back(v))
+
+
+def _make_ahead(program, dtype, *shapes):
+    """Have XLA make the loops of `program` for maps of `shapes`; see `fused_norm.make_ahead`."""
+    fused_norm.make_ahead(program, (), *(tf.TensorSpec(shape, dtype) for shape in shapes))
+
+
+def _combine(matrix, parts) -> list:
+    """The sums of `parts`, of one shape, by the columns of `matrix` without its zeros."""
+    return [
+        sum(float(factor) * part for factor, part in zip(column, parts, strict=True) if factor)
+        for column in matrix.T
+    ]
+
+
+def _overlapped(v, axis) -> list:
+    """The four pixels that a tile has to itself, of the six that it read along `axis`.
+
+    Its first one is the fourth of the tile before, and its last the first of the next.
+    """
+    count = v[0].shape[axis]
+    nothing = tf.zeros_like(tf.gather(v[0], [0], axis=axis))
+    before = tf.concat([nothing, _slice(v[5], axis, 0, count - 1)], axis)
+    after = tf.concat([_slice(v[0], axis, 1, count), nothing], axis)
+    return [v[1] + before, v[2], v[3], v[4] + after]
+
+
+def _slice(x, axis, start, stop):
+    return x[(slice(None),) * axis + (slice(start, stop),)]

@@ -14,7 +14,6 @@ from functools import cache
 import keras
 
 from tinyconv import layers
-from tinyconv.layers import fused_norm
 from tinyconv.layers.program_costs import Estimate, estimate
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import MORE
@@ -89,6 +88,8 @@ class Programs:
 def _training_step(network, specs):
     """The network's training step as a graph whose programs are compiled."""
     import tensorflow as tf
+
+    from tinyconv.layers import fused_norm
 
     program_cache.check()
     with layers.compiled():

@@ -9,8 +9,8 @@ import statistics
 import keras
 import numpy as np
 
-from tinyconv.coach import FIRST_LOOK, Gradients, line, sentences
-from tinyconv.coach.rules import RULES
+from tinyconv.coach import FIRST_LOOK, Gradients, line
+from tinyconv.coach.rules import LESSONS
 
 EXAMPLES = 16
 STEPS = 150
@@ -61,7 +61,7 @@ def check(loop) -> Check:
     # Far apart: a batch is in the data's order, in which a class may stand together.
     chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
     inputs, targets = keras.tree.map_structure(lambda rows: rows[chosen], (inputs, targets))
-    losses, heads, gradients, known = [], [], Gradients(), {}
+    losses, heads, gradients, sentences = [], [], Gradients(), {}
     for step in range(STEPS):
         model.optimizer.learning_rate = settings.peak_rate * loop.schedule(step / STEPS)
         logs = model.train_on_batch(inputs, targets, return_dict=True)
@@ -70,14 +70,17 @@ def check(loop) -> Check:
         if not np.isfinite(losses[-1]):
             break
         if len(losses) in (FIRST_LOOK, STEPS):
-            known |= gradients.look(model.optimizer, losses[0], len(losses))
+            sentences |= gradients.look(model.optimizer, losses[0], len(losses))
     last = statistics.fmean(losses[-10:])
     right = _right(model, inputs, targets)
     learns = last < LEFT * losses[0] if right is None else right >= RIGHT
     learns &= all(now < OF_HEADS * first for first, now in zip(heads[0], heads[-1]))
-    found = {} if learns else sentences(known)
-    told = [{"sentence": text, "lesson": RULES[rule]} for rule, text in found.items()]
-    return Check(learns, len(losses), len(chosen), losses[0], last, right, told)
+    advice = [
+        {"sentence": sentence, "lesson": LESSONS[rule]}
+        for rule, sentence in sentences.items()
+        if sentence and not learns
+    ]
+    return Check(learns, len(losses), len(chosen), losses[0], last, right, advice)
 
 
 def _right(model, inputs, targets) -> float | None:

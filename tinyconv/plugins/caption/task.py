@@ -31,62 +31,35 @@ class Caption:
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""
         from tinyconv import precision, training
-        from tinyconv.plugins.caption import batches, encoder, model
+        from tinyconv.plugins.caption import batches, encoder
         from tinyconv.plugins.caption.inference import Teller
 
         if Path(run.options.encoder).is_dir():  # found again from any other folder
             encoder_path = str(Path(run.options.encoder).resolve())
             run.options = replace(run.options, encoder=encoder_path)
-        dataset, numbers, saved = begin(run, _dataset)
+        dataset, policy, saved = begin(run, _dataset)
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
-        texts = [text for target in train.targets for text in target["captions"]]
-        words = run.settings.get("words")
-        vocabulary = (
-            Vocabulary.of(texts, options.least, options.vocabulary)
-            if words is None
-            else Vocabulary(tuple(words))
-        )
-        if not vocabulary.words:
-            raise UserError(
-                f"No word of the captions of {dataset.name} is met {options.least} times; "
-                "--least 1 learns them all."
-            )
-        shape = train.pictures.shape[1:]
-        with precision.policy(numbers):
-            eyes, frozen = encoder.opened(run, shape)
-        seen = {"train": train.pictures, "validation": validation.pictures[:VALIDATED]}
-        if frozen:
-            key = [str(dataset.cache), options.limit]
-            seen = {
-                name: encoder.features(eyes, pictures, f"{dataset.name}-{name}", [*key, name])
-                for name, pictures in seen.items()
-            }
-        network = model.captioner(
-            model.given(eyes.output.shape[1:]) if frozen else eyes,
-            len(vocabulary),
-            attention=options.attention,
-            embedding=options.embedding,
-            units=options.units,
-            attention_units=options.attention_units,
-            dropout=options.dropout,
-            penalty=options.penalty,
-        )
+        vocabulary = _vocabulary(run, dataset)
+        with precision.policy(policy):
+            eyes, frozen = encoder.opened(run, train.pictures.shape[1:])
+        inputs = _inputs(run, dataset, eyes if frozen else None)
+        network = _network(options, eyes, frozen, vocabulary)
         training.describe_model(network)
         training.compile_model(network, options, None, [], saved)
         if run.path is None:
             run.add(words=vocabulary.words, cells=eyes.output.shape[1:3], frozen=frozen)
         teller = Teller(run, network, eyes)
-        learnt = batches.Pairs.of(train.targets, vocabulary)
+        pairs = batches.Pairs.of(train.targets, vocabulary)
         return training.Training(
             run,
             network,
             options,
             lambda epoch, first: batches.batches(
-                learnt, seen["train"], options.batch_size, frozen, options.seed, epoch, first
+                pairs, inputs["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
-            batches.steps_per_epoch(learnt, options.batch_size, by_length=frozen),
-            lambda _: teller.measure(seen["validation"], validation.targets[:VALIDATED], beam=1),
+            batches.steps_per_epoch(pairs, options.batch_size, by_length=frozen),
+            lambda _: teller.measure(inputs["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
         )
@@ -200,3 +173,55 @@ def _dataset(run, data=None, root=None) -> Dataset:
             "coco-captions and caption-folder have."
         )
     return dataset
+
+
+def _vocabulary(run, dataset: Dataset) -> Vocabulary:
+    """The run's own words, or for a new run those that are common in the training captions."""
+    words = run.settings.get("words")
+    if words is None:
+        texts = [text for each in dataset.splits["train"].targets for text in each["captions"]]
+        vocabulary = Vocabulary.of(texts, run.options.least, run.options.vocabulary)
+    else:
+        vocabulary = Vocabulary(tuple(words))
+    if not vocabulary.words:
+        raise UserError(
+            f"No word of the captions of {dataset.name} is met {run.options.least} times; "
+            "--least 1 learns them all."
+        )
+    return vocabulary
+
+
+def _inputs(run, dataset: Dataset, frozen) -> dict:
+    """What the network takes, by split: pictures (N, H, W, 3), or maps of a `frozen` encoder.
+
+    Maps are (N, h, w, D), and kept in the cache. All training pictures, and VALIDATED others.
+    """
+    from tinyconv.plugins.caption import encoder
+
+    inputs = {
+        "train": dataset.splits["train"].pictures,
+        "validation": dataset.splits["validation"].pictures[:VALIDATED],
+    }
+    if frozen is None:
+        return inputs
+    key = [str(dataset.cache), run.options.limit]
+    return {
+        name: encoder.features(frozen, pictures, f"{dataset.name}-{name}", [*key, name])
+        for name, pictures in inputs.items()
+    }
+
+
+def _network(options: Settings, eyes, frozen: bool, vocabulary: Vocabulary):
+    """The captioner on top of the encoder `eyes`, or on the maps of one that is kept as it is."""
+    from tinyconv.plugins.caption import model
+
+    return model.captioner(
+        model.given(eyes.output.shape[1:]) if frozen else eyes,
+        len(vocabulary),
+        attention=options.attention,
+        embedding=options.embedding,
+        units=options.units,
+        attention_units=options.attention_units,
+        dropout=options.dropout,
+        penalty=options.penalty,
+    )
