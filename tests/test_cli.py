@@ -69,7 +69,7 @@ def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
     code, out, _ = run(capsys, "evaluate", path, "--json")
     document = json.loads(out)
     assert code == 0
-    assert list(document) == ["run", "data", "split", "pictures", "metrics"]
+    assert list(document) == ["run", "data", "split", "pictures", "metrics", "count"]
     assert (document["data"], document["split"]) == ("digits", "test")
 
     code, out, err = run(capsys, "evaluate", path, "--split", "validation")
