@@ -9,18 +9,19 @@ import pytest
 
 import tinyconv
 from tests.helpers.command import run as command
+from tests.helpers.quick import EXACT
 from tests.helpers.sources import class_folders, picture
-from tinyconv import runs
 from tinyconv.errors import UserError
+from tinyconv.runs import run_folder
 from tinyconv.trials.reproduce import verify
 
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 2, "deterministic": True}  # 3 steps each
+TWO = EXACT | {"epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def made(make_run):
     """One run for all."""
-    return make_run(**QUICK, name="mine").path
+    return make_run(**TWO, name="mine").path
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def rewrite(run, **changes) -> None:
     with zipfile.ZipFile(run.path / "last.keras") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(run.path / "last.keras", "w") as archive:
-        for name, content in (members | {runs.STATE_MEMBER: json.dumps(state)}).items():
+        for name, content in (members | {run_folder.STATE_MEMBER: json.dumps(state)}).items():
             archive.writestr(name, content)
 
 

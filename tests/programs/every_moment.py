@@ -29,7 +29,6 @@ from tinyconv.errors import UserError  # noqa: E402
 from tinyconv.runs.run_folder import RunFolder  # noqa: E402
 from tinyconv.runs.schema import TIMES, read_settings  # noqa: E402
 from tinyconv.system import console, files, provenance  # noqa: E402
-from tinyconv.training import checkpoints  # noqa: E402
 
 STEPS, EPOCHS = 3, 3
 RUN = Path("runs/run")
@@ -70,6 +69,7 @@ class Vector:
     """A task that trains a Network."""
 
     Settings = recipe.TrainingSettings
+    saves_every_step = False
 
     def prepare(self, run):
         network = Network()
@@ -85,6 +85,8 @@ class Vector:
             rank=lambda metrics: -metrics["loss"],
             name="vector",
         )
+        if self.saves_every_step:
+            loop.checkpoints.longest = -1
         return loop
 
     def evaluate(self, run):
@@ -237,7 +239,7 @@ def main(folder: Path) -> None:
     assert apart(fit) == 0
     unbroken = left(RUN)
     told = {"die, few saves": counted(die, unbroken)}
-    checkpoints.LONGEST = -1  # a checkpoint after every step
+    Vector.saves_every_step = True
     print(json.dumps(told | {way.__name__: counted(way, unbroken) for way in (die, full)}))
 
 
