@@ -39,7 +39,6 @@ def on_windows(monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     monkeypatch.setattr(files, "msvcrt", fake)
     monkeypatch.setattr(files, "ON_WINDOWS", True)
-    monkeypatch.setattr(files, "PAUSE", 0.01)
     return fake
 
 
@@ -138,7 +137,7 @@ def test_what_is_flushed_is_open_for_writing(monkeypatch, tmp_path):
 def test_a_cache_in_use_is_left_and_named(monkeypatch, tmp_path):
     """Windows neither removes nor replaces a folder whose memory maps another process reads."""
     folder = tmp_path / "cache/name-0"
-    monkeypatch.setattr(cache, "replace", Busy(1))
+    monkeypatch.setattr(os, "replace", Busy(1))
     monkeypatch.setattr(cache, "_write", lambda name, building, *_: None)
     with pytest.raises(UserError, match=r"cache .* cannot be written \(The process cannot access"):
         cache.cached("name", [], False, lambda: None)

@@ -1,11 +1,11 @@
 """Which precision is chosen, by faked hardware."""
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 
 import tinyconv
+from tests.helpers.quick import QUICK
 from tinyconv import precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
@@ -82,7 +82,7 @@ def test_long_trainings_are_known_by_their_pixels_or_minutes():
 
 def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     """Although the machine would now be measured otherwise."""
-    settings = {"model": "two_layer", "limit": 64, "epochs": 1}
+    settings = QUICK | {"limit": 64, "epochs": 1}
     run = tinyconv.fit(**settings, precision="mixed_bfloat16", name="kept")
     run.add(precision="auto")  # as if it had been chosen by measurement
     longer = tinyconv.resume("kept", epochs=2)
@@ -91,14 +91,13 @@ def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_measuring_compares_both_precisions_and_leaves_no_trace(monkeypatch):
+def test_measuring_compares_both_precisions_and_leaves_no_trace():
     """By a clock that moves by 7 s a look: one step lies between two looks."""
     import keras
 
     looks = itertools.count(step=7)
-    monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: next(looks)))
     before = keras.config.dtype_policy().name
-    gain = precision.measure()
+    gain = precision.measure(now=lambda: next(looks))
     assert gain == precision.Gain(1.0, 1.0, 1.0)
     assert keras.config.dtype_policy().name == before
 

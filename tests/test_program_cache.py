@@ -1,6 +1,8 @@
 """Compiled programs on the disk: where they are kept, and what is wrong with a torn one."""
 
 import os
+import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,7 +47,7 @@ def test_programs_are_kept_by_backend_and_processor(tmp_path, monkeypatch):
 @pytest.mark.parametrize("why", ["no folder can be made", "the disk is full"])
 def test_xla_gets_no_folder_that_it_would_stop_at(tmp_path, monkeypatch, why):
     if why == "the disk is full":
-        monkeypatch.setattr(program_cache, "ROOM", 1 << 60)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     else:
         (tmp_path / "cache").write_text("a file")
     program_cache.use()
