@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -319,13 +320,13 @@ BROKEN_TASKS = {
 
 
 @pytest.fixture
-def registered(monkeypatch):
+def registered(tmp_path, monkeypatch):
     """Have the registry know a task class as rigged/rigged."""
 
-    def register(found):
-        entry = Entry("tasks", "rigged", "rigged", "1", "rigged:Rigged")
-        monkeypatch.setattr(Entry, "load", lambda self: found)
-        monkeypatch.setattr("tinyconv.registry.installed", lambda: [entry])
+    def register(task):
+        points = "[tinyconv.tasks]\nrigged = rigged:Rigged\n"
+        install(tmp_path / "plugin", monkeypatch, "rigged", points=points, rigged="")
+        monkeypatch.setitem(sys.modules, "rigged", SimpleNamespace(Rigged=task))
 
     return register
 

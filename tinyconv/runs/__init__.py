@@ -48,7 +48,6 @@ class Run(RunFolder):
         self.name = name
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
-        self.saves_always = False  # so that no checkpoint waits until it is cheap
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
 
     def create(self, default_name: str, **facts) -> None:

@@ -37,6 +37,7 @@ class RunFolder:
     def __init__(self, path: Path | None = None, settings: dict[str, Any] | None = None):
         self.path = path
         self.settings = {} if settings is None else settings
+        self.saves_always = False  # so that no checkpoint waits until it is cheap
 
     def add(self, **facts) -> None:
         """Keep more facts in settings.json, such as the final metrics, once there is a folder."""
