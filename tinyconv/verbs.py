@@ -104,6 +104,8 @@ def resume(path, **changes) -> Run:
 
 def _go_on(path, changes: dict) -> Run:
     run = load(path)
+    if gone := lost_settings(run):
+        raise UserError(f"{gone}: the run cannot go on as it began; start a new run.")
     known = settings.names(run.task.Settings)
     may = [name for name in runs.MORE if name in known]
     where = [name for name in PLACES if name in known and "data_sha256" in run.settings]
@@ -154,7 +156,23 @@ def load(path, **changes) -> Run:
     )
     run = Run(task, options, catalogue)
     run.path, run.settings = folder, kept
+    if gone := lost_settings(run):
+        console.say(f"settings   {gone}; it is left out")
     return run
+
+
+def lost_settings(run: Run) -> str | None:
+    """The settings of the run that its task no longer has, in a clause; None without any."""
+    names = settings.names(run.task.Settings)
+    lost = [name for name in run.settings.get("setting_names", ()) if name not in names]
+    if not lost:
+        return None
+    values = ", ".join(f"{name} {run.settings[name]}" for name in lost)
+    entry = run.catalogue.used["tasks"]
+    return (
+        f"{run.path} was made with {values}, which the task {entry.called} of "
+        f"{entry.distribution} {entry.version} no longer has"
+    )
 
 
 def task_of(folder: Path) -> type:

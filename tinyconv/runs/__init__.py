@@ -13,6 +13,8 @@ from tinyconv import deprecated, settings
 from tinyconv.errors import UserError, alike
 from tinyconv.plugins import Explains, Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.runs import schema
+from tinyconv.runs.model_files import open_model
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.system import files, provenance
 from tinyconv.system.console import Log
@@ -53,15 +55,22 @@ class Run(RunFolder):
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
 
-        A name that is taken gets a number, so that nothing is overwritten.
+        A name that is taken gets a number, so that nothing is overwritten. Raises PluginError for
+        a setting that has the name of a fact, which would take its place.
         """
+        values = {name: plain(value) for name, value in dataclasses.asdict(self.options).items()}
+        for name in values.keys() & {*self.settings, *facts, *schema.FACTS}:
+            raise self.catalogue.used["tasks"].blamed(
+                f"has the setting {name}, which is also the name of a fact in settings.json"
+            )
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.held.enter_context(files.only_writer(self.path))
         facts = {
             "task": self.catalogue.used["tasks"].called,
-            **{name: plain(value) for name, value in dataclasses.asdict(self.options).items()},
+            **values,
             **(self.settings | facts),
+            "setting_names": list(values),
             "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
@@ -72,6 +81,11 @@ class Run(RunFolder):
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
         self.log.open(self.path / "log.txt")
+
+    def model(self, which: str = "best", compiled: bool = False):
+        """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
+        policy = self.settings.get("policy", "float32") if compiled else None
+        return open_model(self.model_file(which), policy, self.catalogue.packages)
 
     def keep_changes(self) -> None:
         """Write the changed options into settings.json: a training that begins was not refused."""
