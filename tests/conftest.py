@@ -39,10 +39,15 @@ def settled(request, monkeypatch):
     settle(monkeypatch, request.node.get_closest_marker("pages") is not None)
 
 
+def draw_few(patch):
+    """Have the data set shapes draw few scenes."""
+    patch.setattr(scenes, "COUNTS", SCENES)
+
+
 @pytest.fixture
 def few_scenes(monkeypatch):
-    """Have the data set shapes draw few scenes."""
-    monkeypatch.setattr(scenes, "COUNTS", SCENES)
+    """As above, in a test."""
+    draw_few(monkeypatch)
 
 
 @pytest.fixture
@@ -119,6 +124,7 @@ def make_run(tmp_path_factory):
         place = tmp_path_factory.mktemp("made")
         with pytest.MonkeyPatch.context() as patch:
             settle(patch, pages)
+            draw_few(patch)
             patch.setenv("TINYCONV_RUNS", str(place))
             patch.setenv("TINYCONV_CACHE", str(place / "cache"))
             return tinyconv.fit(**settings)

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 import tinyconv
-
-PACKAGE = Path(tinyconv.__file__).parent
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
+from tests.helpers.package import FILES, PACKAGE
 
 # A room or a module of the root imports those above it, never one beside or below it. Within a
 # room modules import each other, without a circle.

@@ -79,7 +79,7 @@ def test_pictures_open_and_the_report_holds_them(trained):
 
 def test_best_is_the_best_epoch(trained):
     best = min(trained.history, key=lambda row: row["val_loss"])
-    measured = trained.task.evaluate(trained, split="validation")
+    measured = trained.measure(split="validation")
     assert measured.metrics["top1"] == pytest.approx(best["val_top1"], abs=1e-5)
     assert measured.metrics["loss"] == pytest.approx(best["val_loss"], rel=1e-3)
 
@@ -95,7 +95,7 @@ def test_models_open_in_plain_keras(trained):
 
 
 def test_evaluate_agrees_with_numpy(trained):
-    measured = trained.task.evaluate(trained)
+    measured = trained.measure()
     split = tinyconv.data.digits.digits().splits["test"]
     logits = scores(trained.model(), split.pictures)
     order = np.argsort(-logits, axis=1)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.command import python
 from tests.helpers.sources import cached_picture
-from tests.test_startup import python
 from tinyconv import course
 from tinyconv.checks import datasets
 from tinyconv.data import selection
