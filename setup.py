@@ -64,11 +64,13 @@ setup(
     packages=[*find_packages(include=["tinyconv", "tinyconv.*"]), "tinyconv.tutorials"],
     package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={
+        "tinyconv": ["py.typed"],
         "tinyconv.report": ["page.html"],
         "tinyconv.runs": ["shipped/*/*"],
         "tinyconv.tutorials": ["*.md", "pictures/*.png"],
         "tinyconv.registry": [
-            f"template/{place}*" for place in ("", "src/my_plugin/", "tests/", ".github/workflows/")
+            f"template/{place}"
+            for place in ("*", ".gitignore", "src/my_plugin/*", "tests/*", ".github/workflows/*")
         ],
     },
     install_requires=[

@@ -202,10 +202,12 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
     split = measured.split or "result"
     after = f"after {console.duration(seconds)} of training"
-    count = "" if measured.pictures is None else f"  ({measured.pictures:,} pictures)"
+    unit = "examples" if measured.pictures is None else "pictures"
+    count = "" if measured.count is None else f"  ({measured.count:,} {unit})"
     console.say(f"{split:10} {numbers}{count}, {after}")
     console.say(f"run        {run.path}   (open {run.path / 'report.html'})")
-    console.say(f"next       tinyconv predict {run.path} PICTURE")
+    reads_text = getattr(run.task, "reads_text", False)
+    console.say(f"next       tinyconv predict {run.path} {'TEXT' if reads_text else 'PICTURE'}")
 
 
 def ensemble(*opened: Run, **options) -> list[Evaluation]:

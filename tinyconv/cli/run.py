@@ -94,8 +94,9 @@ def evaluate(ctx, runs, as_json, **options):
     for name, value in measured.metrics.items():
         click.echo(f"{name:6} {value:.4f}")
     if measured.split:
+        unit = "examples" if measured.pictures is None else "pictures"
         click.echo(
-            f"{whose}on the {measured.pictures:,} {measured.split} pictures of {measured.data}",
+            f"{whose}on the {measured.count:,} {measured.split} {unit} of {measured.data}",
             err=True,
         )
 
@@ -109,7 +110,11 @@ def evaluate(ctx, runs, as_json, **options):
 @as_json
 @click.pass_context
 def predict(ctx, run, files, output, as_json, **options):
-    """Answer for FILES (pictures, folders, globs) with the network of RUN."""
+    """Answer for FILES (pictures, folders, globs) with the network of RUN.
+
+    Where its task reads text, an argument that names no file or folder is text, and `-` stands
+    for the lines of standard input.
+    """
     if output and output.exists():
         raise UserError(f"{output} exists already; name another file with --output.")
     predictions = list(_open(run).predict(*files, **explicit(ctx, options)))

@@ -52,9 +52,10 @@ def before(run, dataset: Dataset) -> None:
         run,
         0,
         slow_numbers=rules.slow_numbers(policy, hardware.has_gpu(), narrow_instructions),
-        input_scale=rules.input_scale(**measurements.pixels(train)),
-        small_validation=rules.small_validation(len(dataset.splits["validation"].labels)),
+        small_validation=rules.small_validation(len(dataset.splits["validation"]), dataset.unit),
     )
+    if train.inputs is None:
+        tell(run, 0, input_scale=rules.input_scale(**measurements.pixels(train)))
     if dataset.classes:
         counts = np.bincount(train.labels, minlength=len(dataset.classes))
         by_class = dict(zip(dataset.classes, counts.tolist()))
@@ -62,7 +63,8 @@ def before(run, dataset: Dataset) -> None:
     for name, split in dataset.splits.items():
         if name != "train":
             duplicates = measurements.duplicates(train, split)
-            tell(run, 0, seen_before=rules.seen_before(name, duplicates, len(split.labels)))
+            sentence = rules.seen_before(name, duplicates, len(split), dataset.unit)
+            tell(run, 0, seen_before=sentence)
 
 
 class Gradients:

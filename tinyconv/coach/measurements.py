@@ -5,6 +5,7 @@ off the optimizer, which keeps their moving average anyway. So training is the s
 without, bit by bit, on every backend, and a look costs a pass over the weights.
 """
 
+import json
 from collections.abc import Mapping
 
 import keras
@@ -27,10 +28,13 @@ def pixels(split: Split) -> dict[str, float]:
 
 
 def duplicates(training: Split, held_out: Split) -> int:
-    """How many held-out pictures are among the training pictures, pixel by pixel.
+    """How many held-out examples are among the training examples, of pictures pixel by pixel.
 
     Their middle rows are compared first, and the whole of those alone that agree there.
     """
+    if training.inputs is not None:
+        known = set(map(_key, training.inputs))
+        return sum(_key(each) in known for each in held_out.inputs)
     rows = {row.tobytes() for row in _middle(held_out)}
     alike = [i for i, row in enumerate(_middle(training)) if row.tobytes() in rows]
     known = {training.pictures[i].tobytes() for i in alike}
@@ -38,6 +42,10 @@ def duplicates(training: Split, held_out: Split) -> int:
     release(training.pictures)
     release(held_out.pictures)
     return found
+
+
+def _key(example) -> bytes:
+    return example.tobytes() if isinstance(example, np.ndarray) else json.dumps(example).encode()
 
 
 def _middle(split: Split) -> np.ndarray:
@@ -53,7 +61,8 @@ def chance(model, targets) -> float | None:
     )
     if not takes_scores:
         return None
-    return float(loss(targets, np.zeros((len(targets), model.output_shape[-1]), "float32")))
+    scores = np.zeros((len(targets), *model.output_shape[1:]), "float32")
+    return float(loss(targets, scores))
 
 
 def mean_gradients(optimizer) -> list[tuple] | None:

@@ -68,24 +68,26 @@ def imbalance(class_counts: Mapping[str, int]) -> str | None:
     )
 
 
-def seen_before(held_out: str, duplicates: int, held_out_pictures: int) -> str | None:
-    """Pictures that are trained on and measured on."""
+def seen_before(
+    held_out: str, duplicates: int, held_out_pictures: int, unit: str = "pictures"
+) -> str | None:
+    """Examples that are trained on and measured on; `unit` is what they are."""
     if duplicates < TWICE * held_out_pictures or not duplicates:
         return None
     return (
-        f"{duplicates:,} of the {held_out_pictures:,} {held_out} pictures are among the training "
-        "pictures, pixel by pixel: what is learnt by heart will count as understood; take them "
-        "out of one of the two."
+        f"{duplicates:,} of the {held_out_pictures:,} {held_out} {unit} are among the training "
+        f"{unit}{', pixel by pixel' if unit == 'pictures' else ''}: what is learnt by heart will "
+        "count as understood; take them out of one of the two."
     )
 
 
-def small_validation(validation_pictures: int) -> str | None:
+def small_validation(validation_pictures: int, unit: str = "pictures") -> str | None:
     """The standard error of a share p of n pictures is sqrt(p (1 - p) / n)."""
     luck = math.sqrt(SURE * (1 - SURE) / validation_pictures)
     if luck <= LUCK:
         return None
     return (
-        f"{validation_pictures} validation pictures tell little: of a network that is right about "
+        f"{validation_pictures} validation {unit} tell little: of a network that is right about "
         f"{SURE:.0%} they show {SURE - luck:.0%} to {min(1, SURE + luck):.0%} by luck alone; trust "
         f"no smaller difference, or hold back {math.ceil(SURE * (1 - SURE) / LUCK**2)} or more."
     )

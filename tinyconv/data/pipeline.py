@@ -27,7 +27,8 @@ def steps_per_epoch(pictures: int, batch_size: int) -> int:
 def training_batches(
     split, batch_size, policy, seed, epoch, first_step=0, targets=None
 ) -> Iterator[tuple]:
-    """The batches of one epoch from `first_step` on: (B, H, W, C) uint8 and their targets.
+    """The batches of one epoch from `first_step` on: pictures (B, H, W, C) uint8, or inputs of
+    another kind that are an array, and their targets.
 
     These are labels (B,) int32, and the steps of `policy` are those of `augment.py`. With
     `targets`, an array of N rows or a dict of such, they are the rows of those, and a step is
@@ -36,18 +37,18 @@ def training_batches(
     """
     if targets is None:
         targets, policy = split.labels, [in_place(step) for step in policy]
-    order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
+    order = np.random.default_rng([seed, epoch]).permutation(len(split))
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
-        check_whole(split.pictures)
-        pictures, wanted = split.pictures[chosen], _rows(targets, chosen)
+        check_whole(split.rows)
+        pictures, wanted = split.rows[chosen], _rows(targets, chosen)
         random = np.random.default_rng([seed, epoch, step])
         for change in policy:
             pictures, wanted = change(pictures, wanted, random, turns[chosen])
         yield pictures, wanted
         if step % RELEASE == 0:
-            release(split.pictures)
+            release(split.rows)
 
 
 def _rows(targets, chosen):

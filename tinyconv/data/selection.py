@@ -3,6 +3,7 @@
 Tasks on pictures share this file.
 """
 
+import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +18,23 @@ from tinyconv.system import console
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class ExampleSettings:
+    """Which examples, of any kind."""
+
+    data: str = setting("digits", "Data set by name.")
+    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
+    limit: int | None = setting(
+        None, "Take this many examples of each split, for a quick look.", minimum=1
+    )
+
+
+@dataclass(frozen=True)
+class DataSettings(ExampleSettings):
     """Which pictures."""
 
     data: str = setting("digits", "Data set by name, or a folder of class folders.")
-    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
     image_size: int | None = setting(
         None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
-    )
-    limit: int | None = setting(
-        None, "Take this many pictures of each split, for a quick look.", minimum=1
     )
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
 
@@ -54,18 +62,28 @@ class PredictOptions(ResizeOptions):
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read.")
 
 
-def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None) -> Dataset:
+def open_dataset(catalogue, options: ExampleSettings, data: str, root: Path | None) -> Dataset:
     """The data set called `data`, or the folder of class folders at that path."""
     if is_folder(catalogue, data):
         if root is not None:
             raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
         data, root = "folder", Path(data)
     load = catalogue.find("datasets", data)
-    dataset = load(root=root, image_size=options.image_size, skip_corrupt=options.skip_corrupt)
+    dataset = load(root=root, **_picture_options(load, options, data))
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
         dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity
     return dataset
+
+
+def _picture_options(load, options: ExampleSettings, data: str) -> dict:
+    """The settings that are about pictures, for a loader that takes them."""
+    asked = {name: getattr(options, name, None) for name in ("image_size", "skip_corrupt")}
+    taken = inspect.signature(load).parameters
+    for name, value in asked.items():
+        if value and name not in taken:
+            raise UserError(f"{data} has no pictures: leave out --{name.replace('_', '-')}.")
+    return {name: value for name, value in asked.items() if name in taken and value is not None}
 
 
 def own(run) -> Dataset:
@@ -105,12 +123,10 @@ def has_pictures(dataset: Dataset) -> bool:
 
 def facts(dataset: Dataset) -> dict:
     """What settings.json holds of the data that a run learns from."""
-    pictures = {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
-    return {
-        **(pictures if has_pictures(dataset) else {}),
-        **({"classes": dataset.classes} if dataset.classes else {}),
-        "data_sha256": dataset.identity(),
-    }
+    known = {"data_sha256": dataset.identity()}
+    if has_pictures(dataset):
+        known |= {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
+    return known | ({"classes": dataset.classes} if dataset.classes else {})
 
 
 def check_same(dataset: Dataset, begun_with: str | None) -> None:

@@ -22,49 +22,62 @@ Any of the three may carry two attributes that `tinyconv.checks` reads:
     expected_failures   {promise: why it is not kept}
 """
 
+import ast
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 
+API = 2  # of this specification; a package says which it is made for by TINYCONV_API
+OLDEST_API = 1  # that still works, with warnings; a package that says nothing is of 1
+
 if TYPE_CHECKING:
     import keras
 
-    from tinyconv.data import Dataset
+    # What plugins may import from here beside the specification; loaded on first use.
+    from tinyconv.data import Dataset, Split
+    from tinyconv.data.cache import Source, Sources, cached, fingerprint
+    from tinyconv.data.decode import decode, resize
+    from tinyconv.data.image_files import read_pictures
+    from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
+    from tinyconv.data.selection import (
+        DataSettings,
+        EvaluateOptions,
+        ExampleSettings,
+        PredictOptions,
+        ResizeOptions,
+        labelled_split,
+        own,
+    )
+    from tinyconv.data.text import Text, TextOptions, sentences
+    from tinyconv.precision import policy
+    from tinyconv.recipe import RecipeSettings, TrainingSettings
+    from tinyconv.report.figures import curves, grid, png
     from tinyconv.runs import Run
+    from tinyconv.settings import NoOptions, setting
+    from tinyconv.tasks import PictureSettings, begin
+    from tinyconv.training import Training, compile_model, describe_model
 
 
-# What plugins may use of tinyconv beside this specification, by module; loaded on first use.
-HOME = {
-    "tinyconv.data": ("Dataset", "Split"),
-    "tinyconv.data.cache": ("Source", "Sources", "cached", "fingerprint"),
-    "tinyconv.data.decode": ("decode", "resize"),
-    "tinyconv.data.image_files": ("read_pictures",),
-    "tinyconv.data.pipeline": ("steps_per_epoch", "training_batches", "whole_batches"),
-    "tinyconv.data.selection": (
-        "DataSettings",
-        "EvaluateOptions",
-        "PredictOptions",
-        "ResizeOptions",
-        "labelled_split",
-        "own",
-    ),
-    "tinyconv.precision": ("policy",),
-    "tinyconv.recipe": ("RecipeSettings", "TrainingSettings"),
-    "tinyconv.report.figures": ("curves", "grid", "png"),
-    "tinyconv.settings": ("NoOptions", "setting"),
-    "tinyconv.tasks": ("PictureSettings", "begin"),
-    "tinyconv.training": ("Training", "compile_model", "describe_model"),
-}
+@cache
+def _home() -> dict[str, str]:
+    """The module of each name that the block above imports."""
+    (block,) = (node for node in ast.parse(Path(__file__).read_bytes()).body if _is_block(node))
+    statements = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module for node in statements for alias in node.names}
+
+
+def _is_block(node) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def __getattr__(name):
-    for module, names in HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(module), name)
-    raise AttributeError(f"tinyconv.plugins has no {name!r}")
+    if name in _home():
+        return getattr(importlib.import_module(_home()[name]), name)
+    raise AttributeError(f"tinyconv.plugins has no {name!r}; it has {', '.join(_home())}")
 
 
 class Model(Protocol):
@@ -83,7 +96,8 @@ class DatasetLoader(Protocol):
     """Opens a data set from local files at `root`, or without them if it can.
 
     `image_size` scales and crops pictures to a square of so many pixels; `skip_corrupt`
-    leaves out files that cannot be read, which are otherwise refused by name.
+    leaves out files that cannot be read, which are otherwise refused by name. A data set of
+    other inputs takes `root` alone.
     """
 
     def __call__(
@@ -156,6 +170,16 @@ class Averages(Protocol):
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
         """Measure each run on the data of the first, and last of all their mean answer."""
+
+
+class ReadsText(Protocol):
+    """A task whose `predict` takes text beside files: the class attribute `reads_text` is True.
+
+    `predict` then gets a `Text` for an argument that names no file or folder, and for each line
+    of standard input where that is `-`; its `Predict` has `TextOptions`.
+    """
+
+    reads_text: ClassVar[bool]
 
 
 @runtime_checkable

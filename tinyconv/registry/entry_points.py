@@ -77,6 +77,8 @@ class Entry:
             module, _, attribute = self.target.partition(":")
             with guarded_import.guarded(timed=self.distribution != OURS):
                 found = importlib.import_module(module)
+            if self.distribution != OURS:
+                guarded_import.check_api(sys.modules[module.split(".")[0]])
             for name in attribute.split("."):
                 if not hasattr(found, name):
                     raise guarded_import.Fault(f"{module} has no {attribute}")

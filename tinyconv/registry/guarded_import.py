@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tinyconv import deprecated, settings
 from tinyconv.errors import UserError
-from tinyconv.plugins import DatasetLoader, Model, Task
+from tinyconv.plugins import API, OLDEST_API, DatasetLoader, Model, Task
 from tinyconv.system import start_keras
 
 SECONDS = 30  # that an import may take
@@ -127,7 +127,7 @@ def misfit(kind: str, found) -> str | None:
     try:
         if kind == "models":  # is called by position
             inspect.signature(found).bind(*named)
-        else:
+        elif set(inspect.signature(found).parameters) != {"root"}:  # of inputs without pictures
             inspect.signature(found).bind(**named)
     except (TypeError, ValueError):
         names = [str(p.replace(annotation=p.empty)) for p in wanted]
@@ -153,3 +153,13 @@ def _task_misfit(found) -> str | None:
     except TypeError as error:
         return f"its class should be made without arguments ({said(error)})"
     return None
+
+
+def check_api(package) -> None:
+    """Raise Fault for a plugin's package made for a specification that this one does not keep."""
+    api = getattr(package, "TINYCONV_API", 1)
+    if not isinstance(api, int) or not OLDEST_API <= api <= API:
+        raise Fault(
+            f"it is made for version {api!r} of the specification of plugins, and this tinyconv "
+            f"has version {API} and still takes {OLDEST_API}; install another version of either"
+        )

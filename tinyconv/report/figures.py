@@ -20,9 +20,12 @@ PAIRS = 12  # rows of the table of confused pairs
 
 
 def curves(history: Sequence[dict[str, float]]) -> Picture:
-    """Each validated number by epoch, training beside validation; top1 is called accuracy."""
-    names = [name[4:] for name in history[-1] if name.startswith("val_")]
-    names = [name for name in names if name in history[-1]]  # those that training has too
+    """Each validated number by epoch, training beside validation; top1 is called accuracy.
+
+    Those that training measures, too; all of them where it measures none.
+    """
+    every = [name[4:] for name in history[-1] if name.startswith("val_")]
+    names = [name for name in every if name in history[-1]] or every
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False).flat, names):
@@ -30,7 +33,9 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
             (name, TRAIN, "training"),
             (f"val_{name}", VALIDATION, "validation"),
         ):
-            axes.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
+            if key in history[-1]:
+                values = [row[key] for row in history]
+                axes.plot(epochs, values, ".-", color=colour, label=label)
         axes.set(xlabel="epoch", title="accuracy" if name == "top1" else name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
@@ -40,9 +45,10 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         "gap growing: the network learns by heart. Both still getting better: train longer. "
         "Training pictures are changed at random, which can make them the harder ones."
     )
+    last = history[-1]
     ends = (
-        f"{name} {history[-1][name]:.3g} in training and {history[-1][f'val_{name}']:.3g} in "
-        "validation"
+        f"{name} {f'{last[name]:.3g} in training and ' if name in last else ''}"
+        f"{last[f'val_{name}']:.3g} in validation"
         for name in names
     )
     alt = f"Curves over {len(history)} epochs. At the end: {'; '.join(ends)}."

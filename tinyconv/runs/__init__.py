@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyconv import deprecated, settings
+from tinyconv.data import text
 from tinyconv.errors import UserError, alike
 from tinyconv.plugins import Explains, Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
@@ -129,9 +130,12 @@ class Run(RunFolder):
     def predict(self, *inputs: str | os.PathLike, **options) -> Iterator[Prediction]:
         """A Prediction for each file; folders and globs stand for the files in them.
 
-        Raises UserError for an option that the task does not take.
+        For a task that reads text an input that names no file or folder is text. Raises UserError
+        for an option that the task does not take.
         """
         names = [os.fspath(path) for path in inputs]
+        if getattr(self.task, "reads_text", False):
+            names = text.inputs(names, options.get("text", False))
         for prediction in call(self.task, "predict", options, self, names):
             if not isinstance(prediction, Prediction):
                 raise self._blamed("predict", prediction, "a Prediction")

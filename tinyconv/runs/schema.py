@@ -35,7 +35,8 @@ def _shape(value) -> bool:
 def _result(value) -> bool:
     metrics = isinstance(value, Mapping) and value.get("metrics")
     known = isinstance(metrics, Mapping) and _number(value.get("seconds"))
-    counted = known and (value.get("split") is None or type(value.get("pictures")) is int)
+    count = known and value.get("count", value.get("pictures"))  # version 0.1 has pictures alone
+    counted = known and (value.get("split") is None or type(count) is int)
     return counted and all(map(_number, metrics.values()))
 
 

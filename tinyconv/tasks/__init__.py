@@ -36,7 +36,7 @@ def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
     the data are.
 
     Args:
-        run: the Run to be prepared; its options are DataSettings and TrainingSettings.
+        run: the Run to be prepared; its options are ExampleSettings and TrainingSettings.
         dataset: opens the data of a run, with a UserError for those that its task cannot learn.
 
     Returns:
@@ -50,7 +50,7 @@ def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
     if selection.is_folder(run.catalogue, run.options.data):
         run.options = replace(run.options, data=str(Path(run.options.data).resolve()))
     data = dataset(run)
-    policy = training.prepare(run, data.splits["train"].pictures)
+    policy = training.prepare(run, data.splits["train"].rows)
     selection.describe(data)
     selection.check_same(data, run.settings.get("data_sha256"))
     coach.before(run, data)

@@ -48,7 +48,8 @@ def prepare(run, pictures=None) -> str:
 
         tf.config.experimental.enable_op_determinism()
         console.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
-    is_long = pictures is None or precision.is_long(settings, pictures.shape)
+    shape = getattr(pictures, "shape", None) or (pictures is not None and (len(pictures),))
+    is_long = not shape or precision.is_long(settings, shape)
     policy, why = precision.of_run(run, is_long)
     console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers

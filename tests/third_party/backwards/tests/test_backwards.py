@@ -1,0 +1,62 @@
+"""The plugin keeps its promises and learns to write backwards."""
+
+import io
+import json
+import sys
+
+import pytest
+
+import tinyconv
+from tinyconv import checks
+from tinyconv.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def own_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYCONV_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("check", checks.of("tinyconv-backwards"), ids=str)
+def test_promise(check):
+    check()
+
+
+def answers(capsys, *arguments) -> list:
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "runs/run", "--json", *arguments])
+    assert not stop.value.code
+    return [
+        (row["input"], row["answers"][0]["word"]) for row in json.loads(capsys.readouterr().out)
+    ]
+
+
+def test_it_writes_backwards(tmp_path, capsys, monkeypatch):
+    run = tinyconv.fit("backwards", epochs=20, name="run")
+    metrics = run.evaluate()
+    assert metrics["letters"] > 0.98  # 0.125 by chance
+    assert answers(capsys, "abcde") == [("abcde", "edcba")]
+    (tmp_path / "some.txt").write_text("abcde\nhhgfa\n")
+    assert answers(capsys, "some.txt") == [("some.txt:1", "edcba"), ("some.txt:2", "afghh")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("abcde\n\nbbbba\n"))
+    assert answers(capsys, "-") == [("abcde", "edcba"), ("bbbba", "abbbb")]
+    (tmp_path / "abcde").write_text("hhhha\n")
+    assert answers(capsys, "abcde") == [("abcde:1", "ahhhh")]
+    assert answers(capsys, "abcde", "--text") == [("abcde", "edcba")]
+    with pytest.raises(SystemExit):
+        main(["predict", "runs/run", "tinyconv"])
+    assert "is 'tinyconv', and a word has 5 of the letters" in capsys.readouterr().err
+
+
+def test_evaluation_counts_words(capsys):
+    run = tinyconv.fit("backwards", epochs=1, limit=100, name="run")
+    assert run.measure().count == 100 and run.measure().pictures is None
+    with pytest.raises(SystemExit):
+        main(["evaluate", "runs/run", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["pictures"] is None and document["count"] == 100
+
+
+def test_classify_has_no_use_for_words():
+    with pytest.raises(tinyconv.UserError, match="words has no"):
+        tinyconv.fit("classify", data="words", model="linear")
