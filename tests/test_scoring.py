@@ -87,7 +87,7 @@ def test_the_mean_of_two_runs_is_numpys(digit_runs, capsys):
 
     paths = [str(run.path) for run in (one, other)]
     document = evaluate(capsys, *paths, "--json")
-    assert list(document) == ["runs", "data", "split", "pictures", "metrics"]
+    assert list(document) == ["runs", "data", "split", "pictures", "metrics", "count"]
     assert [each["run"] for each in document["runs"]] == paths
     assert document["runs"][1]["metrics"] == second.metrics
     assert document["metrics"] == mean.metrics

@@ -1,6 +1,7 @@
 """The lessons run as they stand, and every command that the documents show can be typed."""
 
 import ast
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 from PIL import Image
 
 from tests.helpers.command import run
-from tinyconv import course
+from tinyconv import course, registry
 from tinyconv.cli import cli
 from tinyconv.errors import UserError
+from tinyconv.explain import ModelExplainOptions
+from tinyconv.runs import options_of
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(ROOT.glob("tutorials/[0-9]*.md"))
@@ -38,8 +41,22 @@ def test_lesson_is_listed(lesson):
     assert f"({lesson.name})" in (ROOT / "tutorials/README.md").read_text()
 
 
+@pytest.fixture
+def every_task(monkeypatch):
+    """Runs that are not there, such as runs/NAME, take the options of every task."""
+
+    def options(verb, args):
+        tasks = [registry.find("tasks", name) for name in registry.names("tasks")]
+        fields = {}
+        for Options in (*(options_of(task, verb) for task in tasks), ModelExplainOptions):
+            fields |= {f.name: (f.name, f.type, f) for f in dataclasses.fields(Options)}
+        return "runs/NAME", dataclasses.make_dataclass("Every", fields.values())
+
+    monkeypatch.setattr("tinyconv.cli.run._options_of", options)
+
+
 @pytest.mark.parametrize("document", [ROOT / "README.md", *LESSONS], ids=lambda path: path.stem)
-def test_commands_can_be_typed(document):
+def test_commands_can_be_typed(document, every_task):
     shown = [block for block in course.blocks(document) if block.language == "bash"]
     typed = [(words, block.line) for block in shown for words in course.commands(block.text)]
     assert typed
