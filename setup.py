@@ -51,6 +51,34 @@ MODELS = {
     "rectifier": ["rectifier_a", "rectifier_b", "rectifier_c"],
 }
 
+# Entry points of the plugins that come with tinyconv, by their folders: of those that are there.
+PLUGINS = {
+    "caption": {
+        "models": ["glance = glance:glance"],
+        "datasets": [
+            "shapes = scenes:shapes",
+            "flickr8k = photos:flickr8k",
+            "flickr30k = photos:flickr30k",
+            "coco-captions = photos:coco_captions",
+            "caption-folder = photos:caption_folder",
+        ],
+        "tasks": ["caption = task:Caption"],
+    },
+    "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
+}
+
+
+def of_plugins(kind: str) -> list[str]:
+    """The entry points of a kind of the plugins whose folders are there."""
+    folder = Path(__file__).parent / "tinyconv" / "plugins"
+    return [
+        point.replace("= ", f"= tinyconv.plugins.{plugin}.")
+        for plugin, points in PLUGINS.items()
+        for point in points.get(kind, ())
+        if (folder / plugin).is_dir()
+    ]
+
+
 setup(
     name="tinyconv",
     version="0.1.0",
@@ -99,10 +127,7 @@ setup(
             for module, names in MODELS.items()
             for name in names
         ]
-        + [
-            "glance = tinyconv.plugins.caption.glance:glance",
-            "nature = tinyconv.plugins.dqn.nature:nature",
-        ],
+        + of_plugins("models"),
         "tinyconv.datasets": [
             "digits = tinyconv.data.digits:digits",
             "placed-digits = tinyconv.data.placed_digits:placed_digits",
@@ -111,17 +136,12 @@ setup(
             "cifar10 = tinyconv.data.cifar10:cifar10",
             "tiny-imagenet = tinyconv.data.tiny_imagenet:tiny_imagenet",
             "folder = tinyconv.data.folder:folder",
-            "shapes = tinyconv.plugins.caption.scenes:shapes",
-            "flickr8k = tinyconv.plugins.caption.photos:flickr8k",
-            "flickr30k = tinyconv.plugins.caption.photos:flickr30k",
-            "coco-captions = tinyconv.plugins.caption.photos:coco_captions",
-            "caption-folder = tinyconv.plugins.caption.photos:caption_folder",
+            *of_plugins("datasets"),
         ],
         "tinyconv.tasks": [
             "classify = tinyconv.tasks.classify:Classify",
             "localise = tinyconv.tasks.localise:Localise",
-            "caption = tinyconv.plugins.caption.task:Caption",
-            "dqn = tinyconv.plugins.dqn.task:Dqn",
+            *of_plugins("tasks"),
         ],
     },
     classifiers=[

@@ -149,7 +149,8 @@ def load(path, **changes) -> Run:
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
-    task = catalogue.find("tasks", task_name(kept))()
+    catalogue.used["tasks"] = _entry_of_task(kept, folder)
+    task = catalogue.used["tasks"].load()()
     known = settings.names(task.Settings)
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
@@ -177,13 +178,19 @@ def lost_settings(run: Run) -> str | None:
 
 def task_of(folder: Path) -> type:
     """The class of the task of the run in `folder`, imported."""
-    return registry.find("tasks", task_name(read_settings(folder)))
+    return _entry_of_task(read_settings(folder), folder).load()
 
 
-def task_name(facts: dict) -> str:
-    """The full name of a run's task by its settings.json, which no other plugin can claim."""
+def task_name(folder: Path) -> str:
+    """The full name of the task of the run in `folder`, which no other plugin can claim."""
+    return _entry_of_task(read_settings(folder), folder).full_name
+
+
+def _entry_of_task(facts: dict, folder: Path):
     origin = facts.get("plugins", {}).get("tasks")
-    return f"{origin['distribution']}/{origin['name']}" if origin else facts["task"]
+    if origin is None:  # as of a run made before origins were recorded
+        return registry.locate("tasks", facts["task"])
+    return registry.recorded("tasks", origin, folder)
 
 
 def _report(run: Run) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.helpers.command import run
 from tinyconv.registry.scaffold import OF_KIND, write
 
+ROOT = Path(__file__).parents[2]
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
 USES = {
     "model": ["fit", "--model", "quick-look"],
@@ -37,7 +39,11 @@ for use, words in {USES}.items():
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """The interpreter of a fresh environment that sees this one's packages, and no plugin."""
-    folder = tmp_path_factory.mktemp("fresh")
+    return environment(tmp_path_factory.mktemp("fresh"))
+
+
+def environment(folder: Path) -> Path:
+    """A fresh environment that sees the packages of this one; returns its interpreter."""
     venv.create(folder, with_pip=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     outer = [path for path in site.getsitepackages() if Path(path).is_dir()]
@@ -152,6 +158,15 @@ def test_a_third_partys_plugin_of_another_kind(python, tmp_path):
     assert "--model NAME" in succeed(python, "-m", "tinyconv", "fit", "bearing", "--help")
 
 
+def test_a_third_partys_plugin_on_text(python, tmp_path):
+    """Whose own tests try its promises, and its answers to words, files and standard input."""
+    pip_install(python, ROOT / "tests/third_party/backwards", tmp_path)
+    tests = shutil.copytree(ROOT / "tests/third_party/backwards/tests", tmp_path / "tests")
+    assert " passed" in succeed(
+        python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path
+    )
+
+
 @pytest.mark.parametrize(
     "name, message",
     [
@@ -176,3 +191,54 @@ def test_the_template_is_a_plugin_called_my_plugin(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts:
             copy = tmp_path / "my-plugin" / path.relative_to(template)
             assert copy.read_text() == path.read_text()
+
+
+def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path, python):
+    """Each folder, packed as a distribution of its own, comes back by entry points alone."""
+    bare = environment(tmp_path / "bare")
+    core = tmp_path / "core"
+    shutil.copytree(ROOT, core, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
+    points = metadata.distribution("tinyconv").entry_points
+    for plugin in ("caption", "dqn"):
+        pack(plugin, core / "tinyconv/plugins" / plugin, tmp_path / f"tinyconv-{plugin}", points)
+    pip_install(bare, core, tmp_path)
+    tasks = [bare, "-m", "tinyconv", "tasks", "--json"]
+    assert names(succeed(*tasks)) == ["classify", "localise"]
+    succeed(bare, "-m", "tinyconv", "fit", "--model", "linear", "--epochs", "1", cwd=tmp_path)
+    old = tmp_path / "runs/old"
+    old.mkdir()
+    origin = {"name": "caption", "distribution": "tinyconv", "version": "0.1.0"}
+    (old / "settings.json").write_text(
+        json.dumps({"task": "caption", "plugins": {"tasks": origin}, "epochs": 1})
+    )
+    evaluate = [bare, "-m", "tinyconv", "evaluate", old]
+    done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
+    assert done.returncode == 2 and "not installed; install it with: pip install" in done.stderr
+
+    for plugin in ("caption", "dqn"):
+        pip_install(bare, tmp_path / f"tinyconv-{plugin}", tmp_path)
+    assert names(succeed(*tasks)) == ["caption", "classify", "dqn", "localise"]
+    done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
+    assert "has no field 'words'" in done.stderr  # its task is known again
+    promises = "for check in checks.of('tinyconv-caption')[:4]: check()"
+    succeed(bare, "-c", f"from tinyconv import checks\n{promises}", cwd=tmp_path)
+
+
+def names(document: str) -> list[str]:
+    """The names in what a listing prints with --json; standard error is mixed in before it."""
+    return [row["name"] for row in json.loads(document.splitlines()[-1])]
+
+
+def pack(plugin: str, folder: Path, target: Path, points) -> None:
+    """Move a plugin's folder out of the core, into a distribution tinyconv-PLUGIN."""
+    module = f"tinyconv.plugins.{plugin}"
+    shutil.move(folder, target / module.replace(".", "/"))
+    groups = {}
+    for point in points:
+        if point.value.startswith(f"{module}."):
+            groups.setdefault(point.group, []).append(f"{point.name} = {point.value}")
+    (target / "setup.py").write_text(
+        "from setuptools import setup\n"
+        f"setup(name='tinyconv-{plugin}', version='1', packages=['{module}'], "
+        f"entry_points={groups!r})\n"
+    )

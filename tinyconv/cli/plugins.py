@@ -27,21 +27,24 @@ def plugins(ctx, check, as_json):
     if as_json:
         print_json(
             [
-                {**row(entry), "kind": entry.kind, "status": entry.status, "error": entry.error}
+                row(entry)
+                | {"kind": entry.kind, "status": entry.status, "error": entry.error}
+                | {"plugin": entry.plugin}
                 for entry in entries
             ]
         )
         return
-    distributions = {entry.distribution for entry in entries}
-    for distribution in sorted(distributions, key=lambda name: (name != OURS, name)):
-        _tell_distribution([entry for entry in entries if entry.distribution == distribution])
+    groups = {(e.distribution != OURS, e.plugin or "", e.distribution) for e in entries}
+    for is_foreign, plugin, distribution in sorted(groups):
+        members = [e for e in entries if (e.plugin or "", e.distribution) == (plugin, distribution)]
+        _print_plugin(plugin or OURS, "plugin" if is_foreign else "built in", members)
+    names = sorted({plugin for _, plugin, _ in groups if plugin})
     for name in chosen():
-        if canonical(name) not in map(canonical, distributions):
-            others = sorted(distributions - {OURS})
+        if canonical(name) not in map(canonical, names):
             click.echo(
-                f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, others)}", err=True
+                f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, names)}", err=True
             )
-    if distributions <= {OURS}:
+    if not any(is_foreign for is_foreign, _, _ in groups):
         click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
     elif not check:
         click.echo("Nothing was imported; --check tries every plugin.", err=True)
@@ -62,11 +65,10 @@ def _tried(entries):
     return ours + tried
 
 
-def _tell_distribution(entries) -> None:
-    """A distribution's line, its sound entries by kind, and each broken one with its cause."""
+def _print_plugin(name: str, origin: str, entries) -> None:
+    """A plugin's line, its sound entries by kind, and each broken one with its cause."""
     first = entries[0]
-    origin = "built in" if first.distribution == OURS else "plugin"
-    click.echo(f"{first.distribution} {first.version}  ({origin})")
+    click.echo(f"{name} {first.version}  ({origin})")
     for kind in KINDS:
         for status in ("ok", "off"):
             names = [e.name for e in entries if (e.kind, e.status) == (kind, status)]

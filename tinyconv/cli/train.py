@@ -9,7 +9,6 @@ from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import explicit, print_json
 from tinyconv.errors import UserError
 from tinyconv.runs import find_folder
-from tinyconv.runs.schema import read_settings
 
 
 class Tasks(click.Group):
@@ -48,7 +47,7 @@ def _task_of_resume(args: list[str]) -> str | None:
         option, _, path = word.partition("=")
         if option == "--resume" and (path := path or value):
             with contextlib.suppress(UserError):  # the verb names what is wrong
-                return verbs.task_name(read_settings(find_folder(path)))
+                return verbs.task_name(find_folder(path))
     return None
 
 

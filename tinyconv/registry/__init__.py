@@ -5,7 +5,7 @@ import re
 import sys
 
 from tinyconv.errors import PluginError, UserError, nearest
-from tinyconv.registry.entry_points import KINDS, OURS, Entry, installed
+from tinyconv.registry.entry_points import BUILT_IN, KINDS, OURS, Entry, installed
 
 
 def entries(kind: str) -> list[Entry]:
@@ -90,24 +90,37 @@ class Catalogue:
         plugins = (entry for entry in self.used.values() if entry.distribution != OURS)
         return {re.split("[.:]", entry.target)[0] for entry in plugins}
 
-    def reopen(self, kind: str, origin: dict[str, str], asker) -> None:
-        """Import what a run of before had found, so that its classes are known.
+    def reopen(self, kind: str, origin: dict[str, str], asker) -> Entry:
+        """The entry that a run was made with, imported so that its classes are known.
 
         Raises UserError, with the package to install, where it is not there.
         """
-        name, distribution, version = (origin[k] for k in ("name", "distribution", "version"))
-        here = [e for e in installed() if e.kind == kind and e.distribution == distribution]
-        if not any(e.name == name and not e.off for e in here):
-            is_off = any(e.off for e in here)
-            what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
-            if not is_off:
-                what = f"is not installed; install it with: pip install {distribution}=={version}"
-            raise UserError(
-                f"{asker} was made with the {KINDS[kind]} {name} of {distribution} {version}, "
-                f"which {what}"
-            )
-        if distribution != OURS:
-            self.find(kind, f"{distribution}/{name}")
+        entry = self.used[kind] = recorded(kind, origin, asker)
+        if entry.distribution != OURS:
+            entry.load()
+        return entry
+
+
+def recorded(kind: str, origin: dict[str, str], asker) -> Entry:
+    """The entry that settings.json records as `origin`, whoever else has its name.
+
+    A plugin that comes with tinyconv may also be a distribution of its own. Raises UserError, with
+    the package to install, where the entry is not there.
+    """
+    name, distribution, version = (origin[k] for k in ("name", "distribution", "version"))
+    named = [e for e in installed() if (e.kind, e.name) == (kind, name)]
+    here = [e for e in named if e.distribution == distribution]
+    if distribution == OURS:
+        here = here or [e for e in named if BUILT_IN.match(e.target)]
+    usable = [e for e in here if not (e.off or e.flaw)]
+    if usable:
+        return usable[0]
+    what = f"is not installed; install it with: pip install {distribution}=={version}"
+    if any(e.off for e in here):
+        what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
+    raise UserError(
+        f"{asker} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"
+    )
 
 
 def _checked(entry: Entry, found):

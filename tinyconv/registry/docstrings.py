@@ -34,6 +34,11 @@ def flaw(module: str, attribute: str) -> str | None:
     return f"{module} has no {attribute}"
 
 
+def exists(module: str) -> bool:
+    """Whether the module's source is there."""
+    return _file(module) is not None
+
+
 def _bound(tree: ast.Module) -> set[str]:
     """Every name that the text could bind, and "*" for an import of everything."""
     names = set()

@@ -18,7 +18,8 @@ from tinyconv.errors import PluginError
 from tinyconv.registry import docstrings, guarded_import
 
 KINDS = {"models": "model", "datasets": "data set", "tasks": "task"}
-OURS = "tinyconv"  # the distribution that is no plugin
+OURS = "tinyconv"  # the distribution whose entries are no plugins, but for BUILT_IN
+BUILT_IN = re.compile(r"tinyconv\.plugins\.(\w+)")  # modules of plugins that come with it
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class Entry:
     fault: str | None = None  # why it is not to be imported
     flaw: str | None = None  # why an import should fail, as its source text reads
     contested: str | None = None  # who else claims the bare name
+
+    @property
+    def plugin(self) -> str | None:
+        """The plugin that it is of: a distribution, or a folder of tinyconv.plugins; None of the
+        core."""
+        if self.distribution != OURS:
+            return self.distribution
+        built_in = BUILT_IN.match(self.target)
+        return built_in and built_in[1]
 
     @property
     def full_name(self) -> str:
@@ -178,20 +188,25 @@ def _entry(kind: str, point, distribution: str, version: str, off: bool, fault) 
         fault = fault or f"its entry point is {point.value!r}, and should be 'module:attribute'"
         return Entry(kind, point.name, distribution, version, point.value, off, fault)
     module, attribute, _ = parts.groups()
-    flaw = None if distribution == OURS else docstrings.flaw(module, attribute)
+    flaw = None
+    if distribution != OURS:
+        flaw = docstrings.flaw(module, attribute)
+    elif built_in := BUILT_IN.match(module):
+        off = not _is_on(built_in[1])
+        flaw = None if docstrings.exists(module) else f"there is no module {module}"
     return Entry(kind, point.name, distribution, version, f"{module}:{attribute}", off, fault, flaw)
 
 
 def chosen() -> list[str]:
-    """The distributions that TINYCONV_PLUGINS names."""
+    """The plugins that TINYCONV_PLUGINS names."""
     return [name for name in os.environ.get("TINYCONV_PLUGINS", "").split(",") if name.strip()]
 
 
-def _is_on(distribution: str) -> bool:
-    """Whether TINYCONV_PLUGINS, a list of distributions, lets this one in; unset lets all."""
-    if "TINYCONV_PLUGINS" not in os.environ or distribution == OURS:
+def _is_on(plugin: str) -> bool:
+    """Whether TINYCONV_PLUGINS, a list of plugins, lets this one in; unset lets all."""
+    if "TINYCONV_PLUGINS" not in os.environ or plugin == OURS:
         return True
-    return canonical(distribution) in map(canonical, chosen())
+    return canonical(plugin) in map(canonical, chosen())
 
 
 def canonical(distribution: str) -> str:

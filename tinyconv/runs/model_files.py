@@ -3,12 +3,13 @@
 import contextlib
 import importlib
 import os
+import pkgutil
 import re
 import warnings
 import zipfile
 from collections.abc import Collection
 
-from tinyconv import precision
+from tinyconv import plugins, precision
 from tinyconv.errors import UserError
 from tinyconv.system import archives, start_keras
 
@@ -20,14 +21,15 @@ REGISTERING = (
     "tinyconv.losses",
     "tinyconv.training.optimizers",
     "tinyconv.zoo",
-    "tinyconv.plugins.caption.beam_search",
-    "tinyconv.plugins.caption.model",
 )
 
 
 def register() -> None:
     """Register with Keras every class of tinyconv that a .keras file may name."""
-    for module in REGISTERING:
+    modules = list(REGISTERING)
+    for folder in pkgutil.iter_modules(plugins.__path__, "tinyconv.plugins."):
+        modules += getattr(importlib.import_module(folder.name), "REGISTERING", ())
+    for module in modules:
         importlib.import_module(module)
 
 
