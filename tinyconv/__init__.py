@@ -9,20 +9,19 @@ Names are loaded when first used, so that `import tinyconv` does not start Tenso
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "fit": "tinyconv.verbs",
-    "load": "tinyconv.verbs",
-    "resume": "tinyconv.verbs",
-    "ensemble": "tinyconv.verbs",
-    "open_model": "tinyconv.runs.model_files",
-    "Run": "tinyconv.runs",
-    "UserError": "tinyconv.errors",
-    "PluginError": "tinyconv.errors",
-}
+from tinyconv.system import lazy
+
+if TYPE_CHECKING:
+    from tinyconv.errors import PluginError, UserError
+    from tinyconv.runs import Run
+    from tinyconv.runs.model_files import open_model
+    from tinyconv.verbs import ensemble, fit, load, resume
+
 _MODULES = ("checks", "data", "explain", "layers", "losses", "zoo")
 
-__all__ = [*_HOME, *_MODULES]
+__all__ = [*lazy.exports(__file__), *_MODULES]
 
 
 def __getattr__(name):
@@ -31,8 +30,9 @@ def __getattr__(name):
 
         start()  # most of them import Keras
         return importlib.import_module(f"tinyconv.{name}")
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+    names = lazy.exports(__file__)
+    if name in names:
+        return getattr(importlib.import_module(names[name]), name)
     raise AttributeError(f"tinyconv has no {name!r}; it has {', '.join(__all__)}")
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Split:
             JSON can hold.
     """
 
-    pictures: np.ndarray | None
+    pictures: Any
     labels: np.ndarray
     names: Sequence[str]
     boxes: np.ndarray | None = None

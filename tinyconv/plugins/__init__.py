@@ -22,14 +22,13 @@ Any of the three may carry two attributes that `tinyconv.checks` reads:
     expected_failures   {promise: why it is not kept}
 """
 
-import ast
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.system import lazy
 
 API = 2  # of this specification; a package says which it is made for by TINYCONV_API
 OLDEST_API = 1  # that still works, with warnings; a package that says nothing is of 1
@@ -62,22 +61,11 @@ if TYPE_CHECKING:
     from tinyconv.training import Training, compile_model, describe_model
 
 
-@cache
-def _home() -> dict[str, str]:
-    """The module of each name that the block above imports."""
-    (block,) = (node for node in ast.parse(Path(__file__).read_bytes()).body if _is_block(node))
-    statements = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module for node in statements for alias in node.names}
-
-
-def _is_block(node) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-
-
 def __getattr__(name):
-    if name in _home():
-        return getattr(importlib.import_module(_home()[name]), name)
-    raise AttributeError(f"tinyconv.plugins has no {name!r}; it has {', '.join(_home())}")
+    names = lazy.exports(__file__)
+    if name in names:
+        return getattr(importlib.import_module(names[name]), name)
+    raise AttributeError(f"tinyconv.plugins has no {name!r}; it has {', '.join(names)}")
 
 
 class Model(Protocol):
@@ -116,6 +104,7 @@ class Loop(Protocol):
 
     def run(self) -> None:
         """Train to the end of the settings, with `run.save` at the ends of epochs."""
+        ...
 
 
 class Task(Protocol):
@@ -140,15 +129,19 @@ class Task(Protocol):
         checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
         `prepare` with a run that never gets a folder.
         """
+        ...
 
     def evaluate(self, run: "Run", options: Any) -> Evaluation | dict[str, float]:
         """Measure the run; `options` is an `Evaluate`."""
+        ...
 
     def predict(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Prediction]:
         """Answer for each input; `options` is a `Predict`."""
+        ...
 
     def pictures(self, run: "Run") -> Iterable[Picture | Table]:
         """What the report shows."""
+        ...
 
 
 # What a task may be able to do beside that -------------------------------------------------
@@ -162,6 +155,7 @@ class Explains(Protocol):
 
     def explain(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Picture]:
         """Drawings of why the run answers as it does for each input."""
+        ...
 
 
 @runtime_checkable
@@ -170,6 +164,7 @@ class Averages(Protocol):
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
         """Measure each run on the data of the first, and last of all their mean answer."""
+        ...
 
 
 class ReadsText(Protocol):
@@ -188,3 +183,4 @@ class ExportsSeveral(Protocol):
 
     def networks(self, run: "Run") -> "dict[str, keras.Model]":
         """The networks by the names of their files."""
+        ...

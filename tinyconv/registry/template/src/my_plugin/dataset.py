@@ -27,10 +27,10 @@ def my_plugin(root: Path | None = None, image_size: int | None = None, skip_corr
 def _digits(image_size) -> Sources:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    pictures = np.round(digits.images * (255 / 16)).astype("uint8")[..., None]  # (N, 8, 8, 1)
+    pixels, labels = load_digits(return_X_y=True)  # (N, 64), 0 to 16; (N,)
+    pictures = np.round(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype("uint8")
     names = [f"{i:04d}" for i in range(len(pictures))]
-    return _sources(names, digits.target % 2, lambda i: pictures[i], image_size)
+    return _sources(names, labels % 2, lambda i: pictures[i], image_size)
 
 
 def _files(root, image_size) -> Sources:

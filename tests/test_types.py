@@ -1,0 +1,20 @@
+"""A type checker passes over the specification of plugins, and over the template of one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("basedpyright", reason="basedpyright is not installed")
+
+
+def test_specification_and_template():
+    """As pyproject.toml has it: the files to check, and how strictly."""
+    done = subprocess.run(
+        [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
