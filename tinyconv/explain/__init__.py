@@ -148,7 +148,7 @@ class ModelExplainOptions(ExplainOptions):
 
 
 # Functions that are no method by themselves, and their files.
-_OTHERS = {"rescaled": "anatomy", "code_map": "feature_space", "flat": "drawing"}
+_OTHERS = {"rescaled": "inspection", "code_map": "feature_space", "flat": "overlays"}
 
 _HOME = {name.replace("-", "_"): method.family for name, method in METHODS.items()} | _OTHERS
 

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ class Run(RunFolder):
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
         self.saves_always = False  # so that no checkpoint waits until it is cheap
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
+        self.began_with: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
@@ -59,6 +61,8 @@ class Run(RunFolder):
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.held.enter_context(files.only_writer(self.path))
+        for name, file in self.began_with.items():
+            shutil.copyfile(file, self.path / name)
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **{name: plain(value) for name, value in dataclasses.asdict(self.options).items()},
