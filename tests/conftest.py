@@ -6,8 +6,9 @@ import os
 import pytest
 
 import tinyconv
-from tinyconv import verbs
+from tinyconv import runs, verbs
 from tinyconv.plugins.caption import scenes
+from tinyconv.results import Evaluation
 from tinyconv.system import hardware
 from tinyconv.system.start_keras import start
 
@@ -15,26 +16,101 @@ from tinyconv.system.start_keras import start
 if importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 start()
+from tinyconv import training  # noqa: E402  Keras is loaded silently first
+from tinyconv.report import figures  # noqa: E402
+
 SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500, which take nine seconds
 
 
-@pytest.fixture(autouse=True)
-def same_numbers_on_every_machine(monkeypatch):
-    """Have runs compute in float32, also where bfloat16 is fast: its sums vary with threads."""
-    monkeypatch.setattr(hardware, "cpu_flags", frozenset)
+def settle(patch, pages: bool) -> None:
+    """Have runs compute in float32, and end without their report unless `pages` is true.
+
+    Where bfloat16 is fast they would take it, whose sums vary with threads; a report takes a
+    second or two.
+    """
+    patch.setattr(hardware, "cpu_flags", frozenset)
+    if not pages:
+        patch.setattr(verbs, "report", lambda run: None)
 
 
 @pytest.fixture(autouse=True)
-def no_pages(request, monkeypatch):
-    """Have fits end without their report, which takes a second or two, but for the mark `pages`."""
-    if request.node.get_closest_marker("pages") is None:
-        monkeypatch.setattr(verbs, "report", lambda run: None)
+def settled(request, monkeypatch):
+    """As above, with reports for the mark `pages`."""
+    settle(monkeypatch, request.node.get_closest_marker("pages") is not None)
+
+
+def draw_few(patch):
+    """Have the data set shapes draw few scenes."""
+    patch.setattr(scenes, "COUNTS", SCENES)
 
 
 @pytest.fixture
 def few_scenes(monkeypatch):
-    """Have the data set shapes draw few scenes."""
-    monkeypatch.setattr(scenes, "COUNTS", SCENES)
+    """As above, in a test."""
+    draw_few(monkeypatch)
+
+
+@pytest.fixture
+def no_measurement(monkeypatch):
+    """Have fits end without the measurement on the test pictures."""
+    monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """`at_step(n, do)` calls `do(loop, inputs, targets)` before step n of a training, once.
+
+    Steps are counted from 1, since the run began: the next training that comes to step n is meant,
+    so that one which goes on passes it. With None for n each step of every training is meant.
+    """
+    plans, step = [], training.Training.step
+
+    def watched(self, inputs, targets):
+        for plan in [plan for plan in plans if plan[0] in (None, self.steps_done + 1)]:
+            number, do = plan
+            if number is not None:
+                plans.remove(plan)
+            do(self, inputs, targets)
+        return step(self, inputs, targets)
+
+    monkeypatch.setattr(training.Training, "step", watched)
+    return lambda number, do: plans.append((number, do))
+
+
+@pytest.fixture
+def every_epoch(at_step):
+    """Have every epoch of every training saved."""
+
+    def save(loop, *_):
+        loop.folder.saves_always = True
+
+    at_step(None, save)
+
+
+@pytest.fixture
+def saves(monkeypatch):
+    """(run's name, epochs done, steps of the next one, whether it is the best) of every save."""
+    rows, save = [], runs.Run.save
+
+    def noted(self, model, state, is_best):
+        rows.append((self.path.name, state["epoch"], state["step"], is_best))
+        save(self, model, state, is_best)
+
+    monkeypatch.setattr(runs.Run, "save", noted)
+    return rows
+
+
+@pytest.fixture
+def grids(monkeypatch):
+    """(pictures, titles) of every grid of pictures that is drawn."""
+    rows, grid = [], figures.grid
+
+    def noted(pictures, titles, **how):
+        rows.append((pictures, titles))
+        return grid(pictures, titles, **how)
+
+    monkeypatch.setattr(figures, "grid", noted)
+    return rows
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +123,8 @@ def make_run(tmp_path_factory):
     def make(pages=False, **settings):
         place = tmp_path_factory.mktemp("made")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(hardware, "cpu_flags", frozenset)
-            if not pages:
-                patch.setattr(verbs, "report", lambda run: None)
+            settle(patch, pages)
+            draw_few(patch)
             patch.setenv("TINYCONV_RUNS", str(place))
             patch.setenv("TINYCONV_CACHE", str(place / "cache"))
             return tinyconv.fit(**settings)

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 import tinyconv
-
-PACKAGE = Path(tinyconv.__file__).parent
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
+from tests.helpers.package import FILES, PACKAGE
 
 # A room or a module of the root imports those above it, never one beside or below it. Within a
 # room modules import each other, without a circle.
@@ -165,7 +163,7 @@ def test_listings_import_neither_tensorflow_nor_keras(arguments):
 
 
 def test_the_specification_is_read_in_one_sitting():
-    assert (PACKAGE / "plugins/__init__.py").read_text().count("\n") < 150
+    assert (PACKAGE / "plugins/__init__.py").read_text().count("\n") < 200
 
 
 def test_public_names_can_be_had():

@@ -192,7 +192,7 @@ def test_when_the_cache_is_gone(capsys):
 def test_a_network_on_other_data_and_its_body(capsys):
     run = tinyconv.fit(data="digits", model=Own(), limit=100, epochs=1, name="own")
     assert verify(tinyconv.load(run.path), None).verdict == "identical"
-    tinyconv.fit(data=(X, Y), model=sequential(), epochs=1, name="mine")
+    tinyconv.fit(data=(X, Y), model=several(), epochs=1, name="mine")
     second = tinyconv.fit(data="digits", from_="mine", epochs=1, limit=100)
     assert tinyconv.load(second.path).evaluate() == second.evaluate()
     assert tinyconv.fit("localise", model=functional(), limit=40, epochs=1).evaluate()
@@ -202,7 +202,7 @@ def test_a_class_that_is_not_imported(capsys, monkeypatch):
     tinyconv.fit(data=(X, Y), model=Own(), epochs=1, name="mine")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "tests>Own")
     code, _, error = command(capsys, "evaluate", "mine")
-    assert code == 2 and "best.keras has the class 'Own' of somebody's own" in error
+    assert code == 2 and "best.keras has the class 'Own', which is not registered" in error
     with pytest.raises(UserError, match="A copy of your network own has the class 'Own'"):
         tinyconv.fit(data=(X, Y), model=Own(name="own"))
 
@@ -221,6 +221,13 @@ def probabilities():
 
 def dense(*shape, classes=10):
     return keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(classes)])
+
+
+def several(inputs=1, outputs=1):
+    pictures = [keras.Input((8, 8, 1)) for _ in range(inputs)]
+    flat = layers.Flatten()(sum(pictures))
+    scores = [layers.Dense(10)(flat) for _ in range(outputs)]
+    return keras.Model(pictures, scores if outputs > 1 else scores[0])
 
 
 def in_half_precision():
@@ -255,6 +262,13 @@ REFUSED = {
         {"data": (X, Y), "model": dense(9, 9, 1)},
         r"takes pictures of \(9, 9, 1\), and these are 8x8 grey pixels",
     ),
+    "colours": (
+        {"data": (np.zeros((9, 8, 8, 3), "uint8"), [0, 1, 2] * 3), "model": dense(8, 8)},
+        "cannot take pictures of 8x8 colour pixels",
+    ),
+    "outputs": ({"data": (X, Y), "model": several(outputs=2)}, "several inputs or outputs"),
+    "inputs": ({"data": (X, Y), "model": several(inputs=2)}, "several inputs or outputs"),
+    "sigmoid": ({"data": (X, Y), "model": dense(8, 8, classes=1)}, r"gives \(1,\) for a picture"),
     "classes": ({"data": (X, Y), "model": dense(8, 8, 1, classes=7)}, "there are 10 classes"),
     "probabilities": ({"data": (X, Y), "model": probabilities()}, "leave the softmax"),
     "precision": (

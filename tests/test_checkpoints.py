@@ -1,8 +1,6 @@
 """Checkpoints: rarely written where they cost much, never lost, and of one moment each."""
 
-import itertools
 import math
-import signal
 from types import SimpleNamespace
 
 import keras
@@ -11,15 +9,17 @@ import pytest
 import tensorflow as tf
 
 import tinyconv
+from tests.helpers.incidents import copy_every_epoch, ctrl_c, failing
+from tests.helpers.quick import EXACT
 from tinyconv import runs, training
 from tinyconv.errors import UserError
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.runs.schema import TIMES
+from tinyconv.system.interruptions import is_out_of_memory
 from tinyconv.tasks import classify
-from tinyconv.training import checkpoints
-from tinyconv.training.checkpoints import Checkpoints
+from tinyconv.training.checkpoints import LONGEST, UNDONE, Checkpoints
 
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 4, "deterministic": True}  # 3 steps each
+FOUR = EXACT | {"epochs": 4}
 
 
 class Disk:
@@ -48,10 +48,8 @@ class Disk:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    return clock
+def clock():
+    return SimpleNamespace(now=0.0)
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ def model(weight):
 def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoch):
     """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
     disk = Disk(clock, cost)
-    kept, age, best, count = Checkpoints(disk), 0, 1, int(1200 / epoch)
+    kept, age, best, count = Checkpoints(disk, now=lambda: clock.now), 0, 1, int(1200 / epoch)
     ranks = np.random.default_rng(0).normal(size=count + 1)
     for done in range(1, count + 1):
         clock.now += epoch
@@ -87,8 +85,8 @@ def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoc
         if disk.last == done:
             assert disk.best == best and disk.rows == [done]
         else:
-            assert (done - kept.last.state["epoch"]) * epoch <= checkpoints.UNDONE
-    assert disk.spent < 0.013 * 1200 and age <= checkpoints.LONGEST + epoch
+            assert (done - kept.last.state["epoch"]) * epoch <= UNDONE
+    assert disk.spent < 0.013 * 1200 and age <= LONGEST + epoch
     assert (disk.last, disk.best, disk.rows) == (count, best, [count])
     before = disk.spent
     kept.write()
@@ -97,7 +95,7 @@ def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoc
 
 def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weight, model):
     disk = Disk(clock, cost=0.1)
-    kept = Checkpoints(disk)
+    kept = Checkpoints(disk, now=lambda: clock.now)
     for epoch in (1, 2, 3):  # the third so soon after the second that it is not kept whole
         clock.now += (0, 5.1, 0.3)[epoch - 1]
         weight.assign(epoch)
@@ -129,12 +127,6 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.fixture
-def every_epoch(monkeypatch):
-    """Have every epoch saved."""
-    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
-
-
 def numbers(run):
     """Its history without times, and the weights of last.keras and of best.keras."""
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
@@ -149,22 +141,20 @@ def assert_same(run, other):
             np.testing.assert_array_equal(one, two)
 
 
-def test_few_saves_leave_what_many_do(monkeypatch):
+def test_few_saves_leave_what_many_do(at_step, saves, request):
     """The second of four epochs is the best."""
-    losses, measure = itertools.cycle([0.5, 0.3, 0.4, 0.6, 0.5]), classify.measure
-    monkeypatch.setattr(classify, "measure", lambda *of: measure(*of) | {"loss": next(losses)})
-    saved, save = [], runs.Run.save
 
-    def noted(self, model, state, is_best):
-        saved.append((self.path.name, state["epoch"], is_best))
-        save(self, model, state, is_best)
+    def rig(loop, *_):
+        losses, validate = iter([0.5, 0.3, 0.4, 0.6]), loop.validate
+        loop.validate = lambda model: validate(model) | {"loss": next(losses)}
 
-    monkeypatch.setattr(runs.Run, "save", noted)
-    few = tinyconv.fit(**QUICK, name="few")
-    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
-    many = tinyconv.fit(**QUICK, name="many")
-    assert saved[0] == ("few", 4, False)  # and the second epoch's best.keras
-    assert saved[1:] == [("many", epoch, epoch < 3) for epoch in (1, 2, 3, 4)]
+    at_step(1, rig)
+    few = tinyconv.fit(**FOUR, name="few")
+    assert saves == [("few", 4, 0, False)]  # and the second epoch's best.keras
+    request.getfixturevalue("every_epoch")
+    at_step(1, rig)
+    many = tinyconv.fit(**FOUR, name="many")
+    assert saves[1:] == [("many", epoch, 0, epoch < 3) for epoch in (1, 2, 3, 4)]
     assert_same(few, many)
 
 
@@ -177,44 +167,33 @@ def test_few_saves_leave_what_many_do(monkeypatch):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_runs_out_is_told_with_the_batch_to_try(monkeypatch, error):
-    step = training.Training.step
-
-    def greedy(self, *batch):
-        if (self.state.epoch, self.state.step) == (2, 1):
-            raise error
-        return step(self, *batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", greedy)
-        patch.setattr(checkpoints, "UNDONE", 0)
-        with pytest.raises(UserError, match=r"epoch 3, step 2, with batches of 64.*size 32, .*me"):
-            tinyconv.fit(**QUICK, name="large")
+def test_memory_that_runs_out_is_told_with_the_batch_to_try(at_step, error):
+    at_step(1, copy_every_epoch)
+    at_step(8, failing(error))
+    with pytest.raises(UserError, match=r"epoch 3, step 2, with batches of 64.*size 32, .*me"):
+        tinyconv.fit(**FOUR, name="large")
     large = tinyconv.load("large")
     assert large.state()["epoch"] == len(large.history) == 2 and large.model()
     assert len(tinyconv.resume("large").history) == 4
 
 
 def test_another_error_is_no_lack_of_memory():
-    assert not training.is_out_of_memory(RuntimeError("INVALID_ARGUMENT: memory"))
+    assert not is_out_of_memory(RuntimeError("INVALID_ARGUMENT: memory"))
 
 
-def test_a_second_ctrl_c_stops_now(monkeypatch, every_epoch):
-    step, seen = training.Training.step, []
+def test_a_second_ctrl_c_stops_now(at_step, every_epoch):
+    order = []
 
-    def pressed_twice(self, *batch):
-        if (self.state.epoch, self.state.step) == (1, 1):
-            signal.raise_signal(signal.SIGINT)
-            seen.append("first")
-            signal.raise_signal(signal.SIGINT)
-            seen.append("second")
-        return step(self, *batch)
+    def press_twice(*_):
+        ctrl_c()
+        order.append("first")
+        ctrl_c()
+        order.append("second")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", pressed_twice)
-        with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(**QUICK, name="stopped")
-    assert seen == ["first"]
+    at_step(5, press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit(**FOUR, name="stopped")
+    assert order == ["first"]
     assert tinyconv.load("stopped").state()["epoch"] == 1  # all that was saved by then
     assert not list(runs.find_folder("stopped").glob(".*"))
-    assert_same(tinyconv.resume("stopped"), tinyconv.fit(**QUICK, name="whole"))
+    assert_same(tinyconv.resume("stopped"), tinyconv.fit(**FOUR, name="whole"))

@@ -7,20 +7,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.command import run
+from tests.helpers.incidents import full_disk
+from tests.helpers.quick import QUICK
 from tests.helpers.sources import idx_files, tiny_imagenet_zip
+from tests.helpers.strangers import install
 from tinyconv import registry
-from tinyconv.cli import run as run_verbs
 from tinyconv.data.digits import digits
-from tinyconv.results import Prediction
 
-QUICK = ["--model", "two_layer", "--limit", "200", "--epochs", "2"]
+OPTIONS = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
 
 
 # The command where nothing is installed but what tinyconv requires: None cannot be imported.
@@ -69,7 +69,7 @@ def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
     code, out, _ = run(capsys, "evaluate", path, "--json")
     document = json.loads(out)
     assert code == 0
-    assert list(document) == ["run", "data", "split", "pictures", "metrics"]
+    assert list(document) == ["run", "data", "split", "pictures", "metrics", "count"]
     assert (document["data"], document["split"]) == ("digits", "test")
 
     code, out, err = run(capsys, "evaluate", path, "--split", "validation")
@@ -182,16 +182,13 @@ def test_our_own_fault_exits_1_and_debug_shows_where(capsys, monkeypatch):
 def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
     Path("file").touch()
     monkeypatch.setenv("TINYCONV_RUNS", "file/runs")
-    code, _, err = run(capsys, "fit", *QUICK)
+    code, _, err = run(capsys, "fit", *OPTIONS)
     assert code == 2 and "file/runs" in err
 
-    def full(*_):
-        raise OSError(28, "No space left on device", "somewhere")
-
     monkeypatch.setenv("TINYCONV_RUNS", "runs")
-    monkeypatch.setattr("tinyconv.system.files.write", full)
-    code, _, err = run(capsys, "fit", *QUICK)
-    assert code == 2 and "somewhere cannot be written or read: No space left" in err
+    with full_disk("settings.json", after=0):
+        code, _, err = run(capsys, "fit", *OPTIONS)
+    assert code == 2 and ".settings.json cannot be written or read: No space left" in err
 
 
 def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
@@ -220,17 +217,31 @@ def test_a_run_whose_files_have_moved_goes_on_from_the_command_line(capsys, tmp_
     assert run(capsys, "evaluate", "moved")[0] == 0
 
 
-def test_an_answer_without_words_is_told(capsys, monkeypatch):
-    answer = Prediction("a.png", [{"caption": "", "log_probability": -1.5}])
-    opened = SimpleNamespace(predict=lambda *files: [answer])
-    monkeypatch.setattr(run_verbs, "_open", lambda name: opened)
+MUTE = """
+from tinyconv import plugins
+
+class Mute:
+    Settings = plugins.TrainingSettings
+    Evaluate = Predict = plugins.NoOptions
+    prepare = evaluate = pictures = None
+
+    def predict(self, run, inputs, options):
+        yield plugins.Prediction("a.png", [{"caption": "", "log_probability": -1.5}])
+"""
+
+
+def test_an_answer_without_words_is_told(capsys, monkeypatch, tmp_path):
+    points = "[tinyconv.tasks]\nmute = mute_nets:Mute\n"
+    install(tmp_path / "plugin", monkeypatch, "mute-nets", points=points, mute_nets=MUTE)
+    Path("runs/mute").mkdir(parents=True)
+    Path("runs/mute/settings.json").write_text('{"task": "mute"}')
     _, out, _ = run(capsys, "predict", "mute", "a.png")
     assert out == "a.png: (no words) log_probability -1.5\n"
 
 
 def test_colour_pictures_through_predict(capsys, tmp_path):
     """A colour or transparent scan is read as the grey picture that the network takes."""
-    assert run(capsys, "fit", *QUICK, "--name", "grey")[0] == 0
+    assert run(capsys, "fit", *OPTIONS, "--name", "grey")[0] == 0
     pixels = digits().splits["test"].pictures[0]
     colour = np.repeat(pixels, 3, axis=-1)
     (tmp_path / "scans").mkdir()

@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 
 import tinyconv
-from tinyconv import training
+from tests.helpers.incidents import failing
+from tests.helpers.quick import QUICK
 from tinyconv.errors import UserError
 from tinyconv.training import tensorboard
 
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 3, "tensorboard": True}  # 3 steps an epoch
+WATCHED = QUICK | {"batch_size": 16, "tensorboard": True}  # 12 steps an epoch
 
 
 def points(folder) -> dict:
@@ -27,30 +28,21 @@ def points(folder) -> dict:
     return found
 
 
-def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(monkeypatch):
-    monkeypatch.setattr(tensorboard, "EVERY", 2)
-    whole = tinyconv.fit(**QUICK, name="whole")
-    original = training.Training.step
-
-    def crashing(self, *batch):
-        if (self.state.epoch, self.state.step) == (2, 2):  # after the point of step 8
-            raise RuntimeError
-        return original(self, *batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", crashing)
-        with pytest.raises(RuntimeError):
-            tinyconv.fit(**QUICK, name="broken")
+def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(at_step):
+    whole = tinyconv.fit(**WATCHED, name="whole")
+    at_step(32, failing(RuntimeError()))  # after the point of step 30
+    with pytest.raises(RuntimeError):
+        tinyconv.fit(**WATCHED, name="broken")
     folder = whole.path.parent / "broken/tensorboard"
     (file,) = (folder / "train").iterdir()
-    assert list(points(folder / "train")["batch_loss"]) == [2, 4, 6, 8]
+    assert list(points(folder / "train")["batch_loss"]) == [10, 20, 30]
     file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
     resumed = tinyconv.resume("broken")
     for run in (whole, resumed):
         train, validation = (
             points(run.path / "tensorboard" / name) for name in tensorboard.FOLDERS
         )
-        assert list(train["batch_loss"]) == list(train["batch_learning_rate"]) == [2, 4, 6, 8]
+        assert list(train["batch_loss"]) == list(train["batch_learning_rate"]) == [10, 20, 30]
         for name in ("loss", "top1", "learning_rate"):
             column = {row["epoch"]: pytest.approx(row[name], rel=1e-4) for row in run.history}
             assert train[f"epoch_{name}"] == column
@@ -90,5 +82,5 @@ def test_with_neither_a_sentence_names_what_to_install(without_tensorflow, monke
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(UserError, match="--tensorboard needs tensorboard.*pip install tensorboard"):
-        tinyconv.fit(**QUICK)
+        tinyconv.fit(**WATCHED)
     assert not Path("runs").exists()

@@ -3,9 +3,7 @@
 import csv
 import functools
 import json
-import math
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,17 +16,15 @@ import pytest
 from PIL import Image
 
 import tinyconv
+from tests.helpers.incidents import copy_every_epoch, ctrl_c, full_disk
+from tests.helpers.quick import QUICK
 from tests.helpers.sources import class_folders, tiny_imagenet_folder
 from tinyconv import losses, runs, training
 from tinyconv.data.selection import limited
 from tinyconv.errors import UserError
 from tinyconv.runs import run_folder
-from tinyconv.system import files
 from tinyconv.tasks.scoring import measure, scores
-from tinyconv.training import checkpoints
 from tinyconv.training.clock import Clock
-
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +79,7 @@ def test_pictures_open_and_the_report_holds_them(trained):
 
 def test_best_is_the_best_epoch(trained):
     best = min(trained.history, key=lambda row: row["val_loss"])
-    measured = trained.task.evaluate(trained, split="validation")
+    measured = trained.measure(split="validation")
     assert measured.metrics["top1"] == pytest.approx(best["val_top1"], abs=1e-5)
     assert measured.metrics["loss"] == pytest.approx(best["val_loss"], rel=1e-3)
 
@@ -99,7 +95,7 @@ def test_models_open_in_plain_keras(trained):
 
 
 def test_evaluate_agrees_with_numpy(trained):
-    measured = trained.task.evaluate(trained)
+    measured = trained.measure()
     split = tinyconv.data.digits.digits().splits["test"]
     logits = scores(trained.model(), split.pictures)
     order = np.argsort(-logits, axis=1)
@@ -167,15 +163,10 @@ def test_other_classes_are_refused(trained, tmp_path):
 
 
 @pytest.fixture
-def batches(monkeypatch):
+def batches(at_step):
     """The pictures of every step of every training from here on."""
-    steps, step = [], training.Training.step
-
-    def noted(self, pictures, labels):
-        steps.append(np.array(pictures))
-        return step(self, pictures, labels)
-
-    monkeypatch.setattr(training.Training, "step", noted)
+    steps = []
+    at_step(None, lambda loop, pictures, labels: steps.append(np.array(pictures)))
     return steps
 
 
@@ -342,18 +333,13 @@ def test_same_seed_same_history():
 # Stopping and going on --------------------------------------------------------------------
 
 
-def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
-    saved = []
-    original = runs.Run.save
+def test_a_long_epoch_is_saved_on_the_way(at_step, saves):
+    def save_every_step(loop, *_):
+        loop.checkpoints.longest = -1
 
-    def watched(self, model, state, is_best):
-        saved.append((state["epoch"], state["step"], is_best))
-        original(self, model, state, is_best)
-
-    monkeypatch.setattr(checkpoints, "LONGEST", -1)
-    monkeypatch.setattr(runs.Run, "save", watched)
+    at_step(1, save_every_step)
     tinyconv.fit(**QUICK | {"epochs": 2})  # three steps an epoch
-    assert [place[:2] for place in saved] == [
+    assert [place[1:3] for place in saves] == [
         (0, 1),
         (0, 2),
         (1, 0),
@@ -370,20 +356,6 @@ def test_names_are_never_overwritten():
         tinyconv.fit(**QUICK, name="../mine")
 
 
-def stop_at(step, monkeypatch):
-    """Send Ctrl-C to ourselves during step number `step` of the next training."""
-    steps = []
-    original = training.Training.step
-
-    def counted(self, *batch):
-        steps.append(1)
-        if len(steps) == step:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, *batch)
-
-    monkeypatch.setattr(training.Training, "step", counted)
-
-
 STOPPED = QUICK | {"model": "convnet", "epochs": 4}  # 200 pictures are 3 steps of 64 an epoch
 
 
@@ -394,11 +366,10 @@ def unbroken(make_run):
 
 
 @pytest.mark.parametrize("step", [4, 6, 7], ids=["mid-epoch", "epoch's end", "later"])
-def test_ctrl_c_leaves_a_run_that_goes_on_exactly(monkeypatch, unbroken, step):
-    with monkeypatch.context() as patch:
-        stop_at(step, patch)
-        with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(**STOPPED, name="stopped")
+def test_ctrl_c_leaves_a_run_that_goes_on_exactly(at_step, unbroken, step):
+    at_step(step, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit(**STOPPED, name="stopped")
     stopped = tinyconv.load("stopped")
     assert stopped.state()["step"] == step % 3 and len(stopped.history) == step // 3
     resumed = tinyconv.resume("stopped")
@@ -423,41 +394,30 @@ def test_resume_with_more_epochs_and_other_changes():
     assert log.count("epoch 3/3") == 1 and "epoch 5/5" in log
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_checkpoint():
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(at_step):
     with pytest.raises(UserError, match=r"The loss became (nan|inf).*try --learning-rate"):
         tinyconv.fit(**QUICK | {"optimizer": "sgd", "learning_rate": 1e9}, name="wild")
     tinyconv.fit(**QUICK, name="tame")
 
-    original = training.Training.step
+    def poison(loop, *_):
+        kernel = loop.model.layers[-1].kernel
+        kernel.assign(kernel * np.nan)
 
-    def poisoned(self, inputs, targets):
-        if self.state.epoch == 2:
-            self.model.layers[-1].kernel.assign(self.model.layers[-1].kernel * np.nan)
-        return original(self, inputs, targets)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Training, "step", poisoned)
-        patch.setattr(checkpoints, "UNDONE", 0)
-        with pytest.raises(UserError, match="the checkpoint of epoch 2 is kept in"):
-            tinyconv.fit(**QUICK, name="poisoned")
+    at_step(1, copy_every_epoch)
+    at_step(7, poison)
+    with pytest.raises(UserError, match="the checkpoint of epoch 2 is kept in"):
+        tinyconv.fit(**QUICK, name="poisoned")
     kept = tinyconv.load("poisoned")
     assert len(kept.history) == 2
     assert np.isfinite(kept.model("last").predict_on_batch(np.ones((1, 8, 8, 1)))).all()
 
 
-def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(monkeypatch):
-    monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
-    original = files.sync
-
-    def full(path):
-        if path.name == ".last.keras" and (path.parent / "last.keras").exists():
-            raise OSError(28, "No space left on device")
-        original(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "sync", full)
-        with pytest.raises(UserError, match=r"No space left on device.*--resume"):
-            tinyconv.fit(**QUICK, name="full")
+def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(every_epoch):
+    with (
+        full_disk("last.keras"),
+        pytest.raises(UserError, match=r"No space left on device.*--resume"),
+    ):
+        tinyconv.fit(**QUICK, name="full")
     assert not list(runs.find_folder("full").glob(".*"))
     assert len(tinyconv.resume("full").history) == 3
 

@@ -64,15 +64,14 @@ def test_stages_suit_the_network(name, side, shares):
     assert [until for until, _ in progressive_resizing.stages(compiled(name, side))] == shares
 
 
-def test_a_run_goes_through_its_stages(tmp_path, monkeypatch):
-    seen = []
-    original = training.Training.step
+def test_a_run_goes_through_its_stages(tmp_path, at_step):
+    places = []
 
-    def noted(self, *batch):
-        seen.append((self.state.progress, self.model.operations[1].output.shape[1]))
-        return original(self, *batch)
+    def note(loop, *_):
+        side = loop.model.operations[1].output.shape[1]
+        places.append((loop.state.progress, side))
 
-    monkeypatch.setattr(training.Training, "step", noted)
+    at_step(None, note)
     tinyconv.fit(
         data="tiny-imagenet",
         root=tiny_imagenet_folder(tmp_path),
@@ -81,6 +80,6 @@ def test_a_run_goes_through_its_stages(tmp_path, monkeypatch):
         batch_size=4,
         epochs=5,
     )
-    for progress, side in seen:
+    for progress, side in places:
         assert side == (32 if progress < 0.4 else 48 if progress < 0.6 else 64)
-    assert len({side for _, side in seen}) == 3
+    assert len({side for _, side in places}) == 3

@@ -27,7 +27,7 @@ from tinyconv.runs import schema
 from tinyconv.tasks.classify import Settings
 
 pytestmark = pytest.mark.pages
-QUICK = {"model": "linear", "limit": 64, "epochs": 1}
+SMALLEST = {"model": "linear", "limit": 64, "epochs": 1}
 TRIED = settings(
     max_examples=int(os.environ.get("TINYCONV_EXAMPLES", 100)),
     deadline=None,
@@ -44,7 +44,7 @@ VALUES = st.recursive(
 @pytest.fixture(scope="module")
 def made(make_run):
     """One run for all."""
-    return make_run(**QUICK, name="mine").path
+    return make_run(**SMALLEST, name="mine").path
 
 
 @pytest.fixture

@@ -1,20 +1,18 @@
 """Runs in float16: dynamic loss scaling, which a resumed run goes on with, in every task."""
 
-import signal
-
 import keras
 import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import precision, runs, training, verbs
+from tests.helpers.incidents import ctrl_c
+from tinyconv import precision, training
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.results import Evaluation
 from tinyconv.runs import model_files
 from tinyconv.training import checkpoints, optimizers
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("no_measurement")]
 
 SMALL = {"limit": 64, "batch_size": 32, "epochs": 4, "deterministic": True}
 SMALL |= {"precision": "mixed_float16", "force": True}  # on a CPU, slowly
@@ -29,35 +27,24 @@ FIRST = 2.0**15  # Keras' own initial loss scale
 OVERFLOWING = 2.0**60
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    """Leave out what is drawn and measured after a training, which takes as long."""
-    monkeypatch.setattr(verbs, "report", lambda run: None)
-    monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
-
-
-def trained(task, monkeypatch, name, stop=None, scale=None):
+def trained(task, at_step, name, stop=None, scale=None):
     """The finished run; with `stop`, it is stopped in step number `stop`, and resumed.
 
     With `scale`, that is the loss scale of step number 2 instead.
     """
-    steps, step = [], training.Training.step
 
-    def watched(self, *batch):
-        steps.append(1)
-        if len(steps) == 2 and scale is not None:
-            self.model.optimizer.dynamic_scale.assign(scale)
-        if len(steps) == stop:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, *batch)
+    def rescale(loop, *_):
+        loop.model.optimizer.dynamic_scale.assign(scale)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", watched)
-        if stop is None:
-            return tinyconv.fit(task, **TASKS[task], name=name)
-        with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(task, **TASKS[task], name=name)
-    assert len(steps) == stop
+    if scale is not None:
+        at_step(2, rescale)
+    if stop is None:
+        return tinyconv.fit(task, **TASKS[task], name=name)
+    at_step(stop, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit(task, **TASKS[task], name=name)
+    state = tinyconv.load(name).state()
+    assert state["epoch"] * STEPS + state["step"] == stop
     return tinyconv.resume(name)
 
 
@@ -79,18 +66,18 @@ def loss_scale(run) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_resumed_run_equals_an_unbroken_one(task, monkeypatch, few_scenes):
+def test_a_resumed_run_equals_an_unbroken_one(task, at_step, few_scenes):
     """Two epochs and two more, and four; the counter of the loss scale counts them all."""
-    whole = trained(task, monkeypatch, "whole")
-    resumed = trained(task, monkeypatch, "stopped", stop=2 * STEPS)
+    whole = trained(task, at_step, "whole")
+    resumed = trained(task, at_step, "stopped", stop=2 * STEPS)
     assert loss_scale(whole) == (FIRST, 4 * STEPS)
     assert_same(whole, resumed)
 
 
-def test_an_overflow_halves_the_scale_also_after_a_resume(monkeypatch):
+def test_an_overflow_halves_the_scale_also_after_a_resume(at_step):
     """All steps from the second one on overflow, of which the last four are after the resume."""
-    whole = trained("classify", monkeypatch, "whole", scale=OVERFLOWING)
-    resumed = trained("classify", monkeypatch, "stopped", stop=2 * STEPS, scale=OVERFLOWING)
+    whole = trained("classify", at_step, "whole", scale=OVERFLOWING)
+    resumed = trained("classify", at_step, "stopped", stop=2 * STEPS, scale=OVERFLOWING)
     assert loss_scale(whole) == (OVERFLOWING / 2 ** (4 * STEPS - 1), 0)
     assert_same(whole, resumed)
     iterations = whole.model("last", compiled=True).optimizer.iterations

@@ -13,8 +13,8 @@ import keras
 import pytest
 
 import tinyconv
+from tests.helpers.package import FILES
 from tests.helpers.strangers import install
-from tests.test_architecture import FILES
 from tinyconv import registry
 from tinyconv.errors import UserError
 from tinyconv.runs import model_files

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import signal
 
 import keras
 import numpy as np
 import pytest
 
 import tinyconv
+from tests.helpers.incidents import ctrl_c
 from tests.helpers.small import small
 from tinyconv import losses, precision, registry, training
 from tinyconv.errors import UserError
@@ -16,7 +16,7 @@ from tinyconv.runs import Run
 from tinyconv.tasks import network
 from tinyconv.tasks.classify import Classify, Settings
 
-QUICK = {"limit": 100, "epochs": 2}
+FEW = {"limit": 100, "epochs": 2}
 PICTURES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
 
 
@@ -98,26 +98,19 @@ def test_a_network_without_a_fully_connected_layer_is_told():
 
 @pytest.fixture(scope="module")
 def origin(make_run):
-    return make_run(model="two_layer", name="digits-before", **QUICK)
+    return make_run(model="two_layer", name="digits-before", **FEW)
 
 
-def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, monkeypatch, tmp_path):
+def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, at_step, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(origin.path, copy)
-    settings = QUICK | {"from_": str(copy), "freeze": 2}
+    settings = FEW | {"from_": str(copy), "freeze": 2}
     whole = tinyconv.fit(**settings, name="whole")
     assert whole.settings["model"] == "two_layer" and whole.settings["from_"] == str(copy)
     assert len(whole.settings["from_sha256"]) == 64
-    step = training.Training.step
-
-    def stopped_at_first(self, *batch):
-        signal.raise_signal(signal.SIGINT)
-        return step(self, *batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", stopped_at_first)
-        with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(**settings, name="stopped")
+    at_step(1, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit(**settings, name="stopped")
     shutil.rmtree(copy)
     resumed = tinyconv.resume("stopped")
     for one, other in zip(whole.history, resumed.history, strict=True):
@@ -145,7 +138,7 @@ def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, monkeypatch,
 def test_what_contradicts_is_told(origin, monkeypatch, settings, told):
     monkeypatch.setenv("TINYCONV_RUNS", str(origin.path.parent))
     with pytest.raises(UserError, match=told):
-        tinyconv.fit(**QUICK | settings)
+        tinyconv.fit(**FEW | settings)
 
 
 def test_an_origin_that_changed_before_the_first_save_is_told(tmp_path):

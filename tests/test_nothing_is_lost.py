@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -14,19 +13,17 @@ import numpy as np
 import pytest
 
 import tinyconv
+from tests.helpers.incidents import failing, full_disk
+from tests.helpers.quick import QUICK
 from tests.helpers.sources import class_folders, picture
 from tests.programs.kills import survive
-from tinyconv import report, runs, training, verbs
+from tinyconv import report, runs, verbs
 from tinyconv.data import Dataset, Split
 from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.system import files
 from tinyconv.tasks import classify, network
-from tinyconv.training import checkpoints
-
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 2}
-
 
 # Kills ------------------------------------------------------------------------------------
 
@@ -50,18 +47,18 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits():
     assert counted["kills"] == 3 and counted["runs"] == counted["identical"] > 0
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_as_it_would_have(monkeypatch):
+def test_a_run_killed_before_its_first_checkpoint_begins_as_it_would_have(monkeypatch, at_step):
     """It sees some pictures before it learns, where a layer asks for that; later no more."""
     adapted = []
     monkeypatch.setattr(network, "adapt", lambda model, pictures: adapted.append(model))
     whole = tinyconv.fit(**QUICK, name="whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "run", lambda self: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            tinyconv.fit(**QUICK, name="early")
+    at_step(1, failing(RuntimeError("killed")))
+    with pytest.raises(RuntimeError, match="killed"):
+        tinyconv.fit(**QUICK, name="early")
+    assert not (runs.find_folder("early") / "last.keras").exists()
     resumed = tinyconv.resume("early")
     assert resumed.history[0]["loss"] == pytest.approx(whole.history[0]["loss"], rel=1e-4)
-    tinyconv.resume("early", epochs=3)
+    tinyconv.resume("early", epochs=4)
     assert len(adapted) == 3
 
 
@@ -95,12 +92,12 @@ def test_a_second_writer_is_refused_and_a_dead_one_is_forgotten():
     try:
         other.stdout.readline()
         with pytest.raises(UserError, match="Another process is writing into .*mine; wait"):
-            tinyconv.resume("mine", epochs=3)
+            tinyconv.resume("mine", epochs=4)
         assert tinyconv.load("mine").evaluate()  # a reader is welcome
     finally:
         other.kill()
         other.communicate()
-    assert len(tinyconv.resume("mine", epochs=3).history) == 3
+    assert len(tinyconv.resume("mine", epochs=4).history) == 4
 
 
 def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
@@ -154,32 +151,23 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
         ("last.keras", errno.EROFS),
     ],
 )
-def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(monkeypatch, file, number):
-    monkeypatch.setattr(checkpoints, "SHARE", math.inf)  # every epoch is saved
-    original = files.sync
-
-    def failing(path):
-        if path.name == f".{file}" and (path.parent / file).exists():
-            raise OSError(number, os.strerror(number))
-        original(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "sync", failing)
-        with pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"):
-            tinyconv.fit(**QUICK, name="full")
+def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(every_epoch, file, number):
+    with (
+        full_disk(file, number=number),
+        pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"),
+    ):
+        tinyconv.fit(**QUICK, name="full")
     resumed = tinyconv.resume("full")
-    assert len(resumed.history) == 2 and "top1" in resumed.settings["result"]["metrics"]
+    assert len(resumed.history) == 3 and "top1" in resumed.settings["result"]["metrics"]
 
 
 @pytest.mark.pages
-def test_pages_that_cannot_be_written_are_made_later(monkeypatch):
-    def full(run):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(report, "write_report", full)
-        with pytest.raises(UserError, match="No space left on device.*tinyconv report"):
-            tinyconv.fit(**QUICK, name="full")
+def test_pages_that_cannot_be_written_are_made_later():
+    with (
+        full_disk("report.html", after=0),
+        pytest.raises(UserError, match="No space left on device.*tinyconv report"),
+    ):
+        tinyconv.fit(**QUICK, name="full")
     assert verbs.report(tinyconv.load("full")).is_file()
 
 
@@ -195,22 +183,18 @@ def shipped(name):
     return run
 
 
-def test_data_that_vanish_in_mid_run(tmp_path, monkeypatch):
+def test_data_that_vanish_in_mid_run(tmp_path, at_step):
     """What is mapped is still there; the measurement afterwards finds nothing, and says so."""
     (tmp_path / "pets").mkdir()
     root = class_folders(tmp_path / "pets")
-    original = training.Training.step
 
-    def vanishing(self, *batch):
-        if root.exists():
-            root.rename(tmp_path / "away")
-            shutil.rmtree(os.environ["TINYCONV_CACHE"])
-        return original(self, *batch)
+    def vanish(*_):
+        root.rename(tmp_path / "away")
+        shutil.rmtree(os.environ["TINYCONV_CACHE"])
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", vanishing)
-        with pytest.raises(UserError, match="pets does not exist"):
-            tinyconv.fit(data=str(root), model="linear", epochs=2, name="pets")
+    at_step(1, vanish)
+    with pytest.raises(UserError, match="pets does not exist"):
+        tinyconv.fit(data=str(root), model="linear", epochs=2, name="pets")
     with pytest.raises(UserError, match="pets does not exist"):
         tinyconv.resume("pets")
     (tmp_path / "away").rename(root)

@@ -7,7 +7,6 @@ its own for the command, so that both backends are tried wherever the tests run.
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 import tinyconv
+from tests.helpers.incidents import ctrl_c
 from tests.helpers.small import KINDS, small
 from tinyconv import losses, training
 from tinyconv.tasks.classify import Settings
@@ -42,19 +42,12 @@ def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
     assert backend in lines[0] and len(lines) == 3 + 8 + 3  # no noise
 
 
-def test_a_stopped_run_goes_on_exactly(monkeypatch):
+def test_a_stopped_run_goes_on_exactly(at_step):
     settings = {"model": "sprint_small", "limit": 128, "epochs": 2, "image_size": 8}
     whole = tinyconv.fit(**settings, name="whole")
-    original = training.Training.step
-
-    def stopped_at_first(self, *batch):
-        signal.raise_signal(signal.SIGINT)
-        return original(self, *batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", stopped_at_first)
-        with pytest.raises(KeyboardInterrupt):
-            tinyconv.fit(**settings, name="stopped")
+    at_step(1, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit(**settings, name="stopped")
     resumed = tinyconv.resume("stopped")
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)

@@ -10,12 +10,14 @@ import threading
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.test_startup import python
+from tests.helpers.command import python
+from tests.helpers.sources import cached_picture
 from tinyconv import course
 from tinyconv.checks import datasets
-from tinyconv.data import cache, selection
+from tinyconv.data import selection
 from tinyconv.errors import UserError
 from tinyconv.registry import guarded_import
 from tinyconv.runs.run_folder import RunFolder
@@ -39,7 +41,6 @@ def on_windows(monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     monkeypatch.setattr(files, "msvcrt", fake)
     monkeypatch.setattr(files, "ON_WINDOWS", True)
-    monkeypatch.setattr(files, "PAUSE", 0.01)
     return fake
 
 
@@ -137,12 +138,10 @@ def test_what_is_flushed_is_open_for_writing(monkeypatch, tmp_path):
 
 def test_a_cache_in_use_is_left_and_named(monkeypatch, tmp_path):
     """Windows neither removes nor replaces a folder whose memory maps another process reads."""
-    folder = tmp_path / "cache/name-0"
-    monkeypatch.setattr(cache, "replace", Busy(1))
-    monkeypatch.setattr(cache, "_write", lambda name, building, *_: None)
+    monkeypatch.setattr(os, "replace", Busy(1))
     with pytest.raises(UserError, match=r"cache .* cannot be written \(The process cannot access"):
-        cache.cached("name", [], False, lambda: None)
-    assert not folder.exists() and not [*(tmp_path / "cache").iterdir()]
+        cached_picture(lambda number: np.zeros((4, 4, 1), "uint8"))
+    assert not [*(tmp_path / "cache").iterdir()]
 
 
 def test_without_symbolic_links_downloads_are_lent_as_a_copy(monkeypatch, tmp_path):

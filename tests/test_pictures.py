@@ -39,15 +39,11 @@ def test_no_mistake_leaves_no_pairs():
     assert names == ["right"]
 
 
-def test_the_surest_mistakes_come_first(monkeypatch):
-    drawn = []
-    original = figures.grid
-    monkeypatch.setattr(
-        figures, "grid", lambda images, titles: drawn.append(titles) or original(images, titles)
-    )
+def test_the_surest_mistakes_come_first(grids):
     worst, right = figures.mistakes(SCORES, SPLIT, CLASSES, "test")
-    assert [title.split()[0] for title in drawn[0]] == ["cat", "dog", "horse", "dog"]
-    assert drawn[0][0].endswith("is horse") and len(drawn[1]) == 3
+    (_, wrong_titles), (_, right_titles) = grids
+    assert [title.split()[0] for title in wrong_titles] == ["cat", "dog", "horse", "dog"]
+    assert wrong_titles[0].endswith("is horse") and len(right_titles) == 3
     assert "4 wrong" in worst.caption and "3 right" in right.caption
 
 

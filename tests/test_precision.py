@@ -1,11 +1,11 @@
 """Which precision is chosen, by faked hardware."""
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 
 import tinyconv
+from tests.helpers.quick import QUICK
 from tinyconv import precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
@@ -23,6 +23,18 @@ def measurements(monkeypatch):
 BFLOAT16 = {"avx512f", "avx512_bf16"}
 
 
+@pytest.fixture
+def machine(monkeypatch):
+    """Fakes the hardware: `machine(gpu=True, flags={"avx2"}, name="…")`."""
+
+    def fake(gpu=False, flags=BFLOAT16, name="a processor"):
+        monkeypatch.setattr(hardware, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
+        monkeypatch.setattr(hardware, "cpu_name", lambda: name)
+
+    return fake
+
+
 @pytest.mark.parametrize(
     "gpu, flags, gain, expected",
     [
@@ -35,39 +47,38 @@ BFLOAT16 = {"avx512f", "avx512_bf16"}
         (False, set(), None, "float32"),
     ],
 )
-def test_auto_follows_the_hardware(monkeypatch, measurements, gpu, flags, gain, expected):
+def test_auto_follows_the_hardware(machine, measurements, gpu, flags, gain, expected):
     """None: nothing is to be measured where the processor has no such instructions."""
     measurements += [precision.Gain(*gain)] if gain else []
-    monkeypatch.setattr(hardware, "has_gpu", lambda: gpu)
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
+    machine(gpu, flags)
     policy, why = precision.choose("auto")
     assert policy == expected and why
     assert not measurements
 
 
-def test_a_machine_is_measured_once(monkeypatch, measurements):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+def test_a_machine_is_measured_once(machine, measurements):
+    machine()
     fast, slow = precision.Gain(1.3, 1.4, 1.5), precision.Gain(0.8, 0.9, 1.0)
     measurements += [fast, slow, slow]
     policies = [precision.choose("auto")[0] for _ in range(20)]
     assert policies == ["mixed_bfloat16"] * 20
     assert precision.choose("auto", anew=True)[0] == "float32"  # as `doctor` does
     assert precision.choose("auto")[0] == "float32"
-    monkeypatch.setattr(hardware, "cpu_name", lambda: "another processor")
+    machine(name="another processor")
     assert precision.measured() == slow and not measurements
 
 
-def test_a_clock_decides_nothing_where_its_answer_cannot_be_kept(monkeypatch, measurements):
+def test_a_clock_decides_nothing_where_its_answer_is_not_kept(monkeypatch, machine, measurements):
     """Each run would measure for itself, and near a tie choose otherwise."""
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+    machine()
     monkeypatch.setenv("TINYCONV_CACHE", "/proc/nowhere")
     measurements += [precision.Gain(1.3, 1.4, 1.5)]
     assert precision.choose("auto")[0] == "float32"
 
 
 @pytest.mark.parametrize("settings", [{}, {"epochs": 10_000, "deterministic": True}])
-def test_short_and_deterministic_trainings_measure_nothing(monkeypatch, measurements, settings):
-    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(BFLOAT16))
+def test_short_and_deterministic_trainings_measure_nothing(machine, measurements, settings):
+    machine()
     options = TrainingSettings(**settings)
     is_long = precision.is_long(options, (1_259, 8, 8, 1))
     assert precision.choose("auto", False, options.deterministic, is_long)[0] == "float32"
@@ -80,9 +91,9 @@ def test_long_trainings_are_known_by_their_pixels_or_minutes():
     assert not precision.is_long(TrainingSettings(minutes=0.1), (100_000, 64, 64, 3))
 
 
-def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
+def test_a_run_that_goes_on_keeps_its_precision():
     """Although the machine would now be measured otherwise."""
-    settings = {"model": "two_layer", "limit": 64, "epochs": 1}
+    settings = QUICK | {"limit": 64, "epochs": 1}
     run = tinyconv.fit(**settings, precision="mixed_bfloat16", name="kept")
     run.add(precision="auto")  # as if it had been chosen by measurement
     longer = tinyconv.resume("kept", epochs=2)
@@ -91,24 +102,23 @@ def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_measuring_compares_both_precisions_and_leaves_no_trace(monkeypatch):
+def test_measuring_compares_both_precisions_and_leaves_no_trace():
     """By a clock that moves by 7 s a look: one step lies between two looks."""
     import keras
 
     looks = itertools.count(step=7)
-    monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: next(looks)))
     before = keras.config.dtype_policy().name
-    gain = precision.measure()
+    gain = precision.measure(now=lambda: next(looks))
     assert gain == precision.Gain(1.0, 1.0, 1.0)
     assert keras.config.dtype_policy().name == before
 
 
-def test_half_precision_on_a_cpu_must_be_forced(monkeypatch):
-    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
+def test_half_precision_on_a_cpu_must_be_forced(machine):
+    machine(gpu=False)
     with pytest.raises(UserError, match="24 to 84 times slower"):
         precision.choose("mixed_float16")
     assert precision.choose("mixed_float16", force=True)[0] == "mixed_float16"
-    monkeypatch.setattr(hardware, "has_gpu", lambda: True)
+    machine(gpu=True)
     assert precision.choose("mixed_float16")[0] == "mixed_float16"
 
 

@@ -1,6 +1,8 @@
 """Compiled programs on the disk: where they are kept, and what is wrong with a torn one."""
 
 import os
+import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,14 +47,14 @@ def test_programs_are_kept_by_backend_and_processor(tmp_path, monkeypatch):
 @pytest.mark.parametrize("why", ["no folder can be made", "the disk is full"])
 def test_xla_gets_no_folder_that_it_would_stop_at(tmp_path, monkeypatch, why):
     if why == "the disk is full":
-        monkeypatch.setattr(program_cache, "ROOM", 1 << 60)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     else:
         (tmp_path / "cache").write_text("a file")
     program_cache.use()
     assert not set(NAMES) & set(os.environ)
 
 
-def test_torn_programs_and_the_oldest_are_removed(tmp_path, monkeypatch):
+def test_torn_programs_and_the_oldest_are_removed(tmp_path):
     folder = tmp_path / "cache/programs/tensorflow-x"
     folder.mkdir(parents=True)
     whole = message(b"key", b"x" * 1000, b"code" * 1000)
@@ -62,8 +64,7 @@ def test_torn_programs_and_the_oldest_are_removed(tmp_path, monkeypatch):
         os.utime(folder / f"{name}.pb", (10_000 - age, 10_000 - age))
     program_cache.check.__wrapped__()
     assert sorted(file.stem for file in folder.iterdir()) == ["new", "old"]
-    monkeypatch.setattr(program_cache, "LARGEST", 1.5 * len(whole))
-    program_cache.check.__wrapped__()
+    program_cache.check.__wrapped__(largest=1.5 * len(whole))
     assert [file.stem for file in folder.iterdir()] == ["new"]
 
 

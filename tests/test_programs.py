@@ -1,15 +1,14 @@
 """When compiled programs take over, and that nothing but that step decides a run's numbers."""
 
 import json
-import os
-import signal
 from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import layers, training, zoo
+from tests.helpers.incidents import ctrl_c
+from tinyconv import layers, zoo
 from tinyconv.layers import program_costs
 from tinyconv.recipe import TrainingSettings
 from tinyconv.training import programs
@@ -39,25 +38,6 @@ def take_over(monkeypatch):
     return at
 
 
-@pytest.fixture
-def stop_after(monkeypatch):
-    """Sends Ctrl-C after so many steps of the next training."""
-
-    def after(steps):
-        step = training.Training.step
-
-        def counted(loop, *batch):
-            rate = step(loop, *batch)
-            if loop.steps_done == steps:
-                monkeypatch.setattr(training.Training, "step", step)
-                os.kill(os.getpid(), signal.SIGINT)
-            return rate
-
-        monkeypatch.setattr(training.Training, "step", counted)
-
-    return after
-
-
 def numbers(run):
     return [[row[name] for name in NUMBERS] for row in run.history]
 
@@ -74,10 +54,10 @@ def test_the_plain_graph_and_programs_compute_the_same_to_rounding(take_over):
 
 
 @pytest.mark.parametrize("stop", [3, 8], ids=["before programs", "after"])
-def test_a_resumed_run_takes_the_steps_of_the_unbroken_one(take_over, stop_after, stop):
+def test_a_resumed_run_takes_the_steps_of_the_unbroken_one(take_over, at_step, stop):
     compiled = take_over(5)
     whole = tinyconv.fit(**RUN)
-    stop_after(stop)
+    at_step(stop, ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         tinyconv.fit(**RUN, name="stopped")
     take_over(2)  # as a later version might choose: what the run has stored counts
@@ -121,9 +101,9 @@ def test_verify_takes_over_where_the_run_did(take_over):
     assert verify(run, steps=None).verdict == "identical" and len(compiled) == 1
 
 
-def test_a_run_of_an_older_version_goes_on_compiled_from_its_first_step(take_over, stop_after):
+def test_a_run_of_an_older_version_goes_on_compiled_from_its_first_step(take_over, at_step):
     take_over(None)
-    stop_after(3)
+    at_step(3, ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         tinyconv.fit(**RUN, name="old")
     file = tinyconv.load("old").path / "settings.json"

@@ -179,15 +179,17 @@ def short(tmp_path, monkeypatch):
     (tmp_path / "course").mkdir()
     (tmp_path / "course/01-halves.md").write_text(SHORT)
     monkeypatch.setattr(course, "folder", lambda: tmp_path / "course")
+    return tmp_path / "course/01-halves.md"
 
 
-def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys, monkeypatch):
+def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
     code, out, err = run(capsys, "lesson", 1, "--run")
     assert code == 0 and "\n0.5\n" in out and "all of it holds" in err
     with Image.open("pictures/01-black.png") as picture:
         assert picture.size == (9, 9)
-    monkeypatch.setattr(course, "LARGEST", 10)
-    assert run(capsys, "lesson", 1, "--run")[0] == 1
+    short.write_text(SHORT.replace('Image.new("L", (9, 9))', "Image.effect_noise((300, 300), 99)"))
+    code, _, err = run(capsys, "lesson", 1, "--run")  # noise, which no PNG makes smaller
+    assert code == 1 and "01-black.png is larger than 60,000 bytes" in err
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,19 @@ import pytest
 
 import tinyconv
 from tests.helpers.command import run as command
+from tests.helpers.quick import EXACT
 from tests.helpers.sources import class_folders, picture
 from tinyconv.errors import UserError
 from tinyconv.runs import run_folder
 from tinyconv.trials.reproduce import verify
 
-QUICK = {"model": "two_layer", "limit": 200, "epochs": 2, "deterministic": True}  # 3 steps each
+TWO = EXACT | {"epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def made(make_run):
     """One run for all."""
-    return make_run(**QUICK, name="mine").path
+    return make_run(**TWO, name="mine").path
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import math
 import os
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -129,10 +130,13 @@ def _stored(path) -> Gain | None:
         return None
 
 
-def measure() -> Gain:
-    """Train a small residual network in both precisions, a step of each in turn."""
+def measure(now: Callable[[], float] = time.perf_counter) -> Gain:
+    """Train a small residual network in both precisions, a step of each in turn.
+
+    `now` gives the time in seconds.
+    """
     console.say("precision  measuring float32 and bfloat16 on this machine, once")
-    step = {name: _training_step(name) for name in ("float32", "mixed_bfloat16")}
+    step = {name: _training_step(name, now) for name in ("float32", "mixed_bfloat16")}
     for run in step.values():
         run()  # compiles
     pairs = [(step["float32"](), step["mixed_bfloat16"]()) for _ in range(PAIRS)]
@@ -140,7 +144,7 @@ def measure() -> Gain:
     return Gain(low, median, high)
 
 
-def _training_step(name: str):
+def _training_step(name: str, now: Callable[[], float]):
     """A function that trains once on one batch under the policy, and returns the seconds taken.
 
     The network is a residual block on maps of 16x16 and one of 8x8, as long trainings compute it.
@@ -161,10 +165,10 @@ def _training_step(name: str):
     batch, labels = np.ones((64, 16, 16, 64), "float32"), np.zeros(64, "int32")
 
     def run() -> float:
-        start = time.perf_counter()
+        start = now()
         with layers.compiled():
             model.train_on_batch(batch, labels)
-        return time.perf_counter() - start
+        return now() - start
 
     return run
 

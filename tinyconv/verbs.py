@@ -125,6 +125,8 @@ def resume(path, **changes) -> Run:
 
 def _go_on(path, changes: dict) -> Run:
     run = load(path)
+    if gone := run.lost_settings():
+        raise UserError(f"{gone}: the run cannot go on as it began; start a new run.")
     known = settings.names(run.task.Settings)
     may = [name for name in runs.MORE if name in known]
     where = [name for name in PLACES if name in known and "data_sha256" in run.settings]
@@ -180,6 +182,8 @@ def load(path, **changes) -> Run:
     )
     run = Run(task, options, own_network.reopened(catalogue, folder, kept))
     run.path, run.settings = folder, kept
+    if gone := run.lost_settings():
+        console.say(f"settings   {gone}; it is left out")
     return run
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -286,7 +287,7 @@ def unsaved(self, run):
     run.write_history([{"epoch": 1.0, "seconds": 1.0}])
 
 
-def wanders(self, run):
+def wanders(self, run, options):
     return {"noise": np.random.default_rng().normal()}
 
 
@@ -300,12 +301,18 @@ class Loose:
 BROKEN_TASKS = {
     "explains_its_settings": (changed(Settings=Loose), "Settings is not frozen"),
     "refuses_an_unknown_setting": (None, "it takes a setting that it does not have"),
-    "fits_and_measures": (changed(evaluate=lambda self, run: {"x": float("nan")}), "no number"),
+    "fits_and_measures": (
+        changed(evaluate=lambda self, run, options: {"x": float("nan")}),
+        "no number",
+    ),
     "evaluates_a_run_of_before": (changed(evaluate=wanders), "noise is"),
-    "predicts": (changed(predict=lambda self, run, inputs: iter(())), "0 answers about two"),
+    "predicts": (
+        changed(predict=lambda self, run, inputs, options: iter(())),
+        "0 answers about two",
+    ),
     "draws_pictures": (changed(pictures=lambda self, run: ()), "it shows nothing"),
     "ctrl_c_leaves_a_usable_run": (
-        changed(learn=unsaved, evaluate=lambda self, run: {"x": 1.0}),
+        changed(learn=unsaved, evaluate=lambda self, run, options: {"x": 1.0}),
         "fit never calls run.save",
     ),
     "resumes_to_the_same_numbers": (changed(learn=forgets), "bias is 6, and was 1"),
@@ -313,13 +320,13 @@ BROKEN_TASKS = {
 
 
 @pytest.fixture
-def registered(monkeypatch):
+def registered(tmp_path, monkeypatch):
     """Have the registry know a task class as rigged/rigged."""
 
-    def register(found):
-        entry = Entry("tasks", "rigged", "rigged", "1", "rigged:Rigged")
-        monkeypatch.setattr(Entry, "load", lambda self: found)
-        monkeypatch.setattr("tinyconv.registry.installed", lambda: [entry])
+    def register(task):
+        points = "[tinyconv.tasks]\nrigged = rigged:Rigged\n"
+        install(tmp_path / "plugin", monkeypatch, "rigged", points=points, rigged="")
+        monkeypatch.setitem(sys.modules, "rigged", SimpleNamespace(Rigged=task))
 
     return register
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import sources
+from tests.helpers.sources import cached_picture
 from tinyconv.data import cache
 from tinyconv.data.cifar10 import cifar10
 from tinyconv.data.decode import decode
@@ -63,18 +64,19 @@ def test_a_damaged_cache_is_made_anew(pets, file, content):
     np.testing.assert_array_equal(folder(pets).splits["train"].pictures, before)
 
 
-def test_the_second_of_two_writers_leaves_the_first_ones_cache(pets, monkeypatch):
+def test_the_second_of_two_writers_leaves_the_first_ones_cache():
     """A reader may be opening it: to replace it would pull it from under that reader."""
-    write, firsts = cache._write, []
+    firsts = []
 
-    def while_another_finishes(*arguments):
-        write(*arguments)
-        if not firsts:
-            firsts.append(None)
-            firsts[0] = folder(pets).cache.stat().st_ino
+    def slow(number):
+        firsts.append(cached_picture(quick).cache.stat().st_ino)  # another one, meanwhile
+        return quick(number)
 
-    monkeypatch.setattr(cache, "_write", while_another_finishes)
-    assert folder(pets).cache.stat().st_ino == firsts[0]
+    def quick(number):
+        return np.zeros((4, 4, 1), "uint8")
+
+    last = cached_picture(slow).cache.stat().st_ino
+    assert firsts == [last]
 
 
 def test_many_writers_at_once(pets):

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.helpers.sources import (
     CODES,
     SOURCES,
+    cached_picture,
     cifar_files,
     class_folders,
     idx,
@@ -114,18 +115,15 @@ def test_a_damaged_cache_is_made_anew(source, damage):
     np.testing.assert_array_equal(load(root).splits["train"].pictures, pictures)
 
 
-def test_a_crash_leaves_no_cache(tmp_path, monkeypatch):
-    load = registry.find("datasets", "digits")
-
-    def stop(*_):
+def test_a_crash_leaves_no_cache(tmp_path):
+    def stop(number):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(cache, "_header", stop)
-        with pytest.raises(KeyboardInterrupt):
-            load()
+    with pytest.raises(KeyboardInterrupt):
+        cached_picture(stop)
     assert list((tmp_path / "cache").iterdir()) == []
-    load()
+    dataset = cached_picture(lambda number: np.full((4, 4, 1), 7, "uint8"))
+    assert (dataset.splits["train"].pictures == 7).all()
 
 
 def test_an_unwritable_cache_is_named(monkeypatch, tmp_path):

@@ -8,7 +8,6 @@ from tests.helpers.networks import SHAPE, built, functional
 from tinyconv import zoo
 from tinyconv.data import Split
 from tinyconv.explain.report_section import looked_at
-from tinyconv.report import figures
 from tinyconv.results import Picture, Table
 
 CLASSES = ("cat", "dog", "horse", "owl")
@@ -24,9 +23,7 @@ def shown(model, right=(0, 1, 2, 3, 4, 5)):
     return drawn
 
 
-def test_mistakes_and_right_answers_stand_above_their_maps(monkeypatch):
-    grids, grid = [], figures.grid
-    monkeypatch.setattr(figures, "grid", lambda *a, **k: grids.append(a) or grid(*a, **k))
+def test_mistakes_and_right_answers_stand_above_their_maps(grids):
     drawn = shown(built(functional))
     ((tiles, titles),) = grids
     assert isinstance(drawn, Picture) and len(tiles) == len(titles) == 8 * 3

@@ -224,7 +224,7 @@ def test_a_task_that_prints_and_moves_spoils_nothing(capsys, stranger):
     code, out, _ = run(capsys, "evaluate", document["run"], "--json")
     assert json.loads(out)["metrics"] == {"answer": 42.0}
     code, _, err = run(capsys, "evaluate", document["run"], "--split", "test")
-    assert code == 2 and "takes no split to evaluate; it takes nothing more" in err
+    assert code == 2 and "takes no --split" in err
     code, _, err = run(capsys, "fit", "--resume", document["run"])
     assert code == 2 and "has done all that was asked of it" in err
 

@@ -29,7 +29,6 @@ from tinyconv.errors import UserError  # noqa: E402
 from tinyconv.runs.run_folder import RunFolder  # noqa: E402
 from tinyconv.runs.schema import TIMES, read_settings  # noqa: E402
 from tinyconv.system import console, files, provenance  # noqa: E402
-from tinyconv.training import checkpoints  # noqa: E402
 
 STEPS, EPOCHS = 3, 3
 RUN = Path("runs/run")
@@ -71,6 +70,7 @@ class Vector:
 
     Settings = recipe.TrainingSettings
     Evaluate = Predict = settings.NoOptions
+    saves_every_step = False
 
     def prepare(self, run):
         network = Network()
@@ -86,6 +86,8 @@ class Vector:
             rank=lambda metrics: -metrics["loss"],
             name="vector",
         )
+        if self.saves_every_step:
+            loop.checkpoints.longest = -1
         return loop
 
     def evaluate(self, run, options):
@@ -238,7 +240,7 @@ def main(folder: Path) -> None:
     assert apart(fit) == 0
     unbroken = left(RUN)
     told = {"die, few saves": counted(die, unbroken)}
-    checkpoints.LONGEST = -1  # a checkpoint after every step
+    Vector.saves_every_step = True
     print(json.dumps(told | {way.__name__: counted(way, unbroken) for way in (die, full)}))
 
 

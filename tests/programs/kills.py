@@ -35,23 +35,22 @@ SETTINGS = {
     "deterministic": True,
 }
 TRAIN = f"""
-import sys
+import functools, sys
 from tinyconv.system import start_keras
 start_keras.start()
-import tinyconv
 from tinyconv import runs, verbs
-from tinyconv.runs import schema
+from tinyconv.runs.schema import read_settings
 from tinyconv.training import checkpoints
 name, often = sys.argv[1:]
 if often == "every step":
-    checkpoints.LONGEST = -1
+    checkpoints.Checkpoints = functools.partial(checkpoints.Checkpoints, longest=-1)
 else:
     checkpoints.SHARE, checkpoints.EXPECTED = 0.5, 0
 print("ready", flush=True)
 folder = runs.runs_folder() / name
 if not (folder / "settings.json").exists():
     verbs.fit(name=name, **{SETTINGS!r})
-elif "result" not in schema.read_settings(folder):
+elif "result" not in read_settings(folder):
     verbs.resume(name)
 else:  # killed as it drew its page
     verbs.report(verbs.load(name))

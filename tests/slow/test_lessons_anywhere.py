@@ -26,7 +26,7 @@ SETTINGS = {  # oneDNN or not, dtype policy, what is added to seeds
 def test_a_lesson_holds(number, setting, tmp_path):
     onednn, policy, shift = SETTINGS[setting]
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("lesson.py")]
+        [sys.executable, Path(__file__).parents[1] / "programs/lesson.py"]
         + [str(number), policy, str(shift), tmp_path],
         env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": str(onednn)},
         capture_output=True,

@@ -13,7 +13,7 @@ import click
 
 from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import as_json, explicit, print_json
-from tinyconv.errors import UserError
+from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.runs import find_folder, options_of
 
@@ -25,11 +25,18 @@ class OfRun(click.Command):
     """A verb on RUN, with the options that RUN's task declares for it beside its own."""
 
     def parse_args(self, ctx, args):
-        Options = _options_of(self.name, args)
-        ctx.meta["is of a run"] = Options is not None
-        Options = Options or options_of(registry.find("tasks", DEFAULT_TASK), self.name)
-        ctx.meta["options"] = settings.options(Options)
-        return super().parse_args(ctx, args)
+        name, Options = _options_of(self.name, args)
+        ctx.meta["name"], ctx.meta["options"] = name, settings.options(Options)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if name is None:
+                raise
+            names = [param.opts[0] for param in self.get_params(ctx) if param.opts[0][0] == "-"]
+            raise UserError(
+                f"{self.name} {name} takes no {error.option_name}; "
+                f"{nearest(error.option_name, names)}"
+            ) from error
 
     def get_params(self, ctx):
         """Arguments, the task's options, and those of every run."""
@@ -39,7 +46,7 @@ class OfRun(click.Command):
 
     def format_epilog(self, ctx, formatter):
         """Say whose options these are, where no run was named."""
-        if ctx.meta["is of a run"]:
+        if ctx.meta["name"]:
             return
         formatter.write_paragraph()
         formatter.write_text(
@@ -48,15 +55,15 @@ class OfRun(click.Command):
         )
 
 
-def _options_of(verb: str, args: list[str]) -> type | None:
-    """The dataclass of the verb's options for the first run among the words of the command."""
+def _options_of(verb: str, args: list[str]) -> tuple[str | None, type]:
+    """The first run among the words of the command, and the dataclass of the verb's options."""
     words = [word for word in args if not word.startswith("-")]
     if verb == "explain" and any(word.endswith(".keras") for word in words[:1]):
-        return ModelExplainOptions
+        return words[0], ModelExplainOptions
     for word in words:
         with contextlib.suppress(UserError):
-            return options_of(verbs.task_of(find_folder(word)), verb)
-    return None
+            return word, options_of(verbs.task_of(find_folder(word)), verb)
+    return None, options_of(registry.find("tasks", DEFAULT_TASK), verb)
 
 
 @click.command(cls=OfRun)
@@ -78,7 +85,7 @@ def evaluate(ctx, runs, as_json, **options):
         named = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
         whose = f"the mean of {len(each)} networks "
     if as_json:
-        names = ("data", "split", "count", "pictures", "metrics")
+        names = ("data", "split", "pictures", "metrics", "count")
         print_json(named | {name: getattr(measured, name) for name in names})
         return
     for one in named.get("runs", ()):

@@ -1,4 +1,4 @@
-"""Data sets: pictures decoded once into memory maps, in splits that never mix.
+"""Data sets: examples in splits that never mix; pictures are decoded once into memory maps.
 
 A loader is `load(root=None, image_size=None, skip_corrupt=False) -> Dataset`; `root` names
 local files, and without it the data set is downloaded and checked.
@@ -17,13 +17,33 @@ HASHED = 1024  # pictures taken at a time
 
 @dataclass(frozen=True)
 class Split:
-    """The pictures of one split, in a fixed order."""
+    """The examples of one split, in a fixed order: N pictures, or N inputs of another kind.
 
-    pictures: np.ndarray  # (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB)
-    labels: np.ndarray  # (N,) int32, -1 where unknown
-    names: Sequence[str]  # N names: a path inside the root, or a running number
-    boxes: np.ndarray | None = None  # (N, 4) int32 left, top, right, bottom pixel; -1 unknown
-    targets: Sequence | None = None  # N targets of another kind than a class, such as captions
+    Attributes:
+        pictures: (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB). None where the
+            inputs are no pictures.
+        labels: (N,) int32, -1 where unknown.
+        names: N names: a path inside the root, or a running number.
+        boxes: (N, 4) int32 left, top, right, bottom pixel; -1 where unknown.
+        targets: N targets of another kind than a class, such as captions.
+        inputs: N inputs that are no pictures, such as sentences: an array, or a sequence that
+            JSON can hold.
+    """
+
+    pictures: np.ndarray | None
+    labels: np.ndarray
+    names: Sequence[str]
+    boxes: np.ndarray | None = None
+    targets: Sequence | None = None
+    inputs: Sequence | np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def rows(self):
+        """What a network is given: the pictures, or the inputs in their place."""
+        return self.pictures if self.inputs is None else self.inputs
 
 
 @dataclass(frozen=True)
@@ -33,28 +53,36 @@ class Dataset:
     name: str
     classes: tuple[str, ...]  # a name for people, by label; none where nothing has a class
     splits: dict[str, Split]  # "train", "validation", and "test" where one exists
-    mirror: bool  # whether a picture's mirror image keeps its class
-    resized: bool  # whether pictures were scaled and cropped from other sizes
+    mirror: bool = False  # whether a picture's mirror image keeps its class
+    resized: bool = False  # whether pictures were scaled and cropped from other sizes
     skipped: tuple[str, ...] = ()  # files that could not be read
     cache: Path | None = None  # the folder of memory maps
     codes: tuple[str, ...] = ()  # the source's own name of each class, such as n01443537
     sha256: str = ""  # of its content, where the cache has counted it
+    unit: str = "pictures"  # what its examples are, such as "sentences"
 
     def identity(self) -> str:
         """The SHA-256 of classes, pictures, labels, boxes and targets, wherever they lie."""
         if self.sha256:
             return self.sha256
-        pictures = {name: hashlib.sha256() for name in self.splits}
-        for name, split in self.splits.items():
-            for start in range(0, len(split.pictures), HASHED):
-                pictures[name].update(np.ascontiguousarray(split.pictures[start : start + HASHED]))
+        hashes = {name: _sha256(split.rows) for name, split in self.splits.items()}
         return identity(
             self.classes,
             {
-                name: [pictures[name].hexdigest(), split.labels, split.boxes, split.targets]
+                name: [hashes[name], split.labels, split.boxes, split.targets]
                 for name, split in self.splits.items()
             },
         )
+
+
+def _sha256(rows) -> str:
+    """Of the bytes of an array, read piece by piece; of another sequence's JSON."""
+    if not isinstance(rows, np.ndarray):
+        return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
+    total = hashlib.sha256()
+    for start in range(0, len(rows), HASHED):
+        total.update(np.ascontiguousarray(rows[start : start + HASHED]))
+    return total.hexdigest()
 
 
 def identity(classes: Sequence[str], splits: dict[str, list]) -> str:

@@ -103,11 +103,16 @@ def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
     return next(iter(dataset.splits.values())).pictures.shape[1:]
 
 
+def has_pictures(dataset: Dataset) -> bool:
+    """Whether its examples are pictures."""
+    return next(iter(dataset.splits.values())).inputs is None
+
+
 def facts(dataset: Dataset) -> dict:
     """What settings.json holds of the data that a run learns from."""
+    pictures = {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
     return {
-        "picture_shape": picture_shape(dataset),
-        "resized": dataset.resized,
+        **(pictures if has_pictures(dataset) else {}),
         **({"classes": dataset.classes} if dataset.classes else {}),
         "data_sha256": dataset.identity(),
     }
@@ -132,7 +137,7 @@ def check_same(dataset: Dataset, begun_with: str | None) -> None:
 
 def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
-    if arrays.is_name(data) or data in catalogue.names("datasets"):
+    if arrays.is_name(data) or catalogue.has("datasets", data):
         return False
     return is_path(data) or Path(data).is_dir()
 
@@ -143,28 +148,26 @@ def is_path(text: str) -> bool:
 
 
 def describe(dataset: Dataset) -> None:
-    """The data line: pictures by split, their size, classes, cache."""
-    counts = ", ".join(f"{len(s.labels):,} {name}" for name, s in dataset.splits.items())
-    shape = picture_shape(dataset)
+    """The data line: examples by split, the size of pictures, classes, cache."""
+    counts = ", ".join(f"{len(s):,} {name}" for name, s in dataset.splits.items())
+    of_size = f" of {size(picture_shape(dataset))}" if has_pictures(dataset) else ""
+    cache = f"; cache {dataset.cache}" if dataset.cache else ""
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
     console.say(
-        f"data       {dataset.name}: {counts} pictures of {size(shape)}"
-        f"{classes}{skipped}; cache {dataset.cache}"
+        f"data       {dataset.name}: {counts} {dataset.unit}{of_size}{classes}{skipped}{cache}"
     )
 
 
 def limited(split: Split, limit: int) -> Split:
-    """`limit` pictures of the split, the same ones every time."""
-    count = len(split.labels)
-    chosen = np.sort(np.random.default_rng(0).permutation(count)[:limit])
-    return Split(
-        split.pictures[chosen],
-        split.labels[chosen],
-        [split.names[i] for i in chosen],
-        None if split.boxes is None else split.boxes[chosen],
-        None if split.targets is None else [split.targets[i] for i in chosen],
-    )
+    """`limit` examples of the split, the same ones every time."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:limit])
+
+    def taken(rows):
+        return rows[chosen] if isinstance(rows, np.ndarray) else [rows[i] for i in chosen]
+
+    values = vars(split).items()
+    return Split(**{name: None if rows is None else taken(rows) for name, rows in values})
 
 
 def labelled_split(dataset: Dataset) -> str:

@@ -273,8 +273,8 @@ FAMILIES = {
     "gradients": maps,
     "regions": maps,
     "synthesis": synthesised,
-    "inside": inner,
-    "coding": coded,
+    "layer_outputs": inner,
+    "feature_space": coded,
     "fooling": fooled,
 }
 

@@ -1,6 +1,7 @@
 """Names to models, data sets and tasks, ours and strangers' alike."""
 
 import functools
+import re
 import sys
 
 from tinyconv.errors import PluginError, UserError, nearest
@@ -17,12 +18,16 @@ def names(kind: str) -> list[str]:
     return [entry.called for entry in entries(kind)]
 
 
-def locate(kind: str, name: str) -> Entry:
+def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
     """The entry that `name` (or `distribution/name`) stands for, not imported.
 
-    Raises UserError for an unknown name and PluginError for one that two plugins claim.
+    Where several distributions have the name, that of the distribution `nearby` is meant. Raises
+    UserError for an unknown name and PluginError for one that two plugins claim.
     """
     known = [entry for entry in installed() if entry.kind == kind]
+    own = [entry for entry in known if (entry.distribution, entry.name) == (nearby, name)]
+    if own and not own[0].off:
+        return own[0]
     for wanted in (lambda e: name in (e.called, e.full_name), lambda e: name == e.name):
         found = [entry for entry in known if wanted(entry)]
         usable = [entry for entry in found if not entry.off]
@@ -58,13 +63,18 @@ class Catalogue:
 
     def find(self, kind: str, name: str):
         """As `registry.find`; what a stranger's function gives is checked when it is called."""
-        entry = self.used[kind] = locate(kind, name)
+        task = self.used.get("tasks")
+        entry = self.used[kind] = locate(kind, name, task and task.distribution)
         found = entry.load()
         return found if entry.distribution == OURS or kind == "tasks" else _checked(entry, found)
 
     def names(self, kind: str) -> list[str]:
         """As `registry.names`."""
         return names(kind)
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether `find` knows the name, or the full name `distribution/name`."""
+        return any(name in (entry.name, entry.full_name) for entry in entries(kind))
 
     @property
     def origins(self) -> dict[str, dict[str, str]]:
@@ -73,6 +83,12 @@ class Catalogue:
             kind: {"name": e.name, "distribution": e.distribution, "version": e.version}
             for kind, e in self.used.items()
         }
+
+    @property
+    def packages(self) -> set[str]:
+        """The top packages of the plugins in use, whose classes a model may have."""
+        plugins = (entry for entry in self.used.values() if entry.distribution != OURS)
+        return {re.split("[.:]", entry.target)[0] for entry in plugins}
 
     def reopen(self, kind: str, origin: dict[str, str], asker) -> None:
         """Import what a run of before had found, so that its classes are known.

@@ -117,7 +117,7 @@ class Entry:
                 env=environment,
             )
         except subprocess.TimeoutExpired:
-            return replace(self, fault=guarded_import.TOO_LONG)
+            return replace(self, fault=guarded_import.too_long())
         if done.returncode == 0:
             return replace(self, flaw=None)
         told = done.stdout.strip() if done.returncode == PluginError.exit_code else ""

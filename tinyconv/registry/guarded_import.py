@@ -18,7 +18,6 @@ from tinyconv.plugins import DatasetLoader, Model, Task
 from tinyconv.system import start_keras
 
 SECONDS = 30  # that an import may take
-TOO_LONG = f"its import did not end within {SECONDS} seconds"
 SHOWN = 200  # characters of what a plugin says
 
 
@@ -45,7 +44,7 @@ def guarded(timed: bool = True) -> Iterator[None]:
     except (Fault, UserError, KeyboardInterrupt):
         raise
     except _TooLong as error:
-        raise Fault(TOO_LONG) from error
+        raise Fault(too_long()) from error
     except SystemExit as error:
         raise Fault(f"it ends Python at import (exit code {error.code!r})") from error
     except ModuleNotFoundError as error:
@@ -56,6 +55,11 @@ def guarded(timed: bool = True) -> Iterator[None]:
         os.chdir(here)  # a run is to land where the user stands
     if printed:
         raise Fault(f"it prints at import ({_line(printed[0])!r}), which would spoil --json")
+
+
+def too_long() -> str:
+    """What is wrong with a plugin whose import does not end."""
+    return f"its import did not end within {SECONDS} seconds"
 
 
 def said(error: BaseException) -> str:

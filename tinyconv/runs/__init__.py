@@ -14,6 +14,8 @@ from tinyconv import deprecated, settings
 from tinyconv.errors import UserError, alike
 from tinyconv.plugins import Explains, Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.runs import schema
+from tinyconv.runs.model_files import open_model
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.system import files, provenance
 from tinyconv.system.console import Log
@@ -49,15 +51,20 @@ class Run(RunFolder):
         self.name = name
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
-        self.saves_always = False  # so that no checkpoint waits until it is cheap
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
         self.began_with: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
 
-        A name that is taken gets a number, so that nothing is overwritten.
+        A name that is taken gets a number, so that nothing is overwritten. Raises PluginError for
+        a setting that has the name of a fact, which would take its place.
         """
+        values = {name: plain(value) for name, value in dataclasses.asdict(self.options).items()}
+        for name in values.keys() & {*self.settings, *facts, *schema.FACTS}:
+            raise self.catalogue.used["tasks"].blamed(
+                f"has the setting {name}, which is also the name of a fact in settings.json"
+            )
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.held.enter_context(files.only_writer(self.path))
@@ -65,8 +72,9 @@ class Run(RunFolder):
             shutil.copyfile(file, self.path / name)
         facts = {
             "task": self.catalogue.used["tasks"].called,
-            **{name: plain(value) for name, value in dataclasses.asdict(self.options).items()},
+            **values,
             **(self.settings | facts),
+            "setting_names": list(values),
             "plugins": self.catalogue.origins,
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command_line": sys.argv,
@@ -77,6 +85,24 @@ class Run(RunFolder):
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
         self.log.open(self.path / "log.txt")
+
+    def lost_settings(self) -> str | None:
+        """The settings of the run that its task no longer has, in a clause; None without any."""
+        names = settings.names(self.task.Settings)
+        lost = [name for name in self.settings.get("setting_names", ()) if name not in names]
+        if not lost:
+            return None
+        values = ", ".join(f"{name} {self.settings[name]}" for name in lost)
+        entry = self.catalogue.used["tasks"]
+        return (
+            f"{self.path} was made with {values}, which the task {entry.called} of "
+            f"{entry.distribution} {entry.version} no longer has"
+        )
+
+    def model(self, which: str = "best", compiled: bool = False):
+        """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
+        policy = self.settings.get("policy", "float32") if compiled else None
+        return open_model(self.model_file(which), policy, self.catalogue.packages)
 
     def keep_changes(self) -> None:
         """Write the changed options into settings.json: a training that begins was not refused."""

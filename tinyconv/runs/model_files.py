@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 import zipfile
+from collections.abc import Collection
 
 from tinyconv import precision
 from tinyconv.errors import UserError
@@ -31,11 +32,12 @@ def register() -> None:
         importlib.import_module(module)
 
 
-def open_model(path: str | os.PathLike, policy: str | None = None):
+def open_model(path: str | os.PathLike, policy: str | None = None, packages: Collection[str] = ()):
     """The network of a .keras file that tinyconv has written, in a run or by `export`.
 
     Classes of tinyconv are registered first, and the file is opened in Keras' safe mode. Raises
-    UserError where it is no such file. The classes of other packages have to be imported before.
+    UserError where it is no such file. The classes of other packages have to be imported before;
+    of `packages`, the top packages of plugins, every module that the file names is.
 
     With `policy`, the dtype policy that it was trained under, its optimizer is restored, too.
     Keras only warns of an optimizer whose variables it cannot restore; here that is a UserError.
@@ -47,7 +49,8 @@ def open_model(path: str | os.PathLike, policy: str | None = None):
     trained_under = contextlib.nullcontext() if policy is None else precision.policy(policy)
     try:
         if zipfile.is_zipfile(path):
-            archives.open_zip(path).close()  # a bomb is refused before Keras reads it
+            with archives.open_zip(path) as archive:  # a bomb is refused before Keras reads it
+                _import_modules(archive, packages)
         with trained_under, warnings.catch_warnings():
             warnings.filterwarnings("error", SKIPPED)
             return keras.saving.load_model(path, compile=policy is not None, safe_mode=True)
@@ -62,9 +65,19 @@ def open_model(path: str | os.PathLike, policy: str | None = None):
             ) from error
         if strange := re.search(UNKNOWN, message):
             raise UserError(
-                f"{path} has the {strange[1]} of somebody's own, which is not known here; in "
-                "Python, import what registers it, with "
-                "@keras.saving.register_keras_serializable(), before the file is opened."
+                f"{path} has the {strange[1]}, which is not registered here: decorate it with "
+                "@keras.saving.register_keras_serializable(), and work in Python where the file "
+                "is opened, after an import of it."
             ) from error
         first_line = message.split("\n")[0]
         raise UserError(f"{path} is not a model that can be opened: {first_line:.300}") from error
+
+
+def _import_modules(archive: zipfile.ZipFile, packages: Collection[str]) -> None:
+    """Import the modules of `packages` that a .keras file names, so that they register classes."""
+    if not packages:
+        return
+    text = archives.read_member(archive, "config.json").decode()
+    for module in sorted(set(re.findall(r'"module": "([\w.]+)"', text))):
+        if module.split(".")[0] in packages:
+            importlib.import_module(module)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from tinyconv.errors import UserError
-from tinyconv.runs.model_files import open_model
 from tinyconv.runs.schema import read_history
 from tinyconv.system import archives, files
 
@@ -38,6 +37,7 @@ class RunFolder:
     def __init__(self, path: Path | None = None, settings: dict[str, Any] | None = None):
         self.path = path
         self.settings = {} if settings is None else settings
+        self.saves_always = False  # so that no checkpoint waits until it is cheap
 
     def add(self, **facts) -> None:
         """Keep more facts in settings.json, such as the final metrics, once there is a folder."""
@@ -135,12 +135,12 @@ class RunFolder:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} does not say where training stood: {error}") from error
 
-    def model(self, which: str = "best", compiled: bool = False):
-        """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
+    def model_file(self, which: str = "best") -> Path:
+        """best.keras or last.keras; UserError before it is first saved."""
         path = self.path / f"{which}.keras"
         if not path.exists():
             raise UserError(
                 f"The run {self.path} has no {path.name}: nothing of it has been saved as yet; "
                 f"wait, or go on with: tinyconv fit --resume {self.path}"
             )
-        return open_model(path, self.settings.get("policy", "float32") if compiled else None)
+        return path

@@ -75,6 +75,7 @@ FACTS = {  # name: (what it should be, whether it is)
     "versions": ("names and versions", lambda value: isinstance(value, dict)),
     "machine": ("names and values", lambda value: isinstance(value, dict)),
     "result": ("metrics and seconds", _result),
+    "setting_names": ("a list of names", _texts),
     "coach": ("rules, epochs, sentences and lessons", _told),
 }
 

@@ -39,14 +39,15 @@ def use() -> None:
 
 
 @cache
-def check() -> None:
-    """Remove XLA's programs that are not whole, and the oldest beyond LARGEST; once a process."""
+def check(largest: float = LARGEST) -> None:
+    """Remove XLA's programs that are not whole, and the oldest beyond so many bytes; once a
+    process."""
     with contextlib.suppress(OSError):
         files, total = cache_root().glob("programs/*/*"), 0
         for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size
             is_torn = file.suffix == ".pb" and not is_whole(file.read_bytes())
-            if total > LARGEST or is_torn:
+            if total > largest or is_torn:
                 file.unlink()
 
 

@@ -4,6 +4,7 @@ A run names it "python:NAME" in its settings.json, and keeps it in its folder as
 first step, so that the run goes on, and is verified, like one with a network of the zoo.
 """
 
+import math
 import random
 import shutil
 import sys
@@ -79,9 +80,17 @@ class OwnNetwork:
         except UserError as error:
             own = f"A copy of your network {self.name.removeprefix(PYTHON)}"
             raise UserError(str(error).replace(str(self.path), own)) from error
-        with precision.policy("float32"):
-            model = _functional(copy, input_shape, self.unit)
-        _check(model, input_shape, classes)
+        try:
+            with precision.policy("float32"):
+                model = _functional(copy, input_shape, self.unit)
+            _check(model, input_shape, classes)
+        except UserError:
+            raise
+        except Exception as error:  # Keras, or a class of the user's, may raise anything
+            raise UserError(
+                f"The network {copy.name} cannot take pictures of {size(input_shape)}: "
+                f"{' '.join(str(error).split()):.200}"
+            ) from error
         model.save(self.path)
         random.setstate(state)
         self.is_settled = True
@@ -152,35 +161,34 @@ def _functional(model, shape, unit: bool):
 
     pictures = keras.Input(shape, name="pictures")
     x = keras.layers.Rescaling(1 / 255, name="tinyconv_from_255")(pictures) if unit else pictures
-    takes = tuple(getattr(model, "input_shape", None) or ())[1:] if model.built else ()
-    if takes and len(takes) != 3 and takes in (shape[:2], (np.prod(shape),)):
-        x = keras.layers.Reshape(takes, name="tinyconv_axes")(x)
-    elif takes and any(n not in (None, m) for n, m in zip(takes, shape, strict=False)):
-        raise UserError(f"{model.name} takes pictures of {takes}, and these are {size(shape)}.")
     is_graph = isinstance(model, keras.Sequential) or is_functional(model)
+    if is_graph and model.built and (len(model.inputs), len(model.outputs)) != (1, 1):
+        raise UserError(f"{model.name} has several inputs or outputs, and is no classifier.")
+    takes = tuple(model.inputs[0].shape[1:]) if is_graph and model.built else ()
+    if len(takes) in (1, 2) and None not in takes and math.prod(takes) == math.prod(shape):
+        x = keras.layers.Reshape(takes, name="tinyconv_axes")(x)
+    elif any(n not in (None, m) for n, m in zip(takes, shape, strict=False)):
+        raise UserError(f"{model.name} takes pictures of {takes}, and these are {size(shape)}.")
     last = _without_softmax(model) if is_graph else None
 
     def call(layer, *inputs, **keywords):
         inputs = [x if each is pictures else each for each in inputs]
         return inputs[0] if layer is last else layer(*inputs, **keywords)
 
-    try:
-        if isinstance(model, keras.Sequential):
-            scores = x
-            for layer in model.layers:
-                scores = call(layer, scores)
-        elif is_graph:
-            scores = rewired(model, pictures, call).output
-        else:
-            scores = model(x)
-        if scores.dtype != "float32":
-            scores = keras.layers.Activation("linear", dtype="float32")(scores)
-        return keras.Model(pictures, scores, name=model.name)
-    except Exception as error:  # Keras, or a class of the user's, may raise anything
-        raise UserError(
-            f"The network {model.name} cannot take pictures of {size(shape)}: "
-            f"{' '.join(str(error).split()):.200}"
-        ) from error
+    if isinstance(model, keras.Sequential):
+        scores = x
+        for layer in model.layers:
+            scores = call(layer, scores)
+    elif is_graph:
+        inputs = keras.tree.map_structure(lambda _: pictures, model.input)
+        (scores,) = rewired(model, inputs, call).outputs
+    else:
+        scores = model(x)
+    if not hasattr(scores, "shape"):
+        raise UserError(f"{model.name} has several outputs, and is no classifier.")
+    if scores.dtype != "float32":
+        scores = keras.layers.Activation("linear", dtype="float32")(scores)
+    return keras.Model(pictures, scores, name=model.name)
 
 
 def _without_softmax(model):

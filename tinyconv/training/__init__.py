@@ -116,7 +116,7 @@ class Training:
         networks = [network for _, network in self.stages]
         self.programs = Programs(run, networks, settings, self.clock.total, self.steps_done)
         self.schedule = SCHEDULES[settings.schedule]
-        self.checkpoints = checkpoints.Checkpoints(run)
+        self.checkpoints = checkpoints.Checkpoints(run, now=self.clock.now)
         self.trained = None  # the network of the last step
         watching = {Coach: not settings.no_coach, tensorboard.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
@@ -210,7 +210,7 @@ class Training:
                 if stopped.is_set():
                     return state.step == self.steps_per_epoch
                 is_last = state.step == self.steps_per_epoch  # saved with its validation
-                if self.checkpoints.age > checkpoints.LONGEST and not is_last:
+                if self.checkpoints.is_overdue and not is_last:
                     self.save(is_best=False, now=True)
         return True
 

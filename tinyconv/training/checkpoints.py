@@ -7,6 +7,7 @@ enough ago. Whoever ends a training, for whatever reason, has the rest written.
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 import keras
 
@@ -86,40 +87,58 @@ def write_best(run, model, weights: list) -> None:
 
 
 class Checkpoints:
-    """The last moment of a run's training, and the best weights before it, until written."""
+    """The last moment of a run's training, and the best weights before it, until written.
 
-    def __init__(self, run):
-        self.run = run
+    Args:
+        run: where they are written.
+        longest: seconds that may be lost with the process.
+        undone: seconds of whole epochs that an error in a step may undo.
+        now: gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        run,
+        longest: float = LONGEST,
+        undone: float = UNDONE,
+        now: Callable[[], float] = time.monotonic,
+    ):
+        self.run, self.longest, self.undone, self.now = run, longest, undone, now
         self.last: Moment | None = None
         self.best: tuple[keras.Model, list] | None = None  # and its weights
-        self.written = self.copied = time.monotonic()
+        self.written = self.copied = now()
         self.cost = EXPECTED
 
     @property
     def age(self) -> float:
         """Seconds since training began or was last written."""
-        return time.monotonic() - self.written
+        return self.now() - self.written
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether an epoch that is under way should be saved before it ends."""
+        return self.age > self.longest
 
     def keep(self, model, state: dict, is_best: bool, now: bool = False) -> None:
         """Keep this moment: written if it is to be `now`, or if that is cheap; else its weights
         if it is the best, and all of it if the one that is kept is too old."""
-        if now or self.run.saves_always or is_due(self.age, self.cost, LONGEST):
+        if now or self.run.saves_always or is_due(self.age, self.cost, self.longest):
             self.last = Moment(model, state, is_best)
             self.best = None if is_best else self.best
             self.write()
             return
         if is_best:
             self.best = model, model.get_weights()
-        if self.last is None or time.monotonic() - self.copied > UNDONE:
+        if self.last is None or self.now() - self.copied > self.undone:
             self.last = Moment(model, state, is_best=False)
             self.last.copy()
-            self.copied = time.monotonic()
+            self.copied = self.now()
 
     def write(self) -> None:
         """Write what waits, in its order, then the history; each leaves a run that goes on."""
         if self.last is None:
             return
-        start = time.monotonic()
+        start = self.now()
         if self.best is not None:
             write_best(self.run, *self.best)
         moment = self.last
@@ -131,5 +150,5 @@ class Checkpoints:
         if rows := moment.state["rows"]:
             self.run.write_history(rows)
         self.last = self.best = None
-        self.written = self.copied = time.monotonic()
+        self.written = self.copied = self.now()
         self.cost = self.written - start

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.plugins.caption.test_model import WORDS, captioner, example
+from tests.helpers.captioner import WORDS, captioner, example
 from tinyconv.plugins.caption import beam_search
 from tinyconv.plugins.caption.vocabulary import END, PADDING, START, UNKNOWN
 

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 import tinyconv
-from tests.conftest import SCENES
 from tests.helpers.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
@@ -40,13 +39,9 @@ def drawn_once(cache, monkeypatch, few_scenes):
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory, cache):
+def learnt(make_run):
     """A run of drawn scenes; tests leave it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setenv("TINYCONV_CACHE", str(cache))
-        patch.setattr(scenes, "COUNTS", SCENES)
-        return tinyconv.fit("caption", name="learnt", **SMALL)
+    return make_run(task="caption", name="learnt", pages=True, **SMALL)
 
 
 @pytest.fixture

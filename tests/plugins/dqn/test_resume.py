@@ -15,10 +15,8 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
 
 import tinyconv
-from tinyconv import runs
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import learning, prioritised, replay
-from tinyconv.results import Evaluation
 
 CLOSE = 1e-4  # of numbers whose sums are of another order each time
 SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}
@@ -79,10 +77,9 @@ def assert_same_updates(seen, unbroken):
     ],
 )
 def test_the_next_hundred_losses_are_those_of_a_run_that_was_not_stopped(
-    given, updates, monkeypatch
+    given, updates, no_measurement
 ):
     """Stopped between two checkpoints, in the middle of its games."""
-    monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
     seen, stop = updates
     whole = tinyconv.fit("dqn", name="whole", **given)
     unbroken = seen.copy()

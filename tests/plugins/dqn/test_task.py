@@ -12,7 +12,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     pytest.skip("TensorFlow was started without TF_USE_LEGACY_KERAS=1", allow_module_level=True)
 
 import tinyconv
-from tinyconv import registry
+from tests.helpers.strangers import install
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import evaluation
 
@@ -96,9 +96,16 @@ def test_what_it_looks_at_is_drawn(learnt, tmp_path):
     assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
-def vgg_of_84(input_shape, classes):
+@pytest.fixture
+def far_sighted(tmp_path, monkeypatch):
+    """A model more, that looks at larger pictures alone."""
+    points = "[tinyconv.models]\nfar-sighted = far_nets:far_sighted\n"
+    source = """
+def far_sighted(input_shape, classes):
     if min(input_shape[:2]) < 84:
         raise ValueError("pictures of 84x84 or more are needed")
+"""
+    install(tmp_path / "plugin", monkeypatch, "far-nets", points=points, far_nets=source)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +123,7 @@ def vgg_of_84(input_shape, classes):
         ({"env": "CartPole-v1"}, "looks at pictures"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path, monkeypatch):
-    find = registry.Catalogue.find
-
-    def found(self, kind, name):
-        """A model more, that looks at larger pictures alone."""
-        return vgg_of_84 if name == "far-sighted" else find(self, kind, name)
-
-    monkeypatch.setattr(registry.Catalogue, "find", found)
+def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path, far_sighted):
     with pytest.raises(UserError, match=told):
         tinyconv.fit("dqn", **given)
     assert not (tmp_path / "here" / "runs").exists()

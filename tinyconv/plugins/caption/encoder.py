@@ -32,7 +32,7 @@ def opened(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
     Raises UserError for a name that is none, and for an encoder that takes other pictures.
     """
     options, name = run.options, run.options.encoder
-    if name in run.catalogue.names("models"):
+    if run.catalogue.has("models", name):
         model, trained = run.catalogue.find("models", name)(shape, 1), False
     elif is_path(name) or Path(name).exists():
         model, trained = _of_run(run.catalogue, name), True

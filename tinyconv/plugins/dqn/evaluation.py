@@ -71,9 +71,13 @@ def opened(model, env: str, count: int, seed: int, sticky: float) -> Games:
 
 def scores(model, env: str, how: Protocol, seed: int, games: int = GAMES) -> np.ndarray:
     """The raw score of each of `games` games played side by side, cut after the longest time."""
-    playing = opened(model, env, games, seed, how.sticky)
-    total, going = np.zeros(games), np.ones(games, bool)
-    for step, _, _ in played(model, playing, np.random.default_rng(seed), how):
+    return totals(model, opened(model, env, games, seed, how.sticky), how, seed)
+
+
+def totals(model, games: Games, how: Protocol, seed: int) -> np.ndarray:
+    """The sum of rewards of each game, up to its end or the longest time."""
+    total, going = np.zeros(games.count), np.ones(games.count, bool)
+    for step, _, _ in played(model, games, np.random.default_rng(seed), how):
         total += np.where(going, step.rewards, 0)
         going &= step.kinds != LAST
         if not going.any():

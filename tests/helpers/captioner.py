@@ -1,0 +1,26 @@
+"""A captioner of a few numbers, and pictures and words to try it with."""
+
+import keras
+import numpy as np
+
+from tinyconv.plugins.caption import model as attend
+from tinyconv.plugins.caption.vocabulary import END, START
+
+SIZES = {"embedding": 5, "units": 6, "attention_units": 7, "dropout": 0.0}
+WORDS = 9  # of the vocabulary
+
+
+def captioner(kind, **more):
+    keras.utils.set_random_seed(3)
+    made = attend.captioner(attend.given((2, 3, 4)), WORDS, attention=kind, **{**SIZES, **more})
+    for weight in made.trainable_weights:  # biases of 0 would hide that one is forgotten
+        noise = np.random.default_rng(len(weight.path)).normal(0, 0.3, weight.shape)
+        weight.assign(weight + noise)
+    return made
+
+
+def example(count=4, length=5):
+    random = np.random.default_rng(1)
+    words = random.integers(END, WORDS, (count, length + 1)).astype("int32")
+    words[:, 0] = START
+    return {"pictures": random.normal(size=(count, 2, 3, 4)).astype("float32")}, words
