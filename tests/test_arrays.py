@@ -140,14 +140,17 @@ def test_the_network_sees_its_own_range_and_keeps_its_weights():
 def test_how_arrays_are_read():
     own = arrays.read((X, Y), validation=0.25)
     train, validation = own.dataset.splits["train"], own.dataset.splits["validation"]
-    assert own.unit and own.dataset.identity() == arrays.read((PIXELS, Y), 0.25).dataset.identity()
+    assert (
+        own.unit_range
+        and own.dataset.identity() == arrays.read((PIXELS, Y), 0.25).dataset.identity()
+    )
     both = np.concatenate([train.pictures, validation.pictures])[..., 0]
     chosen = [int(name) for name in (*train.names, *validation.names)]
     assert sorted(chosen) == list(range(300)) and np.array_equal(both, PIXELS[chosen])
     assert np.array_equal(validation.labels, Y[chosen[len(train.labels) :]])
     for label in range(10):  # of each class alike
         assert (validation.labels == label).sum() == round(0.25 * (label == Y).sum())
-    assert not arrays.read((PIXELS, Y)).unit and not arrays.read((PIXELS * 1.0, Y)).unit
+    assert not arrays.read((PIXELS, Y)).unit_range and not arrays.read((PIXELS * 1.0, Y)).unit_range
     masks = arrays.read((X > 0.5, Y)).dataset.splits["train"].pictures
     assert set(np.unique(masks)) == {0, 255}
     assert arrays.read((PIXELS, Y[:, None])).name == arrays.read((PIXELS, Y)).name
@@ -202,8 +205,10 @@ def test_a_class_that_is_not_imported(capsys, monkeypatch):
     tinyconv.fit(data=(X, Y), model=Own(), epochs=1, name="mine")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "tests>Own")
     code, _, error = command(capsys, "evaluate", "mine")
-    assert code == 2 and "best.keras has the class 'Own', which is not registered" in error
-    with pytest.raises(UserError, match="A copy of your network own has the class 'Own'"):
+    assert code == 2 and "opened here: the class 'Own' is not registered" in error
+    with pytest.raises(
+        UserError, match="A copy of your network own is not a model .* the class 'Own' is"
+    ):
         tinyconv.fit(data=(X, Y), model=Own(name="own"))
 
 

@@ -47,12 +47,12 @@ def new(task: str, values: dict, name: str | None = None) -> Run:
     """A run of `task` with the values of `fit`, which has no folder yet."""
     catalogue = registry.Catalogue()
     chosen = catalogue.find("tasks", task)()
-    values, network = own_network.taken(values)
-    values, own = arrays.taken(values, network and network.outputs)
+    values, network = own_network.extract(values, settings.names(chosen.Settings))
+    values, own = arrays.extract(values, network and network.outputs)
     options = settings.build(chosen.Settings, values)
     run = Run(chosen, options, catalogue, name)
     if network is not None:
-        network.join(run, own and own.dataset, own and own.unit)
+        network.join(run, own and own.dataset, own and own.unit_range)
     if own is not None:
         own.store()
     return run
@@ -120,7 +120,7 @@ def resume(path, **changes) -> Run:
     folder = runs.find_folder(path)
     runs.refuse_shipped(folder)
     with only_writer(folder):
-        return _go_on(path, arrays.brought_back(read_settings(folder), changes))
+        return _go_on(path, arrays.restore(read_settings(folder), changes))
 
 
 def _go_on(path, changes: dict) -> Run:
@@ -171,7 +171,7 @@ def load(path, **changes) -> Run:
     """
     folder = runs.find_folder(path)
     kept = read_settings(folder)
-    changes = arrays.brought_back(kept, changes)
+    changes = arrays.restore(kept, changes)
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
@@ -180,7 +180,7 @@ def load(path, **changes) -> Run:
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
     )
-    run = Run(task, options, own_network.reopened(catalogue, folder, kept))
+    run = Run(task, options, own_network.catalogue_of_run(catalogue, folder, kept))
     run.path, run.settings = folder, kept
     if gone := run.lost_settings():
         console.say(f"settings   {gone}; it is left out")

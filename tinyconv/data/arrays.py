@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,12 +27,12 @@ BESIDE = ("validation", "test", "mirror")  # arguments that go with arrays alone
 
 @dataclass(frozen=True)
 class Arrays:
-    """Arrays as a data set in memory; `unit` where their pixels were floats from 0 to 1."""
+    """Arrays as a data set in memory; `unit_range` where their pixels were floats from 0 to 1."""
 
     dataset: Dataset
-    unit: bool
+    unit_range: bool
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What the cache and settings.json know them by."""
         return f"arrays-{self.dataset.identity()[:16]}{MIRROR if self.dataset.mirror else ''}"
@@ -46,7 +47,7 @@ class Arrays:
         cached("arrays", [_digest(self.name)], False, lambda: sources)
 
 
-def taken(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays | None]:
+def extract(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays | None]:
     """`values` with the name of the arrays in place of `data=(x, y)`, and the Arrays.
 
     They come back as they are, with None, where `data` is a name; nothing is written. `outputs`
@@ -60,20 +61,20 @@ def taken(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays | N
     return values | {"data": arrays.name}, arrays
 
 
-def brought_back(kept: Mapping, changes: Mapping) -> dict:
+def restore(kept: Mapping, changes: Mapping) -> dict:
     """`changes` of a run with the settings `kept`; arrays among them go into the cache once more.
 
     Raises UserError where the run began with other arrays.
     """
-    begun = str(kept.get("data"))
-    if is_name(begun) and not _is_word(changes.get("data")):
-        changes = {"mirror": begun.endswith(MIRROR), **changes}
-    changes, arrays = taken(changes, len(kept.get("classes", ())))
+    original = str(kept.get("data"))
+    if is_name(original) and not _is_word(changes.get("data")):
+        changes = {"mirror": original.endswith(MIRROR), **changes}
+    changes, arrays = extract(changes, len(kept.get("classes", ())))
     if arrays is not None:
-        if is_name(begun) and arrays.name != begun:
+        if is_name(original) and arrays.name != original:
             raise UserError(
-                f"The run began with {begun}, and these arrays are {arrays.name}: other pictures "
-                "or labels, or another validation or test beside them."
+                f"The run began with {original}, and these arrays are {arrays.name}: other "
+                "pictures or labels, or another validation or test beside them."
             )
         arrays.store()
     return changes
@@ -93,6 +94,9 @@ def read(data, validation=None, test=None, mirror=False, outputs: int | None = N
         outputs: how many classes the network tells apart: whole numbers below it are the classes
             0 to `outputs` - 1, also where some have no picture.
 
+    Returns:
+        The Arrays: a Dataset of uint8 (N, H, W, C) and int32 (N,).
+
     Raises:
         UserError: for anything else.
     """
@@ -101,19 +105,19 @@ def read(data, validation=None, test=None, mirror=False, outputs: int | None = N
         pairs["validation"] = _pair("validation", validation)
     if test is not None:
         pairs["test"] = _pair("test", test)
-    unit = _is_unit(pairs["train"][0])
+    unit_range = _is_unit(pairs["train"][0])
     classes, splits = _classes(pairs["train"][1], outputs), {}
     for name, (pictures, labels) in pairs.items():
         if name != "train":
-            _check_like(name, pictures, pairs["train"][0], unit)
+            _check_like(name, pictures, pairs["train"][0], unit_range)
         numbers = _numbers(name, labels, classes)
-        splits[name] = Split(_pixels(pictures, unit), numbers, _count(len(labels)))
+        splits[name] = Split(_pixels(pictures, unit_range), numbers, _count(len(labels)))
     if "validation" not in splits:
         splits |= _divided(splits["train"], VALIDATION if validation is None else validation)
     order = [name for name in ("train", "validation", "test") if name in splits]
     names = tuple(str(value) for value in classes.tolist())
     splits = {name: splits[name] for name in order}
-    return Arrays(Dataset("arrays", names, splits, mirror=bool(mirror), resized=False), unit)
+    return Arrays(Dataset("arrays", names, splits, mirror=bool(mirror), resized=False), unit_range)
 
 
 def is_name(data: str) -> bool:
@@ -121,7 +125,7 @@ def is_name(data: str) -> bool:
     return NAME.fullmatch(data) is not None
 
 
-def opened(name: str, image_size: int | None) -> Dataset:
+def load(name: str, image_size: int | None) -> Dataset:
     """The arrays of that name, scaled and cropped to a square of `image_size` if it is given.
 
     Raises UserError where the cache has them no more.
@@ -137,13 +141,13 @@ def opened(name: str, image_size: int | None) -> Dataset:
     def scaled():
         splits = {
             split: Source(own.names, own.labels, lambda i, own=own: resize(own.pictures[i], side))
-            for split, own in stored.splits.items()
+            for split, own in original.splits.items()
         }
-        return Sources(stored.classes, splits, mirror=False, resized=True)
+        return Sources(original.classes, splits, mirror=False, resized=True)
 
     digest, side = _digest(name), image_size
-    stored = cached("arrays", [digest], False, missing)
-    dataset = stored if side is None else cached("arrays", [digest, side], False, scaled)
+    original = cached("arrays", [digest], False, missing)
+    dataset = original if side is None else cached("arrays", [digest, side], False, scaled)
     return Dataset(**{**vars(dataset), "mirror": name.endswith(MIRROR)})
 
 
@@ -205,24 +209,24 @@ def _is_unit(pictures: np.ndarray) -> bool:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise UserError("The pictures of data have values that are no finite numbers.")
     is_float = pictures.dtype.kind == "f"
-    dim = is_float and 1 < high < BRIGHT
-    if low < 0 or high > 255 or dim:
+    is_dim = is_float and 1 < high < BRIGHT
+    if low < 0 or high > 255 or is_dim:
         raise UserError(
             f"The pictures of data go from {low:g} to {high:g}, and whole numbers 0 to 255, "
             "floats from 0 to 1 or floats from 0 to 255 are understood"
-            + ("; divide them by their greatest, or by 255." if dim else ".")
+            + ("; divide them by their greatest, or by 255." if is_dim else ".")
         )
     return pictures.dtype.kind == "b" or (is_float and high <= 1)
 
 
-def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit: bool) -> None:
+def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit_range: bool) -> None:
     """Raise UserError for pictures of another shape or range than the training pictures."""
     if pictures.shape[1:] != train.shape[1:]:
         raise UserError(
             f"The pictures of {argument} are {pictures.shape[1:]}, and those of data "
             f"{train.shape[1:]}."
         )
-    low, high, most = pictures.min(), pictures.max(), 1 if unit else 255
+    low, high, most = pictures.min(), pictures.max(), 1 if unit_range else 255
     if not (low >= 0 and high <= most) or (pictures.dtype.kind == "f") != (train.dtype.kind == "f"):
         raise UserError(
             f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, and those "
@@ -230,14 +234,14 @@ def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit: bo
         )
 
 
-def _pixels(pictures: np.ndarray, unit: bool) -> np.ndarray:
+def _pixels(pictures: np.ndarray, unit_range: bool) -> np.ndarray:
     """The pictures as uint8, rounded."""
     if pictures.dtype == np.uint8:
         return np.ascontiguousarray(pictures)
     pixels = np.empty(pictures.shape, np.uint8)
     for start in range(0, len(pictures), HASHED):
         part = pictures[start : start + HASHED].astype("float32")
-        pixels[start : start + HASHED] = np.round(part * 255 if unit else part)
+        pixels[start : start + HASHED] = np.round(part * 255 if unit_range else part)
     return pixels
 
 
@@ -258,9 +262,9 @@ def _numbers(argument: str, labels: np.ndarray, classes: Sequence) -> np.ndarray
     if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
         raise UserError(f"The labels of {argument} are {labels.dtype}, of data {classes.dtype}.")
     places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    strange = labels[classes[places] != labels]
-    if len(strange):
-        raise UserError(f"{argument} has the label {strange[0]!s}, which no label of data is.")
+    unknown = labels[classes[places] != labels]
+    if len(unknown):
+        raise UserError(f"{argument} has the label {unknown[0]!s}, which no label of data is.")
     return places.astype("int32")
 
 
@@ -268,16 +272,19 @@ def _divided(split: Split, fraction: float) -> dict[str, Split]:
     """The training and the validation split: a fixed `fraction` of each class is set apart."""
     if not 0 < fraction < 1:
         raise UserError(f"validation is a fraction between 0 and 1, and {fraction!r} was given.")
-    apart = np.zeros(len(split.labels), bool)
+    is_held_out = np.zeros(len(split.labels), bool)
     for label in np.unique(split.labels):
         members = np.random.default_rng(label).permutation(np.flatnonzero(split.labels == label))
         share = max(1, round(fraction * len(members)))
-        apart[members[: min(share, len(members) - 1)]] = True
-    if not apart.any():
+        is_held_out[members[: min(share, len(members) - 1)]] = True
+    if not is_held_out.any():
         raise UserError("Each class has one picture alone; two are needed to train and to check.")
 
     def part(chosen) -> Split:
         names = [split.names[i] for i in chosen]
         return Split(split.pictures[chosen], split.labels[chosen], names)
 
-    return {"train": part(np.flatnonzero(~apart)), "validation": part(np.flatnonzero(apart))}
+    return {
+        "train": part(np.flatnonzero(~is_held_out)),
+        "validation": part(np.flatnonzero(is_held_out)),
+    }

@@ -59,7 +59,7 @@ def open_dataset(catalogue, options: DataSettings, data: str, root: Path | None)
     if arrays.is_name(data):
         if root is not None:
             raise UserError(f"{data} are arrays in the cache; leave out --root {root}.")
-        dataset = arrays.opened(data, options.image_size)
+        dataset = arrays.load(data, options.image_size)
     else:
         if is_folder(catalogue, data):
             if root is not None:

@@ -52,7 +52,7 @@ class Run(RunFolder):
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
-        self.began_with: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
+        self.initial_files: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
@@ -68,7 +68,7 @@ class Run(RunFolder):
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.held.enter_context(files.only_writer(self.path))
-        for name, file in self.began_with.items():
+        for name, file in self.initial_files.items():
             shutil.copyfile(file, self.path / name)
         facts = {
             "task": self.catalogue.used["tasks"].called,

@@ -63,11 +63,12 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
                 f"The state of the optimizer in {path} cannot be restored, so that the run cannot "
                 "be resumed exactly; start a new run."
             ) from error
-        if strange := re.search(UNKNOWN, message):
+        if unknown := re.search(UNKNOWN, message):
             raise UserError(
-                f"{path} has the {strange[1]}, which is not registered here: decorate it with "
-                "@keras.saving.register_keras_serializable(), and work in Python where the file "
-                "is opened, after an import of it."
+                f"{path} is not a model that can be opened here: the {unknown[1]} is not "
+                "registered; in Python, decorate it with "
+                "@keras.saving.register_keras_serializable(), and import it before the file is "
+                "opened."
             ) from error
         first_line = message.split("\n")[0]
         raise UserError(f"{path} is not a model that can be opened: {first_line:.300}") from error

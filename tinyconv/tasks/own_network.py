@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ class OwnNetwork:
 
     def __init__(self, model):
         self.name, self.is_settled = f"{PYTHON}{model.name}", False
-        self.unit = False  # whether it takes pixels from 0 to 1
+        self.unit_range = False  # whether it takes pixels from 0 to 1
         self.policy = model.dtype_policy.name
         shape = getattr(model, "output_shape", None) if model.built else None
         self.outputs = shape[-1] if isinstance(shape, tuple) else None
@@ -82,7 +82,7 @@ class OwnNetwork:
             raise UserError(str(error).replace(str(self.path), own)) from error
         try:
             with precision.policy("float32"):
-                model = _functional(copy, input_shape, self.unit)
+                model = _functional(copy, input_shape, self.unit_range)
             _check(model, input_shape, classes)
         except UserError:
             raise
@@ -95,17 +95,17 @@ class OwnNetwork:
         random.setstate(state)
         self.is_settled = True
 
-    def join(self, run, dataset=None, unit=False) -> None:
+    def join(self, run, dataset=None, unit_range=False) -> None:
         """Have a new `run` find it, which is refused if it does not fit the `dataset`.
 
-        `unit`: the network takes pixels from 0 to 1.
+        `unit_range`: the network takes pixels from 0 to 1.
         """
         run.catalogue = WithNetwork(run.catalogue, self)
-        run.began_with[INITIAL] = self.path
+        run.initial_files[INITIAL] = self.path
         if dataset is not None:
             import keras
 
-            self.unit, side = unit, run.options.image_size
+            self.unit_range, side = unit_range, run.options.image_size
             height, width, channels = picture_shape(dataset)
             shape = (height, width, channels) if side is None else (side, side, channels)
             keras.utils.set_random_seed(run.options.seed)  # for one that has no weights yet
@@ -128,17 +128,18 @@ class WithNetwork:
         return self.catalogue.find(kind, name)
 
 
-def reopened(catalogue, folder: Path, kept: Mapping):
+def catalogue_of_run(catalogue, folder: Path, kept: Mapping):
     """The `catalogue` for the run in `folder`, with the network that it keeps, if any."""
     if not (folder / INITIAL).is_file():
         return catalogue
     return WithNetwork(catalogue, OwnNetwork.of_run(folder, kept["model"]))
 
 
-def taken(values: Mapping) -> tuple[dict, OwnNetwork | None]:
+def extract(values: Mapping, settings: Sequence[str]) -> tuple[dict, OwnNetwork | None]:
     """`values` with a name in place of a Keras model, and the OwnNetwork; None without one.
 
-    The precision is that of its layers. Raises UserError for another one.
+    The precision, if it is among the task's `settings`, is that of its layers. Raises UserError
+    for another one.
     """
     keras = sys.modules.get("keras")  # or nobody has a model to give
     model = values.get("model")
@@ -152,15 +153,20 @@ def taken(values: Mapping) -> tuple[dict, OwnNetwork | None]:
             f"Your network {model.name} computes in {own}, and no --precision changes that; build "
             f"it under keras.config.set_dtype_policy({PRECISIONS[1]!r}), or leave precision out."
         )
-    return {**values, "model": network.name, "precision": own}, network
+    numbers = {"precision": own} if "precision" in settings else {}
+    return {**values, "model": network.name, **numbers}, network
 
 
-def _functional(model, shape, unit: bool):
+def _functional(model, shape, unit_range: bool):
     """`model` from pixels 0 to 255 of `shape` (H, W, C) to the scores before its softmax."""
     import keras
 
     pictures = keras.Input(shape, name="pictures")
-    x = keras.layers.Rescaling(1 / 255, name="tinyconv_from_255")(pictures) if unit else pictures
+    x = (
+        keras.layers.Rescaling(1 / 255, name="tinyconv_from_255")(pictures)
+        if unit_range
+        else pictures
+    )
     is_graph = isinstance(model, keras.Sequential) or is_functional(model)
     if is_graph and model.built and (len(model.inputs), len(model.outputs)) != (1, 1):
         raise UserError(f"{model.name} has several inputs or outputs, and is no classifier.")
