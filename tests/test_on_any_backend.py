@@ -20,6 +20,7 @@ from tests.helpers.small import KINDS, small
 from tinyconv import losses, training
 from tinyconv.system.private import graphs_released
 from tinyconv.tasks.classify import Settings
+from tinyconv.trials.reproduce import verify
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (extra `jax`)"
@@ -52,6 +53,15 @@ def test_a_stopped_run_goes_on_exactly(at_step):
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
         assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
+def test_ones_own_arrays_and_network():
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype("uint8")
+    labels = ["dark" if picture.mean() < 128 else "bright" for picture in pictures]
+    parts = [keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((8, 8)), *parts])
+    run = tinyconv.fit(data=(pictures / 255, labels), model=model, batch_size=16, epochs=2)
+    assert verify(tinyconv.load(run.path), None).verdict == "identical"
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from tinyconv import deprecated, registry, runs, settings
+from tinyconv.data import arrays
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.plugins import Averages, ExportsSeveral
@@ -14,16 +15,28 @@ from tinyconv.runs.schema import read_settings
 from tinyconv.system import console
 from tinyconv.system.files import free, only_writer, write
 from tinyconv.system.start_keras import start
+from tinyconv.tasks import own_network
 from tinyconv.trials import dry_run
 
 PLACES = ("data", "root")  # what may change, too, where the run knows its data by their SHA-256
 
 
 def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
-    """Train `task` with the settings in `values`, and return the run it leaves on disk.
+    """Train `task`, and return the run that it leaves on disk.
 
-    `name` names the run's folder. Raises UserError for a setting or a value that does not
-    fit, before anything is written.
+    Args:
+        task: a name that `tinyconv tasks` lists.
+        name: of the run's folder.
+        values: the task's settings. `data` may be (pictures (N, H, W) or (N, H, W, C), labels
+            (N,)), with `validation`, `test` and `mirror` as of `data.arrays.read`. `model` may
+            be a Keras model, pictures (B, H, W, C) to scores (B, classes), of which a copy is
+            trained; its pixels are 0 to 255, or 0 to 1 where those of `data` are.
+
+    Returns:
+        The Run, measured. `run.model()` is its network, for pixels 0 to 255.
+
+    Raises:
+        UserError: for what does not fit, before anything is written.
     """
     run = new(task, values, name)
     train(run)
@@ -31,10 +44,18 @@ def fit(task: str = "classify", *, name: str | None = None, **values) -> Run:
 
 
 def new(task: str, values: dict, name: str | None = None) -> Run:
-    """A run of `task` with the settings in `values`, which has no folder yet."""
+    """A run of `task` with the values of `fit`, which has no folder yet."""
     catalogue = registry.Catalogue()
     chosen = catalogue.find("tasks", task)()
-    return Run(chosen, settings.build(chosen.Settings, values), catalogue, name)
+    values, network = own_network.extract(values, settings.names(chosen.Settings))
+    values, own = arrays.extract(values, network and network.outputs)
+    options = settings.build(chosen.Settings, values)
+    run = Run(chosen, options, catalogue, name)
+    if network is not None:
+        network.join(run, own and own.dataset, own and own.unit_range)
+    if own is not None:
+        own.store()
+    return run
 
 
 def train(run: Run) -> None:
@@ -99,12 +120,12 @@ def resume(path, **changes) -> Run:
     folder = runs.find_folder(path)
     runs.refuse_shipped(folder)
     with only_writer(folder):
-        return _go_on(path, changes)
+        return _go_on(path, arrays.restore(read_settings(folder), changes))
 
 
 def _go_on(path, changes: dict) -> Run:
     run = load(path)
-    if gone := lost_settings(run):
+    if gone := run.lost_settings():
         raise UserError(f"{gone}: the run cannot go on as it began; start a new run.")
     known = settings.names(run.task.Settings)
     may = [name for name in runs.MORE if name in known]
@@ -143,9 +164,14 @@ def _is_done(run: Run, changes: dict) -> bool:
 
 
 def load(path, **changes) -> Run:
-    """Open the run folder at `path`, or of that name inside the folder of runs."""
+    """Open the run folder at `path`, or of that name inside the folder of runs.
+
+    Arrays that the cache has lost are given once more, as to `fit`: `data=(x, y)` and what went
+    with it.
+    """
     folder = runs.find_folder(path)
     kept = read_settings(folder)
+    changes = arrays.restore(kept, changes)
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
@@ -155,25 +181,11 @@ def load(path, **changes) -> Run:
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
     )
-    run = Run(task, options, catalogue)
+    run = Run(task, options, own_network.catalogue_of_run(catalogue, folder, kept))
     run.path, run.settings = folder, kept
-    if gone := lost_settings(run):
+    if gone := run.lost_settings():
         console.say(f"settings   {gone}; it is left out")
     return run
-
-
-def lost_settings(run: Run) -> str | None:
-    """The settings of the run that its task no longer has, in a clause; None without any."""
-    names = settings.names(run.task.Settings)
-    lost = [name for name in run.settings.get("setting_names", ()) if name not in names]
-    if not lost:
-        return None
-    values = ", ".join(f"{name} {run.settings[name]}" for name in lost)
-    entry = run.catalogue.used["tasks"]
-    return (
-        f"{run.path} was made with {values}, which the task {entry.called} of "
-        f"{entry.distribution} {entry.version} no longer has"
-    )
 
 
 def task_of(folder: Path) -> type:

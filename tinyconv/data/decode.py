@@ -81,11 +81,12 @@ def resized_boxes(boxes, shape: tuple[int, int], size: int) -> np.ndarray:
     return np.where(np.asarray(boxes)[:, :1] < 0, -1, found).astype("int32")
 
 
-def resize(picture: np.ndarray, size: int) -> np.ndarray:
-    """Scale the short side to `size` and crop the middle: (H, W, C) -> (size, size, C)."""
-    height, width, channels = picture.shape
-    if (height, width) == (size, size):
+def resize(picture: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Scale and crop the middle: (H, W, C) -> (size, size, C), or to `size` (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+    channels = picture.shape[-1]
+    if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(picture.squeeze(-1) if channels == 1 else picture)
-    image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(size, size, channels)
+    image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(height, width, channels)

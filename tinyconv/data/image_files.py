@@ -44,7 +44,7 @@ def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np
     except OSError as error:
         raise CorruptPicture(error.strerror) from error
     if may_resize:
-        return resize(picture, shape[0])
+        return resize(picture, tuple(shape[:2]))
     if picture.shape != shape:
         raise UserError(
             f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import Dataset, Split
+from tinyconv.data import Dataset, Split, arrays
 from tinyconv.errors import UserError
 from tinyconv.settings import setting
 from tinyconv.system import console
@@ -63,13 +63,18 @@ class PredictOptions(ResizeOptions):
 
 
 def open_dataset(catalogue, options: ExampleSettings, data: str, root: Path | None) -> Dataset:
-    """The data set called `data`, or the folder of class folders at that path."""
-    if is_folder(catalogue, data):
+    """The data set called `data`, the folder of class folders at that path, or such arrays."""
+    if arrays.is_name(data):
         if root is not None:
-            raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
-        data, root = "folder", Path(data)
-    load = catalogue.find("datasets", data)
-    dataset = load(root=root, **_picture_options(load, options, data))
+            raise UserError(f"{data} are arrays in the cache; leave out --root {root}.")
+        dataset = arrays.load(data, getattr(options, "image_size", None))
+    else:
+        if is_folder(catalogue, data):
+            if root is not None:
+                raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
+            data, root = "folder", Path(data)
+        load = catalogue.find("datasets", data)
+        dataset = load(root=root, **_picture_options(load, options, data))
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
         dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity
@@ -148,7 +153,9 @@ def check_same(dataset: Dataset, begun_with: str | None) -> None:
 
 def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
-    return not catalogue.has("datasets", data) and (is_path(data) or Path(data).is_dir())
+    if arrays.is_name(data) or catalogue.has("datasets", data):
+        return False
+    return is_path(data) or Path(data).is_dir()
 
 
 def is_path(text: str) -> bool:

@@ -173,6 +173,8 @@ def filters(model) -> Iterator[Picture]:
         return
     kernel = np.asarray(keras.ops.convert_to_numpy(first.kernel), "float32")
     if isinstance(first, keras.layers.Dense):
+        if None in model.input_shape[1:] or len(kernel) != np.prod(model.input_shape[1:]):
+            return  # it does not stand right on the pixels
         kernel = kernel.reshape(*model.input_shape[1:], -1)  # (H, W, C, units)
     pictures = np.moveaxis(kernel, -1, 0)[:64]  # (filters, h, w, C)
     if pictures.shape[-1] not in (1, 3):

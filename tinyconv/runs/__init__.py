@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,7 @@ class Run(RunFolder):
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
         self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
+        self.initial_files: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
 
     def create(self, default_name: str, **facts) -> None:
         """Make the folder and settings.json; `facts` are kept beside the settings.
@@ -67,6 +69,8 @@ class Run(RunFolder):
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.held.enter_context(files.only_writer(self.path))
+        for name, file in self.initial_files.items():
+            shutil.copyfile(file, self.path / name)
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **values,
@@ -82,6 +86,19 @@ class Run(RunFolder):
         self.settings = json.loads(json.dumps(facts))  # as `load` will find them
         self._write_settings()
         self.log.open(self.path / "log.txt")
+
+    def lost_settings(self) -> str | None:
+        """The settings of the run that its task no longer has, in a clause; None without any."""
+        names = settings.names(self.task.Settings)
+        lost = [name for name in self.settings.get("setting_names", ()) if name not in names]
+        if not lost:
+            return None
+        values = ", ".join(f"{name} {self.settings[name]}" for name in lost)
+        entry = self.catalogue.used["tasks"]
+        return (
+            f"{self.path} was made with {values}, which the task {entry.called} of "
+            f"{entry.distribution} {entry.version} no longer has"
+        )
 
     def model(self, which: str = "best", compiled: bool = False):
         """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""

@@ -14,6 +14,7 @@ from tinyconv.errors import UserError
 from tinyconv.system import archives, start_keras
 
 SKIPPED = "Skipping variable loading"  # how Keras begins its warning about an optimizer
+UNKNOWN = r"Could not locate (\w+ '.*?')"  # in its error about a class that nobody registered
 # What registers classes with Keras, by name: plugins stand above this module. A file names classes
 # and not the modules that they stand in.
 REGISTERING = (
@@ -63,6 +64,13 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
             raise UserError(
                 f"The state of the optimizer in {path} cannot be restored, so that the run cannot "
                 "be resumed exactly; start a new run."
+            ) from error
+        if unknown := re.search(UNKNOWN, message):
+            raise UserError(
+                f"{path} is not a model that can be opened here: the {unknown[1]} is not "
+                "registered; in Python, decorate it with "
+                "@keras.saving.register_keras_serializable(), and import it before the file is "
+                "opened."
             ) from error
         first_line = message.split("\n")[0]
         raise UserError(f"{path} is not a model that can be opened: {first_line:.300}") from error

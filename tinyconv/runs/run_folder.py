@@ -4,6 +4,7 @@
     history.csv              one row an epoch
     last.keras               weights, optimizer state, and where training stood
     best.keras               weights of the best epoch; of the last one a second name of last.keras
+    initial.keras            a network that was handed to `fit`, before its first step
     pictures/*.png  report.html  log.txt  and, if asked for, tensorboard/
 
 Every file is written beside its place and renamed into it, so a reader, or a run that goes

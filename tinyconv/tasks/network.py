@@ -22,6 +22,7 @@ from tinyconv.runs.schema import read_settings
 from tinyconv.settings import setting
 from tinyconv.system import console
 
+PYTHON = "python:"  # begins the name of a network that was handed to `fit`
 DEFAULT, TIMED = "convnet", "sprint"  # networks of a run that names none; with --minutes
 ADAPTED = 500  # pictures that an adapting layer sees
 
@@ -53,6 +54,11 @@ def implied(given: Mapping) -> dict:
     return {"model": TIMED} if given.get("minutes") and not given.get("from_") else {}
 
 
+def is_own(options) -> bool:
+    """Whether the network is one that was handed to `fit` in Python; see own_network.py."""
+    return (options.model or "").startswith(PYTHON)
+
+
 def settle(run) -> None:
     """Resolve `run.options` to the network they mean; UserError where they contradict.
 
@@ -65,10 +71,11 @@ def settle(run) -> None:
         options = replace(options, model=options.model or DEFAULT)
     elif run.state() is None:
         options = _of_origin(run)
-    build = run.catalogue.find("models", options.model)
-    takes_activation = "activation" in inspect.signature(build).parameters
-    if options.from_ is None and options.activation and not takes_activation:
-        raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
+    if options.from_ is None or not is_own(options):
+        build = run.catalogue.find("models", options.model)
+        takes_activation = "activation" in inspect.signature(build).parameters
+        if options.from_ is None and options.activation and not takes_activation:
+            raise UserError(f"The model {options.model} has its own rectifiers, no --activation.")
     run.options = options
 
 
@@ -90,7 +97,8 @@ def _of_origin(run):
             )
     if not file.exists():
         raise UserError(f"{folder} has no best.keras to start from: it has not trained yet.")
-    run.catalogue.reopen("models", kept["plugins"]["models"], folder)
+    if origin := kept["plugins"].get("models"):  # none of a network that came from Python
+        run.catalogue.reopen("models", origin, folder)
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if run.settings.setdefault("from_sha256", found) != found:
         raise UserError(f"{file} is no longer what the run began with; start a new run.")
@@ -188,8 +196,13 @@ def _freeze(features, options) -> None:
     console.say(f"from       {options.from_}: {len(weighty)} layers with weights{told}")
 
 
-def adapt(model, pictures) -> None:
-    """Have the layers that ask for it, by a method `adapt`, see what they will be given."""
+def adapt(model, options, pictures) -> None:
+    """Have the layers that ask for it, by a method `adapt`, see what they will be given.
+
+    Those of another run's network, or of one that was handed to `fit`, are as they should be.
+    """
+    if options.from_ is not None or is_own(options):
+        return
     chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
     import keras
 

@@ -1,0 +1,290 @@
+"""Your own arrays, handed to `fit` in Python: read once into the cache, under a name of their own.
+
+The name ends in the SHA-256 of their content, so that a run which keeps it in its settings.json
+answers every verb, from the command line too, for as long as the cache is there.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinyconv.data import HASHED, Dataset, Split
+from tinyconv.data.cache import Source, Sources, cached
+from tinyconv.data.decode import resize
+from tinyconv.errors import UserError
+from tinyconv.system.files import cache_root
+
+VALIDATION = 0.2  # of each class, where nothing is said: as of a folder
+BRIGHT = 128  # from here on the greatest float is a pixel's; below, nobody can tell its scale
+MIRROR = "-mirror"  # ends the name where a mirror image keeps its class
+NAME = re.compile(rf"arrays-([0-9a-f]{{16}})({MIRROR})?")
+BESIDE = ("validation", "test", "mirror")  # arguments that go with arrays alone
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Arrays as a data set in memory; `unit_range` where their pixels were floats from 0 to 1."""
+
+    dataset: Dataset
+    unit_range: bool
+
+    @cached_property
+    def name(self) -> str:
+        """What the cache and settings.json know them by."""
+        return f"arrays-{self.dataset.identity()[:16]}{MIRROR if self.dataset.mirror else ''}"
+
+    def store(self) -> None:
+        """Write them into the cache, unless they are there."""
+        splits = {
+            name: Source(split.names, split.labels, split.pictures.__getitem__)
+            for name, split in self.dataset.splits.items()
+        }
+        sources = Sources(self.dataset.classes, splits, mirror=False)
+        cached("arrays", [_digest(self.name)], False, lambda: sources)
+
+
+def extract(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays | None]:
+    """`values` with the name of the arrays in place of `data=(x, y)`, and the Arrays.
+
+    They come back as they are, with None, where `data` is a name; nothing is written. `outputs`
+    is how many classes the network tells apart, where that is known.
+    """
+    values = dict(values)
+    if _is_word(values.get("data")):
+        return values, None
+    beside = {name: values.pop(name) for name in BESIDE if name in values}
+    arrays = read(values["data"], **beside, outputs=outputs)
+    return values | {"data": arrays.name}, arrays
+
+
+def restore(kept: Mapping, changes: Mapping) -> dict:
+    """`changes` of a run with the settings `kept`; arrays among them go into the cache once more.
+
+    Raises UserError where the run began with other arrays.
+    """
+    original = str(kept.get("data"))
+    if is_name(original) and not _is_word(changes.get("data")):
+        changes = {"mirror": original.endswith(MIRROR), **changes}
+    changes, arrays = extract(changes, len(kept.get("classes", ())))
+    if arrays is not None:
+        if is_name(original) and arrays.name != original:
+            raise UserError(
+                f"The run began with {original}, and these arrays are {arrays.name}: other "
+                "pictures or labels, or another validation or test beside them."
+            )
+        arrays.store()
+    return changes
+
+
+def read(data, validation=None, test=None, mirror=False, outputs: int | None = None) -> Arrays:
+    """Arrays as a data set, checked.
+
+    Args:
+        data: (pictures, labels). Pictures are (N, H, W) or (N, H, W, C), C 1 or 3: whole numbers
+            0 to 255, or floats from 0 to 1, or floats up to 255 whose greatest is at least 128.
+            Labels are N whole numbers or strings; those that there are, sorted, are the classes.
+        validation: another such pair, or the fraction of each class that is set apart, 0.2
+            where it is None.
+        test: another such pair.
+        mirror: whether a picture's mirror image keeps its class.
+        outputs: how many classes the network tells apart: whole numbers below it are the classes
+            0 to `outputs` - 1, also where some have no picture.
+
+    Returns:
+        The Arrays: a Dataset of uint8 (N, H, W, C) and int32 (N,).
+
+    Raises:
+        UserError: for anything else.
+    """
+    pairs = {"train": _pair("data", data)}
+    if validation is not None and not _is_number(validation):
+        pairs["validation"] = _pair("validation", validation)
+    if test is not None:
+        pairs["test"] = _pair("test", test)
+    unit_range = _is_unit(pairs["train"][0])
+    classes, splits = _classes(pairs["train"][1], outputs), {}
+    for name, (pictures, labels) in pairs.items():
+        if name != "train":
+            _check_like(name, pictures, pairs["train"][0], unit_range)
+        numbers = _numbers(name, labels, classes)
+        splits[name] = Split(_pixels(pictures, unit_range), numbers, _count(len(labels)))
+    if "validation" not in splits:
+        splits |= _divided(splits["train"], VALIDATION if validation is None else validation)
+    order = [name for name in ("train", "validation", "test") if name in splits]
+    names = tuple(str(value) for value in classes.tolist())
+    splits = {name: splits[name] for name in order}
+    return Arrays(Dataset("arrays", names, splits, mirror=bool(mirror), resized=False), unit_range)
+
+
+def is_name(data: str) -> bool:
+    """Whether `data` is the name of arrays in the cache."""
+    return NAME.fullmatch(data) is not None
+
+
+def load(name: str, image_size: int | None) -> Dataset:
+    """The arrays of that name, scaled and cropped to a square of `image_size` if it is given.
+
+    Raises UserError where the cache has them no more.
+    """
+
+    def missing():
+        raise UserError(
+            f"The arrays of this run ({name}) are not in the cache {cache_root()}; in Python, "
+            "tinyconv.load(RUN, data=(x, y)), with the validation and test that went with them, "
+            "brings them back."
+        )
+
+    def scaled():
+        splits = {
+            split: Source(own.names, own.labels, lambda i, own=own: resize(own.pictures[i], side))
+            for split, own in original.splits.items()
+        }
+        return Sources(original.classes, splits, mirror=False, resized=True)
+
+    digest, side = _digest(name), image_size
+    original = cached("arrays", [digest], False, missing)
+    dataset = original if side is None else cached("arrays", [digest, side], False, scaled)
+    return Dataset(**{**vars(dataset), "mirror": name.endswith(MIRROR)})
+
+
+def _digest(name: str) -> str:
+    return NAME.fullmatch(name)[1]
+
+
+def _count(count: int) -> list[str]:
+    return [f"{i:0{len(str(count - 1))}d}" for i in range(count)]
+
+
+def _is_word(data) -> bool:
+    """Whether it is a value that the setting `data` judges by itself."""
+    return data is None or isinstance(data, (str, os.PathLike, int, float))
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures (N, H, W, C), labels (N,)) as arrays of a shape and kind that can be used."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        or_share = ", or the fraction of the training pictures" if argument == "validation" else ""
+        raise UserError(f"{argument} is a pair of arrays, (pictures, labels){or_share}.")
+    try:
+        pictures, labels = (np.asarray(each) for each in pair)
+    except ValueError as error:
+        raise UserError(f"{argument} cannot be read as arrays: {error}.") from error
+    if pictures.ndim == 3:
+        pictures = pictures[..., None]
+    if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3) or pictures.dtype.kind not in "buif":
+        raise UserError(
+            f"The pictures of {argument} should be numbers (N, H, W) or (N, H, W, C), where C is "
+            f"1 or 3, and {pictures.dtype} {np.shape(pair[0])} was given."
+        )
+    if not pictures.size:
+        raise UserError(f"{argument} has no pictures: its shape is {np.shape(pair[0])}.")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
+        labels = labels.astype(str)
+    if labels.ndim != 1 or labels.dtype.kind not in "buiU":
+        raise UserError(
+            f"The labels of {argument} should be N whole numbers or strings, and {labels.dtype} "
+            f"{labels.shape} was given; .argmax(axis=1) makes them of one-hot rows, and "
+            ".astype(int) of floats."
+        )
+    if labels.dtype.kind in "iu":
+        labels = labels.astype("int64")
+    if len(pictures) != len(labels):
+        raise UserError(f"{argument} has {len(pictures):,} pictures and {len(labels):,} labels.")
+    return pictures, labels
+
+
+def _is_unit(pictures: np.ndarray) -> bool:
+    """Whether pixels go from 0 to 1, and not to 255; UserError where nobody can tell."""
+    low, high = pictures.min(), pictures.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UserError("The pictures of data have values that are no finite numbers.")
+    is_float = pictures.dtype.kind == "f"
+    is_dim = is_float and 1 < high < BRIGHT
+    if low < 0 or high > 255 or is_dim:
+        raise UserError(
+            f"The pictures of data go from {low:g} to {high:g}, and whole numbers 0 to 255, "
+            "floats from 0 to 1 or floats from 0 to 255 are understood"
+            + ("; divide them by their greatest, or by 255." if is_dim else ".")
+        )
+    return pictures.dtype.kind == "b" or (is_float and high <= 1)
+
+
+def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit_range: bool) -> None:
+    """Raise UserError for pictures of another shape or range than the training pictures."""
+    if pictures.shape[1:] != train.shape[1:]:
+        raise UserError(
+            f"The pictures of {argument} are {pictures.shape[1:]}, and those of data "
+            f"{train.shape[1:]}."
+        )
+    low, high, most = pictures.min(), pictures.max(), 1 if unit_range else 255
+    if not (low >= 0 and high <= most) or (pictures.dtype.kind == "f") != (train.dtype.kind == "f"):
+        raise UserError(
+            f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, and those "
+            f"of data {train.dtype} from 0 to {most}; both should be of one kind and range."
+        )
+
+
+def _pixels(pictures: np.ndarray, unit_range: bool) -> np.ndarray:
+    """The pictures as uint8, rounded."""
+    if pictures.dtype == np.uint8:
+        return np.ascontiguousarray(pictures)
+    pixels = np.empty(pictures.shape, np.uint8)
+    for start in range(0, len(pictures), HASHED):
+        part = pictures[start : start + HASHED].astype("float32")
+        pixels[start : start + HASHED] = np.round(part * 255 if unit_range else part)
+    return pixels
+
+
+def _classes(labels: np.ndarray, outputs: int | None) -> np.ndarray:
+    """The classes in order, as the labels name them."""
+    classes = np.unique(labels)
+    if labels.dtype.kind == "i" and outputs and classes[0] >= 0 and classes[-1] < outputs:
+        classes = np.arange(outputs)
+    if len(np.unique(labels)) < 2:
+        raise UserError(
+            f"Every label of data is {labels.flat[0]!s}, and two classes are needed to tell apart."
+        )
+    return classes
+
+
+def _numbers(argument: str, labels: np.ndarray, classes: Sequence) -> np.ndarray:
+    """Labels (N,) as places in `classes`, int32."""
+    if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
+        raise UserError(f"The labels of {argument} are {labels.dtype}, of data {classes.dtype}.")
+    places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    unknown = labels[classes[places] != labels]
+    if len(unknown):
+        raise UserError(f"{argument} has the label {unknown[0]!s}, which no label of data is.")
+    return places.astype("int32")
+
+
+def _divided(split: Split, fraction: float) -> dict[str, Split]:
+    """The training and the validation split: a fixed `fraction` of each class is set apart."""
+    if not 0 < fraction < 1:
+        raise UserError(f"validation is a fraction between 0 and 1, and {fraction!r} was given.")
+    is_held_out = np.zeros(len(split.labels), bool)
+    for label in np.unique(split.labels):
+        members = np.random.default_rng(label).permutation(np.flatnonzero(split.labels == label))
+        share = max(1, round(fraction * len(members)))
+        is_held_out[members[: min(share, len(members) - 1)]] = True
+    if not is_held_out.any():
+        raise UserError("Each class has one picture alone; two are needed to train and to check.")
+
+    def part(chosen) -> Split:
+        names = [split.names[i] for i in chosen]
+        return Split(split.pictures[chosen], split.labels[chosen], names)
+
+    return {
+        "train": part(np.flatnonzero(~is_held_out)),
+        "validation": part(np.flatnonzero(is_held_out)),
+    }

@@ -1,0 +1,225 @@
+"""Your own Keras network, handed to `fit` in Python: a copy of it, as one of the catalogue.
+
+A run names it "python:NAME" in its settings.json, and keeps it in its folder as it was before the
+first step, so that the run goes on, and is verified, like one with a network of the zoo.
+"""
+
+import math
+import random
+import shutil
+import sys
+import tempfile
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv import precision
+from tinyconv.data.selection import picture_shape, size
+from tinyconv.errors import UserError
+from tinyconv.recipe import PRECISIONS
+from tinyconv.runs.model_files import open_model
+from tinyconv.system.private import is_functional, rewired
+from tinyconv.system.start_keras import start
+from tinyconv.tasks.network import PYTHON
+
+INITIAL = "initial.keras"  # in the run's folder
+TRIED = 8  # pictures of noise whose scores tell of a softmax
+
+
+class OwnNetwork:
+    """A copy of a Keras model, which `build` gives as a builder of the zoo would.
+
+    `model` is left as it is: neither trained nor compiled.
+    """
+
+    def __init__(self, model):
+        self.name, self.is_settled = f"{PYTHON}{model.name}", False
+        self.unit_range = False  # whether it takes pixels from 0 to 1
+        self.policy = model.dtype_policy.name
+        shape = getattr(model, "output_shape", None) if model.built else None
+        self.outputs = shape[-1] if isinstance(shape, tuple) else None
+        folder = tempfile.mkdtemp(prefix="tinyconv-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = Path(folder) / INITIAL
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "You are saving a model that has not")
+                model.save(self.path, include_optimizer=False)
+        except Exception as error:  # a class of the user's may raise anything
+            raise UserError(
+                f"The network {model.name} cannot be saved, and so not trained: "
+                f"{' '.join(str(error).split()):.200}"
+            ) from error
+
+    @classmethod
+    def of_run(cls, folder: Path, name: str) -> "OwnNetwork":
+        """That of a run of before."""
+        network = cls.__new__(cls)
+        network.name, network.path, network.is_settled = name, folder / INITIAL, True
+        return network
+
+    def build(self, input_shape, classes):
+        """A new copy, for pixels 0 to 255 (B, H, W, C) to scores (B, classes)."""
+        self.settle(input_shape, classes)
+        return open_model(self.path)
+
+    def settle(self, input_shape, classes: int) -> None:
+        """Make the network of the run from the user's, once; UserError where it does not fit.
+
+        It has the same layers, in a functional model, behind one that scales pixels where it takes
+        0 to 1, and without the softmax of its last layer.
+        """
+        if self.is_settled:
+            return
+        state = random.getstate()  # Keras' seeds: dropout draws the same in a run and in `verify`
+        try:
+            copy = open_model(self.path)
+        except UserError as error:
+            own = f"A copy of your network {self.name.removeprefix(PYTHON)}"
+            raise UserError(str(error).replace(str(self.path), own)) from error
+        try:
+            with precision.policy("float32"):
+                model = _functional(copy, input_shape, self.unit_range)
+            _check(model, input_shape, classes)
+        except UserError:
+            raise
+        except Exception as error:  # Keras, or a class of the user's, may raise anything
+            raise UserError(
+                f"The network {copy.name} cannot take pictures of {size(input_shape)}: "
+                f"{' '.join(str(error).split()):.200}"
+            ) from error
+        model.save(self.path)
+        random.setstate(state)
+        self.is_settled = True
+
+    def join(self, run, dataset=None, unit_range=False) -> None:
+        """Have a new `run` find it, which is refused if it does not fit the `dataset`.
+
+        `unit_range`: the network takes pixels from 0 to 1.
+        """
+        run.catalogue = WithNetwork(run.catalogue, self)
+        run.initial_files[INITIAL] = self.path
+        if dataset is not None:
+            import keras
+
+            self.unit_range, side = unit_range, run.options.image_size
+            height, width, channels = picture_shape(dataset)
+            shape = (height, width, channels) if side is None else (side, side, channels)
+            keras.utils.set_random_seed(run.options.seed)  # for one that has no weights yet
+            self.settle(shape, len(dataset.classes))
+
+
+class WithNetwork:
+    """The registry as a run of one's own network sees it."""
+
+    def __init__(self, catalogue, network: OwnNetwork):
+        self.catalogue, self.network = catalogue, network
+
+    def __getattr__(self, name):
+        return getattr(self.catalogue, name)
+
+    def find(self, kind: str, name: str):
+        """As the registry does, and the builder of the network by its name."""
+        if (kind, name) == ("models", self.network.name):
+            return self.network.build
+        return self.catalogue.find(kind, name)
+
+
+def catalogue_of_run(catalogue, folder: Path, kept: Mapping):
+    """The `catalogue` for the run in `folder`, with the network that it keeps, if any."""
+    if not (folder / INITIAL).is_file():
+        return catalogue
+    return WithNetwork(catalogue, OwnNetwork.of_run(folder, kept["model"]))
+
+
+def extract(values: Mapping, settings: Sequence[str]) -> tuple[dict, OwnNetwork | None]:
+    """`values` with a name in place of a Keras model, and the OwnNetwork; None without one.
+
+    The precision, if it is among the task's `settings`, is that of its layers. Raises UserError
+    for another one.
+    """
+    keras = sys.modules.get("keras")  # or nobody has a model to give
+    model = values.get("model")
+    if keras is None or not isinstance(model, keras.Model):
+        return dict(values), None
+    start()
+    network = OwnNetwork(model)
+    wanted, own = values.get("precision", "auto"), network.policy
+    if own not in PRECISIONS or wanted not in ("auto", own):
+        raise UserError(
+            f"Your network {model.name} computes in {own}, and no --precision changes that; build "
+            f"it under keras.config.set_dtype_policy({PRECISIONS[1]!r}), or leave precision out."
+        )
+    numbers = {"precision": own} if "precision" in settings else {}
+    return {**values, "model": network.name, **numbers}, network
+
+
+def _functional(model, shape, unit_range: bool):
+    """`model` from pixels 0 to 255 of `shape` (H, W, C) to the scores before its softmax."""
+    import keras
+
+    pictures = keras.Input(shape, name="pictures")
+    x = (
+        keras.layers.Rescaling(1 / 255, name="tinyconv_from_255")(pictures)
+        if unit_range
+        else pictures
+    )
+    is_graph = isinstance(model, keras.Sequential) or is_functional(model)
+    if is_graph and model.built and (len(model.inputs), len(model.outputs)) != (1, 1):
+        raise UserError(f"{model.name} has several inputs or outputs, and is no classifier.")
+    takes = tuple(model.inputs[0].shape[1:]) if is_graph and model.built else ()
+    if len(takes) in (1, 2) and None not in takes and math.prod(takes) == math.prod(shape):
+        x = keras.layers.Reshape(takes, name="tinyconv_axes")(x)
+    elif any(n not in (None, m) for n, m in zip(takes, shape, strict=False)):
+        raise UserError(f"{model.name} takes pictures of {takes}, and these are {size(shape)}.")
+    last = _without_softmax(model) if is_graph else None
+
+    def call(layer, *inputs, **keywords):
+        inputs = [x if each is pictures else each for each in inputs]
+        return inputs[0] if layer is last else layer(*inputs, **keywords)
+
+    if isinstance(model, keras.Sequential):
+        scores = x
+        for layer in model.layers:
+            scores = call(layer, scores)
+    elif is_graph:
+        inputs = keras.tree.map_structure(lambda _: pictures, model.input)
+        (scores,) = rewired(model, inputs, call).outputs
+    else:
+        scores = model(x)
+    if not hasattr(scores, "shape"):
+        raise UserError(f"{model.name} has several outputs, and is no classifier.")
+    if scores.dtype != "float32":
+        scores = keras.layers.Activation("linear", dtype="float32")(scores)
+    return keras.Model(pictures, scores, name=model.name)
+
+
+def _without_softmax(model):
+    """The last layer, if it is a softmax alone; one that has it as its activation is rid of it."""
+    import keras
+
+    last = model.layers[-1] if model.layers else None
+    if isinstance(last, keras.layers.Softmax):
+        return last
+    if getattr(last, "activation", None) is keras.activations.softmax:
+        last.activation = keras.activations.linear
+    return None
+
+
+def _check(model, shape, classes: int) -> None:
+    """Raise UserError where the network gives something else than `classes` scores."""
+    if tuple(model.output.shape) != (None, classes):
+        raise UserError(
+            f"{model.name} gives {tuple(model.output.shape[1:])} for a picture, and there are "
+            f"{classes} classes, which need as many scores."
+        )
+    noise = np.random.default_rng(0).integers(0, 256, (TRIED, *shape)).astype("float32")
+    scores = np.asarray(model.predict_on_batch(noise))
+    if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-2):
+        raise UserError(
+            f"{model.name} gives probabilities, and is trained on the scores before them; leave "
+            "the softmax at its end out."
+        )
