@@ -253,7 +253,8 @@ def test_colour_pictures_through_predict(capsys, tmp_path):
     assert len({json.dumps(answer["answers"]) for answer in json.loads(out)}) == 1
 
 
-def test_the_reference_page_is_of_today(capsys):
-    code, out, _ = run(capsys, "tasks", "--reference", "--no-plugins")
+def test_the_reference_page_is_of_today(capsys, monkeypatch):
+    monkeypatch.setenv("TINYCONV_PLUGINS", "caption,dqn")
+    code, out, _ = run(capsys, "tasks", "--reference")
     page = Path(__file__).parents[1] / "REFERENCE.md"
     assert code == 0 and page.read_text().partition("\n\n## ")[2] == out.removeprefix("## ")

@@ -9,6 +9,7 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.plugins import Averages, ExportsSeveral
 from tinyconv.recipe import TrainingSettings
+from tinyconv.registry import recorded
 from tinyconv.results import Evaluation
 from tinyconv.runs import Run, build_options, call
 from tinyconv.runs.schema import read_settings
@@ -175,7 +176,7 @@ def load(path, **changes) -> Run:
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
-    catalogue.used["tasks"] = _entry_of_task(kept, folder)
+    catalogue.used["tasks"] = recorded.task(kept, folder)
     task = catalogue.used["tasks"].load()()
     known = settings.names(task.Settings)
     options = settings.build(
@@ -186,23 +187,6 @@ def load(path, **changes) -> Run:
     if gone := run.lost_settings():
         console.say(f"settings   {gone}; it is left out")
     return run
-
-
-def task_of(folder: Path) -> type:
-    """The class of the task of the run in `folder`, imported."""
-    return _entry_of_task(read_settings(folder), folder).load()
-
-
-def task_name(folder: Path) -> str:
-    """The full name of the task of the run in `folder`, which no other plugin can claim."""
-    return _entry_of_task(read_settings(folder), folder).full_name
-
-
-def _entry_of_task(facts: dict, folder: Path):
-    origin = facts.get("plugins", {}).get("tasks")
-    if origin is None:  # as of a run made before origins were recorded
-        return registry.locate("tasks", facts["task"])
-    return registry.recorded("tasks", origin, folder)
 
 
 def _report(run: Run) -> None:

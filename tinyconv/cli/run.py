@@ -15,6 +15,7 @@ from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import as_json, explicit, print_json
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
+from tinyconv.registry import recorded
 from tinyconv.runs import find_folder, options_of
 
 run_argument = click.argument("run", metavar="RUN")
@@ -62,7 +63,7 @@ def _options_of(verb: str, args: list[str]) -> tuple[str | None, type]:
         return words[0], ModelExplainOptions
     for word in words:
         with contextlib.suppress(UserError):
-            return word, options_of(verbs.task_of(find_folder(word)), verb)
+            return word, options_of(recorded.task_class(find_folder(word)), verb)
     return None, options_of(registry.find("tasks", DEFAULT_TASK), verb)
 
 

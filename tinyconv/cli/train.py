@@ -8,6 +8,7 @@ import click
 from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import explicit, print_json
 from tinyconv.errors import UserError
+from tinyconv.registry import recorded
 from tinyconv.runs import find_folder
 
 
@@ -47,7 +48,7 @@ def _task_of_resume(args: list[str]) -> str | None:
         option, _, path = word.partition("=")
         if option == "--resume" and (path := path or value):
             with contextlib.suppress(UserError):  # the verb names what is wrong
-                return verbs.task_name(find_folder(path))
+                return recorded.task_name(find_folder(path))
     return None
 
 

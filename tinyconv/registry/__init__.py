@@ -5,7 +5,8 @@ import re
 import sys
 
 from tinyconv.errors import PluginError, UserError, nearest
-from tinyconv.registry.entry_points import BUILT_IN, KINDS, OURS, Entry, installed
+from tinyconv.registry import recorded
+from tinyconv.registry.entry_points import KINDS, OURS, Entry, installed
 
 
 def entries(kind: str) -> list[Entry]:
@@ -95,32 +96,10 @@ class Catalogue:
 
         Raises UserError, with the package to install, where it is not there.
         """
-        entry = self.used[kind] = recorded(kind, origin, asker)
+        entry = self.used[kind] = recorded.entry(kind, origin, asker)
         if entry.distribution != OURS:
             entry.load()
         return entry
-
-
-def recorded(kind: str, origin: dict[str, str], asker) -> Entry:
-    """The entry that settings.json records as `origin`, whoever else has its name.
-
-    A plugin that comes with tinyconv may also be a distribution of its own. Raises UserError, with
-    the package to install, where the entry is not there.
-    """
-    name, distribution, version = (origin[k] for k in ("name", "distribution", "version"))
-    named = [e for e in installed() if (e.kind, e.name) == (kind, name)]
-    here = [e for e in named if e.distribution == distribution]
-    if distribution == OURS:
-        here = here or [e for e in named if BUILT_IN.match(e.target)]
-    usable = [e for e in here if not (e.off or e.flaw)]
-    if usable:
-        return usable[0]
-    what = f"is not installed; install it with: pip install {distribution}=={version}"
-    if any(e.off for e in here):
-        what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
-    raise UserError(
-        f"{asker} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"
-    )
 
 
 def _checked(entry: Entry, found):
