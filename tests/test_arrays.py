@@ -206,9 +206,7 @@ def test_a_class_that_is_not_imported(capsys, monkeypatch):
     monkeypatch.delitem(keras.saving.get_custom_objects(), "tests>Own")
     code, _, error = command(capsys, "evaluate", "mine")
     assert code == 2 and "opened here: the class 'Own' is not registered" in error
-    with pytest.raises(
-        UserError, match="A copy of your network own is not a model .* the class 'Own' is"
-    ):
+    with pytest.raises(UserError, match="A copy of your network own is not a model"):
         tinyconv.fit(data=(X, Y), model=Own(name="own"))
 
 

@@ -105,8 +105,8 @@ class Classify:
         loss = losses.loss(options.loss, options.label_smoothing)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile_model(model, options, loss, [top1], saved)
-        if saved is None:
-            network.adapt(model, options, train.pictures)
+        if saved is None and network.is_untrained(options):
+            network.adapt(model, train.pictures)
         steps = policy(options.augment, dataset.mirror)
         return training.Training(
             run,

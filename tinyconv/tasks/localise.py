@@ -71,8 +71,8 @@ class Localise:
         learnt = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile_model(model, options, learnt, {"scores": [top1]}, saved)
-        if saved is None:
-            network.adapt(model, options, train.pictures)
+        if saved is None and network.is_untrained(options):
+            network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)
         targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
         return training.Training(

@@ -59,6 +59,11 @@ def is_own(options) -> bool:
     return (options.model or "").startswith(PYTHON)
 
 
+def is_untrained(options) -> bool:
+    """Whether the network comes from the zoo, and not from another run or from the user."""
+    return options.from_ is None and not is_own(options)
+
+
 def settle(run) -> None:
     """Resolve `run.options` to the network they mean; UserError where they contradict.
 
@@ -196,13 +201,8 @@ def _freeze(features, options) -> None:
     console.say(f"from       {options.from_}: {len(weighty)} layers with weights{told}")
 
 
-def adapt(model, options, pictures) -> None:
-    """Have the layers that ask for it, by a method `adapt`, see what they will be given.
-
-    Those of another run's network, or of one that was handed to `fit`, are as they should be.
-    """
-    if options.from_ is not None or is_own(options):
-        return
+def adapt(model, pictures) -> None:
+    """Have the layers that ask for it, by a method `adapt`, see what they will be given."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
     import keras
 
