@@ -17,17 +17,16 @@ SKIPPED = "Skipping variable loading"  # how Keras begins its warning about an o
 UNKNOWN = r"Could not locate (\w+ '.*?')"  # in its error about a class that nobody registered
 # What registers classes with Keras, by name: plugins stand above this module. A file names classes
 # and not the modules that they stand in.
-REGISTERING = (
-    "tinyconv.layers",
-    "tinyconv.losses",
-    "tinyconv.training.optimizers",
-    "tinyconv.zoo",
-)
+REGISTERING = ("tinyconv.layers", "tinyconv.losses", "tinyconv.zoo")
+OPTIMIZERS = "tinyconv.training.optimizers"  # brings the whole training along
 
 
-def register() -> None:
-    """Register with Keras every class of tinyconv that a .keras file may name."""
-    modules = list(REGISTERING)
+def register(optimizers: bool = True) -> None:
+    """Register with Keras every class of tinyconv that a .keras file may name.
+
+    Without `optimizers` those alone are left out.
+    """
+    modules = [*REGISTERING, OPTIMIZERS] if optimizers else [*REGISTERING]
     for folder in pkgutil.iter_modules(plugins.__path__, "tinyconv.plugins."):
         modules += getattr(importlib.import_module(folder.name), "REGISTERING", ())
     for module in modules:
@@ -47,7 +46,7 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
     start_keras.start()
     import keras
 
-    register()
+    register(optimizers=policy is not None)
     trained_under = contextlib.nullcontext() if policy is None else precision.policy(policy)
     try:
         if zipfile.is_zipfile(path):
