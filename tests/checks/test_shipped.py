@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.small import KINDS
 from tests.helpers.sources import SOURCES
 from tinyconv import checks
-from tinyconv.checks import models
+from tinyconv.checks import model_arguments, models, task_answers
 from tinyconv.checks.subject import Subject
 from tinyconv.registry.entry_points import installed
 from tinyconv.zoo.small_sizes import SMALL
@@ -18,7 +18,11 @@ MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 
 # What takes a network of a hundred layers 20 seconds, and depends on the kind of its blocks: for
 # networks that differ from one of KINDS in depth alone it is tried by `tox -e slow`.
-BY_KIND = (models.learns_eight_pictures_by_heart, models.works_in_mixed_precision)
+BY_KIND = (
+    models.learns_eight_pictures_by_heart,
+    models.works_in_mixed_precision,
+    model_arguments.heeds_its_arguments,
+)
 
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
