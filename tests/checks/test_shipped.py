@@ -24,16 +24,18 @@ BY_KIND = (
     model_arguments.heeds_its_arguments,
 )
 
+ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one for all
+
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
 )
 
 
 def cases():
-    """Every promise of every shipped model and task; of all models one takes a test of its own."""
+    """Every promise of every shipped model and task, but for those of another process."""
     for entry in SHIPPED:
         for check in checks.of(entry.full_name) if entry.kind != "datasets" else ():
-            if check.promise is models.saves_and_loads:
+            if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
             if check.promise in BY_KIND and entry.name in set(SMALL) - set(KINDS):
@@ -54,6 +56,15 @@ def test_every_model_saves_and_loads():
     names = [entry.name for entry in MODELS]
     errors = models.errors_elsewhere(subjects)
     assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
+
+
+@needs_tf_agents
+def test_every_task_answers_in_another_process():
+    """As `answers_in_another_process` of each, with one other process for all of them."""
+    subjects = [Subject(entry, {}) for entry in SHIPPED if entry.kind == "tasks"]
+    for subject in subjects:
+        task_answers.save(subject)
+    assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)
 
 
 @pytest.mark.parametrize("source", SOURCES)

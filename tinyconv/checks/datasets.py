@@ -143,7 +143,9 @@ def scales_targets(subject: Subject) -> None:
             if height == width:  # of which nothing is cropped
                 wanted = np.asarray(split.boxes) * (SCALED / width)
                 off = np.abs(wanted - np.asarray(other.boxes))[np.asarray(split.boxes) >= 0]
-                assert off.max(initial=0) <= 1, f"{name} has boxes that are {off.max():.0f} pixels off"
+                assert off.max(initial=0) <= 1, (
+                    f"{name} has boxes that are {off.max():.0f} pixels off"
+                )
         if split.targets is not None and _is_map(split.targets[0], split.pictures):
             kinds.add("maps")
             for i, target in enumerate(other.targets):

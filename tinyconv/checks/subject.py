@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def examples(self):
-        """Examples with their answers, which only the author knows; Skipped where there are none."""
+        """Examples with the answers that only the author knows; Skipped where there are none."""
         examples = getattr(self.found, "examples", None)
         if not examples:
             raise Skipped("no example given")

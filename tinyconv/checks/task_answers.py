@@ -1,7 +1,6 @@
 """The promises of a task about the verbs of a run: evaluate, predict, explain and the rest."""
 
 import contextlib
-import io
 import json
 import shutil
 import subprocess
@@ -18,13 +17,16 @@ from tinyconv.checks.task_runs import (
     another,
     answers,
     assert_close,
+    by_input,
     content,
     evaluated,
+    explained,
     files,
     is_close,
     opened,
     own_runs,
     trained,
+    usual_answers,
 )
 from tinyconv.data.decode import decode
 from tinyconv.data.selection import own
@@ -44,7 +46,7 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     try:
         run = verbs.load(folder / "runs/elsewhere")
         result["metrics"] = run.evaluate()
-        result["answers"] = [prediction.answers for prediction in run.predict(*inputs)]
+        result["answers"] = {each.input: each.answers for each in run.predict(*inputs)}
     except Exception as error:
         result["error"] = traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
     (folder / "elsewhere.json").write_text(json.dumps(result), encoding="utf-8")
@@ -64,16 +66,14 @@ def answers_in_another_process(subject: Subject) -> None:
 
 
 def evaluates_the_best(subject: Subject) -> None:
-    """Other weights in last.keras change no number, and in best.keras they do."""
-    numbers = trained(subject).settings["result"]["metrics"]
-    with_last = evaluated(subject, altered(subject, "last"))
-    assert _are_close(with_last, numbers), "evaluate measures last.keras, not best.keras"
-    with_best = evaluated(subject, altered(subject, "best"))
-    assert not _are_close(with_best, numbers), "evaluate does not depend on best.keras"
+    """Other weights in best.keras give other numbers; last.keras is none of evaluate's."""
+    numbers = evaluated(subject, altered(subject))
+    same = _are_close(numbers, trained(subject).settings["result"]["metrics"])
+    assert not same, "evaluate does not measure best.keras: other weights there change no number"
 
 
 def evaluates_what_is_asked(subject: Subject) -> None:
-    """`split` and `data` are honoured: training has other numbers, and an unknown one is refused."""
+    """`split` and `data` are honoured: training has other numbers; an unknown one is refused."""
     names = settings.names(subject.found.Evaluate)
     if not {"split", "data"} & set(names):
         raise Skipped("its evaluate takes neither split nor data")
@@ -100,17 +100,18 @@ def leaves_the_run_as_it_is(subject: Subject) -> None:
     before = content(path)
     evaluated(subject)
     assert content(path) == before, f"evaluate changes {_differences(before, content(path))}"
-    answers(subject, files(subject))
-    after = {name: key for name, key in content(path).items() if name in before}
-    assert after == before, f"predict changes {_differences(before, after)}"
-    added = [name for name in content(path) if name not in before and not name.endswith(DRAWN)]
+    usual_answers(subject)
+    before, after = subject.results["changed by predict"]
+    added = [name for name in after if name not in before and not name.endswith(DRAWN)]
+    changed = {name: after.get(name) for name in before}
+    assert changed == before, f"predict changes {_differences(before, changed)}"
     assert not added, f"predict adds {added[0]}"
 
 
 def predicts(subject: Subject) -> None:
     """An answer to each picture that it is asked about, fit for JSON."""
-    inputs = files(subject)
-    predictions = answers(subject, inputs)
+    usual_answers(subject)
+    inputs, predictions = files(subject), subject.results["predictions"]
     assert len(predictions) == 3, f"it gives {len(predictions)} answers about three pictures"
     for prediction, file in zip(predictions, inputs):
         assert isinstance(prediction, Prediction), f"an answer is a {type(prediction).__name__}"
@@ -120,48 +121,43 @@ def predicts(subject: Subject) -> None:
 
 
 def predicts_by_the_best(subject: Subject) -> None:
-    """Answers follow best.keras: other weights there change them, and in last.keras they do not."""
-    inputs = files(subject)
-    before = _by_input(answers(subject, inputs))
-    with_last = _by_input(answers(subject, inputs, altered(subject, "last")))
-    assert alike(before, with_last), "predict asks last.keras, not best.keras"
-    with_best = _by_input(answers(subject, inputs, altered(subject, "best")))
-    assert not alike(before, with_best), "predict answers without the network"
+    """Other weights in best.keras give other answers."""
+    others = by_input(answers(subject, files(subject), altered(subject)))
+    same = alike(usual_answers(subject), others)
+    assert not same, "predict does not ask best.keras: other weights there change no answer"
 
 
 def predicts_each_by_itself(subject: Subject) -> None:
     """A picture's answer is its own: the same alone, in another order, and unlike others'."""
-    one, two, three = files(subject)
-    together = _by_input(answers(subject, [one, two, three]))
-    backwards = _by_input(answers(subject, [three, two, one]))
-    assert list(backwards) == [str(three), str(two), str(one)], "answers come in another order"
-    for file in (one, two, three):
-        (alone,) = answers(subject, [file])
-        for those, where in ((together, "among others"), (backwards, "in another order")):
-            assert alike(those[str(file)], alone.answers), f"{file.name} has another answer {where}"
-    values = list(together.values())
-    assert not (alike(values[0], values[1]) and alike(values[0], values[2])), (
-        "three unlike pictures have one answer"
-    )
+    inputs, together = files(subject), usual_answers(subject)
+    backwards = by_input(answers(subject, inputs[::-1]))
+    alone = by_input(answers(subject, inputs[:1]))
+    for those, where in ((backwards, "in another order"), (alone, "alone")):
+        for file, its in those.items():
+            same = alike(together.get(file), its)
+            assert same, f"{file.rpartition('/')[2]} has another answer {where}"
+    first, *others = together.values()
+    assert not all(alike(first, other) for other in others), "three unlike pictures have one answer"
 
 
 def predicts_from_any_file(subject: Subject) -> None:
     """A folder stands for its pictures, a missing file is named, `resize` takes other sizes."""
-    inputs = files(subject)
-    predictions = answers(subject, [inputs[0].parent])
-    names = sorted(prediction.input for prediction in predictions)
-    assert names == sorted(map(str, inputs)), f"of a folder of three it reads {len(names)}"
+    inputs, asked, options = files(subject), [], {}
+    asked = [inputs[0].parent]
+    if "resize" in settings.names(subject.found.Predict):
+        asked.append(subject.folder / "another-size.png")
+        options = {"resize": True}
+        with Image.open(inputs[1]) as picture:
+            picture.resize((picture.width * 2 + 3, picture.height * 2 + 1)).save(asked[1])
+    names = {prediction.input for prediction in answers(subject, asked, **options)}
+    unread = sorted({str(file) for file in (*inputs, *asked[1:])} - names)
+    assert not unread, f"asked about a folder and another size it has no answer for {unread[0]}"
     try:
         answers(subject, [subject.folder / "missing.png"])
     except UserError as error:
         assert "missing.png" in str(error), f"the error does not name the missing file: {error}"
     else:
         raise AssertionError("it answers for a file that is not there")
-    if "resize" in settings.names(subject.found.Predict):
-        other = subject.folder / "another-size.png"
-        with Image.open(inputs[1]) as picture:
-            picture.resize((picture.width * 2 + 3, picture.height * 2 + 1)).save(other)
-        assert len(answers(subject, [other], resize=True)) == 1, "it takes no other size by resize"
 
 
 def explains(subject: Subject) -> None:
@@ -186,7 +182,9 @@ def averages(subject: Subject) -> None:
     assert len(each) == 3, f"of two runs it gives {len(each)} measurements, not three"
     assert_close(dict(each[0].metrics), numbers)
     for name, value in each[-1].metrics.items():
-        assert is_close(value, numbers[name]), f"{name} is {value:.6g}, and {numbers[name]:.6g} alone"
+        assert is_close(value, numbers[name]), (
+            f"{name} is {value:.6g}, and {numbers[name]:.6g} alone"
+        )
 
 
 def exports_several(subject: Subject) -> None:
@@ -241,12 +239,12 @@ PROMISES = (
 
 def save(subject: Subject) -> None:
     """Have the whole run, three pictures, and its answers about them in the subject's folder."""
-    run, inputs = trained(subject), files(subject)
+    run = trained(subject)
     place = subject.folder / "runs" / "elsewhere"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run.path, place)
     (subject.folder / "elsewhere.json").unlink(missing_ok=True)
-    subject.results["answers"] = [each.answers for each in answers(subject, sorted(inputs))]
+    usual_answers(subject)
 
 
 def errors_elsewhere(subjects: Sequence[Subject]) -> list[str | None]:
@@ -264,17 +262,13 @@ def _error_elsewhere(subject: Subject, last: str) -> str | None:
         return result["error"]
     with contextlib.suppress(AssertionError):
         assert_close(result["metrics"], trained(subject).settings["result"]["metrics"])
-        same = alike(json.loads(json.dumps(subject.results["answers"])), result["answers"])
+        same = alike(json.loads(json.dumps(usual_answers(subject))), result["answers"])
         return None if same else "it has other answers there"
     return f"it has other numbers there: {result['metrics']}"
 
 
 def _are_close(one: dict, other: dict) -> bool:
     return set(one) == set(other) and all(is_close(one[name], other[name]) for name in one)
-
-
-def _by_input(predictions) -> dict[str, list]:
-    return {prediction.input: prediction.answers for prediction in predictions}
 
 
 def _differences(before: dict, after: dict) -> str:

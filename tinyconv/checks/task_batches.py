@@ -10,12 +10,15 @@ import numpy as np
 
 from tinyconv import verbs
 from tinyconv.checks.subject import Skipped, Subject
-from tinyconv.checks.task_runs import own_runs, quick, trained
+from tinyconv.checks.task_runs import another, own_runs, quick, trained
+from tinyconv.checks.tasks import own_settings
 from tinyconv.data import Dataset, Split
 from tinyconv.data.selection import DataSettings
 from tinyconv.errors import UserError
+from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run
 
+TRIED, FITTED = 4, 2  # of its own settings, by another value before the first step and to the end
 LOWER = ("loss", "error", "distance", "degrees", "perplexity")  # metrics that are best when least
 HIGHER = (  # and those that are best when greatest
     *("accuracy", "top", "iou", "overlap", "bleu", "precision", "recall", "f1", "psnr", "ssim"),
@@ -62,7 +65,9 @@ def pairs_pictures_with_their_targets(subject: Subject) -> None:
 
 def ranks_the_better_higher(subject: Subject) -> None:
     """A smaller loss or error, or a greater accuracy, never makes an epoch a worse one."""
-    rows = [{k[4:]: v for k, v in row.items() if k[:4] == "val_"} for row in trained(subject).history]
+    rows = [
+        {k[4:]: v for k, v in row.items() if k[:4] == "val_"} for row in trained(subject).history
+    ]
     training = _prepared(subject)
     rank, metrics, known = training.rank, rows[-1], 0
     for name, value in metrics.items():
@@ -76,11 +81,33 @@ def ranks_the_better_higher(subject: Subject) -> None:
         raise Skipped("what it ranks epochs by has a name that does not tell which is better")
 
 
+def heeds_its_settings(subject: Subject) -> None:
+    """Another value of the first of its own settings changes the training or its numbers."""
+    before, fitted, tried = _start(_prepared(subject)), 0, 0
+    for field in own_settings(subject):
+        usual = getattr(trained(subject).options, field.name)
+        value = _other(field, usual)
+        if value is None or tried == TRIED:
+            continue
+        tried += 1
+        same = _start(_prepared(subject, **{field.name: value})) == before
+        if same and fitted < FITTED:  # what only a fit tells, such as a loss
+            fitted += 1
+            changed = another(subject, f"other-{field.name}", **{field.name: value})
+            if getattr(changed.options, field.name) != value:
+                continue  # the task has settled it by itself: it does not fit these data
+            same = _course(changed) == _course(trained(subject))
+            assert not same, f"{field.name} {value} does what {field.name} {usual} does"
+    if not tried:
+        raise Skipped("it has no number and no choice of its own to set")
+
+
 PROMISES = (
     follows_the_seed,
     trains_on_training_pictures,
     pairs_pictures_with_their_targets,
     ranks_the_better_higher,
+    heeds_its_settings,
 )
 
 
@@ -133,7 +160,9 @@ def _epoch(training, number: int = 0) -> list[tuple[list, list]]:
 
 def _are_equal(one: list, other: list) -> bool:
     """Whether two epochs have the same batches."""
-    leaves = [[leaf for batch in epoch for part in batch for leaf in part] for epoch in (one, other)]
+    leaves = [
+        [leaf for batch in epoch for part in batch for leaf in part] for epoch in (one, other)
+    ]
     return len(leaves[0]) == len(leaves[1]) and all(map(np.array_equal, *leaves))
 
 
@@ -182,3 +211,34 @@ def _answer(split: Split, i: int) -> str:
     target = None if split.targets is None else split.targets[i]
     box = None if split.boxes is None else list(split.boxes[i])
     return repr((int(split.labels[i]), box, np.asarray(target, object).tolist()))
+
+
+def _start(training) -> tuple:
+    """What tells two trainings apart before their first step."""
+    leaves = [leaf for batch in _epoch(training) for part in batch for leaf in part]
+    rates = [getattr(layer, "rate", None) for layer in training.model.layers]
+    arrays = [*leaves, *training.model.get_weights()]
+    return rates, [(array.shape, hash(array.tobytes())) for array in arrays]
+
+
+def _other(field: dataclasses.Field, value):
+    """Another value of the setting; None where none is known to fit."""
+    choices, low, high = (field.metadata[name] for name in ("choices", "minimum", "maximum"))
+    if choices is not None:
+        return next((choice for choice in choices if choice != value), None)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        others = [2 * value, value / 2 if isinstance(value, float) else value // 2, low, high, 1]
+        for other in others:
+            fits = other is not None and other != value
+            if fits and (low is None or other >= low) and (high is None or other <= high):
+                return type(value)(other)
+    return None
+
+
+def _course(run) -> tuple:
+    """What tells two runs apart: the history but for times, the numbers, the networks' sizes."""
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
+    weights = [tuple(weight.shape) for weight in run.model().weights]
+    return repr(rows), repr(run.settings["result"]["metrics"]), weights

@@ -17,7 +17,6 @@ from PIL import Image
 
 from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, environment
-from tinyconv.errors import UserError
 from tinyconv.runs.schema import TIMES
 
 CLOSE = 1e-4  # relative; sums in another order of threads differ by less
@@ -109,30 +108,26 @@ def copied(subject: Subject, run, name: str) -> Path:
         return shutil.copytree(run.path, folder / name)
 
 
-def altered(subject: Subject, which: str) -> Path:
-    """A copy of the whole run in which `which` of best and last has other weights."""
-    return subject.once(f"altered {which}", lambda: _altered(subject, which))
+def altered(subject: Subject) -> Path:
+    """A copy of the whole run in which best.keras has other weights, and last.keras its own."""
+    return subject.once("altered", lambda: _altered(subject))
 
 
-def _altered(subject: Subject, which: str) -> Path:
-    path = copied(subject, trained(subject), f"altered-{which}")
-    file = path / f"{which}.keras"
-    model = opened(subject, path).model(which)
-    random = np.random.default_rng(1)
-    model.set_weights([_other_values(values, random) for values in model.get_weights()])
+def _altered(subject: Subject) -> Path:
+    path = copied(subject, trained(subject), "altered")
+    file = path / "best.keras"
+    model = opened(subject, path).model()
+    model.set_weights([_other_values(values) for values in model.get_weights()])
     file.unlink()
     model.save(file)
     return path
 
 
-def _other_values(values: np.ndarray, random) -> np.ndarray:
-    """Numbers of the same size in another order and of another sign, where these are numbers."""
+def _other_values(values: np.ndarray) -> np.ndarray:
+    """The numbers in another order and larger; a variance among them stays positive."""
     if not np.issubdtype(values.dtype, np.floating):
         return values
-    spread = max(float(values.std()), 0.05)
-    return (random.permutation(values.ravel()).reshape(values.shape) * -1 + spread / 2).astype(
-        values.dtype
-    )
+    return (values.ravel()[::-1].reshape(values.shape) * 1.5).astype(values.dtype)
 
 
 def files(subject: Subject) -> list[Path]:
@@ -151,32 +146,39 @@ def files(subject: Subject) -> list[Path]:
     return paths
 
 
+def usual_answers(subject: Subject) -> dict[str, list]:
+    """The whole run's answers about `files`, by file."""
+    return subject.once("answers", lambda: _usual_answers(subject))
+
+
+def _usual_answers(subject: Subject) -> dict[str, list]:
+    inputs, path = files(subject), trained(subject).path
+    before = content(path)
+    predictions = answers(subject, inputs)
+    subject.results["predictions"] = predictions
+    subject.results["changed by predict"] = before, content(path)
+    return by_input(predictions)
+
+
+def by_input(predictions) -> dict[str, list]:
+    """The answers of predictions, by what they are about."""
+    return {prediction.input: prediction.answers for prediction in predictions}
+
+
 def answers(subject: Subject, inputs, path: Path | None = None, **options) -> list:
     """The predictions of the whole run, or of the one at `path`."""
     run = opened(subject, path)
-    if path is None:
-        run.options = watched(run.options, subject.results.setdefault("read", set()))
+    run.options = watched(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "predict"):
         return list(run.predict(*inputs, **options))
 
 
 def explained(subject: Subject) -> list:
-    """The drawings of one picture: some choices, such as a method, do not fit every network."""
+    """The drawings of one picture."""
     run = opened(subject)
     run.options = watched(run.options, subject.results.setdefault("read", set()))
-    choices = [
-        {field.name: choice}
-        for field in dataclasses.fields(subject.found.Explain)
-        for choice in field.metadata["choices"] or ()
-    ]
-    refusal = None
-    for options in ({}, *choices):
-        try:
-            with own_runs(subject), printed(subject, "explain"):
-                return list(run.explain(files(subject)[0], **options))
-        except UserError as error:
-            refusal = refusal or error
-    raise refusal
+    with own_runs(subject), printed(subject, "explain"):
+        return list(run.explain(files(subject)[0]))
 
 
 def evaluated(subject: Subject, path: Path | None = None, **options) -> dict[str, float]:

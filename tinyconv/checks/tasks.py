@@ -7,28 +7,23 @@ import signal
 from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.checks.task_runs import (
-    another,
-    answers,
     assert_same_course,
     copied,
     explained,
-    files,
     interrupted,
     opened,
     own_runs,
     quick,
     stopped,
     trained,
+    usual_answers,
 )
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins import Explains
-from tinyconv.recipe import TrainingSettings
 from tinyconv.results import Picture
-from tinyconv.runs.schema import TIMES
 from tinyconv.system.private import is_frozen
 
-TRIED = 2  # of a task's own settings another value is trained with
 SHARED = {  # whose settings are not a task's own
     *("tinyconv.recipe", "tinyconv.data.selection", "tinyconv.tasks", "tinyconv.tasks.network"),
 }
@@ -43,7 +38,11 @@ def explains_its_settings(subject: Subject) -> None:
 
 def explains_its_options(subject: Subject) -> None:
     """Evaluate, Predict and, of a task that explains, Explain are as sound as Settings."""
-    for name in ("Evaluate", "Predict", *(["Explain"] if hasattr(subject.found, "explain") else [])):
+    for name in (
+        "Evaluate",
+        "Predict",
+        *(["Explain"] if hasattr(subject.found, "explain") else []),
+    ):
         assert hasattr(subject.found, name), f"it declares no {name}"
         _assert_explained(subject.found, name)
 
@@ -74,7 +73,7 @@ def fits_and_measures(subject: Subject) -> None:
 
 def prints_nothing(subject: Subject) -> None:
     """fit, evaluate and predict leave standard output to the answers of the command."""
-    answers(subject, files(subject)[:1])
+    usual_answers(subject)
     for verb, texts in subject.results["printed"].items():
         assert not any(texts), f"{verb} prints {max(texts, key=len)[:60]!r} on standard output"
 
@@ -143,26 +142,12 @@ def resumes_within_an_epoch(subject: Subject) -> None:
 def reads_its_settings(subject: Subject) -> None:
     """Each setting of its own is read by fit, evaluate, predict, explain or pictures."""
     run = trained(subject)
-    answers(subject, files(subject)[:1])
+    usual_answers(subject)
     if isinstance(run.task, Explains):
         explained(subject)
-    unread = [each.name for each in _own(subject) if each.name not in subject.results["read"]]
+    read = subject.results["read"] | _implying(subject)
+    unread = [each.name for each in own_settings(subject) if each.name not in read]
     assert not unread, f"nothing reads the setting {', '.join(unread)}"
-
-
-def heeds_its_settings(subject: Subject) -> None:
-    """Another value of the first of its own settings changes the history or the numbers."""
-    if not issubclass(subject.found.Settings, TrainingSettings):
-        raise Skipped("it has a training of its own, which is too slow to repeat")
-    tried = [(field.name, _other(subject, field)) for field in _own(subject)]
-    tried = [(name, value) for name, value in tried if value is not None][:TRIED]
-    if not tried:
-        raise Skipped("it has no number and no choice of its own to set")
-    whole = trained(subject)
-    for name, value in tried:
-        changed = another(subject, f"other-{name}", **{name: value})
-        before = getattr(whole.options, name)
-        assert _course(changed) != _course(whole), f"{name} {value} does what {before} does"
 
 
 PROMISES = (
@@ -176,7 +161,6 @@ PROMISES = (
     resumes_to_the_same_numbers,
     resumes_within_an_epoch,
     reads_its_settings,
-    heeds_its_settings,
 )
 
 
@@ -190,7 +174,7 @@ def _assert_explained(task, name: str) -> None:
     settings.build(options, {})
 
 
-def _own(subject: Subject) -> list[dataclasses.Field]:
+def own_settings(subject: Subject) -> list[dataclasses.Field]:
     """The settings that the task declares itself, and does not share with others."""
     shared = {
         name
@@ -201,25 +185,15 @@ def _own(subject: Subject) -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(subject.found.Settings) if f.name not in shared]
 
 
-def _other(subject: Subject, field: dataclasses.Field):
-    """Another value of the setting; None where none is known to fit."""
-    value = getattr(trained(subject).options, field.name)
-    choices, low, high = (field.metadata[name] for name in ("choices", "minimum", "maximum"))
-    if choices is not None:
-        return next((choice for choice in choices if choice != value), None)
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        others = [2 * value, value / 2 if isinstance(value, float) else value // 2, low, high, 1]
-        for other in others:
-            fits = other is not None and other != value
-            if fits and (low is None or other >= low) and (high is None or other <= high):
-                return type(value)(other)
-    return None
-
-
-def _course(run) -> tuple:
-    """What tells two runs apart: the history but for times, the numbers, the networks' sizes."""
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
-    weights = [tuple(weight.shape) for weight in run.model().weights]
-    return repr(rows), repr(run.settings["result"]["metrics"]), weights
+def _implying(subject: Subject) -> set[str]:
+    """The settings that do no more than give others their values, such as a preset."""
+    implied = getattr(subject.found.Settings, "implied", None)
+    if implied is None:
+        return set()
+    usual = implied({})
+    return {
+        field.name
+        for field in own_settings(subject)
+        for choice in field.metadata["choices"] or ()
+        if implied({field.name: choice}) != usual
+    }

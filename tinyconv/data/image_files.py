@@ -44,7 +44,10 @@ def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np
     except OSError as error:
         raise CorruptPicture(error.strerror) from error
     if may_resize:
-        return resize(picture, shape[0])
+        height, width, _ = shape
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        return resize(picture, side)[top : top + height, left : left + width]
     if picture.shape != shape:
         raise UserError(
             f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "

@@ -79,7 +79,7 @@ class Classify:
     Evaluate = Evaluate
     Predict = Predict
     Explain = ExplainOptions
-    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
+    small = {"model": "convnet", "limit": 128, "epochs": 2}  # digits, which need no files
     _kept = None, None  # the key and the value of `_scores`
 
     def prepare(self, run):

@@ -50,7 +50,7 @@ class Localise:
     Evaluate = EvaluateOptions
     Predict = PredictOptions
     Explain = ExplainOptions
-    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # placed-digits, without files
+    small = {"model": "convnet", "limit": 128, "epochs": 2}  # placed-digits, without files
 
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""

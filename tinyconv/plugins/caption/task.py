@@ -26,7 +26,10 @@ class Caption:
     Evaluate = Evaluate
     Predict = Predict
     Explain = Explain
-    small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
+    small = {  # drawn scenes, without files
+        **{"limit": 64, "epochs": 2, "batch_size": 32},
+        **{"least": 1, "longest": 16},
+    }
 
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyconv import plugins
+from tinyconv import UserError, plugins
 from tinyconv.plugins import (
     DataSettings,
     Evaluation,
@@ -84,6 +84,8 @@ class MyPlugin:
         """The squared error, and the error in grey levels, on the test pictures."""
         dataset = own(run)
         split = options.split or labelled_split(dataset)
+        if split not in dataset.splits:
+            raise UserError(f"There is no split {split!r}, but {', '.join(dataset.splits)}.")
         pictures = dataset.splits[split].pictures
         return Evaluation(measure(run.model(), pictures), dataset.name, split, len(pictures))
 
