@@ -158,15 +158,15 @@ def scales_targets(subject: Subject) -> None:
 
 
 def has_the_answers_of_its_examples(subject: Subject) -> None:
-    """Each of `examples` has its label, its target, or what its function asks of both."""
-    examples, sizes = subject.examples, (None, SCALED)
-    tried = 0
-    for size in sizes:
+    """Each of `examples` has its label, its target, or what its function asks, scaled too."""
+    examples, tried = subject.examples, 0
+    for size in (None, SCALED):
         with contextlib.nullcontext() if size is None else empty_cache():
             dataset = opened(subject, **({} if size is None else {"image_size": size}))
         for split, answers in examples.items():
             for which, answer in answers.items():
-                tried += _has_answer(subject, dataset, split, which, answer)
+                if size is None or callable(answer):
+                    tried += _has_answer(subject, dataset, split, which, answer)
     if not tried:
         raise Skipped("none of its examples is among these files")
 
@@ -266,14 +266,14 @@ def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
         assert "root" in subject.small, f"there is no example {which!r} in {split}"
         return False
     label = int(examples.labels[i])
-    target = None if examples.targets is None else examples.targets[i]
+    rest = [part[i] for part in (examples.targets, examples.boxes) if part is not None]
     if callable(answer):
-        assert answer(examples.pictures[i], label if target is None else target), (
+        assert answer(examples.pictures[i], *(rest or [label])[:1]), (
             f"{which} of {split} at {examples.pictures.shape[1]} pixels is not as its example says"
         )
         return True
     name = dataset.classes[label] if 0 <= label < len(dataset.classes) else None
-    values = [value for value in (name, None if label < 0 else label, target) if value is not None]
+    values = [*([name] if name else []), *([label] if label >= 0 else []), *rest]
     assert any(alike(answer, _plain(value)) for value in values), (
         f"{which} of {split} is {' or '.join(repr(v)[:60] for v in values)}, and its example says "
         f"{answer!r}"

@@ -188,10 +188,13 @@ def evaluated(subject: Subject, path: Path | None = None, **options) -> dict[str
         return run.evaluate(**options)
 
 
-def content(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file below the folder, by its path there."""
+def content(folder: Path) -> dict[str, tuple[int, str]]:
+    """When each file below the folder was written, and its SHA-256, by its path there."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

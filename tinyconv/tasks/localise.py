@@ -50,7 +50,8 @@ class Localise:
     Evaluate = EvaluateOptions
     Predict = PredictOptions
     Explain = ExplainOptions
-    small = {"model": "convnet", "limit": 128, "epochs": 2}  # placed-digits, without files
+    small = {"model": "glance", "limit": 128, "epochs": 2}  # placed-digits, without files
+    examples = [(("train", 0), {"label": "5"})]
 
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""

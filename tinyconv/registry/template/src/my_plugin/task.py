@@ -50,6 +50,8 @@ class MyPlugin:
     Evaluate = Evaluate
     Predict = PredictOptions
     small = {"limit": 128, "epochs": 2}  # quick to try, for tinyconv.checks
+    # An input and what is to be answered about it after 30 epochs of 32 pictures.
+    examples = [(("train", 0), lambda answers: answers[0]["error"] < 80)]
 
     def prepare(self, run):
         """The training by the settings, from where the run stands if it has a folder."""
