@@ -92,3 +92,70 @@ def test_a_sound_model_and_more_ways_to_break_one():
     assert "gives a int, no Model" in result.reason
     linear = network(lambda x: x)
     assert outcome("models", "keeps_the_variance", linear).outcome == "skipped"
+
+
+# Arguments and docstrings -----------------------------------------------------------------
+
+
+def deaf(*names):
+    """A small network that takes `activation`, `widths` and `dropped`, but ignores those named."""
+
+    def build(input_shape, classes, activation="prelu", widths=(4, 4), dropped=0.1):
+        """Two convolutions: 248 parameters at 8x8x1 and 10 classes."""
+        activation = "prelu" if "activation" in names else activation
+        inputs, x = layers.pixels(input_shape)
+        for width in (4, 4) if "widths" in names else widths:
+            x = layers.conv(width, 3, activation)(x)
+            x = layers.rectifier(activation, name=None)(x)
+        x = keras.layers.Dropout(0.1 if "dropped" in names else dropped)(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(classes, dtype="float32")(x))
+
+    return build
+
+
+def documented(text):
+    build = deaf()
+    build.__doc__ = text
+    return build
+
+
+def softmaxed(input_shape, classes):
+    model = network(sound)(input_shape, classes)
+    return keras.Model(model.input, keras.layers.Softmax()(model.output))
+
+
+@pytest.mark.parametrize(
+    "promise, build, reason",
+    [
+        ("gives_scores_not_probabilities", softmaxed, "its scores are probabilities"),
+        ("heeds_its_arguments", deaf("activation"), "activation relu gives the network of"),
+        ("heeds_its_arguments", deaf("widths"), "widths (8, 8) gives the network of"),
+        ("heeds_its_arguments", deaf("dropped"), "dropped 0.3 gives the network of"),
+        ("states_its_size", documented("Two convolutions."), "does not say how many parameters"),
+        (
+            "states_its_size",
+            documented("Small, 1,249 parameters at 8x8x1, 10 classes."),
+            "says 1,249 parameters, and it has",
+        ),
+        ("states_its_size", documented("Small, 7 parameters."), "says 7 parameters, and it has"),
+    ],
+)
+def test_a_model_that_is_not_as_it_says(promise, build, reason):
+    result = outcome("models", promise, build)
+    assert result.outcome == "failed" and reason in result.reason, result
+
+
+def test_a_model_that_is_as_it_says():
+    count = deaf()((8, 8, 1), 10).count_params()
+    for text in (
+        "{} parameters.",
+        "{} parameters at 8x8x1, 10 classes",
+        "{} parameters at 8x8x1 and 10 classes",
+    ):
+        assert (
+            outcome("models", "states_its_size", documented(text.format(count))).outcome == "passed"
+        )
+    for promise in ("heeds_its_arguments", "gives_scores_not_probabilities"):
+        assert outcome("models", promise, deaf()).outcome == "passed"
+    assert outcome("models", "heeds_its_arguments", network(sound)).outcome == "skipped"

@@ -105,7 +105,7 @@ BROKEN_TASKS = {
     "evaluates_a_run_of_before": (changed(evaluate=wanders), "noise is"),
     "predicts": (
         changed(predict=lambda self, run, inputs, options: iter(())),
-        "0 answers about two",
+        "0 answers about three",
     ),
     "draws_pictures": (changed(pictures=lambda self, run: ()), "it shows nothing"),
     "ctrl_c_leaves_a_usable_run": (

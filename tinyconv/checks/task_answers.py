@@ -34,7 +34,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins import Averages, Explains, ExportsSeveral
 from tinyconv.results import Picture, Prediction
 
-BY_HEART = {"limit": 32, "epochs": 30}  # to know the training pictures of `examples`
+BY_HEART = {"limit": 32, "batch_size": 8, "epochs": 30}  # to know the pictures of `examples`
 DRAWN = (".png", ".gif")  # what predict may add to a run's folder
 # For folders of runs: the numbers and answers of each, as another day has them.
 ELSEWHERE = """
