@@ -44,7 +44,8 @@ def patches(fault=None):
                     masks = masks[1:] + masks[:1]
                 if fault == "random":
                     masks = [masks[i] for i in np.random.default_rng().permutation(count)]
-                labels = [(masks[i][0][0] + (fault == "labels")) % 2 for i in range(count)]
+                corners = [drawn(i, SIDE, seed)[1][0][0] for i in range(count)]
+                labels = [(corner + (fault == "labels")) % 2 for corner in corners]
 
                 def read(i, seed=seed, split=split):
                     picture = drawn(i, size, seed)[0]

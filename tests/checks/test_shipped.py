@@ -7,8 +7,9 @@ import pytest
 from tests.helpers.small import KINDS
 from tests.helpers.sources import SOURCES
 from tinyconv import checks
-from tinyconv.checks import model_arguments, models, task_answers
+from tinyconv.checks import model_arguments, models, task_answers, task_batches, tasks
 from tinyconv.checks.subject import Subject
+from tinyconv.plugins.caption import scenes
 from tinyconv.registry.entry_points import installed
 from tinyconv.zoo.small_sizes import SMALL
 
@@ -21,8 +22,20 @@ MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 BY_KIND = (
     models.learns_eight_pictures_by_heart,
     models.works_in_mixed_precision,
-    model_arguments.heeds_its_arguments,
+    models.gives_scores_not_probabilities,
+    *model_arguments.PROMISES,
 )
+# Of tasks with the loop of tinyconv.training one, `classify`, is enough to try that loop by, and
+# what captions cost most to be asked for.
+LONG = {
+    "localise": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
+    "caption": (
+        tasks.resumes_within_an_epoch,
+        task_answers.predicts_from_any_file,
+        task_answers.predicts_each_by_itself,
+        task_batches.heeds_its_settings,
+    ),
+}
 
 ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one for all
 
@@ -42,6 +55,8 @@ def cases():
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
             if check.promise in BY_KIND and entry.name in set(SMALL) - set(KINDS):
+                marks.append(pytest.mark.slow)
+            if check.promise in LONG.get(entry.name, ()):
                 marks.append(pytest.mark.slow)
             yield pytest.param(check, marks=marks, id=str(check))
 
@@ -64,8 +79,9 @@ def test_every_model_saves_and_loads():
 @needs_tf_agents
 def test_every_task_answers_in_another_process():
     """As `answers_in_another_process` of each, with one other process for all of them."""
-    tasks = [entry for entry in SHIPPED if entry.kind == "tasks"]
-    subjects = [CHECKS[entry.full_name][0].subject for entry in tasks]  # which are trained already
+    entries = [entry for entry in SHIPPED if entry.kind == "tasks"]
+    subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
+    scenes.shapes()  # few, which the other process takes from the cache
     for subject in subjects:
         task_answers.save(subject)
     assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)
