@@ -7,8 +7,9 @@ import pytest
 from tests.helpers.small import KINDS
 from tests.helpers.sources import SOURCES
 from tinyconv import checks
-from tinyconv.checks import models
+from tinyconv.checks import model_arguments, models, task_answers, task_batches, tasks
 from tinyconv.checks.subject import Subject
+from tinyconv.plugins.caption import scenes
 from tinyconv.registry.entry_points import installed
 from tinyconv.system.private import graphs_released
 from tinyconv.zoo.small_sizes import SMALL
@@ -19,21 +20,44 @@ MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 
 # What takes a network of a hundred layers 20 seconds, and depends on the kind of its blocks: for
 # networks that differ from one of KINDS in depth alone it is tried by `tox -e slow`.
-BY_KIND = (models.learns_eight_pictures_by_heart, models.works_in_mixed_precision)
+BY_KIND = (
+    models.learns_eight_pictures_by_heart,
+    models.works_in_mixed_precision,
+    models.gives_scores_not_probabilities,
+    *model_arguments.PROMISES,
+)
+# Of tasks with the loop of tinyconv.training one, `classify`, is enough to try that loop by, and
+# what captions cost most to be asked for.
+LONG = {
+    "localise": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
+    "caption": (
+        tasks.resumes_within_an_epoch,
+        task_answers.predicts_from_any_file,
+        task_answers.predicts_each_by_itself,
+        task_batches.heeds_its_settings,
+    ),
+}
+
+ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one for all
 
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
 )
 
 
+CHECKS = {entry.full_name: checks.of(entry.full_name) for entry in SHIPPED}
+
+
 def cases():
-    """Every promise of every shipped model and task; of all models one takes a test of its own."""
+    """Every promise of every shipped model and task, but for those of another process."""
     for entry in SHIPPED:
-        for check in checks.of(entry.full_name) if entry.kind != "datasets" else ():
-            if check.promise is models.saves_and_loads:
+        for check in CHECKS[entry.full_name] if entry.kind != "datasets" else ():
+            if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
             if check.promise in BY_KIND and entry.name in set(SMALL) - set(KINDS):
+                marks.append(pytest.mark.slow)
+            if check.promise in LONG.get(entry.name, ()):
                 marks.append(pytest.mark.slow)
             yield pytest.param(check, marks=marks, id=str(check))
 
@@ -52,6 +76,17 @@ def test_every_model_saves_and_loads():
     names = [entry.name for entry in MODELS]
     errors = models.errors_elsewhere(subjects)
     assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
+
+
+@needs_tf_agents
+def test_every_task_answers_in_another_process():
+    """As `answers_in_another_process` of each, with one other process for all of them."""
+    entries = [entry for entry in SHIPPED if entry.kind == "tasks"]
+    subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
+    scenes.shapes()  # few, which the other process takes from the cache
+    for subject in subjects:
+        task_answers.save(subject)
+    assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -19,14 +19,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyconv.checks import datasets, models, tasks
+from tinyconv.checks import (
+    dataset_files,
+    datasets,
+    model_arguments,
+    models,
+    task_answers,
+    task_batches,
+    tasks,
+)
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.errors import PluginError, UserError, nearest
 from tinyconv.registry.entry_points import Entry, installed
 from tinyconv.registry.guarded_import import said
 from tinyconv.system.start_keras import start
 
-PROMISES = {"models": models.PROMISES, "datasets": datasets.PROMISES, "tasks": tasks.PROMISES}
+PROMISES = {
+    "models": models.PROMISES + model_arguments.PROMISES,
+    "datasets": datasets.PROMISES + dataset_files.PROMISES,
+    "tasks": tasks.PROMISES + task_answers.PROMISES + task_batches.PROMISES,
+}
 OUTCOMES = ("passed", "failed", "expected failure", "skipped")
 
 

@@ -4,21 +4,23 @@ import contextlib
 import shutil
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tinyconv.checks.subject import Skipped, Subject, environment
+from tinyconv.checks.likeness import nearest, spectra
+from tinyconv.checks.subject import Skipped, Subject, alike, environment
 from tinyconv.data.cache import cache_root
-from tinyconv.data.folder import ENDINGS
 from tinyconv.data.pipeline import training_batches
 from tinyconv.errors import UserError
 
 SHARED = 0.01  # of a split's pictures that may also be in another: real collections repeat some
 IN_MEMORY = 64 << 20  # bytes of pictures that need no memory map
 PEAK = 256 << 20  # bytes that opening may take at once
-COPIED = 1 << 30  # bytes of files that are copied in order to damage one
+SCALED = 12  # pixels that pictures are scaled to
+ASKED, AMONG = 80, 1500  # pictures of a split whose nearest is looked for, and among how many
+NEARER = 0.1  # of them that may lie nearer to training than any training picture; a few do
 
 
 def has_sound_splits(subject: Subject) -> None:
@@ -55,6 +57,24 @@ def keeps_splits_apart(subject: Subject) -> None:
         seen |= dict.fromkeys(keys, name)
 
 
+def keeps_near_copies_apart(subject: Subject) -> None:
+    """No split's pictures lie nearer to training than that lies to itself, on any canvas."""
+    dataset = opened(subject)
+    train = _some(dataset.splits["train"].pictures, AMONG)
+    if len(train) < 2 * ASKED:
+        raise Skipped(f"{len(train)} training pictures are too few to tell near copies by")
+    pictures = spectra(train)
+    usual = nearest(pictures[:ASKED], pictures, are_the_first=True).max()
+    for name, split in dataset.splits.items():
+        if name != "train":
+            others = nearest(spectra(_some(split.pictures, ASKED)), pictures)
+            share = np.mean(others > usual)
+            assert share <= NEARER, (
+                f"{share:.0%} of the pictures of {name} are nearer to one of train than any two of "
+                "train are to each other: the same things on other canvases"
+            )
+
+
 def has_labels_in_range(subject: Subject) -> None:
     """int32 from 0 to classes - 1, and -1 where unknown; training knows every class."""
     dataset = opened(subject)
@@ -73,9 +93,9 @@ def has_labels_in_range(subject: Subject) -> None:
 
 
 def opens_the_same_twice(subject: Subject) -> None:
-    """The same pictures in the same order, also with an empty cache; batches follow the seed."""
+    """The same pictures, labels and targets in order, also with an empty cache."""
     first = opened(subject)
-    with _empty_cache():
+    with empty_cache():
         again = opened(subject)
         assert list(first.splits) == list(again.splits)
         for name, split in first.splits.items():
@@ -83,6 +103,9 @@ def opens_the_same_twice(subject: Subject) -> None:
             assert list(split.names) == list(other.names), f"{name} comes in another order"
             assert np.array_equal(split.labels, other.labels), f"{name} has other labels"
             assert np.array_equal(split.pictures, other.pictures), f"{name} has other pictures"
+            for part in ("boxes", "targets"):
+                one, two = (_plain(getattr(each, part)) for each in (split, other))
+                assert one == two, f"{name} has other {part}"
     orders = [
         np.concatenate([pictures for pictures, _ in training_batches(train, 4, (), seed, 0)])
         for train in [first.splits["train"]]
@@ -92,47 +115,65 @@ def opens_the_same_twice(subject: Subject) -> None:
 
 
 def scales_pictures(subject: Subject) -> None:
-    """`image_size` gives squares of that many pixels, and the data set says so."""
-    with _empty_cache():
-        dataset = opened(subject, image_size=12)
+    """`image_size` gives squares of so many pixels, also with another size in the cache."""
+    with empty_cache():
+        first = opened(subject)
+        dataset = opened(subject, image_size=SCALED)
         for name, split in dataset.splits.items():
             size = split.pictures.shape[1:3]
-            assert size == (12, 12), f"{name} is {size} pixels, and 12 were asked for"
+            assert size == (SCALED, SCALED), f"{name} is {size} pixels, and 12 were asked for"
+        again = opened(subject)
+        for name, split in first.splits.items():
+            size = again.splits[name].pictures.shape[1:3]
+            assert size == split.pictures.shape[1:3], f"{name} stays {size} pixels without a size"
     assert dataset.resized, "it does not say that its pictures were resized"
 
 
-def names_a_corrupt_file(subject: Subject) -> None:
-    """A torn file is refused by its name; a torn picture can be left out and is then told."""
-    root = subject.small.get("root")
-    if root is None:
-        raise Skipped("it reads no files, or none were given with root")
-    opened(subject)
-    size = sum(file.stat().st_size for file in _files(Path(root)))
-    if size > COPIED:
-        raise Skipped(f"its {size >> 20} MiB are too many to copy in order to damage one")
-    with tempfile.TemporaryDirectory() as folder, _empty_cache():
-        copy = Path(folder, Path(root).name)
-        (shutil.copytree if Path(root).is_dir() else shutil.copy)(root, copy)
-        files = _files(copy)
-        pictures = [file for file in files if file.suffix.lower() in ENDINGS]
-        victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
-        # One byte past the half: half a file of equal records may be a whole file of fewer.
-        victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2 + 1])
-        try:
-            subject.found(root=copy)
-        except UserError as error:
-            told = str(error)
-        else:
-            raise AssertionError(f"it opens although {victim.name} is cut in half")
-        assert victim.name in told, f"{victim.name} is cut in half, and the error says: {told}"
-        if pictures:
-            skipped = subject.found(root=copy, skip_corrupt=True).skipped
-            assert any(victim.name in name for name in skipped), f"skipped is {skipped}"
+def scales_targets(subject: Subject) -> None:
+    """`image_size` scales boxes and maps with their pictures."""
+    plain = opened(subject)
+    with empty_cache():
+        scaled = opened(subject, image_size=SCALED)
+    kinds = set()
+    for name, split in plain.splits.items():
+        other = scaled.splits[name]
+        if split.boxes is not None:
+            kinds.add("boxes")
+            height, width = split.pictures.shape[1:3]
+            if height == width:  # of which nothing is cropped
+                wanted = np.asarray(split.boxes) * (SCALED / width)
+                off = np.abs(wanted - np.asarray(other.boxes))[np.asarray(split.boxes) >= 0]
+                assert off.max(initial=0) <= 1, (
+                    f"{name} has boxes that are {off.max():.0f} pixels off"
+                )
+        if split.targets is not None and _is_map(split.targets[0], split.pictures):
+            kinds.add("maps")
+            for i, target in enumerate(other.targets):
+                size = np.shape(target)[:2]
+                assert size == (SCALED, SCALED), (
+                    f"target {i} of {name} is {size}, and its picture {SCALED} pixels"
+                )
+    if not kinds:
+        raise Skipped("its targets are neither boxes nor maps")
+
+
+def has_the_answers_of_its_examples(subject: Subject) -> None:
+    """Each of `examples` has its label, its target, or what its function asks, scaled too."""
+    examples, tried = subject.examples, 0
+    for size in (None, SCALED):
+        with contextlib.nullcontext() if size is None else empty_cache():
+            dataset = opened(subject, **({} if size is None else {"image_size": size}))
+        for split, answers in examples.items():
+            for which, answer in answers.items():
+                if size is None or callable(answer):
+                    tried += _has_answer(subject, dataset, split, which, answer)
+    if not tried:
+        raise Skipped("none of its examples is among these files")
 
 
 def keeps_memory_bounded(subject: Subject) -> None:
     """Opening takes less than 256 MiB at once, and large pictures stay on the disk."""
-    with _empty_cache():
+    with empty_cache():
         tracemalloc.start()
         try:
             dataset = opened(subject)
@@ -151,8 +192,10 @@ PROMISES = (
     has_labels_in_range,
     opens_the_same_twice,
     scales_pictures,
-    names_a_corrupt_file,
+    scales_targets,
     keeps_memory_bounded,
+    keeps_near_copies_apart,
+    has_the_answers_of_its_examples,
 )
 
 
@@ -167,7 +210,7 @@ def opened(subject: Subject, **how):
 
 
 @contextlib.contextmanager
-def _empty_cache() -> Iterator[None]:
+def empty_cache() -> Iterator[None]:
     """A cache of its own for the length of the block, but for what was downloaded."""
     downloads = cache_root().resolve() / "downloads"
     with tempfile.TemporaryDirectory(prefix="tinyconv-checks-") as folder:
@@ -185,5 +228,54 @@ def _lend(folder: Path, place: Path) -> None:
         shutil.copytree(folder, place)
 
 
-def _files(root: Path) -> list[Path]:
-    return [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+def _some(pictures: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the pictures, the same ones every time."""
+    return pictures[np.sort(np.random.default_rng(0).permutation(len(pictures))[:count])]
+
+
+def _plain(values):
+    """Boxes or targets as they can be compared: lists in place of arrays."""
+    if isinstance(values, np.ndarray):
+        return values.tolist()
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        return [_plain(value) for value in values]
+    return values
+
+
+def _is_map(target, pictures: np.ndarray) -> bool:
+    """Whether a target is rows of numbers, one a pixel."""
+    rows = isinstance(target, np.ndarray | list | tuple)
+    return rows and len(pictures.shape) == 4 and _shape(target)[:2] == pictures.shape[1:3]
+
+
+def _shape(rows) -> tuple[int, ...]:
+    try:
+        return np.shape(rows)
+    except ValueError:  # rows of several lengths
+        return ()
+
+
+def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
+    """Try one example; False where these files, named by --root, do not have it."""
+    examples = dataset.splits.get(split)
+    names = [] if examples is None else list(examples.names)
+    i = names.index(which) if which in names else which
+    if not isinstance(i, int) or i >= len(names):
+        assert "root" in subject.small, f"there is no example {which!r} in {split}"
+        return False
+    label = int(examples.labels[i])
+    rest = [part[i] for part in (examples.targets, examples.boxes) if part is not None]
+    if callable(answer):
+        assert answer(examples.pictures[i], *(rest or [label])[:1]), (
+            f"{which} of {split} at {examples.pictures.shape[1]} pixels is not as its example says"
+        )
+        return True
+    name = dataset.classes[label] if 0 <= label < len(dataset.classes) else None
+    values = [*([name] if name else []), *([label] if label >= 0 else []), *rest]
+    assert any(alike(answer, _plain(value)) for value in values), (
+        f"{which} of {split} is {' or '.join(repr(v)[:60] for v in values)}, and its example says "
+        f"{answer!r}"
+    )
+    return True

@@ -47,7 +47,7 @@ def builds_at_several_sizes(subject: Subject) -> None:
         except UserError:
             continue
         assert isinstance(model, keras.Model), f"{shape} gives a {type(model).__name__}, no Model"
-        _check_scores(model, shape, CLASSES)
+        _checkscores_of(model, shape, CLASSES)
         built += 1
     assert built >= 2, f"it takes {built} of the picture sizes {SHAPES}"
 
@@ -56,7 +56,7 @@ def gives_as_many_scores_as_classes(subject: Subject) -> None:
     """float32 (B, classes), finite for black and for white pictures."""
     shape = smallest(subject)
     for classes in (2, 17):
-        _check_scores(build(subject, shape, classes), shape, classes)
+        _checkscores_of(build(subject, shape, classes), shape, classes)
 
 
 def saves_and_loads(subject: Subject) -> None:
@@ -73,7 +73,7 @@ def learns_eight_pictures_by_heart(subject: Subject) -> None:
     keras.utils.set_random_seed(1)
     shape = smallest(subject, channels=3)
     model = build(subject, shape, classes=2)
-    pictures, labels = _noise((8, *shape)), np.arange(8) % 2
+    pictures, labels = noise((8, *shape)), np.arange(8) % 2
     model.compile(
         keras.optimizers.Lion(2e-3),  # surefooted as Adam is, and traced in half the time
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -122,8 +122,8 @@ def works_in_mixed_precision(subject: Subject) -> None:
     weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}
     assert weights <= {"float32"}, f"its weights are {weights}"
     mixed.set_weights(model.get_weights())
-    pictures = _noise((4, *shape))
-    plain, rounded = _scores(model, pictures), _scores(mixed, pictures)
+    pictures = noise((4, *shape))
+    plain, rounded = scores_of(model, pictures), scores_of(mixed, pictures)
     assert rounded.dtype == np.float32, f"its scores are {rounded.dtype}"
     error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
     assert error < 0.2, f"its scores change by {error:.0%} of the largest"
@@ -144,7 +144,7 @@ def keeps_the_variance(subject: Subject) -> None:
         raise Skipped("it is no functional model, and cannot be looked into") from error
     signals = [
         float(np.mean(np.square(np.asarray(output, "float32"))))
-        for output in outputs(_noise((8, DEEP, DEEP, 3)), training=True)
+        for output in outputs(noise((8, DEEP, DEEP, 3)), training=True)
     ]
     steps = len(signals) - 1
     pools = sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
@@ -155,6 +155,14 @@ def keeps_the_variance(subject: Subject) -> None:
     )
 
 
+def gives_scores_not_probabilities(subject: Subject) -> None:
+    """The loss takes the softmax: for noise the scores are not all in 0..1 with a sum of one."""
+    scores = scores_of(build(subject, smallest(subject)), noise((8, *smallest(subject))))
+    sums = scores.sum(axis=1)
+    are_shares = (scores >= 0).all() and (scores <= 1).all() and np.allclose(sums, 1, atol=1e-3)
+    assert not are_shares, "its scores are probabilities: they lie in 0..1 and sum to one"
+
+
 PROMISES = (
     builds_at_several_sizes,
     gives_as_many_scores_as_classes,
@@ -163,17 +171,18 @@ PROMISES = (
     same_seed_same_weights,
     works_in_mixed_precision,
     keeps_the_variance,
+    gives_scores_not_probabilities,
 )
 
 
 def save(subject: Subject) -> None:
     """Write a small model with pictures and its scores into the subject's folder."""
     shape = smallest(subject)
-    pictures = _noise((2, *shape))
+    pictures = noise((2, *shape))
     model = build(subject, shape)
     model.save(subject.folder / "model.keras")
     np.save(subject.folder / "pictures.npy", pictures)
-    np.save(subject.folder / "scores.npy", _scores(model, pictures))
+    np.save(subject.folder / "scores.npy", scores_of(model, pictures))
     (subject.folder / "answer.txt").unlink(missing_ok=True)  # of an earlier check
 
 
@@ -221,20 +230,20 @@ def _claims_he(layer) -> bool:
     return initializer.mode == "fan_in" and initializer.scale > 1.5
 
 
-def _check_scores(model, shape, classes: int) -> None:
+def _checkscores_of(model, shape, classes: int) -> None:
     pictures = np.stack([np.full(shape, value, "uint8") for value in (0, 255)])
-    scores = _scores(model, pictures)
+    scores = scores_of(model, pictures)
     assert scores.shape == (2, classes), f"{shape} gives scores {scores.shape}"
     assert scores.dtype == np.float32, f"{shape} gives {scores.dtype}, and float32 is promised"
     assert np.isfinite(scores).all(), f"{shape} gives scores that are no numbers"
 
 
-def _scores(model, pictures) -> np.ndarray:
+def scores_of(model, pictures) -> np.ndarray:
     """One call, not compiled: tracing a deep network would take longer than all else."""
     import keras
 
     return keras.ops.convert_to_numpy(model(pictures, training=False))
 
 
-def _noise(shape) -> np.ndarray:
+def noise(shape) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, shape).astype("uint8")

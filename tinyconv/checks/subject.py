@@ -1,11 +1,12 @@
 """The entry whose promises are tried, and what every promise needs for it."""
 
 import contextlib
+import math
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,14 @@ class Subject:
     def __init__(self, entry: Entry, given: dict[str, Any]):
         self.entry = entry
         self.given = given
-        self.run = None  # of a task, once it has been fitted
         self.sides: dict[int, int] = {}  # of a model's smallest picture, in pixels, by channels
+        self.results: dict[str, Any] = {}  # what promises share, by what it is
+
+    def once(self, what: str, make: Callable[[], Any]) -> Any:
+        """What `make` gave when it was first asked for: trainings are too slow to repeat."""
+        if what not in self.results:
+            self.results[what] = make()
+        return self.results[what]
 
     @cached_property
     def found(self):
@@ -43,6 +50,14 @@ class Subject:
     def expected_failures(self) -> dict[str, str]:
         """Promises that are not kept, and why."""
         return getattr(self.found, "expected_failures", {})
+
+    @property
+    def examples(self):
+        """Examples with the answers that only the author knows; Skipped where there are none."""
+        examples = getattr(self.found, "examples", None)
+        if not examples:
+            raise Skipped("no example given")
+        return examples
 
     @cached_property
     def folder(self) -> Path:
@@ -65,3 +80,15 @@ def environment(**variables: str | Path) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def alike(expected, value, tolerance: float = 1e-3) -> bool:
+    """Whether two plain values are the same but for rounding; a dict may have more keys."""
+    if isinstance(expected, dict) and isinstance(value, dict):
+        return all(name in value and alike(expected[name], value[name]) for name in expected)
+    if isinstance(expected, list | tuple) and isinstance(value, list | tuple):
+        pairs = zip(expected, value)
+        return len(expected) == len(value) and all(alike(*pair, tolerance) for pair in pairs)
+    if isinstance(expected, float) and isinstance(value, int | float):
+        return math.isclose(expected, value, rel_tol=tolerance, abs_tol=tolerance)
+    return expected == value

@@ -1,41 +1,55 @@
-"""The promises of a task: its Settings, and the verbs of a run."""
+"""The promises of a task about its settings, its training, and the run that this leaves."""
 
-import contextlib
 import dataclasses
-import io
-import json
 import math
 import signal
-import threading
-from collections.abc import Iterator
-
-import numpy as np
-from PIL import Image
 
 from tinyconv import settings, verbs
-from tinyconv.checks.subject import Skipped, Subject, environment
+from tinyconv.checks.subject import Skipped, Subject
+from tinyconv.checks.task_runs import (
+    assert_same_course,
+    copied,
+    explained,
+    interrupted,
+    opened,
+    own_runs,
+    quick,
+    stopped,
+    trained,
+    usual_answers,
+)
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
-from tinyconv.results import Picture, Prediction
-from tinyconv.runs.schema import TIMES
+from tinyconv.plugins import Explains
+from tinyconv.results import Picture
 from tinyconv.system.private import is_frozen
 
-CLOSE = 1e-4  # relative; sums in another order of threads differ by less
+SHARED = {  # whose settings are not a task's own
+    *("tinyconv.recipe", "tinyconv.data.selection", "tinyconv.tasks", "tinyconv.tasks.network"),
+}
 
 
 def explains_its_settings(subject: Subject) -> None:
     """Frozen, each with a default and a sentence of help; the class has a docstring."""
     task = subject.found
     assert (task.__doc__ or "").strip(), "the class has no docstring for the help to show"
-    assert is_frozen(task.Settings), "Settings is not frozen"
-    for field in dataclasses.fields(task.Settings):
-        assert field.metadata["help"], f"the setting {field.name} has no help"
-    settings.build(task.Settings, {})
+    _assert_explained(task, "Settings")
+
+
+def explains_its_options(subject: Subject) -> None:
+    """Evaluate, Predict and, of a task that explains, Explain are as sound as Settings."""
+    for name in (
+        "Evaluate",
+        "Predict",
+        *(["Explain"] if hasattr(subject.found, "explain") else []),
+    ):
+        assert hasattr(subject.found, name), f"it declares no {name}"
+        _assert_explained(subject.found, name)
 
 
 def refuses_an_unknown_setting(subject: Subject) -> None:
     """In one sentence that names it, and before anything is written."""
-    with _own_runs(subject) as folder:
+    with own_runs(subject) as folder:
         before = set(folder.iterdir())
         try:
             verbs.fit(subject.entry.full_name, no_such_setting=1)
@@ -57,28 +71,11 @@ def fits_and_measures(subject: Subject) -> None:
     assert not bad, f"{', '.join(bad)} is no number"
 
 
-def evaluates_a_run_of_before(subject: Subject) -> None:
-    """A run that is opened again gives the numbers that were kept."""
-    run = trained(subject)
-    with _own_runs(subject):
-        _assert_close(verbs.load(run.path).evaluate(), run.settings["result"]["metrics"])
-
-
-def predicts(subject: Subject) -> None:
-    """An answer to each picture that it is asked about, fit for JSON."""
-    run = trained(subject)
-    height, width, channels = run.settings.get("picture_shape", (64, 64, 3))
-    noise = np.random.default_rng(1).integers(0, 256, (height, width, channels)).astype("uint8")
-    files = [subject.folder / f"{name}.png" for name in ("one", "two")]
-    for file in files:
-        Image.fromarray(noise[..., 0] if channels == 1 else noise).save(file)
-    predictions = list(run.predict(*files))
-    assert len(predictions) == 2, f"it gives {len(predictions)} answers about two pictures"
-    for prediction, file in zip(predictions, files):
-        assert isinstance(prediction, Prediction), f"an answer is a {type(prediction).__name__}"
-        assert prediction.input == str(file), f"an answer names {prediction.input}, not {file}"
-        assert prediction.answers, "a prediction has no answer"
-        json.dumps(prediction.answers)
+def prints_nothing(subject: Subject) -> None:
+    """fit, evaluate and predict leave standard output to the answers of the command."""
+    usual_answers(subject)
+    for verb, texts in subject.results["printed"].items():
+        assert not any(texts), f"{verb} prints {max(texts, key=len)[:60]!r} on standard output"
 
 
 def draws_pictures(subject: Subject) -> None:
@@ -98,87 +95,105 @@ def draws_pictures(subject: Subject) -> None:
 def ctrl_c_leaves_a_usable_run(subject: Subject) -> None:
     """Stopped after its first save, the run opens and can be measured."""
     run = stopped(subject)
-    with _own_runs(subject):
-        metrics = verbs.load(run.path).evaluate()
+    with own_runs(subject):
+        metrics = opened(subject, run.path).evaluate()
     assert metrics, "the stopped run cannot be measured"
 
 
 def resumes_to_the_same_numbers(subject: Subject) -> None:
     """A run that was stopped and went on ends as one that was not."""
-    whole = trained(subject)
-    with _own_runs(subject):
-        resumed = verbs.resume(stopped(subject).path)
-    _assert_close(resumed.settings["result"]["metrics"], whole.settings["result"]["metrics"])
-    assert len(resumed.history) == len(whole.history), "the histories are of different lengths"
-    for one, other in zip(resumed.history, whole.history):
-        for name in set(one) - set(TIMES):
-            _assert_close({name: one[name]}, {name: other[name]})
+    path = copied(subject, stopped(subject), "goes-on")
+    with own_runs(subject):
+        resumed = verbs.resume(path)
+    assert_same_course(resumed, trained(subject))
+
+
+def resumes_within_an_epoch(subject: Subject) -> None:
+    """As above, after a Ctrl-C between two steps of an epoch, where no save was due."""
+    from tinyconv.training import Training
+
+    run = verbs.new(subject.entry.full_name, quick(subject), "within")
+    prepare, several = run.prepare, []
+
+    def prepared():
+        training = prepare()
+        if not isinstance(training, Training):
+            raise Skipped("it has a training of its own, whose steps are not known")
+        if training.steps_per_epoch < 2:
+            raise Skipped("an epoch of `small` has one step")
+        several.append(training)
+        step = training.step
+
+        def step_and_stop(*batch):
+            rate = step(*batch)
+            if training.steps_done == 1:
+                signal.raise_signal(signal.SIGINT)
+            return rate
+
+        training.step = step_and_stop
+        return training
+
+    run.prepare = prepared
+    assert interrupted(subject, lambda: verbs.train(run)), "fit goes on after Ctrl-C"
+    with own_runs(subject):
+        assert_same_course(verbs.resume(run.path), trained(subject))
+
+
+def reads_its_settings(subject: Subject) -> None:
+    """Each setting of its own is read by fit, evaluate, predict, explain or pictures."""
+    run = trained(subject)
+    usual_answers(subject)
+    if isinstance(run.task, Explains):
+        explained(subject)
+    read = subject.results["read"] | _implying(subject)
+    unread = [each.name for each in own_settings(subject) if each.name not in read]
+    assert not unread, f"nothing reads the setting {', '.join(unread)}"
 
 
 PROMISES = (
     explains_its_settings,
+    explains_its_options,
     refuses_an_unknown_setting,
     fits_and_measures,
-    evaluates_a_run_of_before,
-    predicts,
+    prints_nothing,
     draws_pictures,
     ctrl_c_leaves_a_usable_run,
     resumes_to_the_same_numbers,
+    resumes_within_an_epoch,
+    reads_its_settings,
 )
 
 
-def trained(subject: Subject):
-    """The subject's one whole run, made when it is first asked for."""
-    if subject.run is None:
-        with _own_runs(subject):
-            subject.run = verbs.fit(subject.entry.full_name, name="whole", **_quick(subject))
-    return subject.run
+def _assert_explained(task, name: str) -> None:
+    """A frozen dataclass of settings with help, and a default that fits each."""
+    options = getattr(task, name)
+    assert is_frozen(options), f"{name} is not frozen"
+    for field in dataclasses.fields(options):
+        what = "setting" if name == "Settings" else f"{name} option"
+        assert field.metadata.get("help"), f"the {what} {field.name} has no help"
+    settings.build(options, {})
 
 
-def stopped(subject: Subject):
-    """A run that got a Ctrl-C while it was saved for the first time."""
-    if threading.current_thread() is not threading.main_thread():
-        raise Skipped("signals reach the main thread alone, and this is another")
-    run, saves = verbs.new(subject.entry.full_name, _quick(subject), "stopped"), []
-    save = run.save
-
-    def save_and_stop(*given, **named):
-        save(*given, **named)
-        saves.append(named)
-        if len(saves) == 1:
-            signal.raise_signal(signal.SIGINT)
-
-    run.save, run.saves_always = save_and_stop, True
-    # A process that a script put in the background was told to ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with _own_runs(subject):
-            verbs.train(run)
-    except KeyboardInterrupt:
-        return run
-    finally:
-        signal.signal(signal.SIGINT, before)
-    what = "goes on after Ctrl-C" if saves else "never calls run.save"
-    raise AssertionError(f"fit {what}; `small` needs room for two saves")
+def own_settings(subject: Subject) -> list[dataclasses.Field]:
+    """The settings that the task declares itself, and does not share with others."""
+    shared = {
+        name
+        for base in subject.found.Settings.__mro__
+        if base.__module__ in SHARED
+        for name in getattr(base, "__dataclass_fields__", {})
+    }
+    return [f for f in dataclasses.fields(subject.found.Settings) if f.name not in shared]
 
 
-def _quick(subject: Subject) -> dict:
-    """The settings to try it with; in float32, whose sums in another order stay CLOSE."""
-    can_choose = "precision" in settings.names(subject.found.Settings)
-    return ({"precision": "float32"} if can_choose else {}) | subject.small
-
-
-@contextlib.contextmanager
-def _own_runs(subject: Subject) -> Iterator:
-    folder = subject.folder / "runs"
-    folder.mkdir(exist_ok=True)
-    with environment(TINYCONV_RUNS=folder), contextlib.redirect_stderr(io.StringIO()):
-        yield folder
-
-
-def _assert_close(found: dict[str, float], expected: dict[str, float]) -> None:
-    assert set(found) == set(expected), f"{sorted(found)} is measured, and was {sorted(expected)}"
-    for name, value in expected.items():
-        close = math.isclose(found[name], value, rel_tol=CLOSE, abs_tol=CLOSE)
-        close |= math.isnan(found[name]) and math.isnan(value)  # nothing to tell as yet
-        assert close, f"{name} is {found[name]:.6g}, and was {value:.6g}"
+def _implying(subject: Subject) -> set[str]:
+    """The settings that do no more than give others their values, such as a preset."""
+    implied = getattr(subject.found.Settings, "implied", None)
+    if implied is None:
+        return set()
+    usual = implied({})
+    return {
+        field.name
+        for field in own_settings(subject)
+        for choice in field.metadata["choices"] or ()
+        if implied({field.name: choice}) != usual
+    }

@@ -16,10 +16,12 @@ Raise `tinyconv.UserError`, one sentence, for what the user can mend.
 
 Import from here, from `tinyconv` and from its public modules; all other modules may move.
 
-Any of the three may carry two attributes that `tinyconv.checks` reads:
+Any of the three may carry attributes that `tinyconv.checks` reads:
 
     small               arguments (of a task: settings) that make it quick to try
     expected_failures   {promise: why it is not kept}
+    examples            right answers, which only the author knows; without them what depends on
+                        them is skipped. Of a data set and of a task: see there.
 """
 
 import importlib
@@ -72,7 +74,8 @@ class Model(Protocol):
     """Builds an untrained network: pixels 0 to 255 (B, H, W, C) to float32 scores (B, classes).
 
     Sizes (widths, depths) are keyword arguments with defaults. A network whose rectifiers can
-    be chosen takes `activation` ("prelu", "prelu-shared" or "relu") among them.
+    be chosen takes `activation` ("prelu", "prelu-shared" or "relu") among them. Each of them
+    changes the network.
     """
 
     def __call__(
@@ -83,9 +86,15 @@ class Model(Protocol):
 class DatasetLoader(Protocol):
     """Opens a data set from local files at `root`, or without them if it can.
 
-    `image_size` scales and crops pictures to a square of so many pixels; `skip_corrupt`
-    leaves out files that cannot be read, which are otherwise refused by name. A data set of
-    other inputs takes `root` alone.
+    `image_size` scales and crops pictures to a square of so many pixels, and with them boxes and
+    targets that are maps: rows of numbers, one a pixel. `skip_corrupt` leaves out files that
+    cannot be read, which are otherwise refused by name, targets' files too. A data set of other
+    inputs than pictures takes `root` alone.
+
+    `examples` is {split: {name or number: answer}}: a class's name, a label, a target or the
+    part of it that counts, or a function of (picture, target) that says whether they fit:
+
+        my_data.examples = {"train": {"cats/007.png": "cat"}}
     """
 
     def __call__(
@@ -114,7 +123,13 @@ class Task(Protocol):
     of `tinyconv fit`, the Python arguments and settings.json come from the first, those of
     `tinyconv evaluate RUN` and `tinyconv predict RUN` from the others. The class is made without
     arguments; `run.options` holds the settings, and `run.catalogue.find` gives any registered
-    model or data set.
+    model or data set. No verb prints on standard output.
+
+    `examples` is a list of (input, answer): a file, or (split, number) of the run's data, and
+    what it says of it when it has seen 32 pictures 30 times: what counts of the first of
+    `Prediction.answers`, or a function of all of them that says whether they are right:
+
+        examples = [(("train", 0), {"label": "cat"})]
     """
 
     Settings: ClassVar[type]
@@ -124,10 +139,9 @@ class Task(Protocol):
     def prepare(self, run: "Run") -> Loop:
         """The training of `run`, from its last save if it has a folder; nothing is written yet.
 
-        `begin(run)` is the first half of it for every task on a data set. What
-        settings.json is to hold beside the settings goes to `run.add`. A Training can also be
-        checked (`fit --check`), tried (`lr-find`) and done again (`verify`), which call
-        `prepare` with a run that never gets a folder.
+        `begin(run)` is the first half of it for every task on a data set. What settings.json is to
+        hold beside the settings goes to `run.add`. `fit --check`, `lr-find` and `verify` call it
+        with a run that never gets a folder.
         """
         ...
 

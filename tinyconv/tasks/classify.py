@@ -79,7 +79,8 @@ class Classify:
     Evaluate = Evaluate
     Predict = Predict
     Explain = ExplainOptions
-    small = {"model": "two_layer", "limit": 128, "epochs": 2}  # digits, which need no files
+    small = {"model": "convnet", "limit": 128, "epochs": 2}  # digits, which need no files
+    examples = [(("train", 0), {"label": "8"}), (("train", 1), {"label": "0"})]
     _kept = None, None  # the key and the value of `_scores`
 
     def prepare(self, run):

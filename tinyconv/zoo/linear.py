@@ -17,6 +17,9 @@ def linear(input_shape, classes, activation="prelu"):
     return keras.Model(inputs, layers.head(classes)(x), name="linear")
 
 
+linear.expected_failures = {"heeds_its_arguments": "it has no rectifier to choose"}
+
+
 def two_layer(input_shape, classes, activation="prelu", hidden=128):
     """Two fully-connected layers: 394,762 parameters at 32x32x3 and 10 classes.
 

@@ -82,6 +82,9 @@ def shapes(
     return cached("shapes", [VERSION, image_size], skip_corrupt, lambda: _drawn(image_size))
 
 
+shapes.examples = {"train": {"train-00000": {"captions": ["a large blue cross"]}}}
+
+
 def _drawn(image_size) -> Sources:
     return Sources(
         classes=(),

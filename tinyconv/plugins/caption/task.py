@@ -26,7 +26,8 @@ class Caption:
     Evaluate = Evaluate
     Predict = Predict
     Explain = Explain
-    small = {"limit": 64, "epochs": 2, "least": 1, "longest": 16}  # drawn scenes, without files
+    # Drawn scenes, without files; an epoch of two steps, so that one can be stopped within it.
+    small = {"limit": 64, "batch_size": 32, "epochs": 2, "least": 1, "longest": 16}
 
     def prepare(self, run):
         """The training.Training by the settings, from where the run stands if it has a folder."""

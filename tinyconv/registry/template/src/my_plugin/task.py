@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyconv import plugins
+from tinyconv import UserError, plugins
 from tinyconv.plugins import (
     DataSettings,
     Evaluation,
@@ -50,6 +50,8 @@ class MyPlugin:
     Evaluate = Evaluate
     Predict = PredictOptions
     small = {"limit": 128, "epochs": 2}  # quick to try, for tinyconv.checks
+    # An input and what is to be answered about it after 30 epochs of 32 pictures.
+    examples = [(("train", 0), lambda answers: answers[0]["error"] < 80)]
 
     def prepare(self, run):
         """The training by the settings, from where the run stands if it has a folder."""
@@ -84,6 +86,8 @@ class MyPlugin:
         """The squared error, and the error in grey levels, on the test pictures."""
         dataset = own(run)
         split = options.split or labelled_split(dataset)
+        if split not in dataset.splits:
+            raise UserError(f"There is no split {split!r}, but {', '.join(dataset.splits)}.")
         pictures = dataset.splits[split].pictures
         return Evaluation(measure(run.model(), pictures), dataset.name, split, len(pictures))
 

@@ -1,0 +1,112 @@
+"""Each promise of a data set can be broken: for each one a data set that breaks it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.rigged import outcome
+from tinyconv.data import Dataset, Split
+from tinyconv.errors import UserError
+
+
+def split(count, seed, size=8, **more):
+    random = np.random.default_rng(seed)
+    pictures = random.integers(0, 256, (count, size, size, 3)).astype("uint8")
+    labels = np.arange(count, dtype="int32") % 2
+    return dataclasses.replace(Split(pictures, labels, [str(i) for i in range(count)]), **more)
+
+
+def dataset(resized=False, classes=("a", "b"), **splits):
+    splits = {"train": split(40, 1), "validation": split(20, 2)} | splits
+    return Dataset("rigged", classes, splits, mirror=True, resized=resized)
+
+
+def loader(**changes):
+    def load(root=None, image_size=None, skip_corrupt=False):
+        return dataset(**changes)
+
+    return load
+
+
+calls = []
+
+
+def restless(root=None, image_size=None, skip_corrupt=False):
+    calls.append(1)
+    return dataset(train=split(40, len(calls)))
+
+
+def greedy(root=None, image_size=None, skip_corrupt=False):
+    np.ones(300 << 20, "uint8")
+    return dataset()
+
+
+def careless(root=None, image_size=None, skip_corrupt=False):
+    """Takes a torn picture for a whole one."""
+    return dataset()
+
+
+def vague(root=None, image_size=None, skip_corrupt=False):
+    for file in sorted(root.glob("*.png")):
+        try:
+            with Image.open(file) as image:
+                image.load()
+        except OSError as error:
+            raise UserError("Some picture is torn.") from error
+    return dataset()
+
+
+BROKEN_DATASETS = {
+    "has_sound_splits": (loader(validation=split(3, 1, size=9)), "pictures of 2 sizes"),
+    "keeps_splits_apart": (loader(validation=split(20, 1)), "are also in train"),
+    "has_labels_in_range": (loader(classes=("a",)), "labels 0 to 1 of 1 classes"),
+    "opens_the_same_twice": (restless, "train has other pictures"),
+    "scales_pictures": (loader(resized=True), "is (8, 8) pixels, and 12 were asked for"),
+    "names_a_corrupt_file": (careless, "it opens although 0.png is cut in half"),
+    "keeps_memory_bounded": (greedy, "opening takes 300 MiB"),
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (9, 9)).astype("uint8")
+        Image.fromarray(noise).save(tmp_path / f"root/{i}.png")
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize("promise", BROKEN_DATASETS)
+def test_a_data_set_that_breaks_it(promise, root):
+    found, reason = BROKEN_DATASETS[promise]
+    result = outcome("datasets", promise, found, root=root)
+    assert result.outcome == "failed" and reason in result.reason
+
+
+@pytest.mark.parametrize(
+    "promise, found, reason",
+    [
+        ("has_sound_splits", loader(train=split(4, 1, names=["one"])), "its parts have"),
+        ("has_sound_splits", loader(train=split(4, 1, targets=[1])), "its parts have"),
+        ("has_labels_in_range", loader(classes=("a", "b", "c")), "training has 2 of 3 classes"),
+        ("has_labels_in_range", loader(classes=("a", "a")), "two classes have one name"),
+        ("names_a_corrupt_file", vague, "0.png is cut in half, and the error says: Some"),
+    ],
+)
+def test_more_ways_to_break_a_data_set(promise, found, reason, root):
+    result = outcome("datasets", promise, found, root=root)
+    assert result.outcome == "failed" and reason in result.reason
+
+
+def test_a_data_set_without_its_files_is_skipped_and_one_without_classes_is_none_of_ours():
+    def offline(root=None, image_size=None, skip_corrupt=False):
+        raise UserError("no network")
+
+    for promise in BROKEN_DATASETS:
+        result = outcome("datasets", promise, offline)
+        assert result.outcome == "skipped", promise
+    angles = split(10, 1, labels=np.full(10, -1, "int32"), targets=list(range(10)))
+    found = loader(classes=(), train=angles, validation=dataclasses.replace(angles))
+    assert outcome("datasets", "has_labels_in_range", found).outcome == "passed"

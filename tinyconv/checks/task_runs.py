@@ -1,0 +1,248 @@
+"""The trainings that the promises of a task share, and what is compared of them."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import math
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinyconv import settings, verbs
+from tinyconv.checks.subject import Skipped, Subject, environment
+from tinyconv.runs.schema import TIMES
+
+CLOSE = 1e-4  # relative; sums in another order of threads differ by less
+
+
+def trained(subject: Subject):
+    """The subject's one whole run, made when it is first asked for."""
+    return subject.once("whole", lambda: _trained(subject))
+
+
+def _trained(subject: Subject):
+    run = verbs.new(subject.entry.full_name, quick(subject), "whole")
+    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    with own_runs(subject), printed(subject, "fit"):
+        verbs.train(run)
+    return run
+
+
+def watched(options, read: set[str]):
+    """The same options, which note the names of those that somebody reads."""
+    if not dataclasses.is_dataclass(options):
+        return options
+    names = {field.name for field in dataclasses.fields(options)}
+
+    class Watched(type(options)):
+        def __getattribute__(self, name):
+            # dataclasses.asdict and replace read them all, and use none.
+            if name in names and sys._getframe(1).f_globals.get("__name__") != "dataclasses":
+                read.add(name)
+            return super().__getattribute__(name)
+
+    Watched.__name__, Watched.__qualname__ = type(options).__name__, type(options).__qualname__
+    return Watched(**{name: getattr(options, name) for name in names})
+
+
+def another(subject: Subject, name: str, **changes):
+    """One more whole run, with other settings."""
+    with own_runs(subject):
+        return verbs.fit(subject.entry.full_name, name=name, **quick(subject) | changes)
+
+
+def opened(subject: Subject, path: Path | None = None):
+    """The whole run, or the one at `path`, opened as another day would."""
+    with own_runs(subject):
+        return verbs.load(path or trained(subject).path)
+
+
+def stopped(subject: Subject):
+    """A run that got a Ctrl-C while it was saved for the first time."""
+    return subject.once("stopped", lambda: _stopped(subject))
+
+
+def _stopped(subject: Subject):
+    run, saves = verbs.new(subject.entry.full_name, quick(subject), "stopped"), []
+    save = run.save
+
+    def save_and_stop(*values, **named):
+        save(*values, **named)
+        saves.append(named)
+        if len(saves) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    run.save, run.saves_always = save_and_stop, True
+    if interrupted(subject, lambda: verbs.train(run)):
+        return run
+    what = "goes on after Ctrl-C" if saves else "never calls run.save"
+    raise AssertionError(f"fit {what}; `small` needs room for two saves")
+
+
+def interrupted(subject: Subject, train: Callable[[], None]) -> bool:
+    """Whether `train` ends by a Ctrl-C that it sends itself."""
+    if threading.current_thread() is not threading.main_thread():
+        raise Skipped("signals reach the main thread alone, and this is another")
+    # A process that a script put in the background was told to ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with own_runs(subject):
+            train()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return False
+
+
+def copied(subject: Subject, run, name: str) -> Path:
+    """A copy of the run's folder, which may be changed."""
+    with own_runs(subject) as folder:
+        return shutil.copytree(run.path, folder / name)
+
+
+def altered(subject: Subject) -> Path:
+    """A copy of the whole run in which best.keras has other weights, and last.keras its own."""
+    return subject.once("altered", lambda: _altered(subject))
+
+
+def _altered(subject: Subject) -> Path:
+    path = copied(subject, trained(subject), "altered")
+    file = path / "best.keras"
+    model = opened(subject, path).model()
+    model.set_weights([_other_values(values) for values in model.get_weights()])
+    file.unlink()
+    model.save(file)
+    return path
+
+
+def _other_values(values: np.ndarray) -> np.ndarray:
+    """The numbers in another order and larger; a variance among them stays positive."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return values
+    return (values.ravel()[::-1].reshape(values.shape) * 1.5).astype(values.dtype)
+
+
+def files(subject: Subject) -> list[Path]:
+    """Three unlike pictures of the run's own size: noise, dark to bright, and stripes."""
+    height, width, channels = trained(subject).settings.get("picture_shape", (64, 64, 3))
+    noise = np.random.default_rng(1).integers(0, 256, (height, width)).astype("uint8")
+    ramp = np.tile(np.linspace(0, 255, width), (height, 1)).astype("uint8")
+    stripes = np.where(np.arange(height)[:, None] % 6 < 3, 255 - ramp // 2, 20).astype("uint8")
+    paths = []
+    for name, picture in {"one": noise, "two": ramp, "three": stripes}.items():
+        paths.append(subject.folder / "inputs" / f"{name}.png")
+        paths[-1].parent.mkdir(exist_ok=True)
+        shape = (height, width, 3)
+        colours = picture if channels == 1 else np.broadcast_to(picture[..., None], shape)
+        Image.fromarray(np.ascontiguousarray(colours)).save(paths[-1])
+    return paths
+
+
+def usual_answers(subject: Subject) -> dict[str, list]:
+    """The whole run's answers about `files`, by file."""
+    return subject.once("answers", lambda: _usual_answers(subject))
+
+
+def _usual_answers(subject: Subject) -> dict[str, list]:
+    inputs, path = files(subject), trained(subject).path
+    before = content(path)
+    predictions = answers(subject, inputs)
+    subject.results["predictions"] = predictions
+    subject.results["changed by predict"] = before, content(path)
+    return by_input(predictions)
+
+
+def by_input(predictions) -> dict[str, list]:
+    """The answers of predictions, by what they are about."""
+    return {prediction.input: prediction.answers for prediction in predictions}
+
+
+def answers(subject: Subject, inputs, path: Path | None = None, **options) -> list:
+    """The predictions of the whole run, or of the one at `path`."""
+    run = opened(subject, path)
+    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    with own_runs(subject), printed(subject, "predict"):
+        return list(run.predict(*inputs, **options))
+
+
+def explained(subject: Subject) -> list:
+    """The drawings of one picture."""
+    run = opened(subject)
+    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    with own_runs(subject), printed(subject, "explain"):
+        return list(run.explain(files(subject)[0]))
+
+
+def evaluated(subject: Subject, path: Path | None = None, **options) -> dict[str, float]:
+    """The numbers of the whole run, or of the one at `path`."""
+    run = opened(subject, path)
+    with own_runs(subject), printed(subject, "evaluate"):
+        return run.evaluate(**options)
+
+
+def content(folder: Path) -> dict[str, tuple[int, str]]:
+    """When each file below the folder was written, and its SHA-256, by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def quick(subject: Subject) -> dict:
+    """The settings to try it with; in float32, whose sums in another order stay CLOSE."""
+    can_choose = "precision" in settings.names(subject.found.Settings)
+    return ({"precision": "float32"} if can_choose else {}) | subject.small
+
+
+@contextlib.contextmanager
+def own_runs(subject: Subject) -> Iterator[Path]:
+    """A folder of runs of the subject's own, and nothing on standard error."""
+    folder = subject.folder / "runs"
+    folder.mkdir(exist_ok=True)
+    with environment(TINYCONV_RUNS=folder), contextlib.redirect_stderr(io.StringIO()):
+        yield folder
+
+
+@contextlib.contextmanager
+def printed(subject: Subject, verb: str) -> Iterator[None]:
+    """Keep what the block prints on standard output among the subject's results."""
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            yield
+    finally:
+        subject.results.setdefault("printed", {}).setdefault(verb, []).append(text.getvalue())
+
+
+def assert_close(values: dict[str, float], expected: dict[str, float]) -> None:
+    """The same names, and numbers that differ by rounding alone."""
+    assert set(values) == set(expected), f"{sorted(values)} is measured, and was {sorted(expected)}"
+    for name, value in expected.items():
+        assert is_close(values[name], value), f"{name} is {values[name]:.6g}, and was {value:.6g}"
+
+
+def is_close(value: float, expected: float) -> bool:
+    """Whether two numbers differ by rounding alone; none is as near to none."""
+    both_unknown = math.isnan(value) and math.isnan(expected)  # nothing to tell as yet
+    return both_unknown or math.isclose(value, expected, rel_tol=CLOSE, abs_tol=CLOSE)
+
+
+def assert_same_course(run, whole) -> None:
+    """Two runs have the same numbers at the end and after each epoch, whatever time they took."""
+    assert_close(run.settings["result"]["metrics"], whole.settings["result"]["metrics"])
+    assert len(run.history) == len(whole.history), "the histories are of different lengths"
+    for one, other in zip(run.history, whole.history):
+        for name in set(one) - set(TIMES):
+            assert_close({name: one[name]}, {name: other[name]})
