@@ -1,6 +1,6 @@
 """What the verbs of a task return: numbers, answers, and what a report shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,17 @@ class Evaluation:
     split: str | None = None
     pictures: int | None = None
     count: int | None = None
+
+
+def counted(result: Mapping) -> str:
+    """How many examples, and of what, a result was measured on: "359 test pictures of digits".
+
+    Args:
+        result: the fields of an Evaluation, as settings.json has them; with a split.
+    """
+    pictures, split, data = (result[name] for name in ("pictures", "split", "data"))
+    count = result.get("count", pictures)  # version 0.1 has pictures alone
+    return f"{count:,} {split} {'examples' if pictures is None else 'pictures'} of {data}"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tinyconv.checks.likeness import nearest, spectra
 from tinyconv.checks.subject import Skipped, Subject, alike, environment
 from tinyconv.data.cache import cache_root
 from tinyconv.data.pipeline import training_batches
+from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
 SHARED = 0.01  # of a split's pictures that may also be in another: real collections repeat some
@@ -24,42 +25,47 @@ NEARER = 0.1  # of them that may lie nearer to training than any training pictur
 
 
 def has_sound_splits(subject: Subject) -> None:
-    """train and validation: uint8 pictures (N, H, W, C) of one size, N labels, N names."""
+    """train and validation: uint8 pictures (N, H, W, C) of one size, or N other inputs, N labels,
+    N names."""
     dataset = opened(subject)
     missing = {"train", "validation"} - set(dataset.splits)
     assert not missing, f"it has no split {' and '.join(sorted(missing))}"
     shapes = set()
     for name, split in dataset.splits.items():
-        pictures, count = split.pictures, len(split.pictures)
-        assert pictures.dtype == np.uint8, f"the pictures of {name} are {pictures.dtype}, not uint8"
-        assert pictures.ndim == 4 and pictures.shape[-1] in (1, 3), f"{name} is {pictures.shape}"
+        pictures, count = split.pictures, len(split.rows)
         assert count > 0, f"{name} is empty"
+        if split.inputs is None:
+            dtype, shape = pictures.dtype, pictures.shape
+            assert dtype == np.uint8, f"the pictures of {name} are {dtype}, not uint8"
+            assert len(shape) == 4 and shape[-1] in (1, 3), f"{name} is {shape}"
+            shapes.add(shape[1:])
         lengths = {
             len(part)
             for part in (split.labels, split.names, split.boxes, split.targets)
             if part is not None
         }
-        assert lengths == {count}, f"{name} has {count} pictures, and its parts have {lengths}"
-        shapes.add(pictures.shape[1:])
-    assert len(shapes) == 1, f"its splits have pictures of {len(shapes)} sizes: {shapes}"
+        assert lengths == {count}, f"{name} has {count} inputs, and its parts have {lengths}"
+    assert len(shapes) <= 1, f"its splits have pictures of {len(shapes)} sizes: {shapes}"
 
 
 def keeps_splits_apart(subject: Subject) -> None:
-    """At most one picture in a hundred of a split is also in another."""
+    """At most one picture, or other input, in a hundred of a split is also in another."""
     dataset = opened(subject)
     seen: dict[bytes, str] = {}
     for name, split in dataset.splits.items():
-        keys = {picture.tobytes() for picture in split.pictures}
+        keys = {
+            repr(_plain(row)) if split.inputs is not None else row.tobytes() for row in split.rows
+        }
         others = [seen[key] for key in keys if key in seen]
         assert len(others) <= SHARED * len(keys), (
-            f"{len(others)} of the {len(keys)} pictures of {name} are also in {others[0]}"
+            f"{len(others)} of the {len(keys)} {dataset.unit} of {name} are also in {others[0]}"
         )
         seen |= dict.fromkeys(keys, name)
 
 
 def keeps_near_copies_apart(subject: Subject) -> None:
     """No split's pictures lie nearer to training than that lies to itself, on any canvas."""
-    dataset = opened(subject)
+    dataset = opened_pictures(subject)
     train = _some(dataset.splits["train"].pictures, AMONG)
     if len(train) < 2 * ASKED:
         raise Skipped(f"{len(train)} training pictures are too few to tell near copies by")
@@ -103,12 +109,14 @@ def opens_the_same_twice(subject: Subject) -> None:
             assert list(split.names) == list(other.names), f"{name} comes in another order"
             assert np.array_equal(split.labels, other.labels), f"{name} has other labels"
             assert np.array_equal(split.pictures, other.pictures), f"{name} has other pictures"
-            for part in ("boxes", "targets"):
+            for part in ("inputs", "boxes", "targets"):
                 one, two = (_plain(getattr(each, part)) for each in (split, other))
                 assert one == two, f"{name} has other {part}"
+    train = first.splits["train"]
+    if not isinstance(train.rows, np.ndarray):  # whose task makes the batches
+        return
     orders = [
         np.concatenate([pictures for pictures, _ in training_batches(train, 4, (), seed, 0)])
-        for train in [first.splits["train"]]
         for seed in (3, 3, 4)
     ]
     assert np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], orders[2])
@@ -117,7 +125,7 @@ def opens_the_same_twice(subject: Subject) -> None:
 def scales_pictures(subject: Subject) -> None:
     """`image_size` gives squares of so many pixels, also with another size in the cache."""
     with empty_cache():
-        first = opened(subject)
+        first = opened_pictures(subject)
         dataset = opened(subject, image_size=SCALED)
         for name, split in dataset.splits.items():
             size = split.pictures.shape[1:3]
@@ -131,7 +139,7 @@ def scales_pictures(subject: Subject) -> None:
 
 def scales_targets(subject: Subject) -> None:
     """`image_size` scales boxes and maps with their pictures."""
-    plain = opened(subject)
+    plain = opened_pictures(subject)
     with empty_cache():
         scaled = opened(subject, image_size=SCALED)
     kinds = set()
@@ -160,7 +168,7 @@ def scales_targets(subject: Subject) -> None:
 def has_the_answers_of_its_examples(subject: Subject) -> None:
     """Each of `examples` has its label, its target, or what its function asks, scaled too."""
     examples, tried = subject.examples, 0
-    for size in (None, SCALED):
+    for size in (None, SCALED) if has_pictures(opened(subject)) else (None,):
         with contextlib.nullcontext() if size is None else empty_cache():
             dataset = opened(subject, **({} if size is None else {"image_size": size}))
         for split, answers in examples.items():
@@ -182,7 +190,7 @@ def keeps_memory_bounded(subject: Subject) -> None:
             tracemalloc.stop()
         assert peak < PEAK, f"opening takes {peak >> 20} MiB"
         for name, split in dataset.splits.items():
-            small = split.pictures.nbytes < IN_MEMORY
+            small = split.pictures is None or split.pictures.nbytes < IN_MEMORY
             assert small or isinstance(split.pictures, np.memmap), f"{name} is all in memory"
 
 
@@ -207,6 +215,14 @@ def opened(subject: Subject, **how):
         if subject.small.get("root") is None:
             raise Skipped(f"it needs its files, and --root names them ({error})") from error
         raise
+
+
+def opened_pictures(subject: Subject):
+    """The data set; Skipped where it has no pictures."""
+    dataset = opened(subject)
+    if not has_pictures(dataset):
+        raise Skipped(f"it has {dataset.unit}, and no pictures")
+    return dataset
 
 
 @contextlib.contextmanager
@@ -268,8 +284,8 @@ def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
     label = int(examples.labels[i])
     rest = [part[i] for part in (examples.targets, examples.boxes) if part is not None]
     if callable(answer):
-        assert answer(examples.pictures[i], *(rest or [label])[:1]), (
-            f"{which} of {split} at {examples.pictures.shape[1]} pixels is not as its example says"
+        assert answer(examples.rows[i], *(rest or [label])[:1]), (
+            f"{which} of {split} is not as its example says, also where pictures are scaled"
         )
         return True
     name = dataset.classes[label] if 0 <= label < len(dataset.classes) else None

@@ -25,6 +25,7 @@ from tinyconv.checks.task_runs import (
     is_close,
     opened,
     own_runs,
+    reads_text,
     trained,
     usual_answers,
 )
@@ -42,7 +43,7 @@ import json, pathlib, sys, traceback
 from tinyconv.system.start_keras import start; start()
 from tinyconv import verbs
 for folder in map(pathlib.Path, sys.argv[1:]):
-    result, inputs = {}, sorted(map(str, (folder / "inputs").iterdir()))
+    result, inputs = {}, json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
     try:
         run = verbs.load(folder / "runs/elsewhere")
         result["metrics"] = run.evaluate()
@@ -109,10 +110,10 @@ def leaves_the_run_as_it_is(subject: Subject) -> None:
 
 
 def predicts(subject: Subject) -> None:
-    """An answer to each picture that it is asked about, fit for JSON."""
+    """An answer to each input that it is asked about, fit for JSON."""
     usual_answers(subject)
     inputs, predictions = files(subject), subject.results["predictions"]
-    assert len(predictions) == 3, f"it gives {len(predictions)} answers about three pictures"
+    assert len(predictions) == 3, f"it gives {len(predictions)} answers about three inputs"
     for prediction, file in zip(predictions, inputs):
         assert isinstance(prediction, Prediction), f"an answer is a {type(prediction).__name__}"
         assert prediction.input == str(file), f"an answer names {prediction.input}, not {file}"
@@ -128,7 +129,7 @@ def predicts_by_the_best(subject: Subject) -> None:
 
 
 def predicts_each_by_itself(subject: Subject) -> None:
-    """A picture's answer is its own: the same in other company, and unlike others'."""
+    """An input's answer is its own: the same in other company, and unlike others'."""
     inputs, together = files(subject), usual_answers(subject)
     fewer = answers(subject, [inputs[2], inputs[0]])  # so that no shift by one brings the same
     names = [prediction.input for prediction in fewer]
@@ -137,12 +138,15 @@ def predicts_each_by_itself(subject: Subject) -> None:
         same = alike(together.get(prediction.input), prediction.answers)
         assert same, f"{prediction.input} has another answer in other company"
     first, *others = together.values()
-    assert not all(alike(first, other) for other in others), "three unlike pictures have one answer"
+    assert not all(alike(first, other) for other in others), "three unlike inputs have one answer"
 
 
 def predicts_from_any_file(subject: Subject) -> None:
     """A folder stands for its pictures, a missing file is named, `resize` takes other sizes."""
     inputs, asked, options = files(subject), [], {}
+    if reads_text(subject):
+        _predicts_lines(subject, inputs)
+        return
     asked = [inputs[0].parent]
     if "resize" in settings.names(subject.found.Predict):
         asked.append(subject.folder / "another-size.png")
@@ -158,6 +162,15 @@ def predicts_from_any_file(subject: Subject) -> None:
         assert "missing.png" in str(error), f"the error does not name the missing file: {error}"
     else:
         raise AssertionError("it answers for a file that is not there")
+
+
+def _predicts_lines(subject: Subject, texts) -> None:
+    """A file stands for its lines: of a task that reads text."""
+    file = subject.folder / "texts.txt"
+    file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    expected = list(usual_answers(subject).values())
+    lines = [prediction.answers for prediction in answers(subject, [file])]
+    assert alike(lines, expected), "the lines of a file have other answers than the same texts"
 
 
 def explains(subject: Subject) -> None:
@@ -209,9 +222,11 @@ def answers_its_examples(subject: Subject) -> None:
     splits = own(run).splits if any(isinstance(each[0], tuple) for each in examples) else {}
     for source, answer in examples:
         file = source
-        if isinstance(source, tuple):
+        if isinstance(source, tuple) and reads_text(subject):
+            file = splits[source[0]].rows[source[1]]
+        elif isinstance(source, tuple):
             split, number = source
-            picture = np.asarray(splits[split].pictures[number])
+            picture = np.asarray(splits[split].rows[number])
             file = subject.folder / f"{split}-{number}.png"
             Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
         (prediction,) = answers(subject, [file], run.path)
@@ -244,6 +259,8 @@ def save(subject: Subject) -> None:
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run.path, place)
     (subject.folder / "elsewhere.json").unlink(missing_ok=True)
+    inputs = json.dumps(list(map(str, files(subject))))
+    (subject.folder / "inputs.json").write_text(inputs, encoding="utf-8")
     usual_answers(subject)
 
 

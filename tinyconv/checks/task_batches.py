@@ -177,13 +177,19 @@ def _changed_rows(before: list, after: list) -> np.ndarray:
 
 
 def _with_others(held_out: bool) -> Callable[[Dataset], Dataset]:
-    """Turns each picture of train, or of all other splits, into its negative."""
+    """Turns each picture of train, or of all other splits, into its negative.
+
+    Inputs of another kind come in the opposite order, so that they are others' inputs.
+    """
+
+    def changed(split: Split) -> Split:
+        if split.inputs is None:
+            return dataclasses.replace(split, pictures=255 - np.asarray(split.pictures))
+        return dataclasses.replace(split, inputs=split.inputs[::-1])
 
     def change(dataset: Dataset) -> Dataset:
         splits = {
-            name: dataclasses.replace(split, pictures=255 - np.asarray(split.pictures))
-            if (name != "train") == held_out
-            else split
+            name: changed(split) if (name != "train") == held_out else split
             for name, split in dataset.splits.items()
         }
         return dataclasses.replace(dataset, splits=splits)
@@ -199,10 +205,13 @@ def _with_one_other(dataset: Dataset) -> Dataset:
         answer = _answer(train, i)
         different = (j for j in range(len(source)) if _answer(train, j) != answer)
         source[i] = next(different, i)
-    pictures = np.asarray(train.pictures)[source]
-    boxes = None if train.boxes is None else train.boxes[source]
-    targets = None if train.targets is None else [train.targets[i] for i in source]
-    changed = Split(pictures, train.labels[source], train.names, boxes, targets)
+
+    def taken(rows):
+        return rows[source] if isinstance(rows, np.ndarray) else [rows[i] for i in source]
+
+    values = vars(train) | {"names": None}
+    parts = {name: None if rows is None else taken(rows) for name, rows in values.items()}
+    changed = Split(**parts | {"names": train.names})
     return dataclasses.replace(dataset, splits=dataset.splits | {"train": changed})
 
 

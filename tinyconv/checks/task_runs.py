@@ -130,8 +130,22 @@ def _other_values(values: np.ndarray) -> np.ndarray:
     return (values.ravel()[::-1].reshape(values.shape) * 1.5).astype(values.dtype)
 
 
-def files(subject: Subject) -> list[Path]:
-    """Three unlike pictures of the run's own size: noise, dark to bright, and stripes."""
+def files(subject: Subject) -> list[Path | str]:
+    """Three unlike inputs: pictures of the run's own size, or texts of the task's `examples`."""
+    if reads_text(subject):
+        texts = [source for source, _ in subject.examples if isinstance(source, str)]
+        assert len(texts) >= 3, "a task that reads text has three texts or more among `examples`"
+        return texts[:3]
+    return _pictures(subject)
+
+
+def reads_text(subject: Subject) -> bool:
+    """Whether the task's inputs are text."""
+    return getattr(subject.found, "reads_text", False)
+
+
+def _pictures(subject: Subject) -> list[Path]:
+    """Noise, dark to bright, and stripes."""
     height, width, channels = trained(subject).settings.get("picture_shape", (64, 64, 3))
     noise = np.random.default_rng(1).integers(0, 256, (height, width)).astype("uint8")
     ramp = np.tile(np.linspace(0, 255, width), (height, 1)).astype("uint8")

@@ -16,6 +16,7 @@ from tinyconv.cli.base import as_json, explicit, print_json
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
+from tinyconv.results import counted
 from tinyconv.runs import find_folder, options_of
 
 run_argument = click.argument("run", metavar="RUN")
@@ -95,9 +96,8 @@ def evaluate(ctx, runs, as_json, **options):
     for name, value in measured.metrics.items():
         click.echo(f"{name:6} {value:.4f}")
     if measured.split:
-        unit = "examples" if measured.pictures is None else "pictures"
         click.echo(
-            f"{whose}on the {measured.count:,} {measured.split} {unit} of {measured.data}",
+            f"{whose}on the {counted(vars(measured))}",
             err=True,
         )
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tinyconv.results import Picture, Table
+from tinyconv.results import Picture, Table, counted
 from tinyconv.system.files import write
 
 # Facts of settings.json that are told elsewhere on the page, or are long and dull.
@@ -71,7 +71,8 @@ def numbers(result) -> Iterable[tuple[str, str]]:
         return
     yield from ((name, f"{value:.4f}") for name, value in result["metrics"].items())
     if result.get("split"):
-        yield f"{result['split']} pictures of {result['data']}", f"{result['pictures']:,}"
+        count, _, what = counted(result).partition(" ")
+        yield what, count
     yield "of training", f"{result['seconds']:.0f} s"
 
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from tinyconv import report
 from tinyconv.report.figures import png
-from tinyconv.results import Picture, Table
+from tinyconv.results import Picture, Table, counted
 from tinyconv.system.files import write
 
 # Columns of a history that tell when and how fast, not how well.
@@ -161,8 +161,7 @@ def settings(names: Sequence[str], runs: Sequence) -> Iterable[Table]:
 
 def _measured_on(result: dict) -> str:
     """On what a result was measured, as far as it says so."""
-    count = f"{result['pictures']:,} {result['split']} pictures of " if result.get("split") else ""
-    return f"{count}{result.get('data') or ''}"
+    return counted(result) if result.get("split") else result.get("data") or ""
 
 
 def _number(value: float | None, form: str) -> str:

@@ -46,7 +46,12 @@ class Backwards:
     Predict = TextOptions
     reads_text = True
     small = {"limit": 256, "epochs": 3}
-    examples = (("abcde", {}), ("hgfed", {}))  # inputs, and what is always in their answers
+    examples = [
+        (("train", 0), lambda answers: len(answers[0]["word"]) == LENGTH),
+        ("abcde", {}),  # {} is in every answer
+        ("hgfed", {}),
+        ("aahhh", {}),
+    ]
 
     def prepare(self, run):
         """The training by the settings, from where the run stands if it has a folder."""

@@ -50,4 +50,4 @@ def _split(texts: list[str]) -> Split:
     return Split(None, labels, names, targets=[text[::-1] for text in texts], inputs=texts)
 
 
-words.examples = {"train": {"0": words().splits["train"].targets[0]}}
+words.examples = {"train": {"0": lambda word, target: target == word[::-1]}}
