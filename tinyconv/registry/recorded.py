@@ -18,7 +18,8 @@ def entry(kind: str, origin: dict[str, str], asker) -> Entry:
     here = [e for e in named if distribution in (e.distribution, None)]
     if distribution == OURS:
         here = here or [e for e in named if BUILT_IN.match(e.target)]
-    usable = [e for e in here if not (e.off or e.flaw)]
+    # Of a stranger's entry the import tells more than its flaw does.
+    usable = [e for e in here if not (e.off or (e.distribution == OURS and e.flaw))]
     if usable:
         return usable[0]
     what = f"is not installed; install it with: pip install {distribution}=={version}"
