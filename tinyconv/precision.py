@@ -1,9 +1,9 @@
 """Which precision a run computes in, and why: Keras' dtype policies by hardware.
 
 float32 is always right. bfloat16 pays where the processor has instructions for it and the
-training is long; float16 pays on a GPU's tensor cores and needs loss scaling, or small gradients become
-0: `training.compile_model` adds it. How much faster bfloat16 is on this machine is measured once and
-kept in the cache, so that one command gives the same numbers each time.
+training is long; float16 pays on a GPU's tensor cores and needs loss scaling, without which small
+gradients become 0: `training.compile_model` adds it. How much faster bfloat16 is on this machine is
+measured once and kept in the cache, so that one command gives the same numbers each time.
 """
 
 import contextlib
