@@ -1,16 +1,22 @@
 """Runs in float16: dynamic loss scaling, which a resumed run goes on with, in every task."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
 
 import tinyconv
 from tests.helpers.incidents import ctrl_c
-from tinyconv import precision, training
+from tinyconv import precision, runs, training
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
+from tinyconv.registry.entry_points import installed
 from tinyconv.runs import model_files
+from tinyconv.system.private import mean_gradients, trained_variables
 from tinyconv.training import checkpoints, optimizers
+from tinyconv.trials import dry_run
+from tinyconv.verbs import new
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("no_measurement")]
 
@@ -22,9 +28,15 @@ TASKS = {
     "localise": SMALL | {"model": "two_layer"},
     "caption": SMALL | FEWER,
 }
+HALF = {"precision": "mixed_float16", "force": True}
+REFUSING = ("dqn",)  # float16, since nothing scales its loss
+SHIPPED = [
+    entry.name for entry in installed() if (entry.kind, entry.distribution) == ("tasks", "tinyconv")
+]
 STEPS = 2  # an epoch
 FIRST = 2.0**15  # Keras' own initial loss scale
 OVERFLOWING = 2.0**60
+TINY = 1e-6  # of a loss, whose gradients float16 has no numbers for: its smallest is 6e-8
 
 
 def trained(task, at_step, name, stop=None, scale=None):
@@ -65,12 +77,93 @@ def loss_scale(run) -> tuple[float, int]:
     return float(optimizer.dynamic_scale), int(optimizer.step_counter)
 
 
+class Bench:
+    """A training in float16 before its first step, one step of which is tried again and again."""
+
+    def __init__(self, task: str):
+        self.loop = dry_run.prepared(new(task, TASKS[task] | {"epochs": 30 // STEPS}))
+        self.model = model = self.loop.model
+        self.optimizer = model.optimizer
+        self.factor = keras.Variable(1.0, trainable=False)  # of the loss
+        whole = model.compute_loss
+        object.__setattr__(
+            model, "compute_loss", lambda *args, **how: self.factor * whole(*args, **how)
+        )
+        self.batch = next(iter(self.loop.batches(0, 0)))
+        self.variables = [*model.variables, *self.optimizer.variables]
+        self.first = [variable.numpy() for variable in self.variables]
+
+    def begin(self) -> None:
+        """Have every variable be as it was before the first step."""
+        for variable, value in zip(self.variables, self.first, strict=True):
+            variable.assign(value)
+        self.factor.assign(1.0)
+
+    def step(self, factor: float, scale: float) -> None:
+        """The first step, with the loss times `factor`."""
+        self.begin()
+        self.factor.assign(factor)
+        self.optimizer.dynamic_scale.assign(scale)
+        self.model.train_on_batch(*self.batch)
+
+    def gradients(self, factor: float, scale: float) -> np.ndarray:
+        """Of the layers in float16, as the optimizer got them in such a step, over `factor`."""
+        self.step(factor, scale)
+        assert int(self.optimizer.iterations) == 1
+        halves = [each for each in self.model.layers if each.compute_dtype == "float16"]
+        weights = {id(weight) for layer in halves for weight in layer.trainable_weights}
+        inner = self.optimizer.inner_optimizer
+        pairs = zip(trained_variables(inner), mean_gradients(inner), strict=True)
+        means = [mean.numpy().ravel() for weight, (mean, _) in pairs if id(weight) in weights]
+        return np.concatenate(means) / factor
+
+    def changes(self) -> dict[str, bool]:
+        """By the path of each trained weight, whether it is another than at first."""
+        first = dict(zip(map(id, self.variables), self.first, strict=True))
+        weights = self.model.trainable_variables
+        return {w.path: bool((w.numpy() != first[id(w)]).any()) for w in weights}
+
+
+@pytest.mark.parametrize("task", SHIPPED)
+def test_a_task_learns_in_float16_or_refuses_it(task, few_scenes):
+    """An overflow skips a step and halves the scale; a tiny loss has the gradients that it should,
+    none of which are left without the scale; 30 steps are taken, and stay finite."""
+    if task in REFUSING:
+        if task == "dqn" and importlib.util.find_spec("tf_agents") is None:
+            pytest.skip("tf-agents is not installed (extra `dqn`)")
+        with pytest.raises(UserError, match="take --precision float32 or mixed_bfloat16") as why:
+            tinyconv.fit(task, **HALF)
+        assert str(why.value).count(".") == 1 and not runs.runs_folder().exists()
+        return
+    bench = Bench(task)
+    bench.step(1.0, OVERFLOWING)
+    assert not any(bench.changes().values()) and int(bench.optimizer.iterations) == 0
+    assert float(bench.optimizer.dynamic_scale) == OVERFLOWING / 2
+
+    expected, lost = bench.gradients(1.0, scale=1.0), bench.gradients(TINY, scale=1.0)
+    assert expected.any() and not lost.any()
+    tiny = bench.gradients(TINY, scale=FIRST)
+    assert np.linalg.norm(tiny - expected) < 0.02 * np.linalg.norm(expected)
+    still = [path for path, is_other in bench.changes().items() if not is_other]
+    assert all(path.endswith("gamma") for path in still)  # 1, and so small a step is rounded off
+
+    bench.begin()
+    bench.loop.run(steps=30)
+    assert all(bench.changes().values()) and int(bench.optimizer.iterations) > 25
+    assert all(np.isfinite(weight).all() for weight in bench.model.get_weights())
+    rows = bench.loop.state.rows
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_resumed_run_equals_an_unbroken_one(task, at_step, few_scenes):
-    """Two epochs and two more, and four; the counter of the loss scale counts them all."""
-    whole = trained(task, at_step, "whole")
-    resumed = trained(task, at_step, "stopped", stop=2 * STEPS)
-    assert loss_scale(whole) == (FIRST, 4 * STEPS)
+    """Two epochs and two more, and four; the counter of the loss scale counts them all.
+
+    The scale is not the one that a run begins with.
+    """
+    whole = trained(task, at_step, "whole", scale=FIRST / 8)
+    resumed = trained(task, at_step, "stopped", stop=2 * STEPS, scale=FIRST / 8)
+    assert loss_scale(whole) == (FIRST / 8, 4 * STEPS)
     assert_same(whole, resumed)
 
 

@@ -122,6 +122,16 @@ def test_half_precision_on_a_cpu_must_be_forced(machine):
     assert precision.choose("mixed_float16")[0] == "mixed_float16"
 
 
+@pytest.mark.parametrize("gpu", [False, True])
+def test_half_precision_is_not_for_a_task_that_scales_no_loss(machine, gpu):
+    machine(gpu, flags=set())
+    with pytest.raises(UserError, match="take --precision float32 or mixed_bfloat16"):
+        precision.choose("mixed_float16", force=True, scales_losses=False)
+    assert precision.choose("auto", scales_losses=False)[0] == "float32"
+    asked = precision.choose("mixed_bfloat16", scales_losses=False)
+    assert asked == ("mixed_bfloat16", "as asked")
+
+
 def test_a_policy_ends_with_its_block():
     import keras
 

@@ -1,9 +1,9 @@
 """Which precision a run computes in, and why: Keras' dtype policies by hardware.
 
 float32 is always right. bfloat16 pays where the processor has instructions for it and the
-training is long; float16 pays on a GPU's tensor cores and needs loss scaling, which Keras adds by
-itself. How much faster bfloat16 is on this machine is measured once and kept in the cache, so that
-one command gives the same numbers each time.
+training is long; float16 pays on a GPU's tensor cores and needs loss scaling, without which small
+gradients become 0: `training.compile_model` adds it. How much faster bfloat16 is on this machine is
+measured once and kept in the cache, so that one command gives the same numbers each time.
 """
 
 import contextlib
@@ -46,7 +46,12 @@ class Gain:
 
 
 def choose(
-    requested: str, force=False, deterministic=False, is_long=True, anew=False
+    requested: str,
+    force=False,
+    deterministic=False,
+    is_long=True,
+    anew=False,
+    scales_losses=True,
 ) -> tuple[str, str]:
     """(policy, reason in one clause) for what the user asked for on this machine.
 
@@ -56,12 +61,18 @@ def choose(
         deterministic: whether nothing may depend on a measurement.
         is_long: whether the training is long enough for bfloat16 to matter; see `is_long`.
         anew: whether to measure again what is in the cache.
+        scales_losses: whether the training scales its loss, as float16 needs it.
 
     Raises:
-        UserError: for mixed_float16 on a CPU, which was measured 24 to 84 times slower than
-            float32, unless `force` is given.
+        UserError: for mixed_float16 where the loss is not scaled, and on a CPU, which was measured
+            24 to 84 times slower than float32, unless `force` is given.
     """
     if requested != "auto":
+        if requested == "mixed_float16" and not scales_losses:
+            raise UserError(
+                "Precision mixed_float16 needs the loss to be scaled, which this task does not do; "
+                "take --precision float32 or mixed_bfloat16."
+            )
         if requested == "mixed_float16" and not hardware.has_gpu() and not force:
             raise UserError(
                 "Precision mixed_float16 needs a GPU: on a CPU it is 24 to 84 times slower than "
@@ -69,6 +80,8 @@ def choose(
             )
         return requested, "as asked"
     if hardware.has_gpu():
+        if not scales_losses:
+            return "float32", "float16 needs the loss to be scaled, which this task does not do"
         return "mixed_float16", "the GPU has fast float16 arithmetic"
     flag = hardware.bfloat16_flag()
     if flag is None:
@@ -82,13 +95,15 @@ def choose(
     return policy, f"bfloat16 ({flag}) is {gain}"
 
 
-def of_run(run, is_long=True) -> tuple[str, str]:
+def of_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:
     """As `choose` by the run's settings; a run that goes on keeps the precision it began with."""
     options = run.options
     if policy := run.settings.get("policy"):
         return policy, "as the run began"
     deterministic = getattr(options, "deterministic", False)
-    policy, reason = choose(options.precision, options.force, deterministic, is_long)
+    policy, reason = choose(
+        options.precision, options.force, deterministic, is_long, scales_losses=scales_losses
+    )
     run.settings["policy"] = policy
     return policy, reason
 

@@ -106,27 +106,29 @@ def same_seed_same_weights(subject: Subject) -> None:
 
 
 def works_in_mixed_precision(subject: Subject) -> None:
-    """mixed_bfloat16: weights and scores stay float32, and the scores are about the same."""
+    """bfloat16 and float16: weights and scores stay float32, and the scores are about the same."""
     import keras
 
     shape = smallest(subject)
-    before = keras.config.dtype_policy()
-    model = build(subject, shape)
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        mixed = build(subject, shape)
-    finally:
-        keras.config.set_dtype_policy(before)
-    computed = {str(layer.compute_dtype) for layer in mixed.layers}
-    assert "bfloat16" in computed, f"no layer computes in bfloat16, only in {computed}"
-    weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}
-    assert weights <= {"float32"}, f"its weights are {weights}"
-    mixed.set_weights(model.get_weights())
     pictures = noise((4, *shape))
-    plain, rounded = scores_of(model, pictures), scores_of(mixed, pictures)
-    assert rounded.dtype == np.float32, f"its scores are {rounded.dtype}"
-    error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
-    assert error < 0.2, f"its scores change by {error:.0%} of the largest"
+    model = build(subject, shape)
+    plain = scores_of(model, pictures)
+    before = keras.config.dtype_policy()
+    for numbers in ("bfloat16", "float16"):
+        keras.config.set_dtype_policy(f"mixed_{numbers}")
+        try:
+            mixed = build(subject, shape)
+        finally:
+            keras.config.set_dtype_policy(before)
+        computed = {str(layer.compute_dtype) for layer in mixed.layers}
+        assert numbers in computed, f"no layer computes in {numbers}, only in {computed}"
+        weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}
+        assert weights <= {"float32"}, f"its weights are {weights}"
+        mixed.set_weights(model.get_weights())
+        rounded = scores_of(mixed, pictures)
+        assert rounded.dtype == np.float32, f"its scores in {numbers} are {rounded.dtype}"
+        error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
+        assert error < 0.2, f"its scores in {numbers} change by {error:.0%} of the largest"
 
 
 def keeps_the_variance(subject: Subject) -> None:

@@ -8,7 +8,7 @@ import keras
 
 from tinyconv.layers import UNDECAYED, is_compiled
 from tinyconv.recipe import MOMENTUM, TrainingSettings
-from tinyconv.system.private import trained_variables
+from tinyconv.system.private import flat_layers, trained_variables
 
 
 class _OneProgram:
@@ -66,8 +66,10 @@ def scaled(inner, model) -> keras.optimizers.Optimizer:
     return keras.optimizers.LossScaleOptimizer(inner, name="loss_scale_optimizer")
 
 
-def _computes_in_float16(layer) -> bool:
-    """Whether the layer, or one inside it, computes in float16, in which gradients underflow."""
-    return layer.compute_dtype == "float16" or any(
-        _computes_in_float16(part) for part in getattr(layer, "layers", ())
-    )
+def _computes_in_float16(model) -> bool:
+    """Whether any layer computes in float16, in which gradients underflow on their way through it.
+
+    One is enough, as in a captioner, whose encoder alone does: the loss is scaled as a whole, and
+    of gradients in float32 a power of two changes no digit.
+    """
+    return any(each.compute_dtype == "float16" for each in [model, *flat_layers(model)])

@@ -117,7 +117,9 @@ class Settings:
     double: bool | None = _of_preset("The online network chooses, the target judges.")
     prioritised: bool = setting(False, "Draw by surprise (Schaul et al. 2016).")
     dueling: bool = setting(False, "Value and advantages apart (Wang et al. 2016).")
-    precision: str = setting("auto", "Number format; auto chooses by hardware.", choices=PRECISIONS)
+    precision: str = setting(
+        "auto", "Number format; auto chooses by hardware, not mixed_float16.", choices=PRECISIONS
+    )
     force: bool = setting(False, "Run a precision that this machine is slow with.")
     seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
 

@@ -50,7 +50,9 @@ class Dqn:
         height, width, _ = games.shape
         pixels = options.steps // options.update_every * options.batch_size * height * width
         is_long = pixels >= precision.LONG
-        numbers, why = precision.of_run(run, is_long)
+        # tf-agents steps by TensorFlow's optimizers of version 1, which scale no loss, and small
+        # gradients would become 0 in float16; bfloat16 has the range of float32 and needs none.
+        numbers, why = precision.of_run(run, is_long, scales_losses=False)
         model = _network(build, options, games, numbers)
         console.say(f"device     {hardware.cpu_name()}; {numbers}: {why}")
         console.say(
