@@ -9,6 +9,7 @@ from pathlib import Path
 from tinyconv.checks.datasets import empty_cache, opened
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.data.folder import ENDINGS
+from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
 COPIED = 1 << 30  # bytes of files that are copied in order to damage one
@@ -20,6 +21,8 @@ def names_a_corrupt_file(subject: Subject) -> None:
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
         pictures = [file for file in files if file.suffix.lower() in ENDINGS]
+        if not (pictures or has_pictures(opened(subject))):
+            raise Skipped("half a text file is a text file, too")
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
         with _torn(victim):
             _assert_refused(subject, copy, victim)

@@ -232,7 +232,11 @@ def answers_its_examples(subject: Subject) -> None:
         (prediction,) = answers(subject, [file], run.path)
         best = prediction.answers[0]
         right = answer(prediction.answers) if callable(answer) else alike(answer, best)
-        assert right, f"of {source} it says {json.dumps(best)[:80]}, and its example another thing"
+        wanted = "another answer" if callable(answer) else f"{answer}"
+        said = json.dumps(best)[:80]
+        assert right, (
+            f"of {source} ({file}) it says {said}, and its example another thing: {wanted}"
+        )
 
 
 PROMISES = (

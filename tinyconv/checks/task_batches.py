@@ -13,7 +13,7 @@ from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.checks.task_runs import another, own_runs, quick, trained
 from tinyconv.checks.tasks import own_settings
 from tinyconv.data import Dataset, Split
-from tinyconv.data.selection import DataSettings
+from tinyconv.data.selection import ExampleSettings
 from tinyconv.errors import UserError
 from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run
@@ -136,7 +136,7 @@ def _anew(subject: Subject, change, changed: dict):
         return lambda *args, **named: change(entry(*args, **named))
 
     if change is not None:
-        if not isinstance(run.options, DataSettings):
+        if not isinstance(run.options, ExampleSettings):
             raise Skipped("its settings name no data set")
         run.catalogue.find = find_changed
     try:

@@ -19,7 +19,7 @@ from tinyconv.system import console
 
 @dataclass(frozen=True)
 class ExampleSettings:
-    """Which examples, of any kind."""
+    """Which examples, for a task whose inputs are no pictures."""
 
     data: str = setting("digits", "Data set by name.")
     root: Path | None = setting(None, "Local files of the data set, instead of a download.")
@@ -75,6 +75,8 @@ def open_dataset(catalogue, options: ExampleSettings, data: str, root: Path | No
             data, root = "folder", Path(data)
         load = catalogue.find("datasets", data)
         dataset = load(root=root, **_picture_options(load, options, data))
+    if has_pictures(dataset) != isinstance(options, DataSettings):
+        raise UserError(f"{dataset.name} has {dataset.unit}, which this task has no use for.")
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
         dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity

@@ -24,12 +24,18 @@ class TextOptions:
 def inputs(words: Sequence[str], as_text: bool) -> list[str]:
     """The words as inputs: a Text, or the path of a file or folder that exists.
 
-    Of `-` each line of standard input is a Text. With `as_text` every word is.
+    Of `-` each line of standard input is a Text. With `as_text` every word is. Raises UserError
+    for a text of nothing, and for standard input without any.
     """
     taken: list[str] = []
     for word in words:
         if word == "-" and not as_text:
-            taken += [Text(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+            lines = [Text(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+            if not lines:
+                raise UserError("There is no text on standard input, which `-` stands for.")
+            taken += lines
+        elif not word.strip():
+            raise UserError("An input is empty; give some text, or the name of a file.")
         elif as_text or not os.path.exists(word):
             taken.append(Text(word))
         else:

@@ -88,8 +88,10 @@ class DatasetLoader(Protocol):
 
     `image_size` scales and crops pictures to a square of so many pixels, and with them boxes and
     targets that are maps: rows of numbers, one a pixel. `skip_corrupt` leaves out files that
-    cannot be read, which are otherwise refused by name, targets' files too. A data set of other
-    inputs than pictures takes `root` alone.
+    cannot be read, which are otherwise refused by name, targets' files too.
+
+    A data set of other inputs than pictures takes `root` alone, and gives
+    Dataset(name, classes, {"train": Split(None, labels, names, inputs=[...]), ...}, unit="words").
 
     `examples` is {split: {name or number: answer}}: a class's name, a label, a target or the
     part of it that counts, or a function of (picture, target) that says whether they fit:
@@ -125,7 +127,8 @@ class Task(Protocol):
     arguments; `run.options` holds the settings, and `run.catalogue.find` gives any registered
     model or data set. No verb prints on standard output.
 
-    `examples` is a list of (input, answer): a file, or (split, number) of the run's data, and
+    `examples` is a list of (input, answer): a file, a text, or (split, number) of the run's data
+    as `--limit` leaves it, and
     what it says of it when it has seen 32 pictures 30 times: what counts of the first of
     `Prediction.answers`, or a function of all of them that says whether they are right:
 
@@ -185,7 +188,9 @@ class ReadsText(Protocol):
     """A task whose `predict` takes text beside files: the class attribute `reads_text` is True.
 
     `predict` then gets a `Text` for an argument that names no file or folder, and for each line
-    of standard input where that is `-`; its `Predict` has `TextOptions`.
+    of standard input where that is `-`; `sentences(inputs)` gives (source, text) of all. Its
+    `Settings` are ExampleSettings with a `data` of its own, its `Predict` TextOptions; three or
+    more of its `examples` are texts.
     """
 
     reads_text: ClassVar[bool]

@@ -59,9 +59,11 @@ def prepare(run, pictures=None) -> str:
 def describe_model(model) -> None:
     """The model line: name, parameters, multiply-adds."""
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    is_of_pictures = len(model.inputs) == 1 and len(model.inputs[0].shape) == 4
     console.say(
         f"model      {model.name}: {parameters:,} parameters, "
-        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds a picture"
+        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds "
+        f"{'a picture' if is_of_pictures else 'an example'}"
     )
 
 

@@ -58,5 +58,16 @@ def test_evaluation_counts_words(capsys):
 
 
 def test_classify_has_no_use_for_words():
-    with pytest.raises(tinyconv.UserError, match="words has no"):
+    with pytest.raises(tinyconv.UserError, match="words has words, which this task has no use for"):
         tinyconv.fit("classify", data="words", model="linear")
+    with pytest.raises(tinyconv.UserError, match="digits has pictures, which this task has no"):
+        tinyconv.fit("backwards", data="digits")
+
+
+@pytest.mark.parametrize("words, message", [(["-"], "no text on standard input"), ([""], "empty")])
+def test_nothing_is_no_text(words, message, capsys, monkeypatch):
+    tinyconv.fit("backwards", epochs=1, limit=64, name="run")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    with pytest.raises(SystemExit):
+        main(["predict", "runs/run", *words])
+    assert message in capsys.readouterr().err
