@@ -13,6 +13,7 @@ from tests.helpers.incidents import copy_every_epoch, ctrl_c, failing
 from tests.helpers.quick import EXACT
 from tinyconv import runs, training
 from tinyconv.errors import UserError
+from tinyconv.runs.model_files import open_model
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.runs.schema import TIMES
 from tinyconv.system.interruptions import is_out_of_memory
@@ -119,7 +120,7 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
         network.train_on_batch(np.ones((8, 4)), np.ones((8, 3)))
         weights.append(network.get_weights())
         kept.keep(network, {"rows": []}, is_best=len(weights) == 1, now=len(weights) == 2)
-    best, last = run.model("best", compiled=True), run.model("last", compiled=True)
+    best, last = (open_model(run.model_file(which), "float32") for which in ("best", "last"))
     assert best.get_config() == last.get_config() and type(best) is type(last)
     assert last.compiled and best.compiled == (kind is not keras.Model)  # no optimizer is read
     for expected, found in zip([*weights, weights[1]], (best, last, network), strict=True):

@@ -26,7 +26,9 @@ def counted(result: Mapping) -> str:
         result: the fields of an Evaluation, as settings.json has them; with a split.
     """
     pictures, split, data = (result[name] for name in ("pictures", "split", "data"))
-    count = result.get("count", pictures)  # version 0.1 has pictures alone
+    count = result.get("count")
+    if count is None:  # as of version 0.1, which has pictures alone
+        count = pictures
     return f"{count:,} {split} {'examples' if pictures is None else 'pictures'} of {data}"
 
 

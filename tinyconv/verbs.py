@@ -9,7 +9,6 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.plugins import Averages, ExportsSeveral
 from tinyconv.recipe import TrainingSettings
-from tinyconv.registry import recorded
 from tinyconv.results import Evaluation
 from tinyconv.runs import Run, build_options, call
 from tinyconv.runs.schema import read_settings
@@ -176,8 +175,10 @@ def load(path, **changes) -> Run:
     catalogue = registry.Catalogue()
     for kind, origin in kept.get("plugins", {}).items():
         catalogue.reopen(kind, origin, folder)
-    catalogue.used["tasks"] = recorded.task(kept, folder)
-    task = catalogue.used["tasks"].load()()
+    if "tasks" in kept.get("plugins", {}):
+        task = catalogue.used["tasks"].load()()
+    else:
+        task = catalogue.find("tasks", kept["task"])()
     known = settings.names(task.Settings)
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes

@@ -92,7 +92,11 @@ def mask_fits(picture, mask):
         ("has_the_answers_of_its_examples", labelled("labels"), "and its example says"),
         ("has_the_answers_of_its_examples", patches("next"), "is not as its example says"),
         ("scales_targets", patches("scale"), "target 0 of train is (16, 16), and its picture 12"),
-        ("has_the_answers_of_its_examples", patches("scale"), "train at 12 pixels is not as"),
+        (
+            "has_the_answers_of_its_examples",
+            patches("scale"),
+            "train is not as its example says",
+        ),
         ("opens_the_same_twice", patches("random"), "train has other targets"),
         ("scales_pictures", patches("key"), "train is (16, 16) pixels, and 12 were asked for"),
         ("keeps_near_copies_apart", patches("canvases"), "are nearer to one of train"),

@@ -3,11 +3,11 @@
 import contextlib
 import dataclasses
 import hashlib
+import inspect
 import io
 import math
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +44,8 @@ def watched(options, read: set[str]):
     class Watched(type(options)):
         def __getattribute__(self, name):
             # dataclasses.asdict and replace read them all, and use none.
-            if name in names and sys._getframe(1).f_globals.get("__name__") != "dataclasses":
+            reader = inspect.currentframe().f_back.f_globals.get("__name__")
+            if name in names and reader != "dataclasses":
                 read.add(name)
             return super().__getattribute__(name)
 

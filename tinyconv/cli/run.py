@@ -29,11 +29,11 @@ class OfRun(click.Command):
     def parse_args(self, ctx, args):
         name, Options = _options_of(self.name, args)
         ctx.meta["name"], ctx.meta["options"] = name, settings.options(Options)
+        # Of a run that is not there nobody knows the options: the verb says that it is not there.
+        ctx.ignore_unknown_options = name is None
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if name is None:
-                raise
             names = [param.opts[0] for param in self.get_params(ctx) if param.opts[0][0] == "-"]
             raise UserError(
                 f"{self.name} {name} takes no {error.option_name}; "

@@ -63,8 +63,8 @@ def before(run, dataset: Dataset) -> None:
     for name, split in dataset.splits.items():
         if name != "train":
             duplicates = measurements.duplicates(train, split)
-            sentence = rules.seen_before(name, duplicates, len(split), dataset.unit)
-            tell(run, 0, seen_before=sentence)
+            count, unit = len(split), dataset.unit
+            tell(run, 0, seen_before=rules.seen_before(name, duplicates, count, unit))
 
 
 class Gradients:

@@ -39,7 +39,7 @@ class Split:
     inputs: Sequence | np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.labels)
 
     @property
     def rows(self):
