@@ -65,11 +65,6 @@ def call(task, verb: str, arguments: tuple, values: dict):
     return getattr(task, verb)(*arguments, **values)
 
 
-def explains(task) -> bool:
-    """Whether the task has the verb `explain`, with or without declared options."""
-    return hasattr(task, "explain")
-
-
 def replaced(task: type) -> tuple[str, ...]:
     """The members of a task that version 0.1 did without."""
     return ("prepare", "Evaluate", "Predict") if hasattr(task, "fit") else ("Evaluate", "Predict")

@@ -1,7 +1,7 @@
 """What the verbs of a task return: numbers, answers, and what a report shows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -17,6 +17,10 @@ class Evaluation:
     split: str | None = None
     pictures: int | None = None
     count: int | None = None
+
+    def with_count(self) -> "Evaluation":
+        """The same, where pictures alone are counted with these as its count."""
+        return self if self.count is not None else replace(self, count=self.pictures)
 
 
 def counted(result: Mapping) -> str:

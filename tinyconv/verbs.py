@@ -226,7 +226,7 @@ def ensemble(*opened: Run, **options) -> list[Evaluation]:
     for name, task in tasks.items():
         if not isinstance(task, Averages):
             raise UserError(f"Runs of {name} have no mean answer; evaluate them one by one.")
-        return call(task, "ensemble", options, opened)
+        return [each.with_count() for each in call(task, "ensemble", options, opened)]
     raise UserError("ensemble needs runs to measure.")
 
 

@@ -205,13 +205,7 @@ def _with_one_other(dataset: Dataset) -> Dataset:
         answer = _answer(train, i)
         different = (j for j in range(len(source)) if _answer(train, j) != answer)
         source[i] = next(different, i)
-
-    def taken(rows):
-        return rows[source] if isinstance(rows, np.ndarray) else [rows[i] for i in source]
-
-    values = vars(train) | {"names": None}
-    parts = {name: None if rows is None else taken(rows) for name, rows in values.items()}
-    changed = Split(**parts | {"names": train.names})
+    changed = dataclasses.replace(train.take(source), names=train.names)
     return dataclasses.replace(dataset, splits=dataset.splits | {"train": changed})
 
 

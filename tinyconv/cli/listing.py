@@ -31,6 +31,7 @@ def _listing(kind: str, help: str) -> click.Command:
 
 
 def row(entry) -> dict:
+    """What --json prints of an entry."""
     row = {"name": entry.name}
     if entry.kind == "models":
         row["parameters"] = entry.parameters

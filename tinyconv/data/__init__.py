@@ -46,6 +46,15 @@ class Split:
         """What a network is given: the pictures, or the inputs in their place."""
         return self.pictures if self.inputs is None else self.inputs
 
+    def take(self, chosen: np.ndarray) -> "Split":
+        """The examples with the numbers `chosen` (M,), in that order."""
+
+        def taken(part):
+            return part[chosen] if isinstance(part, np.ndarray) else [part[i] for i in chosen]
+
+        parts = vars(self).items()
+        return Split(**{name: None if part is None else taken(part) for name, part in parts})
+
 
 @dataclass(frozen=True)
 class Dataset:

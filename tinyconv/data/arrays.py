@@ -13,8 +13,6 @@ from functools import cached_property
 import numpy as np
 
 from tinyconv.data import HASHED, Dataset, Split
-from tinyconv.data.cache import Source, Sources, cached
-from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
 from tinyconv.system.files import cache_root
 
@@ -39,6 +37,8 @@ class Arrays:
 
     def store(self) -> None:
         """Write them into the cache, unless they are there."""
+        from tinyconv.data.cache import Source, Sources, cached
+
         splits = {
             name: Source(split.names, split.labels, split.pictures.__getitem__)
             for name, split in self.dataset.splits.items()
@@ -130,6 +130,8 @@ def load(name: str, image_size: int | None) -> Dataset:
 
     Raises UserError where the cache has them no more.
     """
+    from tinyconv.data.cache import Source, Sources, cached
+    from tinyconv.data.decode import resize
 
     def missing():
         raise UserError(
@@ -280,11 +282,7 @@ def _divided(split: Split, fraction: float) -> dict[str, Split]:
     if not is_held_out.any():
         raise UserError("Each class has one picture alone; two are needed to train and to check.")
 
-    def part(chosen) -> Split:
-        names = [split.names[i] for i in chosen]
-        return Split(split.pictures[chosen], split.labels[chosen], names)
-
     return {
-        "train": part(np.flatnonzero(~is_held_out)),
-        "validation": part(np.flatnonzero(is_held_out)),
+        "train": split.take(np.flatnonzero(~is_held_out)),
+        "validation": split.take(np.flatnonzero(is_held_out)),
     }

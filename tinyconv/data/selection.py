@@ -179,13 +179,7 @@ def describe(dataset: Dataset) -> None:
 
 def limited(split: Split, limit: int) -> Split:
     """`limit` examples of the split, the same ones every time."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:limit])
-
-    def taken(rows):
-        return rows[chosen] if isinstance(rows, np.ndarray) else [rows[i] for i in chosen]
-
-    values = vars(split).items()
-    return Split(**{name: None if rows is None else taken(rows) for name, rows in values})
+    return split.take(np.sort(np.random.default_rng(0).permutation(len(split))[:limit]))
 
 
 def labelled_split(dataset: Dataset) -> str:

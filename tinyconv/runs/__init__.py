@@ -13,7 +13,7 @@ from pathlib import Path
 from tinyconv import deprecated, settings
 from tinyconv.data import text
 from tinyconv.errors import UserError, alike
-from tinyconv.plugins import Explains, Loop
+from tinyconv.plugins import Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.runs import schema
 from tinyconv.runs.model_files import open_model
@@ -141,8 +141,7 @@ class Run(RunFolder):
             metrics = {name: float(value) for name, value in measured.metrics.items()}
         except (TypeError, ValueError) as error:
             raise self._blamed("evaluate", measured.metrics, "numbers") from error
-        count = measured.pictures if measured.count is None else measured.count
-        return dataclasses.replace(measured, metrics=metrics, count=count)
+        return dataclasses.replace(measured.with_count(), metrics=metrics)
 
     def predict(self, *inputs: str | os.PathLike, **options) -> Iterator[Prediction]:
         """A Prediction for each file; folders and globs stand for the files in them.
@@ -160,7 +159,7 @@ class Run(RunFolder):
 
     def explain(self, *inputs: str | os.PathLike, **options) -> Iterator[Picture]:
         """Pictures of why it answers as it does, where the task can draw them."""
-        if not (isinstance(self.task, Explains) or deprecated.explains(self.task)):
+        if not hasattr(self.task, "explain"):  # with declared options, or those of version 0.1
             raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
         yield from call(self.task, "explain", options, self, [os.fspath(path) for path in inputs])
 

@@ -48,8 +48,9 @@ def prepare(run, pictures=None) -> str:
 
         tf.config.experimental.enable_op_determinism()
         console.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
-    shape = getattr(pictures, "shape", None) or (pictures is not None and (len(pictures),))
-    is_long = not shape or precision.is_long(settings, shape)
+    is_long = pictures is None
+    if not is_long:  # a list of sentences has a length alone
+        is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
     policy, why = precision.of_run(run, is_long)
     console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
