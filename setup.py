@@ -81,7 +81,7 @@ def of_plugins(kind: str) -> list[str]:
 
 setup(
     name="tinyconv",
-    version="0.1.0",
+    version="0.2.0",
     description="The last lecture of a ConvNet course, runnable on the machine in front of you",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

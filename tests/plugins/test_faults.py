@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.helpers.command import run
 from tests.helpers.strangers import SOUND_MODEL, install
 from tinyconv import registry
 from tinyconv.registry import guarded_import
+
+VERSION = metadata.version("tinyconv")
 
 MODEL = "[tinyconv.models]\nstrange = strange_nets:strange\n"
 TASK = "[tinyconv.tasks]\nstrange = strange_nets:Strange\n"
@@ -80,13 +83,13 @@ BROKEN = {
         MODEL,
         SOUND_MODEL,
         "Requires-Dist: tinyconv>=99\n",
-        "it needs tinyconv >=99, and 0.1.0 is installed",
+        f"it needs tinyconv >=99, and {VERSION} is installed",
     ),
     "claims a name of ours": (
         MODEL.replace("strange =", "convnet ="),
         SOUND_MODEL,
         "",
-        "its name is also that of tinyconv 0.1.0; it answers as strange-nets/convnet",
+        f"its name is also that of tinyconv {VERSION}; it answers as strange-nets/convnet",
     ),
     "is half a task": (
         TASK,
