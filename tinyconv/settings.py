@@ -7,6 +7,13 @@
 gives `--epochs`, the Python argument `epochs=`, the key in settings.json and the help line. A field
 `from_`, whose name would be a word of Python's own, gives `--from`. Types are bool, int, float, str
 and Path, each also as `… | None`.
+
+A field whose name is not the field's usual term can have that term as an alias:
+
+        least: int = setting(5, "Minimum count of a word.", alias="min-count")
+
+The help and the reference page show `--min-count` first; `--least`, `min_count=` and `least=` work
+as well. The key in settings.json and the attribute remain `least`.
 """
 
 import dataclasses
@@ -20,13 +27,17 @@ import click
 from tinyconv.errors import UserError, nearest
 
 
-def setting(default, help, *, unit=None, choices=None, minimum=None, maximum=None, option=None):
+def setting(
+    default, help, *, unit=None, choices=None, minimum=None, maximum=None, option=None, alias=None
+):
     """A dataclass field with its help, unit, choices and the closed range it must lie in.
 
-    `option` is the command's name for it, such as "--class", where that is another one.
+    `option` is the command's name for it, such as "--class", where that is another one. `alias` is
+    a second name, such as "min-count", which the help shows before the field's own.
     """
     metadata = {
         "option": option,
+        "alias": alias,
         "help": help,
         "unit": unit,
         "choices": choices,
@@ -46,41 +57,82 @@ def names(Settings: type) -> list[str]:
     return [field.name for field in dataclasses.fields(Settings)]
 
 
-def build(Settings: type, given: Mapping):
-    """A checked `Settings` from names and values; a UserError names what does not fit.
+def keywords(Settings: type) -> list[str]:
+    """The names under which the settings are documented: of each its alias, or its own."""
+    return [_keyword(field) for field in dataclasses.fields(Settings)]
 
-    Settings that stand for others, such as a recipe, say so in a class method
-    `implied(given)`: the names and values that hold where none was given.
+
+def aliases(Settings: type) -> dict[str, str]:
+    """{alias as a Python name: name of its field}, for the settings that have an alias."""
+    fields = dataclasses.fields(Settings)
+    return {_keyword(field): field.name for field in fields if field.metadata.get("alias")}
+
+
+def _keyword(field) -> str:
+    """The name under which a setting is documented, as a Python keyword."""
+    return (field.metadata.get("alias") or field.name).replace("-", "_")
+
+
+def without_aliases(Settings: type, options: Mapping) -> dict:
+    """`options` with each alias replaced by the name of its field.
+
+    Raises UserError where a setting is given by both of its names.
+    """
+    fields = aliases(Settings)
+    values = {}
+    for keyword, value in options.items():
+        name = fields.get(keyword, keyword)
+        if name in values:
+            other = next(each for each in options if fields.get(each, each) == name)
+            raise UserError(f"{other} and {keyword} are two names of one setting; use one of them.")
+        values[name] = value
+    return values
+
+
+def build(Settings: type, options: Mapping):
+    """A checked `Settings` from names, or aliases, and values.
+
+    Settings that imply others, such as a recipe, have a class method `implied(options)`, which
+    returns the names and values that hold unless `options` has others.
+
+    Raises UserError for an unknown name, a setting given twice, or a value that does not fit.
     """
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     hints = typing.get_type_hints(Settings)
-    for name in given:
+    known = aliases(Settings)
+    values = without_aliases(Settings, options)
+    for name in values:
         if name not in fields:
-            raise UserError(f"There is no setting {name!r}; {nearest(name, fields)}")
-    values = {name: _checked(fields[name], hints[name], value) for name, value in given.items()}
+            raise UserError(f"There is no setting {name!r}; {nearest(name, [*fields, *known])}")
+    written = {known.get(keyword, keyword): keyword for keyword in options}
+    for name, value in values.items():
+        values[name] = _checked(fields[name], hints[name], value, written[name])
     implied = Settings.implied(values) if hasattr(Settings, "implied") else {}
     return Settings(**{name: implied[name] for name in implied if name in fields} | values)
 
 
-def _checked(field, hint, value):
-    """`value` as the field's type; raises UserError where it is of another or out of range."""
+def _checked(field, hint, value, keyword: str):
+    """`value` as the field's type; raises UserError where it is of another or out of range.
+
+    `keyword` is the name or the alias that an error shows.
+    """
     kind, optional = _kind(hint)
     if value is None and optional:
         return None
-    given = f"{field.name} must be {_KIND_NAMES[kind]}, and {value!r} was given"
+    wrong_type = f"{keyword} must be {_KIND_NAMES[kind]}, and {value!r} was given."
     if kind is float and type(value) is int:
         value = float(value)
     if kind is Path and isinstance(value, str):
         value = Path(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise UserError(f"{given}.")
+        raise UserError(wrong_type)
     choices = field.metadata["choices"]
     if choices is not None and value not in choices:
-        raise UserError(f"There is no {field.name} {value!r}; {nearest(value, choices)}")
+        raise UserError(f"There is no {keyword} {value!r}; {nearest(value, choices)}")
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     # `not (low <= value)` refuses a NaN as well.
     if (low is not None and not low <= value) or (high is not None and not value <= high):
-        raise UserError(f"{field.name} must be {_range(field)}, and {value!r} was given.")
+        raise UserError(f"{keyword} must be {_range(field)}, and {value!r} was given.")
     return value
 
 
@@ -116,20 +168,29 @@ RESERVED = ("name", "resume", "check", "json", "help", "debug", "no_plugins")
 def options(Settings: type) -> list[click.Option]:
     """The command's options, one a field, with type, unit, choices and default in the help.
 
+    A field with an alias has a second, hidden option under its own name, so that `build` sees
+    which of them stood on the command line.
+
     Raises TypeError for a field that is no `setting`, of another type, or of a reserved name,
     and UserError for a default that does not fit.
     """
     hints = typing.get_type_hints(Settings)
+    taken = [*RESERVED]
     for field in dataclasses.fields(Settings):
-        if field.name in RESERVED:
-            raise TypeError(f"{field.name} is the name of another option")
         if "choices" not in field.metadata:
             raise TypeError(f"{field.name} is not made by tinyconv.settings.setting")
+        for keyword in dict.fromkeys((_keyword(field), field.name)):
+            if keyword in taken:
+                raise TypeError(f"{keyword} is the name of another option")
+            taken.append(keyword)
         if _kind(hints[field.name])[0] not in _KIND_NAMES:
             kinds = ", ".join(kind.__name__ for kind in _KIND_NAMES)
             raise TypeError(f"{field.name} is of another type than {kinds}")
-        _checked(field, hints[field.name], field.default)
-    return [_option(field, hints[field.name]) for field in dataclasses.fields(Settings)]
+        _checked(field, hints[field.name], field.default, field.name)
+    fields = dataclasses.fields(Settings)
+    shown = [_option(field, hints[field.name]) for field in fields]
+    aliased = [field for field in fields if field.metadata["alias"]]
+    return [*shown, *(_option(field, hints[field.name], hidden=True) for field in aliased)]
 
 
 def reference(Settings: type) -> str:
@@ -137,31 +198,55 @@ def reference(Settings: type) -> str:
     hints = typing.get_type_hints(Settings)
     rows = ["| option | Python | type | default | |", "| --- | --- | --- | --- | --- |"]
     for field in dataclasses.fields(Settings):
-        option = _option(field, hints[field.name])
         kind, optional = _kind(hints[field.name])
         choices = field.metadata["choices"]
-        told = ", ".join(choices) if choices else field.metadata["unit"] or kind.__name__
-        default = "" if field.default is None else field.default
-        rows.append(
-            f"| `{option.opts[0]}` | `{field.name}` | {told}{' or None' if optional else ''} "
-            f"| {default} | {option.help} |"
+        values = ", ".join(choices) if choices else field.metadata["unit"] or kind.__name__
+        cells = (
+            _code(_option(field, hints[field.name]).opts[0], _switch(field)),
+            _code(_keyword(field), field.name),
+            values + (" or None" if optional else ""),
+            "" if field.default is None else field.default,
+            field.metadata["help"] + _range_note(field),
         )
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows) + "\n"
 
 
-def _option(field, hint) -> click.Option:
+def _code(*names: str) -> str:
+    """The names as code in Markdown, each once."""
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+
+
+def _switch(field) -> str:
+    """The command's option under the field's own name."""
+    return field.metadata["option"] or "--" + field.name.rstrip("_").replace("_", "-")
+
+
+def _range_note(field) -> str:
+    """The range of a setting, as its help shows it."""
+    return f"  [{_range(field)}]" if _range(field) else ""
+
+
+def _option(field, hint, hidden: bool = False) -> click.Option:
+    """The option of a field: under its alias where it has one, or hidden under its own name."""
     kind, optional = _kind(hint)
-    name = field.metadata["option"] or "--" + field.name.rstrip("_").replace("_", "-")
+    has_alias = field.metadata["alias"] and not hidden
+    switch = f"--{field.metadata['alias']}" if has_alias else _switch(field)
+    name = field.name if hidden else _keyword(field)
     unit = field.metadata["unit"]
-    told = [field.metadata["help"], *([f"[{_range(field)}]"] if _range(field) else [])]
-    common = {"default": field.default, "help": "  ".join(told)}
+    other = f"  [or {_switch(field)}]" if has_alias else ""
+    common = {
+        "default": field.default,
+        "help": field.metadata["help"] + _range_note(field) + other,
+        "hidden": hidden,
+    }
     if kind is bool and optional:  # what another setting implies can be turned off
-        return click.Option([field.name, f"{name}/--no-{name[2:]}"], **common)
+        return click.Option([name, f"{switch}/--no-{switch[2:]}"], **common)
     if kind is bool:
-        return click.Option([field.name, name], is_flag=True, **common)
+        return click.Option([name, switch], is_flag=True, **common)
     common["show_default"] = field.default is not None
     if field.metadata["choices"] is not None:
         choices = click.Choice(list(field.metadata["choices"]))
-        return click.Option([field.name, name], type=choices, **common)
+        return click.Option([name, switch], type=choices, **common)
     metavar = unit.upper() if unit else {int: "N", float: "X", str: "NAME", Path: "PATH"}[kind]
-    return click.Option([field.name, name], type=kind, metavar=metavar, **common)
+    return click.Option([name, switch], type=kind, metavar=metavar, **common)

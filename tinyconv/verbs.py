@@ -127,16 +127,17 @@ def _go_on(path, changes: dict) -> Run:
     run = load(path)
     if gone := run.lost_settings():
         raise UserError(f"{gone}: the run cannot go on as it began; start a new run.")
-    known = settings.names(run.task.Settings)
+    known, aliases = settings.names(run.task.Settings), settings.aliases(run.task.Settings)
     may = [name for name in runs.MORE if name in known]
     where = [name for name in PLACES if name in known and "data_sha256" in run.settings]
     for name in changes:
-        if name not in (*may, *where):
+        if aliases.get(name, name) not in (*may, *where):
             only = ", ".join((*may, *where)) or "nothing"
             raise UserError(
                 f"A run that goes on cannot change {name}, only {only}; "
                 "start a new run for other settings."
             )
+    changes = settings.without_aliases(run.task.Settings, changes)
     run = load(path, **changes)
     run.changed = [name for name in changes if changes[name] is not None]
     for name in where:
@@ -180,6 +181,7 @@ def load(path, **changes) -> Run:
     else:
         task = catalogue.find("tasks", kept["task"])()
     known = settings.names(task.Settings)
+    changes = settings.without_aliases(task.Settings, changes)
     options = settings.build(
         task.Settings, {name: kept[name] for name in known if name in kept} | changes
     )

@@ -190,10 +190,10 @@ def call(task, verb: str, values: dict, *arguments):
 
 def build_options(Options: type, values: dict, who: str, verb: str):
     """`settings.build`, with an error that says whose verb takes no such option."""
-    names = settings.names(Options)
-    for name in values:
-        if name not in names:
-            others = f"it takes {', '.join(names)}." if names else "it takes nothing more."
+    keywords = settings.keywords(Options)
+    for name in settings.without_aliases(Options, values):
+        if name not in settings.names(Options):
+            others = f"it takes {', '.join(keywords)}." if keywords else "it takes nothing more."
             raise UserError(f"{who} takes no {name} to {verb}; {others}")
     return settings.build(Options, values)
 

@@ -99,7 +99,7 @@ def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
 
 def test_explain_draws_what_it_is_made_to_say(learnt, scene_files, tmp_path):
     (path,) = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
-    again = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
+    again = verbs.explain(learnt, scene_files[0], caption="a red square", output=tmp_path / "out")
     assert again != [path] and path.read_bytes() == again[0].read_bytes()
     teller = Teller(learnt)
     maps, looks, log_p = teller.look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
@@ -108,8 +108,18 @@ def test_explain_draws_what_it_is_made_to_say(learnt, scene_files, tmp_path):
     assert log_p[0] < 0
     with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
         list(learnt.explain(scene_files[0], say="a red sqare"))
-    with pytest.raises(UserError, match="--say has no word; choose from a"):
+    with pytest.raises(UserError, match="--caption has no word; choose from a"):
         list(learnt.explain(scene_files[0], say=""))
+
+
+def test_a_saved_run_takes_options_by_either_name(learnt):
+    assert learnt.settings["longest"] == 16 and "max_length" not in learnt.settings
+    for keyword in ("longest", "max_length"):
+        assert tinyconv.load(learnt.path, **{keyword: 9}).options.longest == 9
+    with pytest.raises(UserError, match="cannot change max_length, only epochs"):
+        tinyconv.resume(learnt.path, max_length=9)
+    with pytest.raises(UserError, match="say and caption are two names of one setting"):
+        verbs.explain(learnt, say="a", caption="b")
 
 
 def test_hard_attention_draws_the_place_that_it_looked_at(scene_files):
@@ -222,7 +232,7 @@ def test_what_an_encoder_saw_is_made_anew_where_its_file_is_cut_or_damaged():
         ({"data": "shape"}, "did you mean shapes"),
         ({"attention": "sofd"}, "no attention 'sofd'; did you mean soft"),
         ({"data": "flickr8k"}, "flickr8k needs --root"),
-        ({"least": 1000}, "No word of the captions of shapes is met 1000 times; --least 1"),
+        ({"least": 1000}, "No word of the captions of shapes is met 1000 times; --min-count 1"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(settings, told):

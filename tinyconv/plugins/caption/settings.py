@@ -67,8 +67,9 @@ class NetworkSettings:
     )
     penalty: float | None = _of_data(
         "penalty",
-        "Lambda of equation 14: how much all places ask to be looked at equally.",
+        "Weight of the doubly stochastic attention penalty (lambda in equation 14).",
         minimum=0.0,
+        alias="attention-penalty",
     )
 
 
@@ -76,10 +77,19 @@ class NetworkSettings:
 class WordSettings:
     """Which words, and how they are looked for."""
 
-    least: int = setting(5, "Times that a word is met before it is learnt.", minimum=1)
-    vocabulary: int = setting(10_000, "Words at most, the commonest.", minimum=1)
-    longest: int = setting(30, "Words that a caption ends after.", minimum=1, maximum=200)
-    beam: int = setting(3, "Captions that are kept while one is looked for.", minimum=1)
+    least: int = setting(
+        5, "Minimum count for a word to enter the vocabulary.", minimum=1, alias="min-count"
+    )
+    vocabulary: int = setting(
+        10_000,
+        "Maximum number of words; the most frequent are used.",
+        minimum=1,
+        alias="vocabulary-size",
+    )
+    longest: int = setting(
+        30, "Maximum caption length, in words.", minimum=1, maximum=200, alias="max-length"
+    )
+    beam: int = setting(3, "Beam width.", minimum=1)
 
 
 @dataclass(frozen=True)
@@ -120,4 +130,9 @@ class Predict(PredictOptions):
 class Explain(ResizeOptions):
     """Which caption's attention is drawn."""
 
-    say: str | None = setting(None, "Show where it looks as it is made to say this.", unit="text")
+    say: str | None = setting(
+        None,
+        "Draw the attention for this caption instead of the network's own.",
+        unit="text",
+        alias="caption",
+    )

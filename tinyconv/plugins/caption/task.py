@@ -125,7 +125,7 @@ class Caption:
         teller, say = Teller(run), options.say
         known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
         if say is not None and not split(say):
-            raise UserError(f"--say has no word; {nearest(say, known)}")
+            raise UserError(f"--caption has no word; {nearest(say, known)}")
         for word in split(say or ""):
             if word not in teller.vocabulary.words:
                 raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
@@ -187,7 +187,7 @@ def _vocabulary(run, dataset: Dataset) -> Vocabulary:
     if not vocabulary.words:
         raise UserError(
             f"No word of the captions of {dataset.name} is met {run.options.least} times; "
-            "--least 1 learns them all."
+            "--min-count 1 learns them all."
         )
     return vocabulary
 

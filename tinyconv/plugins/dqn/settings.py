@@ -92,10 +92,16 @@ class Settings:
     )
     model: str = setting("nature", "Q-network by name; `tinyconv models` lists them.")
     steps: int | None = _of_preset("Actions to take in all.", minimum=1)
-    games: int | None = _of_preset("Games played side by side.", minimum=1, maximum=1024)
+    games: int | None = _of_preset(
+        "Games played in parallel.", minimum=1, maximum=1024, alias="num-envs"
+    )
     batch_size: int | None = _of_preset("Transitions an update.", minimum=1)
     update_every: int | None = _of_preset("Actions between two updates.", minimum=1)
-    target_every: int | None = _of_preset("Actions between copies to the target.", minimum=1)
+    target_every: int | None = _of_preset(
+        "Actions between copies of the weights to the target network.",
+        minimum=1,
+        alias="target-update-every",
+    )
     optimizer: str | None = _of_preset(
         "rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
     )
@@ -103,14 +109,25 @@ class Settings:
     loss: str | None = _of_preset("Of the temporal difference.", choices=("huber", "mse"))
     discount: float = setting(0.99, "What a reward is worth a step later.", minimum=0, maximum=1)
     n_step: int | None = _of_preset("Steps of reward before a value is trusted.", minimum=1)
-    start: int | None = _of_preset("Actions at random before the first update.", minimum=1)
-    replay: int | None = _of_preset("Steps that are remembered.", minimum=1)
+    start: int | None = _of_preset(
+        "Random actions before the first update.", minimum=1, alias="learning-starts"
+    )
+    replay: int | None = _of_preset(
+        "Capacity of the replay buffer, in steps.", minimum=1, alias="replay-size"
+    )
     replay_on_disk: bool = setting(
         False, "Keep them in files of the run: for more than the machine's memory."
     )
-    epsilon: float | None = _of_preset("Share of random actions at last.", minimum=0, maximum=1)
-    epsilon_steps: int | None = _of_preset("Actions until that share is reached.", minimum=1)
-    lives_end: bool | None = _of_preset("A lost life ends what can still be won.")
+    epsilon: float | None = _of_preset(
+        "Final fraction of random actions.", minimum=0, maximum=1, alias="final-epsilon"
+    )
+    epsilon_steps: int | None = _of_preset(
+        "Actions until epsilon reaches its final value.", minimum=1, alias="epsilon-decay-steps"
+    )
+    lives_end: bool | None = _of_preset(
+        "Treat a lost life as the end of the episode when computing targets.",
+        alias="terminal-on-life-loss",
+    )
     sticky: float | None = _of_preset(
         "Share of actions that Atari repeats in place of the given one.", minimum=0, maximum=1
     )

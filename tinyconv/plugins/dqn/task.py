@@ -249,12 +249,12 @@ def _fits(options, games) -> None:
         fits = int(SHARE * there / needed * steps) - (steps - options.replay)
         raise UserError(
             f"A memory of {options.replay:,} steps takes {needed / 1e9:.1f} GB, and {has} "
-            f"{there / 1e9:.1f}; --replay {max(0, fits)} fits{otherwise}."
+            f"{there / 1e9:.1f}; --replay-size {max(0, fits)} fits{otherwise}."
         )
     if options.replay < options.games * (options.n_step + games.stack + 1):
         raise UserError(
             f"A memory of {options.replay:,} steps is too small for {options.games} games; give "
-            f"--replay {options.games * 100} or more."
+            f"--replay-size {options.games * 100} or more."
         )
 
 
