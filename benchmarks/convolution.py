@@ -1,17 +1,17 @@
-"""Our 3x3 convolutions beside oneDNN's own, forward and in training.
+"""Our 3x3 convolutions compared with oneDNN's, forward and in training.
 
     python benchmarks/convolution.py [--dtype float32]
 
-In float32 Winograd's (`winograd.py`), in bfloat16 that of narrow maps (`small_maps.py`).
+In float32 ours is Winograd's (`winograd.py`), in bfloat16 that for narrow maps (`small_maps.py`).
 """
 
 import argparse
 import statistics
 import time
 
-from tinyconv.system.start_keras import start
+from tinyconv.system import start_keras
 
-start()
+start_keras.start()
 import tensorflow as tf  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv.layers import small_maps, winograd  # noqa: E402
@@ -66,7 +66,7 @@ def main() -> None:
     print("| --- " * 8 + "|")
     for batch, side, channels in SHAPES if dtype == "float32" else NARROW:
         shape = (batch, side, side, channels)
-        given = [
+        inputs = [
             tf.cast(tf.random.normal(shape, stddev=spread), dtype)
             for shape, spread in (
                 (shape, 1),
@@ -77,19 +77,19 @@ def main() -> None:
         cells = []
         for kind in (forward, training):
             steps = {name: kind(convolve) for name, convolve in contenders.items()}
-            results = {name: step(*given) for name, step in steps.items()}  # traced and compiled
+            results = {name: step(*inputs) for name, step in steps.items()}  # traced and compiled
             seconds = {name: [] for name in steps}
             for _ in range(ROUNDS):
                 for name, step in steps.items():
-                    begun = time.perf_counter()
-                    step(*given)
-                    seconds[name].append(time.perf_counter() - begun)
+                    start = time.perf_counter()
+                    step(*inputs)
+                    seconds[name].append(time.perf_counter() - start)
             direct, ours = (statistics.median(each) * 1e3 for each in seconds.values())
             cells += [f"{direct:.1f}", f"{ours:.1f}", f"{direct / ours:.2f}x"]
         difference = max(
             float(tf.reduce_max(tf.abs(one - other)) / tf.math.reduce_std(one))
             for one, other in zip(
-                *([tf.cast(each, "float32") for each in found] for found in results.values()),
+                *([tf.cast(each, "float32") for each in outputs] for outputs in results.values()),
                 strict=True,
             )
         )

@@ -1,15 +1,15 @@
-"""How long each method of `tinyconv explain` takes, and whether its map points at the thing.
+"""How long each method of `tinyconv explain` takes, and whether its map points at the object.
 
     tox -e benchmarks -- benchmarks/explain.py                            # times
     tox -e benchmarks -- benchmarks/explain.py --run RUN [--root PATH]    # the pointing game
 
-Times are of `resnet18` at 64x64, untrained, for one picture and for 32, each in turn; the first
-call, in which a method is compiled, counts. The pointing game (Zhang et al. 2016,
-arXiv 1608.00507) is played on the validation pictures of a Tiny ImageNet RUN: a hit is a map
-whose largest value lies in the true class's box. Beside it the middle of the picture, and the
-share of the picture that the boxes cover, which is what a point at random would hit. It is
-played twice: with pictures as they come, and with those whose box is smaller than a quarter of
-the picture (the first of the two conditions of the paper's difficult set).
+Times are for an untrained `resnet18` at 64x64, for one picture and then for 32; the first call, in
+which a method is compiled, counts. The pointing game (Zhang et al. 2016, arXiv 1608.00507) is
+played on the validation pictures of a Tiny ImageNet RUN: a hit is a map whose largest value lies in
+the true class's box. For comparison there are the middle of the picture, and the fraction of the
+picture that the boxes cover, which a random point would hit. The game is played twice: with random
+pictures, and with those whose box is smaller than a quarter of the picture (the first of the two
+conditions of the paper's difficult set).
 """
 
 import argparse
@@ -23,12 +23,12 @@ import tinyconv
 from tinyconv import explain, zoo
 from tinyconv.runs.export import in_float32
 
-SMALL = 0.25  # share of the picture that a box covers
-SMOOTHING = 2  # pixels: of maps of single pixels, whose largest value is one pixel's chance
+SMALL = 0.25  # fraction of the picture that a box covers
+SMOOTHING = 2  # pixels, for maps of single pixels, whose largest value is one noisy pixel
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--run", type=Path, help="A run of classify on Tiny ImageNet.")
-parser.add_argument("--root", type=Path, help="Its data set, if not where the run found it.")
+parser.add_argument("--root", type=Path, help="Its data set, if it has moved since the run.")
 parser.add_argument("--pictures", type=int, default=300)
 arguments = parser.parse_args()
 
@@ -39,10 +39,10 @@ MAPS = [
 ]
 
 
-def timed() -> None:
+def print_times() -> None:
     model = zoo.resnet18((64, 64, 3), 200)
     pictures = np.random.default_rng(0).integers(0, 256, (32, 64, 64, 3)).astype("uint8")
-    explain.saliency(model, pictures[:1])  # TensorFlow's own start
+    explain.saliency(model, pictures[:1])  # so that TensorFlow's start is not timed
     calls = {name: getattr(explain, name) for name in MAPS}
     calls |= {
         "class_picture": lambda model, x: explain.class_picture(model, range(len(x))),
@@ -65,7 +65,7 @@ def timed() -> None:
         print(f"| {name} | {seconds[0]:.2f} | {seconds[1]:.2f} |", flush=True)
 
 
-def pointing() -> None:
+def play_pointing_game() -> None:
     run = tinyconv.load(arguments.run)
     split = run.task._dataset(run, None, arguments.root).splits["validation"]
     left, top, right, bottom = split.boxes.T
@@ -77,8 +77,8 @@ def pointing() -> None:
     model = in_float32(run.model())
     pictures, labels = np.asarray(split.pictures[chosen]), split.labels[chosen]
 
-    def told(name, hit) -> None:
-        """A row of the table; `hit` says of every picture of the split whether it was one."""
+    def print_row(name, hit) -> None:
+        """A row of the table; `hit` has a value for every picture of the split, 1 for a hit."""
         print(f"| {name} | {' | '.join(f'{hit[game].mean():.3f}' for game in games)} |", flush=True)
 
     def hits(rows, columns):
@@ -86,16 +86,15 @@ def pointing() -> None:
 
     print(f"| map | {len(games[0])} pictures | {len(games[1])} with a small box |")
     print("| --- | --- | --- |")
-    told("a point at random", area)
-    told("the middle of the picture", hits(side // 2, side // 2))
+    print_row("a random point", area)
+    print_row("the middle of the picture", hits(side // 2, side // 2))
     for name in MAPS:
-        found = getattr(explain, name)(model, pictures, labels)
-        if found.ndim == 4:
-            found = explain.flat(found)
-            found = gaussian_filter(found, (0, SMOOTHING, SMOOTHING))
-        places = np.zeros((2, len(split.labels)), int)
-        places[:, chosen] = np.divmod(found.reshape(len(found), -1).argmax(axis=1), side)
-        told(name, hits(*places))
+        maps = getattr(explain, name)(model, pictures, labels)
+        if maps.ndim == 4:
+            maps = gaussian_filter(explain.flat(maps), (0, SMOOTHING, SMOOTHING))
+        points = np.zeros((2, len(split.labels)), int)
+        points[:, chosen] = np.divmod(maps.reshape(len(maps), -1).argmax(axis=1), side)
+        print_row(name, hits(*points))
 
 
-pointing() if arguments.run else timed()
+play_pointing_game() if arguments.run else print_times()

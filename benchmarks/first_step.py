@@ -1,9 +1,9 @@
-"""Seconds of the first training step beside stock Keras', for every network of the zoo.
+"""Seconds of the first training step, compared with stock Keras', for every network of the zoo.
 
     python benchmarks/first_step.py [--models resnet18 …] [--rounds 3]
 
-Building is left out, and tracing and whatever is compiled counts. Every step is taken by a process
-of its own, ours and Keras' in turn.
+Building does not count; tracing and compiling do. Every step runs in a process of its own, ours and
+Keras' in turn.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How far a training step is from its floor: oneDNN's own time beside the whole step.
+"""How far a training step is from its floor: oneDNN's own time compared with the whole step.
 
     python benchmarks/floor.py [--model resnet18] [--size 64] [--batch 64] [--dtype float32]
 
-The multiplications (convolutions and matrix products) are what no one can leave out; the rest
-is what a library adds. oneDNN tells the time of each call when ONEDNN_VERBOSE is set; the step
-is timed in a process without it. Operations take turns in both, so that their times add up.
+The multiplications (convolutions and matrix products) cannot be left out; the rest is what a
+library adds. oneDNN prints the time of each call when ONEDNN_VERBOSE is set; the step is timed in
+a process without it. In both, operations run one after the other, so that their times add up.
 """
 
 import argparse
@@ -43,10 +43,10 @@ def train(model: str, size: int, batch: int, dtype: str) -> None:
     print(f"step,{1000 * statistics.median(seconds[2:])},{products / 1e9}", flush=True)
 
 
-def lines(given, **environment) -> list[list[str]]:
-    """What a process of its own prints, as fields."""
-    arguments = ["--model", given.model, "--size", given.size, "--batch", given.batch]
-    arguments += ["--dtype", given.dtype, "--inside"]
+def lines(options, **environment) -> list[list[str]]:
+    """The lines that a separate process prints, split into fields."""
+    arguments = ["--model", options.model, "--size", options.size, "--batch", options.batch]
+    arguments += ["--dtype", options.dtype, "--inside"]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, arguments)],
         env=os.environ | environment | {"TF_NUM_INTEROP_THREADS": "1"},
@@ -64,18 +64,21 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--dtype", default="float32", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.inside:
-        train(given.model, given.size, given.batch, given.dtype)
+    options = parser.parse_args()
+    if options.inside:
+        train(options.model, options.size, options.batch, options.dtype)
         return
-    step, gflop = next(map(float, fields[1:]) for fields in lines(given) if fields[0] == "step")
+    step, gflop = next(map(float, fields[1:]) for fields in lines(options) if fields[0] == "step")
     spent = collections.Counter()
-    for fields in lines(given, ONEDNN_VERBOSE="1"):
+    for fields in lines(options, ONEDNN_VERBOSE="1"):
         if fields[0] == "onednn_verbose" and "exec" in fields:
             kind = fields[fields.index("exec") + 2]
             spent[kind] += float(fields[-1]) / STEPS
-    print(f"{given.model}, {given.size}x{given.size}, batch {given.batch}, {given.dtype}:", end=" ")
-    print(f"{1000 * given.batch / step:.0f} pictures/s, {gflop / step:.2f} TFLOP/s\n")
+    print(
+        f"{options.model}, {options.size}x{options.size}, batch {options.batch}, {options.dtype}:",
+        end=" ",
+    )
+    print(f"{1000 * options.batch / step:.0f} pictures/s, {gflop / step:.2f} TFLOP/s\n")
     print("| | ms a step | of the step |\n| --- | --- | --- |")
     for kind, milliseconds in spent.most_common():
         print(f"| oneDNN {kind} | {milliseconds:.0f} | {milliseconds / step:.0%} |")

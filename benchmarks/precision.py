@@ -1,4 +1,4 @@
-"""Whether bfloat16 costs accuracy: five seeds of each number format on Fashion-MNIST.
+"""Whether bfloat16 costs accuracy: five seeds in each precision on Fashion-MNIST.
 
 python benchmarks/precision.py --root fashion-mnist --limit 20000
 """
@@ -17,15 +17,15 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--root", required=True, type=Path, help="the four IDX files")
 parser.add_argument("--limit", type=int, default=60_000, help="training pictures")
 parser.add_argument("--epochs", type=int, default=3)
-given = parser.parse_args()
+options = parser.parse_args()
 
 print("| precision | top-1 by seed | mean | spread |\n| --- | --- | --- | --- |")
 for precision in ("float32", "mixed_bfloat16"):
-    found = []
+    results = []
     for seed in range(SEEDS):
         command = [sys.executable, "-m", "tinyconv", "fit", "--json", "--data", "fashion-mnist"]
-        command += ["--root", given.root.resolve(), "--limit", given.limit, "--seed", seed]
-        command += ["--epochs", given.epochs, "--precision", precision]
+        command += ["--root", options.root.resolve(), "--limit", options.limit, "--seed", seed]
+        command += ["--epochs", options.epochs, "--precision", precision]
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [str(part) for part in command],
@@ -34,7 +34,7 @@ for precision in ("float32", "mixed_bfloat16"):
                 stderr=subprocess.DEVNULL,
                 check=True,
             )
-        found.append(json.loads(done.stdout)["metrics"]["top1"])
-    told = ", ".join(f"{top1:.4f}" for top1 in found)
-    mean, spread = statistics.mean(found), statistics.stdev(found)
-    print(f"| {precision} | {told} | {mean:.4f} | {spread:.4f} |", flush=True)
+        results.append(json.loads(done.stdout)["metrics"]["top1"])
+    by_seed = ", ".join(f"{top1:.4f}" for top1 in results)
+    mean, spread = statistics.mean(results), statistics.stdev(results)
+    print(f"| {precision} | {by_seed} | {mean:.4f} | {spread:.4f} |", flush=True)

@@ -1,10 +1,10 @@
-"""Whether what a network learnt of Tiny ImageNet helps where there are few pictures.
+"""Whether training on Tiny ImageNet first helps where there are few pictures.
 
     python benchmarks/transfer.py --origin tiny-imagenet-200 --root cifar-10-batches-bin
 
-One run learns 40,000 pictures of Tiny ImageNet at 32x32 pixels, two epochs; then, from the same
-few pictures of CIFAR-10, the same network learns from scratch, from that run's body, and from that
-body kept as it is.
+One run trains on 40,000 pictures of Tiny ImageNet at 32x32 pixels for two epochs. Then, on the same
+few pictures of CIFAR-10, the same network is trained from scratch, from that run's body, and with
+that body frozen.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import tinyconv
 
 MODEL = "sprint_small"
-TESTED = 2500  # of the 10,000 test pictures
+TEST_PICTURES = 2500  # of the 10,000
 BODY = 19  # layers with weights of a sprint before its head
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -26,8 +26,8 @@ parser.add_argument("--root", required=True, type=Path, help="CIFAR-10's files")
 parser.add_argument("--pictures", type=int, nargs="*", default=[300])
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--epochs", type=int, default=20)
-given = parser.parse_args()
-origin, root = given.origin.resolve(), given.root.resolve()
+options = parser.parse_args()
+origin, root = options.origin.resolve(), options.root.resolve()
 
 
 def seconds_of_cpu() -> float:
@@ -38,7 +38,7 @@ def seconds_of_cpu() -> float:
 with tempfile.TemporaryDirectory() as folder:
     os.environ["TINYCONV_RUNS"] = folder
     if not (origin / "settings.json").exists():
-        learnt = tinyconv.fit(
+        first = tinyconv.fit(
             data="tiny-imagenet",
             root=origin,
             image_size=32,
@@ -48,31 +48,31 @@ with tempfile.TemporaryDirectory() as folder:
             epochs=2,
             name="origin",
         )
-        origin = learnt.path
-        print(f"origin: {learnt.settings['result']}, {seconds_of_cpu():.0f} s of CPU", flush=True)
+        origin = first.path
+        print(f"origin: {first.settings['result']}, {seconds_of_cpu():.0f} s of CPU", flush=True)
     ways = {
         "from scratch": {"model": MODEL},
         "from the run": {"from_": origin},
-        "from the run, body kept": {"from_": origin, "freeze": BODY},
+        "from the run, body frozen": {"from_": origin, "freeze": BODY},
     }
     print("| pictures | | top-1 by seed | mean | s of CPU a run |\n| --- | --- | --- | --- | --- |")
-    for pictures in given.pictures:
+    for pictures in options.pictures:
         for way, settings in ways.items():
-            before, found = seconds_of_cpu(), []
-            for seed in range(given.seeds):
+            before, results = seconds_of_cpu(), []
+            for seed in range(options.seeds):
                 run = tinyconv.fit(
                     data="cifar10",
                     root=root,
                     limit=pictures,
-                    epochs=given.epochs,
+                    epochs=options.epochs,
                     seed=seed,
                     **settings,
                 )
-                tested = tinyconv.load(run.path, limit=TESTED)
-                found.append(tested.evaluate(split="test")["top1"])
-            cpu = (seconds_of_cpu() - before) / given.seeds
-            told = ", ".join(f"{top1:.3f}" for top1 in found)
+                tested = tinyconv.load(run.path, limit=TEST_PICTURES)
+                results.append(tested.evaluate(split="test")["top1"])
+            cpu = (seconds_of_cpu() - before) / options.seeds
+            by_seed = ", ".join(f"{top1:.3f}" for top1 in results)
             print(
-                f"| {pictures} | {way} | {told} | {statistics.mean(found):.3f} | {cpu:.0f} |",
+                f"| {pictures} | {way} | {by_seed} | {statistics.mean(results):.3f} | {cpu:.0f} |",
                 flush=True,
             )

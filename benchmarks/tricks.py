@@ -1,9 +1,9 @@
-"""What each trick of the fast recipe gains: the same minutes of CIFAR-10 without it.
+"""The gain of each trick of the fast recipe: the same minutes of CIFAR-10 without it.
 
     python benchmarks/tricks.py --root cifar-10-batches-bin --minutes 2 --seeds 2
 
 A trick that is a setting is turned off by it; one that is part of the network or of the data's
-order is taken out by a line of Python that runs before the command does.
+order is removed by a line of Python that runs before the command.
 """
 
 import argparse
@@ -42,7 +42,7 @@ VARIANTS = {
     "with Lookahead": (
         [],
         "import keras; SGD = keras.optimizers.SGD; keras.optimizers.SGD = "
-        "lambda *args, **given: SGD(*args, **given, use_ema=True, ema_momentum=0.6, "
+        "lambda *args, **options: SGD(*args, **options, use_ema=True, ema_momentum=0.6, "
         "ema_overwrite_frequency=5)",
     ),
 }
@@ -52,10 +52,10 @@ parser.add_argument("--root", required=True, type=Path)
 parser.add_argument("--minutes", type=float, default=2)
 parser.add_argument("--seeds", type=int, default=1)
 parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=VARIANTS)
-given = parser.parse_args()
+arguments = parser.parse_args()
 
 print("| | top-1 by seed | mean | seconds of CPU |\n| --- | --- | --- | --- |")
-for name in given.only:
+for name in arguments.only:
     options, change = VARIANTS[name]
     with tempfile.TemporaryDirectory() as folder:
         # Python runs a module of this name when it starts.
@@ -69,10 +69,10 @@ for name in given.only:
         Path(folder, "sitecustomize.py").write_text(imports + body if change else "")
         os.environ["PYTHONPATH"] = folder
         results = [
-            fit("cifar10", given.root, given.minutes, ["--seed", seed, *options])[0]
-            for seed in range(given.seeds)
+            fit("cifar10", arguments.root, arguments.minutes, ["--seed", seed, *options])[0]
+            for seed in range(arguments.seeds)
         ]
-    found = [result["metrics"]["top1"] for result in results]
-    told = ", ".join(f"{top1:.4f}" for top1 in found)
+    accuracies = [result["metrics"]["top1"] for result in results]
+    by_seed = ", ".join(f"{top1:.4f}" for top1 in accuracies)
     cpu = statistics.mean(result["cpu"] for result in results)
-    print(f"| {name} | {told} | {statistics.mean(found):.4f} | {cpu:.0f} |", flush=True)
+    print(f"| {name} | {by_seed} | {statistics.mean(accuracies):.4f} | {cpu:.0f} |", flush=True)

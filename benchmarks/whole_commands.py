@@ -1,9 +1,9 @@
-"""Seconds from shell to prompt of fit, evaluate and predict, beside plain Keras scripts.
+"""Seconds from shell to prompt of fit, evaluate and predict, compared with plain Keras scripts.
 
     python benchmarks/whole_commands.py [--rounds 5]
 
 The scripts train, load and predict the same networks on the same data, by `Model.fit` and
-`Model.predict`, and write no report. Every command is a process of its own, ours and Keras' in
+`Model.predict`, and write no report. Every command runs in a process of its own, ours and Keras' in
 turn; ratios are medians of pairs.
 """
 

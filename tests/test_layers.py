@@ -1,4 +1,4 @@
-"""The house layers against NumPy formulas and numbers worked by hand."""
+"""The house layers, compared with NumPy formulas and numbers worked by hand."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def test_pyramid_pools_each_bin(height, width, levels):
     assert layer.compute_output_shape(x.shape) == layer(x).shape
 
 
-def test_pyramid_takes_maps_of_unknown_size():
+def test_pyramid_accepts_maps_of_unknown_size():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, SpatialPyramidPooling((2, 1))(inputs))
     for size in (4, 7):
@@ -87,7 +87,7 @@ def test_vgg_b_standard_deviations_of_the_paper():
 
 
 @pytest.mark.parametrize("activation", ["relu", "prelu", "prelu-shared"])
-def test_variance_is_kept_through_thirty_layers(activation):
+def test_variance_is_preserved_through_thirty_layers(activation):
     """He et al. 2015, equations 10 and 15; Glorot's variance loses a factor a layer."""
     keras.utils.set_random_seed(1)
     inputs = x = keras.Input((512,))
@@ -97,7 +97,7 @@ def test_variance_is_kept_through_thirty_layers(activation):
     model = keras.Model(inputs, x)
     noise = np.random.default_rng(1).normal(size=(64, 512)).astype("float32")
     power = np.square(model.predict_on_batch(noise)).mean()
-    assert 0.2 < power < 5  # E[x^2] of what every layer is given stays 1
+    assert 0.2 < power < 5  # E[x^2] of every layer's input stays about 1
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
             layer.kernel.assign(keras.initializers.GlorotNormal()(layer.kernel.shape))
@@ -119,6 +119,6 @@ def test_pixels_are_exact_in_bfloat16():
     assert (exact.min(), exact.max()) == (-2.0, 255 / 64 - 2)
 
 
-def test_unknown_activation_names_the_nearest():
+def test_an_unknown_activation_suggests_the_nearest():
     with pytest.raises(UserError, match="did you mean prelu"):
         layers.rectifier("prelo", name="x")

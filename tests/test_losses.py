@@ -1,4 +1,4 @@
-"""The losses against NumPy formulas, Keras' own, and the lecture's worked case."""
+"""The losses, compared with NumPy formulas, Keras' losses and the lecture's worked case."""
 
 import keras
 import numpy as np
@@ -38,18 +38,18 @@ def test_softmax_equals_keras_with_one_hot_targets(smoothing):
     )
 
 
-def test_equal_scores_give_the_sanity_values():
+def test_equal_scores_give_ln_k_and_k_minus_1():
     flat = np.zeros((3, 10), "float32")
     labels = np.array([1, 5, 9])
     assert float(losses.loss("softmax", 0.0)(labels, flat)) == pytest.approx(np.log(10), rel=1e-6)
     assert float(losses.loss("hinge")(labels, flat)) == pytest.approx(9.0)
 
 
-@pytest.mark.parametrize("made", [losses.SoftmaxCrossEntropy(0.2), losses.MulticlassHinge()])
-def test_losses_survive_saving(made):
-    again = keras.losses.deserialize(keras.losses.serialize(made))
-    assert again.get_config() == made.get_config()
-    assert float(again(LABELS, SCORES)) == float(made(LABELS, SCORES))
+@pytest.mark.parametrize("loss", [losses.SoftmaxCrossEntropy(0.2), losses.MulticlassHinge()])
+def test_losses_survive_saving(loss):
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.get_config() == loss.get_config()
+    assert float(again(LABELS, SCORES)) == float(loss(LABELS, SCORES))
 
 
 def test_hinge_refuses_label_smoothing():

@@ -1,4 +1,4 @@
-"""A run that starts from another's body: what is taken, what is kept, and what does not fit."""
+"""A run that starts from another run's body: the copied weights, the frozen ones, and refusals."""
 
 import json
 import shutil
@@ -20,72 +20,72 @@ FEW = {"limit": 100, "epochs": 2}
 PICTURES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
 
 
-def written(folder, name="sprint", shape=(16, 16, 3), policy="float32"):
-    """A folder that holds what `--from` reads of a run, and its network."""
+def write_run(folder, name="sprint", shape=(16, 16, 3), policy="float32"):
+    """Write the files of a run that `--from` reads, and return its network."""
     with precision.policy(policy):
         model = small(name, shape)
     folder.mkdir()
     model.save(folder / "best.keras")
     origin = {"name": name, "distribution": "tinyconv", "version": "0"}
-    kept = {"task": "classify", "classes": list("abcde"), "model": name, "activation": None}
-    kept |= {"policy": policy, "plugins": {"models": origin}}
-    (folder / "settings.json").write_text(json.dumps(kept))
+    settings = {"task": "classify", "classes": list("abcde"), "model": name, "activation": None}
+    settings |= {"policy": policy, "plugins": {"models": origin}}
+    (folder / "settings.json").write_text(json.dumps(settings))
     return model
 
 
-def begun(folder, shape=(16, 16, 3), numbers="float32", **options):
-    """The network of three classes that starts from the run in `folder`."""
+def network_from(folder, shape=(16, 16, 3), policy="float32", **options):
+    """A network of three classes that starts from the run in `folder`."""
     run = Run(Classify(), Settings(from_=folder, **options), registry.Catalogue())
     network.settle(run)
-    return network.build(run, shape, 3, numbers)
+    return network.build(run, shape, 3, policy)
 
 
-def test_the_body_is_the_origins_and_the_head_is_new(tmp_path):
-    model = written(tmp_path / "run")
-    made = begun(tmp_path / "run")
-    features = [keras.Model(each.input, each.layers[-1].input) for each in (model, made)]
+def test_the_body_is_copied_and_the_head_is_new(tmp_path):
+    model = write_run(tmp_path / "run")
+    new = network_from(tmp_path / "run")
+    features = [keras.Model(each.input, each.layers[-1].input) for each in (model, new)]
     np.testing.assert_array_equal(*(each.predict_on_batch(PICTURES) for each in features))
-    assert made.output_shape == (None, 3) and made.layers[-1].name == "scores"
+    assert new.output_shape == (None, 3) and new.layers[-1].name == "scores"
 
 
-def test_frozen_layers_stay_with_their_statistics_and_the_others_learn(tmp_path):
-    written(tmp_path / "run")
-    model = begun(tmp_path / "run", freeze=6)
+def test_frozen_layers_and_their_statistics_stay_and_the_others_learn(tmp_path):
+    write_run(tmp_path / "run")
+    model = network_from(tmp_path / "run", freeze=6)
     training.compile_model(model, Settings(learning_rate=0.1), losses.loss("softmax"), None)
     weighty = [layer for layer in model.layers if layer.weights]
     before = [layer.get_weights() for layer in weighty]
     for _ in range(2):
         model.train_on_batch(PICTURES, np.arange(8) % 3)
     for i, (layer, old) in enumerate(zip(weighty, before)):
-        moved = [np.any(one != other) for one, other in zip(layer.get_weights(), old)]
-        assert any(moved) == (i >= 6), layer.name
+        changed = [np.any(one != other) for one, other in zip(layer.get_weights(), old)]
+        assert any(changed) == (i >= 6), layer.name
     assert {"whitening", "stage1_1_norm"} <= {layer.name for layer in weighty[:6]}
 
 
-def test_a_network_without_sizes_of_its_own_takes_other_pictures(tmp_path):
-    model = written(tmp_path / "any")
-    made = begun(tmp_path / "any", shape=(24, 20, 3))
-    assert made.input_shape == (None, 24, 20, 3)
-    for one, other in zip(model.get_weights()[:-2], made.get_weights()[:-2], strict=True):
+def test_a_network_for_any_size_takes_other_pictures(tmp_path):
+    model = write_run(tmp_path / "any")
+    new = network_from(tmp_path / "any", shape=(24, 20, 3))
+    assert new.input_shape == (None, 24, 20, 3)
+    for one, other in zip(model.get_weights()[:-2], new.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(UserError, match="16x16 colour.*8x8 grey.*of the same colours"):
-        begun(tmp_path / "any", shape=(8, 8, 1))
-    written(tmp_path / "one", "convnet")
+        network_from(tmp_path / "any", shape=(8, 8, 1))
+    write_run(tmp_path / "one", "convnet")
     with pytest.raises(UserError, match="weights do not fit; --image-size 16 scales them"):
-        begun(tmp_path / "one", shape=(24, 24, 3))
+        network_from(tmp_path / "one", shape=(24, 24, 3))
 
 
-def test_it_computes_in_the_new_runs_number_format(tmp_path):
-    for before, numbers in (("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")):
-        model = written(tmp_path / before, policy=before)
-        made = begun(tmp_path / before, numbers=numbers)
-        formats = {layer.dtype_policy.name for layer in made.layers[1:-1]}
-        assert formats == {numbers} and made.layers[-1].dtype_policy.name == "float32"
-        whitening = [each.get_layer("whitening").kernel for each in (model, made)]
+def test_it_computes_in_the_new_runs_precision(tmp_path):
+    for before, policy in (("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")):
+        model = write_run(tmp_path / before, policy=before)
+        new = network_from(tmp_path / before, policy=policy)
+        policies = {layer.dtype_policy.name for layer in new.layers[1:-1]}
+        assert policies == {policy} and new.layers[-1].dtype_policy.name == "float32"
+        whitening = [each.get_layer("whitening").kernel for each in (model, new)]
         np.testing.assert_array_equal(*whitening)
 
 
-def test_a_network_without_a_fully_connected_layer_is_told():
+def test_a_network_without_a_fully_connected_layer_is_refused():
     pictures = keras.Input((8, 8, 3))
     maps = keras.layers.Conv2D(4, 3)(pictures)
     flat = keras.Model(pictures, keras.layers.GlobalAveragePooling2D()(maps), name="flat")
@@ -101,7 +101,7 @@ def origin(make_run):
     return make_run(model="two_layer", name="digits-before", **FEW)
 
 
-def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, at_step, tmp_path):
+def test_a_run_records_its_origin_and_resumes_without_it(origin, at_step, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(origin.path, copy)
     settings = FEW | {"from_": str(copy), "freeze": 2}
@@ -123,7 +123,7 @@ def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, at_step, tmp
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, message",
     [
         ({"from_": "digits-befor"}, "did you mean digits-before"),
         (
@@ -135,14 +135,14 @@ def test_a_run_says_where_it_is_from_and_goes_on_without_it(origin, at_step, tmp
         ({"from_": "digits-before", "freeze": 99}, "has [0-9]+ layers with weights before"),
     ],
 )
-def test_what_contradicts_is_told(origin, monkeypatch, settings, told):
+def test_contradicting_options_are_refused(origin, monkeypatch, settings, message):
     monkeypatch.setenv("TINYCONV_RUNS", str(origin.path.parent))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         tinyconv.fit(**FEW | settings)
 
 
-def test_an_origin_that_changed_before_the_first_save_is_told(tmp_path):
-    written(tmp_path / "run", "linear")
+def test_an_origin_that_changed_before_the_first_save_is_refused(tmp_path):
+    write_run(tmp_path / "run", "linear")
     run = Run(Classify(), Settings(from_=tmp_path / "run"), registry.Catalogue())
     run.settings["from_sha256"] = "0" * 64
     with pytest.raises(UserError, match="no longer what the run began with"):

@@ -1,7 +1,7 @@
-"""What must also hold on JAX: a network that learns, goes on after a stop, and answers.
+"""Tests that must also pass on JAX: a network learns, resumes after a stop, and predicts.
 
-`tox -e jax` runs this file with KERAS_BACKEND=jax; under TensorFlow it starts a process of
-its own for the command, so that both backends are tried wherever the tests run.
+`tox -e jax` runs this file with KERAS_BACKEND=jax. Under TensorFlow the command runs in a process
+of its own for each backend, so that both are tested wherever the tests run.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ needs_jax = pytest.mark.skipif(
 )
 
 
-@pytest.mark.tensorflow  # or the same two processes would be started from either backend
+@pytest.mark.tensorflow  # else both backends would start the same two processes
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
 def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
     done = subprocess.run(
@@ -43,7 +43,7 @@ def test_the_default_fit_learns_on_either_backend(backend, tmp_path):
     assert backend in lines[0] and len(lines) == 3 + 8 + 3  # no noise
 
 
-def test_a_stopped_run_goes_on_exactly(at_step):
+def test_a_stopped_run_resumes_exactly(at_step):
     settings = {"model": "sprint_small", "limit": 128, "epochs": 2, "image_size": 8}
     whole = tinyconv.fit(**settings, name="whole")
     at_step(1, ctrl_c)
@@ -55,7 +55,7 @@ def test_a_stopped_run_goes_on_exactly(at_step):
         assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
 
 
-def test_ones_own_arrays_and_network():
+def test_own_arrays_and_network():
     pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype("uint8")
     labels = ["dark" if picture.mean() < 128 else "bright" for picture in pictures]
     parts = [keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(2, "softmax")]
@@ -73,11 +73,11 @@ def test_each_kind_of_block_takes_a_step(name):
     with graphs_released():
         loss = model.train_on_batch(pictures, np.arange(4))
     assert loss == pytest.approx(np.log(4), abs=0.5)
-    moved = [np.abs(np.array(w) - b).max() > 0 for w, b in zip(model.trainable_weights, before)]
-    assert np.mean(moved) > 0.9
+    changed = [np.abs(np.array(w) - b).max() > 0 for w, b in zip(model.trainable_weights, before)]
+    assert np.mean(changed) > 0.9
 
 
-def test_half_precision_trains_and_saves():
+def test_bfloat16_trains_and_saves():
     run = tinyconv.fit(model="convnet", limit=128, epochs=1, precision="mixed_bfloat16")
     model = run.model()
     assert keras.backend.standardize_dtype(model.output.dtype) == "float32"

@@ -1,4 +1,4 @@
-"""Which precision is chosen, by faked hardware."""
+"""The choice of precision, on faked hardware."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from tinyconv.system import hardware
 
 @pytest.fixture
 def measurements(monkeypatch):
-    """Gains that measuring gives, one after the other, in place of a clock."""
+    """Results of `measure`, one after the other, in place of a clock."""
     gains = []
     monkeypatch.setattr(precision, "measure", lambda: gains.pop(0))
     return gains
@@ -48,7 +48,7 @@ def machine(monkeypatch):
     ],
 )
 def test_auto_follows_the_hardware(machine, measurements, gpu, flags, gain, expected):
-    """None: nothing is to be measured where the processor has no such instructions."""
+    """A gain of None: nothing may be measured where the processor has no such instructions."""
     measurements += [precision.Gain(*gain)] if gain else []
     machine(gpu, flags)
     policy, why = precision.choose("auto")
@@ -62,14 +62,14 @@ def test_a_machine_is_measured_once(machine, measurements):
     measurements += [fast, slow, slow]
     policies = [precision.choose("auto")[0] for _ in range(20)]
     assert policies == ["mixed_bfloat16"] * 20
-    assert precision.choose("auto", anew=True)[0] == "float32"  # as `doctor` does
+    assert precision.choose("auto", remeasure=True)[0] == "float32"  # as `doctor` does
     assert precision.choose("auto")[0] == "float32"
     machine(name="another processor")
-    assert precision.measured() == slow and not measurements
+    assert precision.measured_gain() == slow and not measurements
 
 
-def test_a_clock_decides_nothing_where_its_answer_is_not_kept(monkeypatch, machine, measurements):
-    """Each run would measure for itself, and near a tie choose otherwise."""
+def test_a_measurement_that_cannot_be_stored_decides_nothing(monkeypatch, machine, measurements):
+    """Each run would measure again, and near a tie choose differently."""
     machine()
     monkeypatch.setenv("TINYCONV_CACHE", "/proc/nowhere")
     measurements += [precision.Gain(1.3, 1.4, 1.5)]
@@ -84,15 +84,15 @@ def test_short_and_deterministic_trainings_measure_nothing(machine, measurements
     assert precision.choose("auto", False, options.deterministic, is_long)[0] == "float32"
 
 
-def test_long_trainings_are_known_by_their_pixels_or_minutes():
+def test_a_training_is_long_by_its_pixels_or_minutes():
     assert not precision.is_long(TrainingSettings(), (1_259, 8, 8, 1))
     assert precision.is_long(TrainingSettings(epochs=1), (100_000, 64, 64, 3))
     assert precision.is_long(TrainingSettings(minutes=1.0), (1, 8, 8, 1))
     assert not precision.is_long(TrainingSettings(minutes=0.1), (100_000, 64, 64, 3))
 
 
-def test_a_run_that_goes_on_keeps_its_precision():
-    """Although the machine would now be measured otherwise."""
+def test_a_resumed_run_keeps_its_precision():
+    """Even if the machine were now measured differently."""
     settings = QUICK | {"limit": 64, "epochs": 1}
     run = tinyconv.fit(**settings, precision="mixed_bfloat16", name="kept")
     run.add(precision="auto")  # as if it had been chosen by measurement
@@ -102,18 +102,18 @@ def test_a_run_that_goes_on_keeps_its_precision():
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_measuring_compares_both_precisions_and_leaves_no_trace():
-    """By a clock that moves by 7 s a look: one step lies between two looks."""
+def test_measuring_compares_both_precisions_and_restores_the_policy():
+    """With a clock that advances by 7 s per reading: one step lies between two readings."""
     import keras
 
-    looks = itertools.count(step=7)
+    readings = itertools.count(step=7)
     before = keras.config.dtype_policy().name
-    gain = precision.measure(now=lambda: next(looks))
+    gain = precision.measure(now=lambda: next(readings))
     assert gain == precision.Gain(1.0, 1.0, 1.0)
     assert keras.config.dtype_policy().name == before
 
 
-def test_half_precision_on_a_cpu_must_be_forced(machine):
+def test_float16_on_a_cpu_must_be_forced(machine):
     machine(gpu=False)
     with pytest.raises(UserError, match="24 to 84 times slower"):
         precision.choose("mixed_float16")
@@ -123,13 +123,13 @@ def test_half_precision_on_a_cpu_must_be_forced(machine):
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_half_precision_is_not_for_a_task_that_scales_no_loss(machine, gpu):
+def test_float16_is_refused_for_a_task_without_loss_scaling(machine, gpu):
     machine(gpu, flags=set())
-    with pytest.raises(UserError, match="take --precision float32 or mixed_bfloat16"):
+    with pytest.raises(UserError, match="use --precision float32 or mixed_bfloat16"):
         precision.choose("mixed_float16", force=True, scales_losses=False)
     assert precision.choose("auto", scales_losses=False)[0] == "float32"
-    asked = precision.choose("mixed_bfloat16", scales_losses=False)
-    assert asked == ("mixed_bfloat16", "as asked")
+    choice = precision.choose("mixed_bfloat16", scales_losses=False)
+    assert choice == ("mixed_bfloat16", "as requested")
 
 
 def test_a_policy_ends_with_its_block():

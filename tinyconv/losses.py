@@ -1,7 +1,7 @@
-"""What a network is trained to make small: softmax cross-entropy, the multiclass hinge; for boxes
-the distance-IoU loss.
+"""Training losses: softmax cross-entropy, the multiclass hinge, and distance-IoU for boxes.
 
-The first two take integer labels (B,) and float32 scores (B, K). All give one loss a picture, (B,).
+The first two take integer labels (B,) and float32 scores (logits) (B, K). All return one loss a
+picture, (B,).
 """
 
 import keras
@@ -12,10 +12,17 @@ from tinyconv.errors import UserError
 
 @keras.saving.register_keras_serializable("tinyconv")
 class SoftmaxCrossEntropy(keras.losses.Loss):
-    """-sum_k q_k log softmax(s)_k with q = (1 - e) onehot(y) + e / K.
+    """Softmax cross-entropy: -sum_k q_k log softmax(s)_k with q = (1 - e) onehot(y) + e / K.
 
-    `label_smoothing` is e (Szegedy et al. 2016, arXiv 1512.00567, section 7). Keras' sparse
+    It takes integer labels (B,) and scores (logits) (B, K) and returns losses (B,). Keras' sparse
     loss has no smoothing; at e = 0 the two are equal. Built by hand in tutorials/02.
+
+    Args:
+        label_smoothing: e, from 0 to 1.
+        name: the loss's name.
+
+    Source:
+        Szegedy et al. 2016 (arXiv 1512.00567), section 7.
     """
 
     def __init__(self, label_smoothing=0.0, name="softmax", **kwargs):
@@ -35,10 +42,17 @@ class SoftmaxCrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tinyconv")
 class MulticlassHinge(keras.losses.Loss):
-    """sum over k != y of max(0, s_k - s_y + 1): the lecture's SVM loss.
+    """The lecture's SVM loss: sum over k != y of max(0, s_k - s_y + 1).
 
-    Weston & Watkins 1999, equation 6. Keras' CategoricalHinge keeps only the worst k
-    (Crammer & Singer), so that it does not serve here. Built by hand in tutorials/02.
+    It takes integer labels (B,) and scores (B, K) and returns losses (B,). Keras' CategoricalHinge
+    is a different loss: it keeps only the worst k (Crammer & Singer). Built by hand in
+    tutorials/02.
+
+    Args:
+        name: the loss's name.
+
+    Source:
+        Weston & Watkins 1999, equation 6.
     """
 
     def __init__(self, name="hinge", **kwargs):
@@ -53,12 +67,19 @@ class MulticlassHinge(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tinyconv")
 class DistanceIoU(keras.losses.Loss):
-    """1 - IoU + d^2 / c^2 of corners (B, 4), true and predicted; 0 where the true is unknown.
+    """Distance-IoU loss for boxes: 1 - IoU + d^2 / c^2; 0 where the true box is unknown.
 
-    d is the distance of the two boxes' centres, and c the diagonal of the smallest box round
-    both (Zheng et al. 2020, "Distance-IoU Loss", arXiv 1911.08287): unlike a squared or absolute
-    difference of coordinates it is about what is measured, the overlap, whatever the size, and
-    unlike 1 - IoU alone it has a gradient where the two do not meet.
+    d is the distance between the two boxes' centres, and c the diagonal of the smallest box around
+    both. Unlike a squared or absolute difference of coordinates, the loss depends on the overlap,
+    which is the metric, whatever the size; unlike 1 - IoU alone, it has a gradient where the boxes
+    do not overlap. It takes true and predicted corners (B, 4), left, top, right, bottom, and
+    returns losses (B,). An unknown true box is negative.
+
+    Args:
+        name: the loss's name.
+
+    Source:
+        Zheng et al. 2020, "Distance-IoU Loss" (arXiv 1911.08287).
     """
 
     def __init__(self, name="distance_iou", **kwargs):
@@ -75,16 +96,27 @@ class DistanceIoU(keras.losses.Loss):
         return ops.where(y_true[:, 0] < 0, 0.0, 1.0 - shared / union + apart)
 
 
-SMOOTHING = 0.1  # of the softmax loss, unless another is asked for (Szegedy et al. 2016)
+SMOOTHING = 0.1  # default of the softmax loss (Szegedy et al. 2016)
 
 
 def loss(name: str, label_smoothing: float | None = None) -> keras.losses.Loss:
-    """The loss called "softmax" or "hinge"; only softmax can be smoothed."""
+    """Create a classification loss by its name.
+
+    Args:
+        name: "softmax" or "hinge".
+        label_smoothing: from 0 to 1, for softmax only; None means 0.1.
+
+    Returns:
+        A `SoftmaxCrossEntropy` or a `MulticlassHinge`.
+
+    Raises:
+        UserError: if `label_smoothing` is set for the hinge loss.
+    """
     if name == "softmax":
         return SoftmaxCrossEntropy(SMOOTHING if label_smoothing is None else label_smoothing)
     if label_smoothing:
         raise UserError(
-            f"The hinge loss has no label smoothing, and {label_smoothing} was given; "
-            "leave it out or take the softmax loss."
+            f"The hinge loss has no label smoothing, but it was set to {label_smoothing}; "
+            "leave it out, or use the softmax loss."
         )
     return MulticlassHinge()

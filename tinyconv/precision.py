@@ -1,9 +1,9 @@
-"""Which precision a run computes in, and why: Keras' dtype policies by hardware.
+"""The precision of a run, and the reason for it: Keras' dtype policies by hardware.
 
 float32 is always right. bfloat16 pays where the processor has instructions for it and the
 training is long; float16 pays on a GPU's tensor cores and needs loss scaling, without which small
-gradients become 0: `training.compile_model` adds it. How much faster bfloat16 is on this machine is
-measured once and kept in the cache, so that one command gives the same numbers each time.
+gradients become 0: `training.compile_model` adds it. The gain of bfloat16 on this machine is
+measured once and kept in the cache, so that a command computes the same numbers each time.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from tinyconv.errors import UserError
 from tinyconv.system import console, hardware, provenance
 from tinyconv.system.files import cache_root, write
 
-WORTHWHILE = 1.1  # times as fast that bfloat16 must be for its fewer digits
-LONG = 50e6  # pixels trained on from which the precision matters: convnet takes 20 s for them
-PAIRS = 9  # steps of either precision that are measured, in turn
+WORTHWHILE = 1.1  # speed relative to float32 that bfloat16 must exceed to justify its fewer digits
+LONG = 50e6  # pixels of a training for which the precision matters: convnet takes 20 s for them
+PAIRS = 9  # timed steps in each precision, in turn
 
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """How many times as fast as float32 a step in bfloat16 was, in pairs of steps."""
+    """The speed of a bfloat16 step relative to float32, over pairs of steps."""
 
     low: float  # lower quartile
     median: float
@@ -37,7 +37,7 @@ class Gain:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether bfloat16 is clearly faster; near a tie it is not."""
+        """Whether bfloat16 is clearly faster, and not about equal."""
         return self.low > WORTHWHILE
 
     def __str__(self):
@@ -50,38 +50,41 @@ def choose(
     force=False,
     deterministic=False,
     is_long=True,
-    anew=False,
+    remeasure=False,
     scales_losses=True,
 ) -> tuple[str, str]:
-    """(policy, reason in one clause) for what the user asked for on this machine.
+    """Choose the dtype policy for this machine.
 
     Args:
         requested: "auto" or a policy's name.
-        force: whether to accept a policy that this machine is slow with.
+        force: whether to accept a policy that is slow on this machine.
         deterministic: whether nothing may depend on a measurement.
         is_long: whether the training is long enough for bfloat16 to matter; see `is_long`.
-        anew: whether to measure again what is in the cache.
-        scales_losses: whether the training scales its loss, as float16 needs it.
+        remeasure: whether to ignore the cached measurement.
+        scales_losses: whether the training scales its loss, as float16 requires.
+
+    Returns:
+        (the policy's name, the reason in one clause).
 
     Raises:
-        UserError: for mixed_float16 where the loss is not scaled, and on a CPU, which was measured
-            24 to 84 times slower than float32, unless `force` is given.
+        UserError: for mixed_float16 where the loss is not scaled, and on a CPU, where it is 24 to
+            84 times slower than float32 by measurement, unless `force` is True.
     """
     if requested != "auto":
         if requested == "mixed_float16" and not scales_losses:
             raise UserError(
-                "Precision mixed_float16 needs the loss to be scaled, which this task does not do; "
-                "take --precision float32 or mixed_bfloat16."
+                "Precision mixed_float16 needs loss scaling, which this task does not have; "
+                "use --precision float32 or mixed_bfloat16."
             )
         if requested == "mixed_float16" and not hardware.has_gpu() and not force:
             raise UserError(
                 "Precision mixed_float16 needs a GPU: on a CPU it is 24 to 84 times slower than "
-                "float32; take --precision auto, or add --force to run it all the same."
+                "float32; use --precision auto, or add --force to run it anyway."
             )
-        return requested, "as asked"
+        return requested, "as requested"
     if hardware.has_gpu():
         if not scales_losses:
-            return "float32", "float16 needs the loss to be scaled, which this task does not do"
+            return "float32", "float16 needs loss scaling, which this task does not have"
         return "mixed_float16", "the GPU has fast float16 arithmetic"
     flag = hardware.bfloat16_flag()
     if flag is None:
@@ -90,16 +93,16 @@ def choose(
         return "float32", "--deterministic measures nothing"
     if not is_long:
         return "float32", "the training is short"
-    gain = measured(anew)
+    gain = measured_gain(remeasure)
     policy = "mixed_bfloat16" if gain.is_worthwhile else "float32"
     return policy, f"bfloat16 ({flag}) is {gain}"
 
 
-def of_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:
-    """As `choose` by the run's settings; a run that goes on keeps the precision it began with."""
+def choose_for_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:
+    """`choose` by a run's settings; a resumed run keeps the precision it started with."""
     options = run.options
     if policy := run.settings.get("policy"):
-        return policy, "as the run began"
+        return policy, "as the run started"
     deterministic = getattr(options, "deterministic", False)
     policy, reason = choose(
         options.precision, options.force, deterministic, is_long, scales_losses=scales_losses
@@ -109,31 +112,31 @@ def of_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:
 
 
 def is_long(options, shape: tuple[int, ...]) -> bool:
-    """Whether a training on pictures of `shape` (N, H, W, C) is one that bfloat16 matters to."""
+    """Whether a training on pictures of `shape` (N, H, W, C) is long enough for bfloat16."""
     if options.minutes is not None:
         return options.minutes >= 1
     return options.epochs * math.prod(shape[:3]) >= LONG
 
 
-def measured(anew: bool = False) -> Gain:
-    """The gain of bfloat16 on this machine: from the cache, or measured and put there.
+def measured_gain(remeasure: bool = False) -> Gain:
+    """The gain of bfloat16 on this machine: from the cache, or measured and stored there.
 
-    It is kept by processor, number of cores, backend and versions. Of two processes that measure
-    at once the first one's result counts for both.
+    The cache is keyed by processor, number of cores, backend and versions. If two processes measure
+    at the same time, both use the result that is stored first.
     """
     facts = [hardware.cpu_name(), sorted(hardware.cpu_flags()), os.cpu_count()]
     facts += [os.environ.get("KERAS_BACKEND"), provenance.versions()]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     path = cache_root() / f"bfloat16-{key}.json"
-    if not anew and (gain := _stored(path)):
+    if not remeasure and (gain := _stored(path)):
         return gain
     gain = measure()
-    if not anew and (other := _stored(path)):
+    if not remeasure and (other := _stored(path)):
         return other
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, json.dumps(dataclasses.asdict(gain)).encode())
-    except OSError:  # then each run would measure for itself, and near a tie choose otherwise
+    except OSError:  # each run will measure again, and must not choose differently near a tie
         return dataclasses.replace(gain, low=min(gain.low, WORTHWHILE))
     return gain
 
@@ -146,9 +149,9 @@ def _stored(path) -> Gain | None:
 
 
 def measure(now: Callable[[], float] = time.perf_counter) -> Gain:
-    """Train a small residual network in both precisions, a step of each in turn.
+    """Time training steps of a small residual network, alternately in both precisions.
 
-    `now` gives the time in seconds.
+    `now` returns the time in seconds.
     """
     console.say("precision  measuring float32 and bfloat16 on this machine, once")
     step = {name: _training_step(name, now) for name in ("float32", "mixed_bfloat16")}
@@ -160,9 +163,9 @@ def measure(now: Callable[[], float] = time.perf_counter) -> Gain:
 
 
 def _training_step(name: str, now: Callable[[], float]):
-    """A function that trains once on one batch under the policy, and returns the seconds taken.
+    """A function that trains one step under the policy and returns the seconds that it took.
 
-    The network is a residual block on maps of 16x16 and one of 8x8, as long trainings compute it.
+    The network has a residual block on 16x16 feature maps and one on 8x8, like long trainings.
     """
     import keras
 
@@ -190,7 +193,14 @@ def _training_step(name: str, now: Callable[[], float]):
 
 @contextlib.contextmanager
 def policy(name: str):
-    """Build models inside the block under dtype policy `name`."""
+    """Build models inside the block under a dtype policy.
+
+    Args:
+        name: "float32", "mixed_bfloat16", "mixed_float16" or another policy of Keras.
+
+    Yields:
+        None; the previous policy is restored at the end of the block.
+    """
     import keras
 
     before = keras.config.dtype_policy()

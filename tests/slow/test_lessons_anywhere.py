@@ -1,4 +1,4 @@
-"""What a lesson asserts holds on any processor: other sums, another precision, other seeds."""
+"""A lesson's assertions hold on any processor: another summation order, precision or seed."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tinyconv import course
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
-SETTINGS = {  # oneDNN or not, dtype policy, what is added to seeds
+SETTINGS = {  # oneDNN or not, dtype policy, shift of the random seeds
     "oneDNN": (1, "float32", 0),
     "Eigen": (0, "float32", 0),
     "oneDNN, bfloat16": (1, "mixed_bfloat16", 0),

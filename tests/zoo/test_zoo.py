@@ -1,4 +1,4 @@
-"""The zoo: one body over every registered network, and the papers' and torchvision's counts."""
+"""The zoo: tests over every registered network, and the papers' and torchvision's counts."""
 
 import re
 
@@ -31,7 +31,7 @@ PUBLISHED = {
 }
 
 # Multiply-adds in billions: He et al. 2015, table 3; He et al. 2016, table 1, where the
-# bottleneck's stride stands on the 3x3 convolution here, as in torchvision (4.09, 7.80).
+# bottleneck's stride is on the 3x3 convolution here, as in torchvision (4.09, 7.80).
 OPERATIONS = {
     "rectifier_a": 19.0,
     "rectifier_b": 23.2,
@@ -48,7 +48,7 @@ def trainable(model) -> int:
 
 
 def slopes(model) -> int:
-    """The parameters of its PReLUs, one for each channel."""
+    """The number of its PReLUs' slopes, one for each channel."""
     weights = [weight for weight in model.trainable_weights if weight.name == "alpha"]
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
@@ -59,8 +59,8 @@ def test_every_registered_network_is_public():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_first_loss_is_chance_and_the_scores_have_their_name(name):
-    """tinyconv.checks holds what every model promises; this is the zoo's own."""
+def test_the_first_loss_is_that_of_chance_and_the_scores_are_named(name):
+    """tinyconv.checks tests what every model promises; this is only for the zoo."""
     keras.utils.set_random_seed(7)
     model = small(name)
     assert model.name == name and model.layers[-1].name == "scores"
@@ -72,7 +72,7 @@ def test_the_first_loss_is_chance_and_the_scores_have_their_name(name):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("name", MODELS)
-def test_rectifiers_are_as_asked(name, activation):
+def test_rectifiers_follow_the_activation(name, activation):
     model = small(name, activation=activation)
     slopes = [weight for weight in model.trainable_weights if weight.name == "alpha"]
     if activation == "relu" or name == "linear":
@@ -85,13 +85,13 @@ def test_rectifiers_are_as_asked(name, activation):
 
 
 @pytest.mark.parametrize("name, millions", [("resnet20", 0.27), ("resnet56", 0.85)])
-def test_small_resnets_are_of_the_papers_size(name, millions):
+def test_small_resnets_have_the_papers_sizes(name, millions):
     """He et al. 2016, table 6."""
     count = trainable(getattr(zoo, name)((32, 32, 3), 10, activation="relu"))
     assert round(count / 1e6, 2) == millions
 
 
-def test_resnet9_has_its_authors_weights():
+def test_resnet9_has_its_authors_number_of_weights():
     """Page 2018: 6,568,640 in convolutions and classifier; ours adds norms and ten biases."""
     model = zoo.resnet9((32, 32, 3), 10, activation="relu")
     kernels = [w for w in model.trainable_weights if w.name == "kernel"]
@@ -99,15 +99,15 @@ def test_resnet9_has_its_authors_weights():
 
 
 @pytest.fixture
-def no_numbers():
-    """Have networks be built without their weights' numbers, which for the largest fill 1.3 GB."""
+def uninitialised():
+    """Build networks without initialising their weights, which fill 1.3 GB for the largest."""
     with keras.StatelessScope(initialize_variables=False):
         yield
-    keras.utils.clear_session()  # forgets that they wait for numbers
+    keras.utils.clear_session()  # drops the pending initialisations
 
 
 @pytest.mark.parametrize("entry", registry.entries("models"), ids=lambda entry: entry.name)
-def test_full_size_networks_have_the_published_and_the_listed_numbers(no_numbers, entry):
+def test_full_size_networks_have_the_published_and_the_listed_counts(uninitialised, entry):
     """At the size that the summary names: "… parameters at 224x224x3, 1,000 classes"."""
     *shape, classes = re.search(r"(\d+)x(\d+)x(\d+)\D+([\d,]+)", entry.summary).groups()
     model = entry.load()(tuple(map(int, shape)), int(classes.replace(",", "")))
@@ -119,24 +119,24 @@ def test_full_size_networks_have_the_published_and_the_listed_numbers(no_numbers
 
 
 def test_multiply_adds_by_hand():
-    """Four 3x3 convolutions on 8x8 and 4x4 cells, then dense layers, for 5 classes."""
+    """Four 3x3 convolutions on 8x8 and 4x4 maps, then dense layers, for 5 classes."""
     by_hand = 9 * (64 * (1 * 4 + 4 * 4) + 16 * (4 * 8 + 8 * 8)) + 2 * 2 * 8 * 8 + 8 * 5
     assert multiply_adds(small("convnet", (8, 8, 1))) == by_hand
 
 
-@pytest.mark.parametrize("size, cells", [(8, 8), (32, 32), (64, 32), (96, 24), (224, 56)])
-def test_stems_suit_the_picture(size, cells):
+@pytest.mark.parametrize("size, side", [(8, 8), (32, 32), (64, 32), (96, 24), (224, 56)])
+def test_stems_suit_the_picture(size, side):
     model = small("resnet18", (size, size, 3))
-    assert model.get_layer("stage1_block1").output.shape[1:3] == (cells, cells)
+    assert model.get_layer("stage1_block1").output.shape[1:3] == (side, side)
 
 
 def test_activations_by_name():
     model = small("convnet", (8, 8, 1))
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
-    found = activations(model, pictures, ["pool1", "scores"])
-    assert list(found) == ["pool1", "scores"]
-    assert found["pool1"].shape == (3, 4, 4, 4)
-    np.testing.assert_allclose(found["scores"], model.predict_on_batch(pictures), rtol=1e-5)
+    outputs = activations(model, pictures, ["pool1", "scores"])
+    assert list(outputs) == ["pool1", "scores"]
+    assert outputs["pool1"].shape == (3, 4, 4, 4)
+    np.testing.assert_allclose(outputs["scores"], model.predict_on_batch(pictures), rtol=1e-5)
     assert set(activations(model, pictures)) == {layer.name for layer in model.layers}
     with pytest.raises(UserError, match="did you mean pool1"):
         activations(model, pictures, ["pol1"])

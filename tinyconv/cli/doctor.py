@@ -22,7 +22,7 @@ def examine() -> dict[str, str | int | list[str]]:
     from tinyconv.data.cache import cache_root
 
     backend = keras.config.backend()
-    policy, why = precision.choose("auto", anew=True)
+    policy, why = precision.choose("auto", remeasure=True)
     plugins = {
         f"{entry.distribution} {entry.version}, {entry.status}"
         for entry in installed()

@@ -1,15 +1,16 @@
-"""Fast TensorFlow paths of the layers, for a CPU; `__init__.py` chooses between them and Keras'.
+"""Normalisation, shortcut and PReLU as one XLA program, for TensorFlow on a CPU.
 
-A layer that does a few operations a number is bound by memory: what counts is how often a map is
-read and written. TensorFlow runs each operation by itself, so that normalisation and PReLU as
-Keras spells them pass over the map two dozen times, forward and back. Here they are one function,
+`accelerated.py` chooses between these programs and Keras' operations. A layer with a few operations
+a number is bound by memory: its time depends on how often a feature map is read and written.
+TensorFlow runs each operation by itself, so that Keras' normalisation and PReLU pass over the map
+two dozen times, forward and back. Here they are one function,
 
     y = f(z),    z = scale x + shift + shortcut,    f(z) = max(0, z) + a min(0, z)
 
 with scale = gamma / sqrt(variance + epsilon) and shift = beta - scale mean: normalisation alone
-is a = 1, PReLU alone is scale = 1 and shift = 0. XLA makes one program each of the statistics,
-of the function, and of all its gradients, for the shapes that each meets; they compute in float32
-at least. (Convolutions stay outside: oneDNN's are twice as fast as XLA's on a CPU.)
+is a = 1, PReLU alone is scale = 1 and shift = 0. The statistics, the function and all its
+gradients are an XLA program each, compiled for every shape of input, and compute in float32 at
+least. (Convolutions stay outside: oneDNN's are twice as fast as XLA's on a CPU.)
 """
 
 import concurrent.futures
@@ -20,7 +21,7 @@ import tensorflow as tf
 
 from tinyconv.layers.normalised import Normalised
 
-ADDED = 8  # pixels that a loop adds up: of more, XLA makes a program that is three times slower
+ADDENDS = 8  # pixels that a loop adds up; with more, XLA's program is three times slower
 
 program = functools.partial(tf.function, jit_compile=True, autograph=False)
 
@@ -48,18 +49,18 @@ def rectify(before: Normalised, alpha):
 
 
 def _run(program, how, *tensors):
-    """`program(*how, *tensors)`, which XLA begins to make while the rest is traced."""
-    make_ahead(program, how, *(tf.TensorSpec(each.shape, each.dtype) for each in tensors))
+    """Call `program(*how, *tensors)`; XLA starts to compile it while the rest is traced."""
+    compile_ahead(program, how, *(tf.TensorSpec(each.shape, each.dtype) for each in tensors))
     return program(*how, *tensors)
 
 
 @functools.cache
-def make_ahead(program, how, *specs):
-    """Have XLA make `program(*how, *tensors)` for tensors of `specs` while the rest is traced.
+def compile_ahead(program, how, *specs):
+    """Compile `program(*how, *tensors)` for tensors of `specs` while the rest is traced.
 
-    That takes a tenth of a second or more, and a thread of its own does it, by a run on zeros:
-    from a graph, since what is called outside of one has programs of its own. A shape that is
-    not known yet is left for the first step.
+    Compiling takes a tenth of a second or more. A separate thread does it by a run on zeros, inside
+    a graph, since calls outside a graph have programs of their own. A shape that is not known yet
+    is left for the first step.
     """
     if all(spec.shape.is_fully_defined() for spec in specs):
         graph = tf.function(lambda *inputs: program(*how, *inputs), autograph=False)
@@ -67,11 +68,11 @@ def make_ahead(program, how, *specs):
         _pending.append(_worker().submit(lambda: graph(*zeros)))
 
 
-_pending: list[concurrent.futures.Future] = []  # programs that are being made
+_pending: list[concurrent.futures.Future] = []  # programs being compiled
 
 
 def finish() -> None:
-    """Wait until all programs that were asked for are made; raises what made one of them fail."""
+    """Wait until all requested programs are compiled; raises the exception of one that failed."""
     while _pending:
         _pending.pop().result()
 
@@ -81,13 +82,14 @@ def _worker() -> concurrent.futures.Executor:
     return concurrent.futures.ThreadPoolExecutor(1, "xla")
 
 
-# The programs. Maps are (B, ..., C) of any of the dtypes, all else is (C,) and float32 at least.
+# The programs. Maps are (B, ..., C) of any supported dtype, all else is (C,) and float32 at least.
 
 
 @program
 def _statistics(x):
     """(mean, variance), each (C,), of x (B, ..., C)."""
-    # Squares of numbers far from 0 would round their differences away: 0 is put at a pixel.
+    # Squares of numbers far from 0 would lose their differences to rounding, so the first pixel is
+    # subtracted from all.
     origin = _wide(tf.reshape(x, [-1, x.shape[-1]])[0])
     total, squares = _sums(_wide(x) - origin, (_wide(x) - origin) ** 2)
     mean = total / _count(x)
@@ -106,8 +108,8 @@ def _forward(epsilon, mean, variance, gamma, beta, alpha, x, *shortcut):
 def _backward(epsilon, of_batch, upstream, mean, variance, gamma, beta, alpha, x, *shortcut):
     """The gradients of x (B, ..., C), gamma, beta, alpha and the shortcut, each of its shape.
 
-    Through the batch's own statistics too, if `of_batch`: for x of m pixels a channel, and x^ the
-    normalised map, Ioffe & Szegedy 2015 (section 3) have
+    If `of_batch`, they also pass through the batch's own statistics. For x of m pixels a channel,
+    and x^ the normalised map, by Ioffe & Szegedy 2015 (section 3):
 
         by_x = scale (by_z - sum(by_z) / m - x^ sum(by_z x^) / m).
     """
@@ -122,7 +124,7 @@ def _backward(epsilon, of_batch, upstream, mean, variance, gamma, beta, alpha, x
         by_x -= (scale * by_beta + of_x * (_wide(x) - mean)) / _count(x)
     if alpha.shape == (1,):
         by_alpha = tf.reduce_sum(by_alpha, keepdims=True)
-    by_gamma, by_beta = (  # without a normalisation they are numbers
+    by_gamma, by_beta = (  # scalars without a normalisation
         tf.reduce_sum(by) if to.shape == () else by
         for by, to in ((by_gamma, gamma), (by_beta, beta))
     )
@@ -131,7 +133,7 @@ def _backward(epsilon, of_batch, upstream, mean, variance, gamma, beta, alpha, x
 
 
 def _wide(x):
-    """x in the dtype that is computed in, its shape the same."""
+    """x in the dtype of the computation, in the same shape."""
     return x if x.dtype == "float64" else tf.cast(x, "float32")
 
 
@@ -148,17 +150,17 @@ def _before_slope(x, scale, shift, shortcut):
 
 
 def _sums(*maps):
-    """The sums (C,) of maps (B, ..., C) over all other axes, which are two loops: few, then all.
+    """The sums (C,) of maps (B, ..., C) over all other axes, in two loops: a few pixels, then all.
 
-    XLA makes of one sum over many pixels a program that is ten times slower.
+    XLA's program for one sum over many pixels is ten times slower.
     """
     *_, channels = maps[0].shape
     pixels = math.prod(maps[0].shape[1:-1])
-    together = max(n for n in range(1, ADDED + 1) if pixels % n == 0)
+    together = max(n for n in range(1, ADDENDS + 1) if pixels % n == 0)
     rows = [tf.reshape(each, [-1, together, channels]) for each in maps]
     return [tf.reduce_sum(sum(each[:, i] for i in range(together)), axis=0) for each in rows]
 
 
 def _count(x):
-    """How many pixels a channel of x (B, ..., C) has, in the dtype that is computed in."""
+    """The number of pixels per channel of x (B, ..., C), in the dtype of the computation."""
     return tf.cast(tf.size(x) // x.shape[-1], _wide(x).dtype)

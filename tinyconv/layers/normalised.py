@@ -1,6 +1,6 @@
-"""What a map was normalised from, handed to the rectifier that follows, which does all in one pass.
+"""The parts of a normalised map, for the rectifier that follows and computes all in one pass.
 
-Any backend can import this; TensorFlow's programs for it stand in `fused_norm.py`.
+Any backend can import this file; TensorFlow's programs are in `fused_norm.py`.
 """
 
 import dataclasses
@@ -8,15 +8,16 @@ from typing import Any
 
 from tinyconv.system import private
 
-ATTRIBUTE = "tinyconv_normalised"  # of a map: the Normalised that it was made from
+ATTRIBUTE = "tinyconv_normalised"  # attribute of a map, which holds its Normalised
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalised:
-    """A map as a rectifier takes it: before the normalisation and the shortcut it came through.
+    """A map x (B, ..., C) before its normalisation, with the normalisation and shortcut to apply.
 
-    x (B, ..., C); mean, variance, gamma and beta (C,), or those of no normalisation; `of_batch`
-    if mean and variance are x's own, and change with it; the shortcut as x, or None.
+    mean, variance, gamma and beta are (C,); the defaults stand for no normalisation. `of_batch`
+    is True if mean and variance are x's own, and change with it. The shortcut has x's shape, or
+    is None.
     """
 
     x: Any
@@ -30,10 +31,10 @@ class Normalised:
 
 
 def attach(outputs, before: Normalised) -> None:
-    """Note on the map `outputs` (B, ..., C) what it was made from."""
+    """Attach to the map `outputs` (B, ..., C) the parts that it was computed from."""
     private.attach(outputs, ATTRIBUTE, before)
 
 
 def attached(outputs) -> Normalised | None:
-    """What the map `outputs` (B, ..., C) was made from, or None where nothing was noted."""
+    """The parts of the map `outputs` (B, ..., C), or None where none are attached."""
     return private.attached(outputs, ATTRIBUTE)

@@ -1,26 +1,26 @@
-"""3x3 convolution of narrow maps in bfloat16: pictures side by side, and gradients by products.
+"""3x3 convolution of narrow feature maps in bfloat16, by two rearrangements that make it faster.
 
-A network's last maps are a few pixels wide and have hundreds of channels. oneDNN's kernels go
-along a row of pixels, and have hardly begun when it ends: on 4x4 maps they reach a third of the
-speed that they have on 16x16 maps, for the kernel's gradient a fifth. Two rearrangements give
-them more to do; the sums are the same, in another order.
+A network's last feature maps are a few pixels wide and have hundreds of channels. oneDNN's kernels
+run along a row of pixels, and short rows slow them down: on 4x4 maps they reach a third of their
+speed on 16x16 maps, for the kernel's gradient a fifth. Two rearrangements make the rows longer; the
+sums are the same, in another order.
 
-- Pictures side by side: sixteen of them as one, with columns of zeros between, so that a kernel
-  never reads of two at once.
-- Products: the gradient of the kernel's tap (i, j) is one matrix product, of the map moved by
+- Pictures side by side: sixteen pictures become one, with columns of zeros between them, so that
+  a kernel never reads two pictures at once.
+- Products: the gradient of the kernel's tap (i, j) is one matrix product, of the map shifted by
   (i, j) and the gradient of the outputs.
 
-Where each is faster was measured (benchmarks/RESULTS.md). Axes: B pictures, H W pixels, C
-channels of the map, F filters.
+The sizes for which each is faster were measured (benchmarks/RESULTS.md). Axes: B pictures, H W
+pixels, C channels of the map, F filters.
 """
 
 import tensorflow as tf
 
 TOGETHER = 16  # pictures side by side
-NARROW = 7  # pixels: the outputs' width up to which pictures go side by side
-MANY = 2**17  # channels times filters: below, the kernel stays in a core's cache all the same
-SHORT = 12  # pixels: the width up to which a kernel's gradient is made of products
-SOME = 2**16  # channels times filters, for the products
+MAX_WIDTH_TOGETHER = 7  # pixels: the largest output width for which pictures go side by side
+MIN_WEIGHTS_TOGETHER = 2**17  # channels times filters; fewer stay in a core's cache anyway
+MAX_WIDTH_PRODUCTS = 12  # pixels: the largest width for which the kernel's gradient uses products
+MIN_WEIGHTS_PRODUCTS = 2**16  # channels times filters, for the products
 
 
 def is_worthwhile(shape, filters, strides) -> bool:
@@ -34,11 +34,11 @@ def is_worthwhile(shape, filters, strides) -> bool:
 
 
 def _goes_together(width, weights) -> bool:
-    return width <= NARROW and weights >= MANY
+    return width <= MAX_WIDTH_TOGETHER and weights >= MIN_WEIGHTS_TOGETHER
 
 
 def _has_products(width, weights) -> bool:
-    return width <= SHORT and weights >= SOME
+    return width <= MAX_WIDTH_PRODUCTS and weights >= MIN_WEIGHTS_PRODUCTS
 
 
 def convolution(x, kernel, strides):
@@ -61,7 +61,7 @@ def convolution(x, kernel, strides):
 
 
 def _gradients(upstream, x, joined, kernel, strides):
-    """Those of x (B, H, W, C) and kernel (3, 3, C, F), from that of the outputs (B, h, w, F).
+    """Gradients of x (B, H, W, C) and kernel (3, 3, C, F), from that of the outputs (B, h, w, F).
 
     `joined` is x with its pictures side by side, or x itself.
     """
@@ -82,21 +82,21 @@ def _weights(kernel) -> int:
 
 
 def _count(x):
-    """The number of pictures in x (B, H, W, C), a tensor where it is not known yet."""
+    """The number of pictures in x (B, H, W, C), as a tensor where it is not known yet."""
     return x.shape[0] or tf.shape(x)[0]
 
 
 def _gaps(x, kernel, strides) -> tuple[int, int]:
-    """Columns of zeros after each picture of x and of the outputs; 0 leaves pictures apart.
+    """Columns of zeros after each picture of x and of the outputs; 0 leaves pictures separate.
 
-    Of stride 2 two, so that each picture begins anew.
+    With stride 2 there are two, so that every picture starts at an even column.
     """
     goes_together = _goes_together(x.shape[2] // strides, _weights(kernel))
     return (strides, 1) if goes_together else (0, 0)
 
 
 def _side_by_side(maps, gap):
-    """(B, h, w, C) -> (B / 16, h, 16 (w + gap), C), B / 16 rounded up; as they are for a gap of 0.
+    """(B, h, w, C) -> (B / 16, h, 16 (w + gap), C), B / 16 rounded up; unchanged for a gap of 0.
 
     The columns of a gap are zeros, and so are the pictures that complete the last sixteen.
     """
@@ -119,7 +119,7 @@ def _apart(maps, gap, count):
 
 
 def _products(x, upstream):
-    """The gradient of a kernel (3, 3, C, F), a matrix product for each tap.
+    """The gradient of a kernel (3, 3, C, F), as one matrix product for each tap.
 
     x is (B, H, W, C), upstream (B, H, W, F).
     """

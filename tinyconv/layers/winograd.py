@@ -5,11 +5,11 @@
 
     Y = A' [(G g G') * (B' d B)] A
 
-where * multiplies number by number: 36 multiplications, and 144 the direct way. Summed over
-the channels, each of the 36 is a matrix product of its own, (tiles, C) @ (C, F), which oneDNN
-does near the processor's peak. The transforms before and after are sums of a few numbers,
-bound by memory, so XLA makes one loop of each. The gradients are the same formula transposed.
-Rounding grows with the constants in B and A: in float32 to about 1e-5 of the outputs' spread.
+where * multiplies elementwise: 36 multiplications, where the direct way takes 144. Summed over
+the channels, each of the 36 is a matrix product, (tiles, C) @ (C, F), which oneDNN computes near
+the processor's peak. The transforms before and after are sums of a few numbers, bound by memory,
+so each is one loop compiled by XLA. The gradients are the same formula transposed. Rounding grows
+with the constants in B and A: in float32 to about 1e-5 of the outputs' standard deviation.
 """
 
 import functools
@@ -45,30 +45,30 @@ G = np.array(  # (6, 3 weights)
 A = np.array(  # (6, 4 outputs)
     [[1, 0, 0, 0], [1, 1, 1, 1], [1, -1, 1, -1], [1, 2, 4, 8], [1, -2, 4, -8], [0, 0, 0, 1]]
 )
-GG = np.einsum("ai,bj->baij", G, G).reshape(36, 9)  # G both ways: G g G' of all 9 weights at once
+GG = np.einsum("ai,bj->baij", G, G).reshape(36, 9)  # computes G g G' of all 9 weights at once
 
 
-# Measured (benchmarks/RESULTS.md): the sums cost as much whatever the number of products that they
-# save, and AVX-512 multiplies twice as fast. And XLA takes a second for each new shape of map,
+# Measured (benchmarks/RESULTS.md): the sums cost the same whatever the number of products that they
+# save, and AVX-512 multiplies twice as fast. Also, XLA takes a second for each new shape of map,
 # which a convolution of a few milliseconds a batch does not earn back.
-FEWEST_CHANNELS, WITH_AVX512 = 64, 128
-FEWEST_PRODUCTS = 5e8  # of a batch
+MIN_CHANNELS, MIN_CHANNELS_AVX512 = 64, 128
+MIN_PRODUCTS = 5e8  # per batch
 
 
 def is_worthwhile(shape, filters) -> bool:
-    """Whether the transforms cost less than what they save on maps of `shape` (B, H, W, C)."""
+    """Whether the transforms cost less than they save on feature maps of `shape` (B, H, W, C)."""
     batch, height, width, channels = shape
-    fewest = WITH_AVX512 if "avx512f" in hardware.cpu_flags() else FEWEST_CHANNELS
+    fewest = MIN_CHANNELS_AVX512 if "avx512f" in hardware.cpu_flags() else MIN_CHANNELS
     if None in (height, width) or min(channels, filters) < fewest:
         return False
-    products = 9 * height * width  # of a picture, a channel and a filter
-    if batch is not None and batch * products * channels * filters < FEWEST_PRODUCTS:
+    products = 9 * height * width  # per picture, channel and filter
+    if batch is not None and batch * products * channels * filters < MIN_PRODUCTS:
         return False
     return 2 * (TILE + 2) ** 2 * _tiles(height) * _tiles(width) <= products  # half, or fewer
 
 
 def _tiles(length: int) -> int:
-    """How many tiles cover `length` outputs."""
+    """The number of tiles that cover `length` outputs."""
     return -(-length // TILE)
 
 
@@ -82,11 +82,11 @@ def convolution(x, kernel):
 
 @tf.custom_gradient
 def _convolution(x, kernel):
-    """Y, and what gives the gradients of x and the kernel from that of Y."""
+    """Y, and a function from Y's gradient to those of x and the kernel."""
     batch, height, width, channels = x.shape
     tiled = 6, 6, batch, _tiles(height), _tiles(width), kernel.shape[-1]
     padded = _whole_tiles(x, border=1)
-    _make_ahead(_forward, x.dtype, padded.shape, tiled)
+    _compile_ahead(_forward, x.dtype, padded.shape, tiled)
     d = tf.reshape(tiles_across(tiles_down(padded)), [36, -1, channels])
     g = _kernel_both_ways(kernel)
     m = tf.reshape(tf.matmul(d, g), _open(tiled))
@@ -95,14 +95,15 @@ def _convolution(x, kernel):
 
 
 def _gradients(upstream, d, g, shape):
-    """Those of x (B, H, W, C), which is of `shape`, and of the kernel (3, 3, C, F).
+    """The gradients of x (B, H, W, C), whose `shape` is given, and of the kernel (3, 3, C, F).
 
-    From that of Y (B, H, W, F), the transformed map d (36, tiles, C) and kernel g (36, C, F).
+    Computed from that of Y (B, H, W, F), the transformed map d (36, tiles, C) and the transformed
+    kernel g (36, C, F).
     """
     batch, height, width, channels = shape
     down, across, filters = _tiles(height), _tiles(width), g.shape[-1]
     tiled = 6, 6, batch, down, across, channels
-    _make_ahead(_backward, d.dtype, (batch, down * TILE, across * TILE, filters), tiled)
+    _compile_ahead(_backward, d.dtype, (batch, down * TILE, across * TILE, filters), tiled)
     by_m = outputs_across_back(outputs_down_back(_whole_tiles(upstream, border=0)))
     by_m = tf.reshape(by_m, [36, -1, filters])
     by_kernel = _kernel_both_ways_back(tf.matmul(d, by_m, transpose_a=True))
@@ -112,12 +113,12 @@ def _gradients(upstream, d, g, shape):
 
 
 def _open(shape) -> list[int]:
-    """A static shape (6, 6, B, ...) for tf.reshape, which finds B itself."""
+    """A static shape (6, 6, B, ...) for tf.reshape, which infers B."""
     return [*shape[:2], -1, *shape[3:]]
 
 
 def _whole_tiles(maps, border):
-    """Maps (B, H, W, C) with a border of zeros, and as many more as complete the last tiles."""
+    """Maps (B, H, W, C) with a border of zeros, plus those that complete the last tiles."""
     below, right = (-side % TILE for side in maps.shape[1:3])
     return tf.pad(maps, [[0, 0], [border, border + below], [border, border + right], [0, 0]])
 
@@ -138,8 +139,8 @@ def _kernel_both_ways_back(by_g):
 
 
 # The transforms. Maps inside have the axes (6 columns, 6 rows, B, tiles down, tiles across,
-# channels). Each transform works along the rows and then along the columns, a pass over memory
-# each: in one pass, every number would be summed again for each of the numbers it goes into.
+# channels). Each transform works along the rows and then along the columns, one pass over memory
+# each: in a single pass, every number would be summed again for each number it contributes to.
 
 one_loop = functools.partial(tf.function, jit_compile=True, autograph=False)
 
@@ -147,7 +148,7 @@ one_loop = functools.partial(tf.function, jit_compile=True, autograph=False)
 @one_loop
 def tiles_down(x):
     """B' d, down the columns of each tile: (B, H, W, C) -> (6, B, tiles, W, C)."""
-    last = x.shape[1] - 5  # where the last tile's first pixel stands, and one more
+    last = x.shape[1] - 5  # one past the first pixel of the last tile
     return tf.stack(_combine(B, [x[:, i : i + last : TILE] for i in range(6)]))
 
 
@@ -175,7 +176,7 @@ def outputs_down(m):
 
 
 def _forward(padded, m):
-    """Both transforms of a convolution, to be made ahead."""
+    """Both transforms of a convolution, to be compiled ahead."""
     return tiles_across(tiles_down(padded)), outputs_down(outputs_across(m))
 
 
@@ -215,17 +216,17 @@ def tiles_down_back(v):
 
 
 def _backward(y, v):
-    """Both transforms of the gradients, to be made ahead."""
+    """Both transforms of the gradients, to be compiled ahead."""
     return outputs_across_back(outputs_down_back(y)), tiles_down_back(tiles_across_back(v))
 
 
-def _make_ahead(program, dtype, *shapes):
-    """Have XLA make the loops of `program` for maps of `shapes`; see `fused_norm.make_ahead`."""
-    fused_norm.make_ahead(program, (), *(tf.TensorSpec(shape, dtype) for shape in shapes))
+def _compile_ahead(program, dtype, *shapes):
+    """Compile the loops of `program` for maps of `shapes`; see `fused_norm.compile_ahead`."""
+    fused_norm.compile_ahead(program, (), *(tf.TensorSpec(shape, dtype) for shape in shapes))
 
 
 def _combine(matrix, parts) -> list:
-    """The sums of `parts`, of one shape, by the columns of `matrix` without its zeros."""
+    """The sums of `parts`, all of one shape, weighted by each column of `matrix`, zeros skipped."""
     return [
         sum(float(factor) * part for factor, part in zip(column, parts, strict=True) if factor)
         for column in matrix.T
@@ -233,9 +234,9 @@ def _combine(matrix, parts) -> list:
 
 
 def _overlapped(v, axis) -> list:
-    """The four pixels that a tile has to itself, of the six that it read along `axis`.
+    """The four pixels along `axis` that belong to each tile, of the six that it read.
 
-    Its first one is the fourth of the tile before, and its last the first of the next.
+    A tile's first pixel is the fourth of the previous tile, its last the first of the next.
     """
     count = v[0].shape[axis]
     nothing = tf.zeros_like(tf.gather(v[0], [0], axis=axis))

@@ -51,7 +51,7 @@ def prepare(run, pictures=None) -> str:
     is_long = pictures is None
     if not is_long:  # a list of sentences has a length alone
         is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
-    policy, why = precision.of_run(run, is_long)
+    policy, why = precision.choose_for_run(run, is_long)
     console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy

@@ -1,7 +1,7 @@
 """The model zoo: Keras functional models, one architecture a file, one function a variant.
 
 Every function is `build(input_shape, classes, activation="prelu", **sizes) -> keras.Model`.
-A model takes pictures as they are, pixel values 0 to 255 in (B, H, W, C), and gives float32
+A model takes pictures as they are, pixel values 0 to 255 in (B, H, W, C), and returns float32
 logits (B, classes) from the layer named "scores"; every other layer has a name too.
 """
 

@@ -3,13 +3,15 @@
 import keras
 
 from tinyconv import layers
+from tinyconv.zoo.arguments import document_arguments
 
 
+@document_arguments
 def convnet(input_shape, classes, activation="prelu", widths=(48, 96, 192), hidden=256):
     """CONV-CONV-POOL three times, then two FC: 1,434,970 parameters at 32x32x3 and 10 classes.
 
-    A stage is left out where fewer than 4x4 cells are left: 8x8 pictures get two. Built by hand
-    in tutorials/05.
+    A stage is left out where the feature map is smaller than 4x4: 8x8 pictures get two stages.
+    Built by hand in tutorials/05.
     """
     inputs, x = layers.pixels(input_shape)
     for stage, width in enumerate(widths, start=1):

@@ -2,22 +2,29 @@
 
 He et al. 2015, "Delving deep into rectifiers" (arXiv 1502.01852), table 3: a 7x7 stem, three
 stages of 3x3 convolutions, spatial pyramid pooling into 63 bins, three fully-connected
-layers. There is no normalisation; initialisation alone carries the signal through.
+layers. There is no normalisation; initialisation alone keeps the signal's variance.
 """
 
 import keras
 from keras import ops
 
 from tinyconv import layers
+from tinyconv.zoo.arguments import document_arguments
 
 
 @keras.saving.register_keras_serializable("tinyconv")
 class SpatialPyramidPooling(keras.layers.Layer):
-    """Max-pool a map of any size into a fixed grid a level (He et al. 2014, section 2.2).
+    """Max-pools a feature map of any size into fixed grids, one a level.
 
     (B, H, W, C) -> (B, bins * C), where level n has n x n bins; bin i covers rows
     floor(i H / n) to ceil((i + 1) H / n), so that a map smaller than the grid works too.
     H and W may be unknown when the model is built.
+
+    Args:
+        levels: bins per side of each grid.
+
+    Source:
+        He et al. 2014 (arXiv 1406.4729), section 2.2.
     """
 
     def __init__(self, levels=(7, 3, 2, 1), **kwargs):
@@ -53,10 +60,11 @@ class SpatialPyramidPooling(keras.layers.Layer):
 
 
 def _bins(length, level):
-    """Where each of `level` bins starts and stops along an axis of `length` cells."""
+    """(start, stop) of each of `level` bins along an axis of `length` positions."""
     return [(i * length // level, -(-(i + 1) * length // level)) for i in range(level)]
 
 
+@document_arguments
 def rectifier_a(
     input_shape, classes, activation="prelu", stem=96, widths=(256, 512, 512), hidden=4096
 ):
@@ -64,6 +72,7 @@ def rectifier_a(
     return _rectifier("rectifier_a", 5, input_shape, classes, activation, stem, widths, hidden)
 
 
+@document_arguments
 def rectifier_b(
     input_shape, classes, activation="prelu", stem=96, widths=(256, 512, 512), hidden=4096
 ):
@@ -71,6 +80,7 @@ def rectifier_b(
     return _rectifier("rectifier_b", 6, input_shape, classes, activation, stem, widths, hidden)
 
 
+@document_arguments
 def rectifier_c(
     input_shape, classes, activation="prelu", stem=96, widths=(384, 768, 896), hidden=4096
 ):
@@ -79,7 +89,7 @@ def rectifier_c(
 
 
 def _rectifier(name, depth, input_shape, classes, activation, stem, widths, hidden):
-    """`depth` convolutions a stage, of `widths` filters; a stem of `stem` filters before."""
+    """A stem of `stem` filters, then `depth` convolutions a stage, of `widths` filters."""
     inputs, x = layers.pixels(input_shape)
     kernel, strides, pool = layers.stem_geometry(x)
     x = layers.conv(stem, kernel, activation, strides, name="stem")(x)

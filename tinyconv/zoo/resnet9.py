@@ -1,18 +1,20 @@
 """ResNet-9, the short residual network of the CIFAR-10 speed records.
 
 David Page, "How to train your ResNet" (2018): a 3x3 stem, three stages that each double
-the filters and halve the map by a max pool, a residual pair in the first and the third
+the filters and halve the feature map by a max pool, a residual pair in the first and the third
 stage, a global max pool, and scores scaled down so that the first softmax is soft.
 """
 
 import keras
 
 from tinyconv import layers
+from tinyconv.zoo.arguments import document_arguments
 from tinyconv.zoo.resnet import conv_norm
 
 SCORE_SCALE = 0.125
 
 
+@document_arguments
 def resnet9(input_shape, classes, activation="prelu", width=64):
     """ResNet-9 of the CIFAR-10 speed records: 6,575,370 parameters at 32x32x3, 10 classes."""
     inputs, x = layers.pixels(input_shape)

@@ -8,15 +8,23 @@ import keras
 from keras import ops
 
 from tinyconv import layers
+from tinyconv.zoo.arguments import document_arguments
 from tinyconv.zoo.resnet import conv_norm
 
 
 @keras.saving.register_keras_serializable("tinyconv")
 class PaddedShortcut(keras.layers.Layer):
-    """The shortcut without parameters (He et al. 2016, section 3.3, option A).
+    """The shortcut without parameters: subsampled pixels, and zeros for new channels.
 
-    (B, H, W, C) -> (B, H / strides, W / strides, filters): every `strides`-th pixel, and
-    zeros for the channels that are new. Built by hand in tutorials/08.
+    (B, H, W, C) -> (B, H / strides, W / strides, filters), rounded up. Built by hand in
+    tutorials/08.
+
+    Args:
+        filters: number of output channels, at least C.
+        strides: every `strides`-th pixel is taken.
+
+    Source:
+        He et al. 2016 (arXiv 1512.03385), section 3.3, option A.
     """
 
     def __init__(self, filters, strides=1, **kwargs):
@@ -25,9 +33,9 @@ class PaddedShortcut(keras.layers.Layer):
         self.strides = strides
 
     def call(self, inputs):
-        kept = inputs[:, :: self.strides, :: self.strides]
+        pixels = inputs[:, :: self.strides, :: self.strides]
         new_channels = self.filters - inputs.shape[-1]
-        return ops.pad(kept, [(0, 0), (0, 0), (0, 0), (0, new_channels)])
+        return ops.pad(pixels, [(0, 0), (0, 0), (0, 0), (0, new_channels)])
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
@@ -38,11 +46,13 @@ class PaddedShortcut(keras.layers.Layer):
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}
 
 
+@document_arguments
 def resnet20(input_shape, classes, activation="prelu", width=16):
     """ResNet-20 for small pictures, paper's 0.27 M: 270,410 parameters at 32x32x3, 10 classes."""
     return _resnet_small("resnet20", 3, input_shape, classes, activation, width)
 
 
+@document_arguments
 def resnet56(input_shape, classes, activation="prelu", width=16):
     """ResNet-56 for small pictures, paper's 0.85 M: 855,050 parameters at 32x32x3, 10 classes."""
     return _resnet_small("resnet56", 9, input_shape, classes, activation, width)
@@ -63,7 +73,7 @@ def _resnet_small(name, depth, input_shape, classes, activation, width):
 
 
 def padded_block(x, filters, strides, activation, name):
-    """Two 3x3 convolutions; new channels of the shortcut are zeros."""
+    """Two 3x3 convolutions with a padded shortcut: (B, H, W, C) -> (B, h, w, filters)."""
     residual = conv_norm(x, filters, 3, strides, activation, f"{name}_1")
     residual = layers.rectifier(activation, name=f"{name}_1_rectifier")(residual)
     residual = conv_norm(residual, filters, 3, 1, activation, f"{name}_2")

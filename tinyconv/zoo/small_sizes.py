@@ -1,4 +1,4 @@
-"""Every network of the zoo in a size that is quick to try, for `tinyconv.checks`."""
+"""A small size of every network of the zoo, for quick checks by `tinyconv.checks`."""
 
 SMALL = {
     "linear": {},

@@ -1,10 +1,10 @@
 """Sprint: a plain, wide, shallow network in the style of the CIFAR-10 speed records.
 
 Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498), section 3:
-a first layer that whitens small patches, three stages of two 3x3 convolutions that begin as
-the identity, and scores scaled down. A processor spends its time there in few large matrix
-products, where a ResNet's goes into passes over memory: each stage's max pool stands before
-its first normalisation, so that this and the rectifier read a quarter of the map.
+a first layer that whitens small patches, three stages of two 3x3 convolutions initialised to
+the identity, and scores scaled down. Its time goes into few large matrix products, where a
+ResNet's goes into passes over memory: each stage's max pool comes before its first
+normalisation, so that this and the rectifier read a quarter of the feature map.
 
 Deviations: PReLU for GELU, trained scales in the normalisations, patches of 4x4 pixels for
 2x2 (the first convolution is faster from 64 channels than from 24), and a first layer of
@@ -16,20 +16,27 @@ import numpy as np
 from keras import ops
 
 from tinyconv import layers
+from tinyconv.zoo.arguments import document_arguments
 
 PATCH = 4  # pixels a side
-KEPT = 32  # of the 48 directions that a patch in colour has: the rest is noise
-FLATTEST = 5e-4  # variance added before the division, so that noise is not blown up (ibid.)
+MAX_DIRECTIONS = 32  # of the 48 principal directions of a patch in colour: the rest is noise
+ADDED_VARIANCE = 5e-4  # before the division, so that noise is not amplified (ibid.)
 SCORE_SCALE = 1 / 9
 
 
 @keras.saving.register_keras_serializable("tinyconv")
 class Whitening(keras.layers.Layer):
-    """A fixed convolution whose outputs are uncorrelated and of unit variance (ibid., 3.1).
+    """A fixed convolution whose outputs are uncorrelated and of unit variance.
 
-    Its filters are the principal directions of the training pictures' patches, over their
-    spread, each with both signs: (B, H, W, C) -> (B, h, w, min(64, 32 C)). `adapt` sets them;
-    until then they are noise. The biases alone are trained.
+    Its filters are the principal directions of the training pictures' patches, divided by their
+    standard deviations, each with both signs: (B, H, W, C) -> (B, h, w, min(64, 32 C)). `adapt`
+    sets them; before that they are noise. Only the biases are trained.
+
+    Args:
+        strides: 1, or the factor by which the map shrinks.
+
+    Source:
+        Jordan 2024 (arXiv 2404.00498), section 3.1.
     """
 
     def __init__(self, strides=1, **kwargs):
@@ -38,7 +45,7 @@ class Whitening(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self.directions = min(KEPT, PATCH**2 * channels)
+        self.directions = min(MAX_DIRECTIONS, PATCH**2 * channels)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(PATCH, PATCH, channels, 2 * self.directions),
@@ -48,13 +55,17 @@ class Whitening(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(2 * self.directions,), initializer="zeros")
 
     def adapt(self, maps):
-        """Set the filters from maps (N, H, W, C) as the layer will see them."""
+        """Set the filters.
+
+        Args:
+            maps: inputs of the layer for some training pictures, (N, H, W, C).
+        """
         windows = np.lib.stride_tricks.sliding_window_view(maps, (PATCH, PATCH), axis=(1, 2))
         patches = windows[:, ::2, ::2].transpose(0, 1, 2, 4, 5, 3)  # (N, h, w, rows, columns, C)
         patches = patches.reshape(-1, PATCH**2 * maps.shape[-1]).astype("float64")
         covariance = patches.T @ patches / len(patches)
         variances, directions = np.linalg.eigh(covariance)  # ascending, in columns
-        filters = directions[:, ::-1] / np.sqrt(variances[::-1] + FLATTEST)
+        filters = directions[:, ::-1] / np.sqrt(variances[::-1] + ADDED_VARIANCE)
         filters = filters[:, : self.directions].reshape(PATCH, PATCH, maps.shape[-1], -1)
         self.kernel.assign(np.concatenate([filters, -filters], axis=-1))
 
@@ -65,7 +76,7 @@ class Whitening(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
         smaller = [None if n is None else -(-n // self.strides) for n in (height, width)]
-        return (batch, *smaller, 2 * min(KEPT, PATCH**2 * channels))
+        return (batch, *smaller, 2 * min(MAX_DIRECTIONS, PATCH**2 * channels))
 
     def get_config(self):
         return {**super().get_config(), "strides": self.strides}
@@ -73,7 +84,14 @@ class Whitening(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tinyconv")
 class PartialIdentity(keras.initializers.Initializer):
-    """Passes every input channel on unchanged; filters beyond those are noise (ibid., 3.2)."""
+    """Initialises a convolution to copy its input channels; the other filters are noise.
+
+    Args:
+        activation: the network's rectifier, for the variance of the noise.
+
+    Source:
+        Jordan 2024 (arXiv 2404.00498), section 3.2.
+    """
 
     def __init__(self, activation="prelu"):
         self.activation = activation
@@ -90,23 +108,26 @@ class PartialIdentity(keras.initializers.Initializer):
         return {"activation": self.activation}
 
 
+@document_arguments
 def sprint_small(input_shape, classes, activation="prelu", widths=(64, 256, 256)):
     """Sprint as wide as the speed record: 1,996,746 parameters at 32x32x3, 10 classes."""
     return _sprint("sprint_small", input_shape, classes, activation, widths)
 
 
+@document_arguments
 def sprint(input_shape, classes, activation="prelu", widths=(64, 256, 512)):
-    """Sprint, fast on a CPU, what --minutes takes: 4,360,138 parameters at 32x32x3, 10 classes."""
+    """Sprint, fast on a CPU, used by --minutes: 4,360,138 parameters at 32x32x3, 10 classes."""
     return _sprint("sprint", input_shape, classes, activation, widths)
 
 
+@document_arguments
 def sprint_large(input_shape, classes, activation="prelu", widths=(128, 384, 768)):
     """Sprint for an evening: 9,968,714 parameters at 32x32x3, 10 classes."""
     return _sprint("sprint_large", input_shape, classes, activation, widths)
 
 
 def _sprint(name, input_shape, classes, activation, widths):
-    """Two convolutions of widths[i] filters in stage i + 1."""
+    """Stages of two convolutions, with widths[i] filters in stage i + 1."""
     inputs, x = layers.pixels(input_shape)
     x = Whitening(strides=2 if max(input_shape[:2]) > 32 else 1, name="whitening")(x)
     for stage, filters in enumerate(widths, start=1):
@@ -121,7 +142,7 @@ def _sprint(name, input_shape, classes, activation, widths):
 
 
 def _conv(x, filters, activation, name):
-    """3x3 convolution from the identity: (B, H, W, C) -> (B, H, W, filters)."""
+    """3x3 convolution initialised to the identity: (B, H, W, C) -> (B, H, W, filters)."""
     start = PartialIdentity(activation)
     return layers.conv(filters, 3, activation, use_bias=False, start=start, name=f"{name}_conv")(x)
 

@@ -121,7 +121,7 @@ def far_sighted(input_shape, classes):
         ({"replay": 10**12, "replay_on_disk": True}, "has .* --replay-size [0-9]+ fits"),
         ({"env": "Pendulum-v1"}, "chooses one of a few"),
         ({"env": "CartPole-v1"}, "looks at pictures"),
-        ({"precision": "mixed_float16", "force": True}, "needs the loss to be scaled, .*bfloat16"),
+        ({"precision": "mixed_float16", "force": True}, "needs loss scaling, .*bfloat16"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path, far_sighted):

@@ -52,7 +52,7 @@ class Dqn:
         is_long = pixels >= precision.LONG
         # tf-agents steps by TensorFlow's optimizers of version 1, which scale no loss, and small
         # gradients would become 0 in float16; bfloat16 has the range of float32 and needs none.
-        numbers, why = precision.of_run(run, is_long, scales_losses=False)
+        numbers, why = precision.choose_for_run(run, is_long, scales_losses=False)
         model = _network(build, options, games, numbers)
         console.say(f"device     {hardware.cpu_name()}; {numbers}: {why}")
         console.say(
