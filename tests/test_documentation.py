@@ -10,11 +10,11 @@ import textwrap
 import pytest
 
 import tinyconv
-from tinyconv import explain, plugins, zoo
+from tinyconv import explain, layers, plugins, zoo
 from tinyconv.system import lazy
 
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Source", "Example")
-ROOMS = ("layers", "losses", "data", "training", "checks")
+ROOMS = ("losses", "data", "training", "checks")
 
 
 def defined_in(module) -> dict[str, object]:
@@ -31,7 +31,7 @@ def public() -> dict[str, object]:
     names = {}
     for name in ROOMS:
         names |= defined_in(importlib.import_module(f"tinyconv.{name}"))
-    for module in (tinyconv, explain, plugins, zoo):
+    for module in (tinyconv, explain, layers, plugins, zoo):
         listed = getattr(module, "__all__", None) or lazy.exports(module.__file__)
         things = [getattr(module, name) for name in listed]
         names |= {

@@ -285,7 +285,7 @@ def _explain_file(path: Path, inputs, values: dict):
     start()
     from tinyconv.explain import command
 
-    return command.pictures(command.opened(path, options.pixels), inputs, options)
+    return command.pictures(command.open_file(path, options.pixels), inputs, options)
 
 
 def export(run: Run, format: str, output: Path | None = None) -> Path:

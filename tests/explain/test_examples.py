@@ -1,4 +1,4 @@
-"""The maps of the report: pictures that tell most, by every method that the network allows."""
+"""The maps of the report, by every method that works with the network."""
 
 import keras
 import numpy as np
@@ -7,48 +7,49 @@ import pytest
 from tests.helpers.networks import SHAPE, built, functional
 from tinyconv import zoo
 from tinyconv.data import Split
-from tinyconv.explain.report_section import looked_at
+from tinyconv.explain.report_section import where_it_looks
 from tinyconv.results import Picture, Table
 
 CLASSES = ("cat", "dog", "horse", "owl")
 PICTURES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype("uint8")
 
 
-def shown(model, right=(0, 1, 2, 3, 4, 5)):
-    """What is drawn of a network whose answers to these pictures are taken for right."""
+def section(model, right=(0, 1, 2, 3, 4, 5)):
+    """The report's section for a network whose predictions for the pictures `right` are correct."""
     scores = np.asarray(model.predict_on_batch(PICTURES))
-    said = scores.argmax(axis=1)
-    labels = np.where(np.isin(np.arange(12), right), said, (said + 1) % 4).astype("int32")
-    (drawn,) = looked_at(model, scores, Split(PICTURES, labels, [""] * 12), CLASSES)
-    return drawn
+    predictions = scores.argmax(axis=1)
+    labels = np.where(np.isin(np.arange(12), right), predictions, (predictions + 1) % 4)
+    split = Split(PICTURES, labels.astype("int32"), [""] * 12)
+    (result,) = where_it_looks(model, scores, split, CLASSES)
+    return result
 
 
-def test_mistakes_and_right_answers_stand_above_their_maps(grids):
-    drawn = shown(built(functional))
+def test_mistakes_and_right_answers_are_above_their_maps(grids):
+    result = section(built(functional))
     ((tiles, titles),) = grids
-    assert isinstance(drawn, Picture) and len(tiles) == len(titles) == 8 * 3
+    assert isinstance(result, Picture) and len(tiles) == len(titles) == 8 * 3
     assert titles[8:] == ["grad-cam"] * 8 + ["saliency"] * 8
     assert all("\nis " in title for title in titles[:4])
     assert not any("\nis " in title for title in titles[4:8])
-    assert "mistakes of which it was surest (4), then" in drawn.caption
-    assert "grad-cam, warm" in drawn.caption and "saliency, bright" in drawn.caption
+    assert "First its most confident mistakes (4), then" in result.caption
+    assert "grad-cam, warm" in result.caption and "saliency, bright" in result.caption
     for picture in range(8):  # a map is no copy of the picture, nor of the other map
         rows = tiles[[picture, 8 + picture, 16 + picture]].astype(int)
         assert np.abs(np.diff(rows, axis=0)).mean(axis=(1, 2, 3)).min() > 2
 
 
-def test_without_mistakes_right_answers_alone(tmp_path):
-    drawn = shown(built(functional), right=range(12))
-    assert "mistakes" not in drawn.caption and "got right (4)" in drawn.caption
+def test_without_mistakes_only_right_answers(tmp_path):
+    result = section(built(functional), right=range(12))
+    assert "mistakes" not in result.caption and "got right (4)" in result.caption
 
 
 @pytest.mark.parametrize("kind", ["no map", "no gradient"])
-def test_what_a_network_does_not_allow_is_left_out_or_told(kind):
+def test_a_method_that_does_not_work_is_left_out_or_explained(kind):
     if kind == "no map":
-        drawn = shown(zoo.linear(SHAPE, 4))
-        assert "saliency" in drawn.caption and "grad-cam" not in drawn.caption
+        result = section(zoo.linear(SHAPE, 4))
+        assert "saliency" in result.caption and "grad-cam" not in result.caption
         return
     whole = keras.Input(SHAPE, dtype="uint8")
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(whole))
-    drawn = shown(keras.Model(whole, keras.layers.Dense(4, activation="softmax")(flat)))
-    assert isinstance(drawn, Table) and "needs a map of features" in drawn.caption
+    result = section(keras.Model(whole, keras.layers.Dense(4, activation="softmax")(flat)))
+    assert isinstance(result, Table) and "needs a feature map" in result.caption

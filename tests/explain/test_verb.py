@@ -1,4 +1,4 @@
-"""The verb `explain` for classifiers: every method draws, every mistake is one sentence."""
+"""The verb `explain` for classifiers: every method draws, and a mistake is one sentence."""
 
 import io
 
@@ -17,7 +17,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run on digits, a model alone, and pictures for each."""
+    """A run on digits, a model file, and pictures for each."""
     folder = tmp_path_factory.mktemp("explain")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYCONV_RUNS", str(folder / "runs"))
@@ -32,13 +32,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Fewer steps: what pictures become by more of them is for other tests."""
+    """Two steps of gradient ascent: other tests look at the results of more."""
     from tinyconv.explain import synthesis
 
-    whole = synthesis._climb
+    original = synthesis._climb
 
-    def climb(step, start, given, steps, **how):
-        return whole(step, start, given, 2, **how)
+    def climb(step, start, targets, steps, **how):
+        return original(step, start, targets, 2, **how)
 
     monkeypatch.setattr(synthesis, "_climb", climb)
 
@@ -56,7 +56,7 @@ def test_every_method_draws_a_picture_of_a_run(folder, capsys, method):
         assert np.asarray(image.convert("L")).std() > 5
 
 
-def test_a_model_alone_is_asked_and_all_go_on_one_sheet(folder, capsys, monkeypatch):
+def test_a_model_file_is_explained_and_all_methods_fit_on_one_sheet(folder, capsys, monkeypatch):
     code, out, err = run(
         capsys, "explain", folder / "model.keras", folder / "colour.png", "--method", "all"
     )
@@ -66,25 +66,25 @@ def test_a_model_alone_is_asked_and_all_go_on_one_sheet(folder, capsys, monkeypa
         assert image.width > 1500 and image.height > 1500
     arguments = ["explain", folder / "model.keras", folder / "colour.png", "--class", "3"]
     assert run(capsys, *arguments)[1].split() == ["colour-grad-cam.png"]
-    assert run(capsys, *arguments)[1].split() == ["colour-grad-cam-2.png"]  # none is replaced
+    assert run(capsys, *arguments)[1].split() == ["colour-grad-cam-2.png"]  # no file is overwritten
     code, out, _ = run(capsys, "explain", folder / "model.keras", "--method", "class-picture")
     assert (code, out.split()) == (0, ["classes-class-picture.png"])
 
 
-def test_pixels_of_another_range_are_the_same_network(folder):
+def test_a_rescaled_network_takes_pixels_of_another_range(folder):
     from tinyconv import explain
 
     inputs = keras.Input(SHAPE)
     flat = keras.layers.Flatten()(inputs)
     model = keras.Model(inputs, keras.layers.Dense(2)(flat))
-    found = explain.saliency(explain.rescaled(model, -1, 1), PICTURE[None], 0)
-    whole = explain.saliency(model, PICTURE[None], 0)
-    np.testing.assert_allclose(found, whole * 2 / 255, rtol=1e-4)
+    rescaled = explain.saliency(explain.rescaled(model, -1, 1), PICTURE[None], 0)
+    original = explain.saliency(model, PICTURE[None], 0)
+    np.testing.assert_allclose(rescaled, original * 2 / 255, rtol=1e-4)
 
 
-def test_python_has_the_same_words(folder):
-    opened = tinyconv.load(folder / "runs/run")
-    (picture,) = opened.explain(folder / "alpha.png", method="saliency", label="3")
+def test_the_verb_in_python(folder):
+    loaded = tinyconv.load(folder / "runs/run")
+    (picture,) = loaded.explain(folder / "alpha.png", method="saliency", label="3")
     assert picture.name == "alpha-saliency" and "Bright" in picture.caption
     assert Image.open(io.BytesIO(picture.png)).format == "PNG"
     assert tinyconv.explain.grad_cam.__module__ == "tinyconv.explain.regions"
@@ -100,7 +100,7 @@ def test_python_has_the_same_words(folder):
         (["RUN", "small.png", "--method", "gradcam"], "did you mean grad-cam?"),
         (["RUN", "small.png", "--class", "ten"], "There is no class 'ten'"),
         (["RUN", "small.png", "--layer", "conv1_3"], "did you mean conv1_"),
-        (["RUN", "small.png", "--layer", "hidden"], "needs a layer that gives a map"),
+        (["RUN", "small.png", "--layer", "hidden"], "needs a layer whose output is a feature map"),
         (["RUN", "small.png", "--say", "words"], "takes no --say"),
         (["RUN", "small.png", "--pixels", "0..1"], "takes no --pixels"),
         (["MODEL", "colour.png", "--class", "9"], "choose from 0, 1, 2, 3"),
@@ -109,7 +109,7 @@ def test_python_has_the_same_words(folder):
         (["MODEL", "small.png"], "takes 12x12 colour pixels; --resize"),
         (["nowhere.keras", "small.png"], "There is no model at nowhere.keras"),
         (["colour.keras", "small.png"], "is not a model that can be opened"),
-        (["pairs.keras", "colour.png"], "is no classifier of pictures"),
+        (["pairs.keras", "colour.png"], "is not an image classifier"),
     ],
 )
 def test_mistakes_get_one_sentence_and_exit_2(folder, capsys, arguments, message):
@@ -117,11 +117,11 @@ def test_mistakes_get_one_sentence_and_exit_2(folder, capsys, arguments, message
         inputs = keras.Input(SHAPE)
         keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(folder / "pairs.keras")
         (folder / "colour.keras").write_bytes((folder / "colour.png").read_bytes())
-    named = {"RUN": folder / "runs/run", "MODEL": folder / "model.keras"}
-    given = [
-        named.get(a, folder / a if (folder / a).exists() else a) if i < 2 else a
+    paths = {"RUN": folder / "runs/run", "MODEL": folder / "model.keras"}
+    arguments = [
+        paths.get(a, folder / a if (folder / a).exists() else a) if i < 2 else a
         for i, a in enumerate(arguments)
     ]
-    code, out, err = run(capsys, "explain", *given)
+    code, out, err = run(capsys, "explain", *arguments)
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 and message in err, err

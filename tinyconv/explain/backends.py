@@ -1,4 +1,4 @@
-"""The seam between backends: TensorFlow's tape or JAX's gradient, and nothing else knows which."""
+"""Gradients by TensorFlow's tape or by JAX; no other file of the room depends on the backend."""
 
 from collections.abc import Callable
 
@@ -8,26 +8,28 @@ from tinyconv.errors import UserError
 
 
 def runner(model, function: Callable, repeated=False, differentiated=False) -> Callable:
-    """`function`, of tensors and Keras' operations that call `model`, as one of arrays.
+    """Wrap `function`, which calls `model` on tensors, as a function of arrays.
 
-    With `differentiated`, function(wanted, *given) gives one value a row, and what is returned
-    gives (the values, their gradient by `wanted`, None where there is none). On TensorFlow the
-    function is compiled where it is `repeated`; on JAX always, which is slow without.
+    With `differentiated`, function(x, *others) returns one value a row, and the wrapped function
+    returns (the values, their gradient by x, or None where there is none). On TensorFlow the
+    function is compiled if it is `repeated`; on JAX always, since JAX is slow otherwise.
     """
     backend = keras.config.backend()
-    if backend not in SEAMS:
-        raise UserError(f"explain works on {' and '.join(SEAMS)}, and KERAS_BACKEND is {backend}.")
-    return SEAMS[backend](model, function, repeated, differentiated)
+    if backend not in RUNNERS:
+        raise UserError(
+            f"explain works on {' and '.join(RUNNERS)}, and KERAS_BACKEND is {backend}."
+        )
+    return RUNNERS[backend](model, function, repeated, differentiated)
 
 
 def _tensorflow(model, function, repeated, differentiated):
     import tensorflow as tf
 
-    def with_tape(wanted, *given):
+    def with_tape(x, *others):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(wanted)
-            values = function(wanted, *given)
-        return values, tape.gradient(values, wanted)
+            tape.watch(x)
+            values = function(x, *others)
+        return values, tape.gradient(values, x)
 
     run = with_tape if differentiated else function
     run = tf.function(run, autograph=False, reduce_retracing=True) if repeated else run
@@ -37,10 +39,10 @@ def _tensorflow(model, function, repeated, differentiated):
 def _jax(model, function, repeated, differentiated):
     import jax
 
-    def stateless(wanted, variables, *given):
+    def stateless(x, variables, *others):
         mapping = list(zip(model.variables, variables))
         with keras.StatelessScope(state_mapping=mapping):
-            values = function(wanted, *given)
+            values = function(x, *others)
         return (values.sum(), values) if differentiated else values
 
     if differentiated:
@@ -48,11 +50,14 @@ def _jax(model, function, repeated, differentiated):
     else:
         run = jax.jit(stateless)
 
-    def called(wanted, *given):
-        found = run(wanted, [variable.value for variable in model.variables], *given)
-        return (found[0][1], found[1]) if differentiated else found
+    def with_variables(x, *others):
+        outputs = run(x, [variable.value for variable in model.variables], *others)
+        if not differentiated:
+            return outputs
+        (_, values), gradient = outputs
+        return values, gradient
 
-    return called
+    return with_variables
 
 
-SEAMS = {"tensorflow": _tensorflow, "jax": _jax}
+RUNNERS = {"tensorflow": _tensorflow, "jax": _jax}

@@ -1,9 +1,9 @@
-"""What a network's operations become while it is looked at: scores before the softmax, and the
-rules by which guided backpropagation and the deconvolution network go back through a rectifier.
+"""Operations replaced while a network is explained: softmax and sigmoid record their inputs, and
+rectifiers backpropagate by the rules of guided backpropagation or the deconvolution network.
 
-Keras has one function for each activation on each backend, through which its layers, the
-`activation=` of a layer, and `keras.ops` in anybody's `call` all go; for as long as a `with`
-block lasts, it is another one. What goes around Keras (`tf.nn.relu`) is not seen.
+Keras has one function for each activation on each backend. Its layers, the `activation=` of a
+layer, and `keras.ops` in any `call` all use it; inside a `with` block another function takes its
+place. Calls that bypass Keras (`tf.nn.relu`) are not affected.
 """
 
 import contextlib
@@ -17,42 +17,42 @@ from tinyconv.errors import UserError
 from tinyconv.system.private import flat_layers, replaced_activations, replaced_call
 
 RECTIFIERS = ("relu", "relu6", "leaky_relu")
-# Neither rule has a meaning for these: their gradient is no switch.
+# Neither rule is defined for these: their gradient is not a switch.
 SMOOTH = ("celu", "elu", "gelu", "hard_silu", "selu", "silu", "softplus")
 
 
 @contextlib.contextmanager
-def scores_kept() -> Iterator[Callable]:
-    """Gives a function that turns the network's outputs into scores, the softmax's inputs.
+def scores_recorded() -> Iterator[Callable]:
+    """Yield a function that maps the network's outputs to scores, the softmax's inputs.
 
-    A sigmoid's input z, of a network with one output, becomes the scores (-z/2, z/2) of two
+    For a network with one sigmoid output, its input z becomes the scores (-z/2, z/2) of two
     classes, whose softmax is the sigmoid.
     """
-    seen = []  # (name, input, output) of each call
+    calls = []  # (name, input, output) of each
 
-    def noted(name):
+    def recording(name):
         def call(original, x, *args, **kwargs):
             y = original(x, *args, **kwargs)
-            seen.append((name, x, y))
+            calls.append((name, x, y))
             return y
 
         return call
 
     def scores(outputs):
-        for name, x, y in reversed(seen):
+        for name, x, y in reversed(calls):
             if y is outputs:
                 if name == "sigmoid" and y.shape[-1] == 1:
                     return ops.concatenate([-x / 2, x / 2], axis=-1)
                 return x if name == "softmax" else outputs
         return outputs
 
-    with replaced_activations({name: noted(name) for name in ("softmax", "sigmoid")}):
+    with replaced_activations({name: recording(name) for name in ("softmax", "sigmoid")}):
         yield scores
 
 
 @ops.custom_gradient
 def _gate(x):
-    """x, whose gradient goes back where it is positive alone."""
+    """x, with only the positive part of its gradient."""
 
     def back(*args, upstream=None):
         if upstream is None:
@@ -63,13 +63,13 @@ def _gate(x):
 
 
 def _guided(f, x, *args, **kwargs):
-    """Back by the rectifier's own gradient, and where the gradient is positive (Springenberg et
-    al. 2015, arXiv 1412.6806, section 3.4). For a ReLU: where both signals are."""
+    """The positive part of the gradient, times the rectifier's own (Springenberg et al. 2015,
+    arXiv 1412.6806, section 3.4). For a ReLU: where both signals are positive."""
     return _gate(f(x, *args, **kwargs))
 
 
 def _deconv(f, x, *args, **kwargs):
-    """Back wherever the gradient is positive, whatever went forward (Zeiler & Fergus 2014,
+    """The positive part of the gradient, whatever the forward signal (Zeiler & Fergus 2014,
     arXiv 1311.2901, section 2.1)."""
     return _gate(x + ops.stop_gradient(f(x, *args, **kwargs) - x))
 
@@ -78,16 +78,16 @@ RULES = {"guided-backprop": _guided, "deconv": _deconv}
 
 
 @contextlib.contextmanager
-def rectified(model, rule: str) -> Iterator[None]:
-    """Have every rectifier of `model` send gradients back by one of RULES.
+def rectifiers_replaced(model, rule: str) -> Iterator[None]:
+    """Make every rectifier of `model` backpropagate by one of RULES.
 
-    Raises UserError, as the network runs, for activations that are no rectifiers, and for a
-    network without any at the end of the block.
+    Raises UserError, when the network runs, for activations that are not rectifiers, and at the end
+    of the block for a network without any.
     """
     apply, inside, count = RULES[rule], [], []
 
     def whole(original, *args, **kwargs):
-        if inside:  # a part of a rectifier that is more than one operation
+        if inside:  # one of several operations of a rectifier
             return original(*args, **kwargs)
         inside.append(rule)
         count.append(rule)
@@ -99,21 +99,21 @@ def rectified(model, rule: str) -> Iterator[None]:
     def smooth(name):
         def refuse(*_, **__):
             raise UserError(
-                f"{rule} goes back through rectifiers, and {model.name} has {name}; saliency, "
-                "smooth-grad and integrated-gradients take any network."
+                f"{rule} needs rectifiers, and {model.name} has {name}; saliency, smooth-grad "
+                "and integrated-gradients work with any network."
             )
 
         return refuse
 
     replacements = dict.fromkeys(RECTIFIERS, whole) | {name: smooth(name) for name in SMOOTH}
     kinds = (keras.layers.PReLU, keras.layers.ReLU, keras.layers.LeakyReLU, layers.PReLU)
-    found = [layer for layer in [model, *flat_layers(model)] if isinstance(layer, kinds)]
+    rectifiers = [layer for layer in [model, *flat_layers(model)] if isinstance(layer, kinds)]
     with replaced_activations(replacements), contextlib.ExitStack() as stack:
-        for layer in found:
+        for layer in rectifiers:
             stack.enter_context(replaced_call(layer, whole))
         yield
     if not count:
         raise UserError(
-            f"{rule} goes back through rectifiers, and {model.name} has none that Keras knows; "
-            "saliency takes any network."
+            f"{rule} needs rectifiers, and {model.name} has none that Keras knows; "
+            "saliency works with any network."
         )

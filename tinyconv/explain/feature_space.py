@@ -1,70 +1,107 @@
-"""What is alike to the network: the codes of pictures, their neighbours, and a map of them.
+"""Pictures that are similar to the network: their codes, nearest neighbours, and a map of them.
 
-A code is what the scores are computed from, the numbers before the last layer.
+A code is the vector of features from which the scores are computed, before the last layer.
 """
 
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.explain.probe import Tap
+from tinyconv.explain.probe import Probe
 
-PERPLEXITY = 30  # of t-SNE, at most: neighbours that a picture is to stay near to
+PERPLEXITY = 30  # of t-SNE, at most: the effective number of neighbours
 
 
 def codes(model, pictures, layer=None) -> np.ndarray:
-    """The numbers that a layer gives for each picture, float32 (N, D); a map by its means.
+    """Compute the features of each picture in a layer, before the scores by default.
 
-    `layer` by name; if not given, the one that the scores are computed from. Built by hand in
-    tutorials/11.
+    Built by hand in tutorials/11.
+
+    Args:
+        model: a Keras image classifier.
+        pictures: (N, H, W, C), pixel values 0 to 255.
+        layer: name of a layer, or None for the input of the last one.
+
+    Returns:
+        float32 (N, D); a feature map is averaged over its positions.
+
+    Raises:
+        UserError: if there is no such layer, or the network does not take the pictures.
     """
-    tap = Tap(model, pictures)
-    layer = layer or tap.code()
-    tap.layer(layer)
-    found = tap.outputs((layer,), tap.pictures)[1][layer]
-    return found.reshape(len(found), -1) if found.ndim < 4 else found.mean(axis=(1, 2))
+    probe = Probe(model, pictures)
+    layer = layer or probe.code_layer()
+    probe.layer(layer)
+    outputs = probe.outputs((layer,), probe.pictures)[1][layer]
+    return outputs.reshape(len(outputs), -1) if outputs.ndim < 4 else outputs.mean(axis=(1, 2))
 
 
 def neighbours(model, pictures, among, count=8, layer=None) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest of the pictures `among` (M, H, W, C) to each picture, by their codes.
+    """Find the pictures whose codes are nearest to those of each picture.
 
-    Returns (which ones, int64 (N, count), the nearest first; how far, float32 (N, count), in
-    the Euclidean distance of Krizhevsky, Sutskever & Hinton 2012, section 6.1). Built by hand in
-    tutorials/11.
+    Built by hand in tutorials/11.
+
+    Args:
+        model: a Keras image classifier.
+        pictures: (N, H, W, C), pixel values 0 to 255.
+        among: pictures to search, (M, H, W, C).
+        count: number of neighbours; at most M are returned.
+        layer: name of a layer for the codes; see `codes`.
+
+    Returns:
+        (indices into `among`, int64 (N, count), nearest first; Euclidean distances of the codes,
+        float32 (N, count)).
+
+    Raises:
+        UserError: if there is no such layer, or the network does not take the pictures.
+
+    Source:
+        Krizhevsky, Sutskever & Hinton 2012, section 6.1.
     """
     return nearest_codes(codes(model, pictures, layer), codes(model, among, layer), count)
 
 
-def nearest_codes(wanted, known, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `neighbours`, of codes (N, D) among codes (M, D)."""
-    count = min(count, len(known))
-    which, far = [], []
-    for code in wanted:
-        distance = np.sqrt(((known - code) ** 2).sum(axis=1))
+def nearest_codes(queries, among, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`neighbours` for codes: `queries` (N, D) among codes (M, D)."""
+    count = min(count, len(among))
+    indices, distances = [], []
+    for code in queries:
+        distance = np.sqrt(((among - code) ** 2).sum(axis=1))
         nearest = np.argsort(distance, kind="stable")[:count]
-        which.append(nearest)
-        far.append(distance[nearest])
-    return np.array(which), np.array(far, "float32")
+        indices.append(nearest)
+        distances.append(distance[nearest])
+    return np.array(indices), np.array(distances, "float32")
 
 
 def code_map(codes, method="tsne", seed=0) -> np.ndarray:
-    """Codes (N, D) as places on a plane, float32 (N, 2), each axis from 0 to 1.
+    """Project codes onto a plane.
 
-    "pca" keeps the two directions of most variance, "tsne" neighbours (van der Maaten & Hinton
-    2008, JMLR 9; scikit-learn's). Of fewer than four pictures it is "pca".
+    Args:
+        codes: (N, D).
+        method: "pca" for the two directions of most variance, or "tsne" to preserve
+            neighbourhoods (scikit-learn's); for fewer than four codes "pca" is used.
+        seed: random seed of t-SNE.
+
+    Returns:
+        Points, float32 (N, 2), each axis scaled from 0 to 1.
+
+    Raises:
+        UserError: if there is no such method.
+
+    Source:
+        van der Maaten & Hinton 2008 (JMLR 9), for t-SNE.
     """
     if method not in ("tsne", "pca"):
-        raise UserError(f"A map of codes is by tsne or pca, and {method!r} was given.")
+        raise UserError(f"The method of a map of codes is tsne or pca, not {method!r}.")
     codes = np.asarray(codes, "float64")
     centred = codes - codes.mean(axis=0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     if method == "tsne" and len(codes) >= 4:
         from sklearn.manifold import TSNE
 
-        kept = centred @ directions[:50].T  # as the paper does before
+        reduced = centred @ directions[:50].T  # as the paper does first
         perplexity = min(PERPLEXITY, (len(codes) - 1) / 3)
-        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(kept)
+        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     else:
-        places = centred @ directions[:2].T
-        places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
-    low, high = places.min(axis=0), places.max(axis=0)
-    return ((places - low) / np.maximum(high - low, 1e-12)).astype("float32")
+        points = centred @ directions[:2].T
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+    low, high = points.min(axis=0), points.max(axis=0)
+    return ((points - low) / np.maximum(high - low, 1e-12)).astype("float32")

@@ -1,6 +1,6 @@
-"""What each family of methods draws, and all of them on one sheet.
+"""Figures of each family of methods, and of all methods on one sheet.
 
-A family's function is given the method's name and an `Asked`, and gives its `Picture`s.
+A family's function takes the method's name and a `Request`, and yields its `Picture`s.
 """
 
 import io
@@ -16,301 +16,304 @@ from tinyconv import explain
 from tinyconv.data import Split
 from tinyconv.errors import UserError
 from tinyconv.explain import METHODS, feature_space, overlays
-from tinyconv.explain.probe import Tap
+from tinyconv.explain.probe import Probe
 from tinyconv.report.figures import png, short
 from tinyconv.results import Picture
 
-DEPTHS = 4  # layers shown of those from the first map to the last
-NEAR = 8  # neighbours shown
-SIZES = (1, 2, 4, 8)  # levels of 255 that a step of fgsm has
-MAPPED, GROUPS = 300, 10  # pictures on a map of codes at most, and classes of them
+DEPTHS = 4  # layers drawn, from the first feature map to the last
+NEIGHBOURS = 8  # drawn
+SIZES = (1, 2, 4, 8)  # of a step of fgsm, in levels of 255
+MAPPED, GROUPS = 300, 10  # pictures on a map of codes at most, and their classes
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One network, the classes' names, and the pictures that it is asked about."""
+class Request:
+    """A network, the names of its classes, and the pictures whose predictions are explained."""
 
     model: object
     classes: Sequence[str]
-    names: Sequence[str]  # of the pictures, for the files
-    pictures: np.ndarray  # (N, H, W, C) uint8; none for what needs no picture
-    label: int | None  # the class asked about; None for the network's own answer
+    names: Sequence[str]  # of the pictures, for file names
+    pictures: np.ndarray  # (N, H, W, C) uint8; N is 0 for methods that need none
+    label: int | None  # the class to explain; None for the predicted one
     layer: str | None
-    # Pictures that the network was trained on, and ones that it was not, if there are such.
-    known: Callable[[], Split] | None = None
-    unseen: Callable[[], Split] | None = None
+    training_split: Callable[[], Split] | None = None
+    held_out_split: Callable[[], Split] | None = None
 
     def each(self) -> Iterator[tuple[int, str]]:
         return enumerate(self.names)
 
     @cached_property
-    def tap(self) -> Tap:
-        return Tap(self.model, self.pictures)
+    def probe(self) -> Probe:
+        return Probe(self.model, self.pictures)
 
     @cached_property
-    def said(self) -> tuple[np.ndarray, np.ndarray]:
-        """(scores (N, K), the class asked about of each picture (N,))."""
-        scores = self.tap.scores(self.tap.pictures)
-        return scores, self.tap.asked(self.label, scores)
+    def targets(self) -> tuple[np.ndarray, np.ndarray]:
+        """(scores (N, K), the class to explain for each picture (N,))."""
+        scores = self.probe.scores(self.probe.pictures)
+        return scores, self.probe.target_classes(self.label, scores)
 
     def depths(self, method: str) -> list[str]:
-        """The layer asked about, or some from shallow to deep."""
+        """The requested layer, or some layers from shallow to deep."""
         if self.layer is not None:
-            self.tap.layer(self.layer)
+            self.probe.layer(self.layer)
             return [self.layer]
-        maps = self.tap.maps() or [self.tap.map(None, method)]
+        maps = self.probe.map_layers() or [self.probe.map_layer(None, method)]
         return [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, DEPTHS).astype(int))]
 
-    def answer(self, scores) -> str:
-        return overlays.answer(scores, self.classes)
+    def prediction(self, scores) -> str:
+        return overlays.prediction(scores, self.classes)
 
 
-def maps(method: str, asked: Asked) -> Iterator[Picture]:
-    """A map over the picture: gradients and regions."""
-    scores, classes = asked.said
+def draw_maps(method: str, request: Request) -> Iterator[Picture]:
+    """A map over each picture: gradients and regions."""
+    scores, classes = request.targets
     function = getattr(explain, method.replace("-", "_"))
-    more = {"layer": asked.layer} if method == "grad-cam" else {}
-    found = function(asked.model, asked.pictures, classes, **more)
-    for i, name in asked.each():
-        picture, one = asked.pictures[i], found[i]
-        about = f"asked about: {short(asked.classes[classes[i]])}"
+    options = {"layer": request.layer} if method == "grad-cam" else {}
+    maps = function(request.model, request.pictures, classes, **options)
+    for i, name in request.each():
+        picture, one = request.pictures[i], maps[i]
+        title = f"explained class: {short(request.classes[classes[i]])}"
         if method in ("saliency", "smooth-grad"):
             one = overlays.flat(one[None])[0]
-            coloured, share = overlays.heat(one), np.sqrt(one / overlays.strength(one))
+            coloured, opacity = overlays.heat(one), np.sqrt(one / overlays.strength(one))
         elif method in ("guided-backprop", "deconv"):
             coloured = overlays.around_grey(one)
             one = overlays.flat(one[None])[0]
-            share = np.sqrt(one / overlays.strength(one))
+            opacity = np.sqrt(one / overlays.strength(one))
         elif method == "grad-cam":
-            coloured, share = overlays.heat(one), 0.75 * np.sqrt(one / overlays.strength(one))
+            coloured = overlays.heat(one)
+            opacity = 0.75 * np.sqrt(one / overlays.strength(one))
         else:
             one = one if one.ndim == 2 else one.sum(axis=-1)
-            coloured, share = overlays.both(one), 0.9 * np.abs(one) / overlays.strength(one)
+            coloured, opacity = overlays.both(one), 0.9 * np.abs(one) / overlays.strength(one)
         if not one.any():
-            about = "zero everywhere: no pixel matters"
-        figure, axes = framed(method, 1, 3)
-        overlays.show(axes[0, 0], picture, asked.answer(scores[i]))
-        overlays.show(axes[0, 1], coloured, about)
+            title = "zero everywhere: no pixel matters"
+        figure, axes = new_figure(method, 1, 3)
+        overlays.show(axes[0, 0], picture, request.prediction(scores[i]))
+        overlays.show(axes[0, 1], coloured, title)
         if coloured.shape[-1] == 1:
             coloured = overlays.heat(one)
         glow = overlays.heat(one) if method in ("guided-backprop", "deconv") else coloured
-        overlays.show(axes[0, 2], overlays.over(picture, glow, share), "over the picture")
-        yield finished(name, method, figure)
+        overlays.show(axes[0, 2], overlays.over(picture, glow, opacity), "over the picture")
+        yield to_picture(name, method, figure)
 
 
-def synthesised(method: str, asked: Asked) -> Iterator[Picture]:
-    """Pictures that were made: of a class, from a layer's outputs, or with more of them."""
+def draw_synthesis(method: str, request: Request) -> Iterator[Picture]:
+    """Synthesised pictures: of a class, from a layer's outputs, or with more of them."""
     if method == "class-picture":
-        yield class_picture(asked)
+        yield draw_class_pictures(request)
         return
-    layers = asked.depths(method)
+    layers = request.depths(method)
     function = getattr(explain, method)
-    made = [function(asked.model, asked.pictures, layer) for layer in layers]
-    scores, _ = asked.said
-    for i, name in asked.each():
-        figure, axes = framed(method, 1, 1 + len(layers))
-        overlays.show(axes[0, 0], asked.pictures[i], asked.answer(scores[i]))
-        for place, layer, found in zip(axes[0, 1:], layers, made):
-            overlays.show(place, found[i], f"{'from' if method == 'invert' else 'by'} {layer}")
-        yield finished(name, method, figure)
+    synthesised = [function(request.model, request.pictures, layer) for layer in layers]
+    scores, _ = request.targets
+    for i, name in request.each():
+        figure, axes = new_figure(method, 1, 1 + len(layers))
+        overlays.show(axes[0, 0], request.pictures[i], request.prediction(scores[i]))
+        for panel, layer, pictures in zip(axes[0, 1:], layers, synthesised):
+            overlays.show(panel, pictures[i], f"{'from' if method == 'invert' else 'by'} {layer}")
+        yield to_picture(name, method, figure)
 
 
-def class_picture(asked: Asked) -> Picture:
-    """The picture of the class asked about; else of those that the pictures are taken for."""
-    if asked.label is not None:
-        wanted = [asked.label]
-    elif len(asked.pictures):
-        wanted = list(dict.fromkeys(asked.said[1].tolist()))[:NEAR]
+def draw_class_pictures(request: Request) -> Picture:
+    """A synthesised picture of the requested class, or of each predicted class."""
+    if request.label is not None:
+        labels = [request.label]
+    elif len(request.pictures):
+        labels = list(dict.fromkeys(request.targets[1].tolist()))[:NEIGHBOURS]
     else:
-        wanted = list(range(min(NEAR, len(asked.classes))))
-    shape = asked.pictures.shape[1:] if len(asked.pictures) else None
-    made = explain.class_picture(asked.model, wanted, shape)
-    scores = Tap(asked.model, made).scores(made)
-    columns = min(4, len(wanted))
-    figure, axes = framed("class-picture", -(-len(wanted) // columns), columns)
-    for place, picture, label, row in zip(axes.flat, made, wanted, scores):
-        title = f"{short(asked.classes[label])}, {softmax(row)[label]:.0%} to it"
-        overlays.show(place, picture, title)
-    name = short(asked.classes[wanted[0]]).replace("/", "-").replace(" ", "-")
-    return finished(name if len(wanted) == 1 else "classes", "class-picture", figure)
+        labels = list(range(min(NEIGHBOURS, len(request.classes))))
+    shape = request.pictures.shape[1:] if len(request.pictures) else None
+    pictures = explain.class_picture(request.model, labels, shape)
+    scores = Probe(request.model, pictures).scores(pictures)
+    columns = min(4, len(labels))
+    figure, axes = new_figure("class-picture", -(-len(labels) // columns), columns)
+    for panel, picture, label, row in zip(axes.flat, pictures, labels, scores):
+        title = f"{short(request.classes[label])}, {softmax(row)[label]:.0%} to it"
+        overlays.show(panel, picture, title)
+    name = short(request.classes[labels[0]]).replace("/", "-").replace(" ", "-")
+    return to_picture(name if len(labels) == 1 else "classes", "class-picture", figure)
 
 
-def inner(method: str, asked: Asked) -> Iterator[Picture]:
-    """A layer's filters, or the maps of some layers."""
+def draw_layer_outputs(method: str, request: Request) -> Iterator[Picture]:
+    """A layer's filters, or the feature maps of some layers."""
     if method == "filters":
         columns = None
-        found = explain.filters(asked.model, asked.layer)
-        count, _, _, channels = found.shape
-        if channels not in (1, 3):  # no colours: a row a filter, a square for each channel it sees
-            found = np.moveaxis(found[:16, ..., :16], -1, 1)
-            columns = found.shape[1]
-            found = found.reshape(-1, *found.shape[2:], 1)
+        filters = explain.filters(request.model, request.layer)
+        count, _, _, channels = filters.shape
+        if channels not in (1, 3):  # no colours: a row for each filter, a square for each channel
+            filters = np.moveaxis(filters[:16, ..., :16], -1, 1)
+            columns = filters.shape[1]
+            filters = filters.reshape(-1, *filters.shape[2:], 1)
         else:
-            found = found[:64]
-        most = np.abs(found).reshape(len(found), -1).max(axis=1)[:, None, None, None]
-        tiles = 0.5 + 0.5 * found / np.maximum(most, 1e-12)
-        figure, axes = framed(method, 1, 1, panel=2 * overlays.PANEL)
-        title = f"{asked.layer or 'the first layer'}: {min(count, len(found))} of {count} filters"
+            filters = filters[:64]
+        largest = np.abs(filters).reshape(len(filters), -1).max(axis=1)[:, None, None, None]
+        tiles = 0.5 + 0.5 * filters / np.maximum(largest, 1e-12)
+        figure, axes = new_figure(method, 1, 1, panel=2 * overlays.PANEL)
+        layer = request.layer or "the first layer"
+        title = f"{layer}: {min(count, len(filters))} of {count} filters"
         if channels not in (1, 3):
-            title = f"{asked.layer}: a row a filter, a square for each of the channels it sees"
+            title = f"{request.layer}: a row for each filter, a square for each input channel"
         overlays.show(axes[0, 0], overlays.mosaic(tiles, columns), title)
-        yield finished(asked.layer or asked.model.name, method, figure)
+        yield to_picture(request.layer or request.model.name, method, figure)
         return
-    layers = asked.depths(method)
-    found = explain.activations(asked.model, asked.pictures, layers)
-    scores, _ = asked.said
-    for i, name in asked.each():
-        figure, axes = framed(method, 1, 1 + len(layers))
-        overlays.show(axes[0, 0], asked.pictures[i], asked.answer(scores[i]))
-        for place, layer in zip(axes[0, 1:], layers):
-            one = found[layer][i]
+    layers = request.depths(method)
+    outputs = explain.activations(request.model, request.pictures, layers)
+    scores, _ = request.targets
+    for i, name in request.each():
+        figure, axes = new_figure(method, 1, 1 + len(layers))
+        overlays.show(axes[0, 0], request.pictures[i], request.prediction(scores[i]))
+        for panel, layer in zip(axes[0, 1:], layers):
+            one = outputs[layer][i]
             tiles = one[None, None] if one.ndim == 1 else np.moveaxis(one, -1, 0)
             chosen = tiles[: overlays.MOSAIC]
             coloured = overlays.heat(np.maximum(chosen, 0))
             overlays.show(
-                place, overlays.mosaic(coloured), f"{layer}, {len(chosen)} of {len(tiles)}"
+                panel, overlays.mosaic(coloured), f"{layer}, {len(chosen)} of {len(tiles)}"
             )
-        yield finished(name, method, figure)
+        yield to_picture(name, method, figure)
 
 
-def coded(method: str, asked: Asked) -> Iterator[Picture]:
-    """The nearest pictures, or the map of pictures with those asked about marked."""
-    draw = _map_of_codes if method == "codes" else _neighbours
-    yield from draw(asked)
+def draw_feature_space(method: str, request: Request) -> Iterator[Picture]:
+    """The nearest pictures, or a map of pictures with those of the request marked."""
+    yield from (_map_of_codes if method == "codes" else _neighbours)(request)
 
 
-def _neighbours(asked: Asked) -> Iterator[Picture]:
-    if asked.known is not None:
-        known = asked.known()
-        pictures, labels = known.pictures, known.labels
-    elif len(asked.pictures) > 1:
-        pictures, labels = asked.pictures, np.full(len(asked.pictures), -1)
+def _neighbours(request: Request) -> Iterator[Picture]:
+    if request.training_split is not None:
+        split = request.training_split()
+        pictures, labels = split.pictures, split.labels
+    elif len(request.pictures) > 1:
+        pictures, labels = request.pictures, np.full(len(request.pictures), -1)
     else:
         raise UserError(
-            "neighbours looks among a run's training pictures, and a model alone has none: name "
-            "several pictures to look among."
+            "neighbours searches a run's training pictures, and a model file has none: name "
+            "several pictures to search."
         )
-    own = explain.codes(asked.model, asked.pictures, asked.layer)
-    every = own if asked.known is None else explain.codes(asked.model, pictures, asked.layer)
-    scores, _ = asked.said
-    for i, name in asked.each():
-        which, far = feature_space.nearest_codes(own[i : i + 1], every, NEAR + 1)
-        which, far = which[0], far[0]
-        if asked.known is None:  # it is among them
-            which, far = which[which != i], far[which != i]
-        figure, axes = framed("neighbours", 1, NEAR + 1, panel=1.15)
-        overlays.show(axes[0, 0], asked.pictures[i], f"{asked.answer(scores[i])}\nasked about")
-        for place, other, distance in zip(axes[0, 1:], which, far):
-            label = "" if labels[other] < 0 else f"{short(asked.classes[labels[other]], 13)}\n"
-            overlays.show(place, pictures[other], f"{label}{distance:.2f}")
-        yield finished(name, "neighbours", figure)
+    own = explain.codes(request.model, request.pictures, request.layer)
+    among = own
+    if request.training_split is not None:
+        among = explain.codes(request.model, pictures, request.layer)
+    scores, _ = request.targets
+    for i, name in request.each():
+        nearest, far = feature_space.nearest_codes(own[i : i + 1], among, NEIGHBOURS + 1)
+        nearest, far = nearest[0], far[0]
+        if request.training_split is None:  # the picture itself is among them
+            nearest, far = nearest[nearest != i], far[nearest != i]
+        figure, axes = new_figure("neighbours", 1, NEIGHBOURS + 1, panel=1.15)
+        title = f"{request.prediction(scores[i])}\nexplained"
+        overlays.show(axes[0, 0], request.pictures[i], title)
+        for panel, other, distance in zip(axes[0, 1:], nearest, far):
+            label = "" if labels[other] < 0 else f"{short(request.classes[labels[other]], 13)}\n"
+            overlays.show(panel, pictures[other], f"{label}{distance:.2f}")
+        yield to_picture(name, "neighbours", figure)
 
 
-def _map_of_codes(asked: Asked) -> Iterator[Picture]:
-    shown, labels = asked.pictures, np.full(len(asked.pictures), -1)
+def _map_of_codes(request: Request) -> Iterator[Picture]:
+    pictures, labels = request.pictures, np.full(len(request.pictures), -1)
     groups = []
-    if asked.unseen is not None:
-        split = asked.unseen()
-        _, said = asked.said if len(asked.pictures) else (None, np.zeros(0, int))
-        spread = np.linspace(0, len(asked.classes) - 1, GROUPS).astype(int)
-        groups = list(dict.fromkeys([*said[: GROUPS // 2].tolist(), *spread.tolist()]))[:GROUPS]
+    if request.held_out_split is not None:
+        split = request.held_out_split()
+        _, targets = request.targets if len(request.pictures) else (None, np.zeros(0, int))
+        spread = np.linspace(0, len(request.classes) - 1, GROUPS).astype(int)
+        groups = list(dict.fromkeys([*targets[: GROUPS // 2].tolist(), *spread.tolist()]))[:GROUPS]
         chosen = np.flatnonzero(np.isin(split.labels, groups))
         chosen = np.sort(np.random.default_rng(0).permutation(chosen)[:MAPPED])
-        shown = np.concatenate([np.asarray(split.pictures[chosen]), shown])
+        pictures = np.concatenate([np.asarray(split.pictures[chosen]), pictures])
         labels = np.concatenate([split.labels[chosen], labels])
-    if len(shown) < 3:
+    if len(pictures) < 3:
         raise UserError("codes draws a map of three pictures or more; name a folder of them.")
-    found = explain.codes(asked.model, shown, asked.layer)
-    figure, axes = framed("codes", 1, 2, panel=2.6 * overlays.PANEL)
+    codes = explain.codes(request.model, pictures, request.layer)
+    figure, axes = new_figure("codes", 1, 2, panel=2.6 * overlays.PANEL)
     colours = overlays.colormaps["tab10"].colors
     for axis, kind in zip(axes[0], ("tsne", "pca")):
-        places = explain.code_map(found, kind)
+        points = explain.code_map(codes, kind)
         colour = [colours[groups.index(n)] if n >= 0 else (0, 0, 0) for n in labels]
-        overlays.thumbnails(axis, shown, places, colour, [n < 0 for n in labels])
-        kinds = {"tsne": "t-SNE: neighbours stay together", "pca": "PCA: most of the spread"}
+        overlays.thumbnails(axis, pictures, points, colour, [n < 0 for n in labels])
+        kinds = {"tsne": "t-SNE: preserves neighbours", "pca": "PCA: preserves most variance"}
         axis.set_title(kinds[kind], fontsize=9, color=overlays.INK)
-    overlays.legend(figure, [short(asked.classes[n]) for n in groups], colours)
-    yield finished(asked.names[0] if len(asked.names) == 1 else "map", "codes", figure)
+    overlays.legend(figure, [short(request.classes[n]) for n in groups], colours)
+    yield to_picture(request.names[0] if len(request.names) == 1 else "map", "codes", figure)
 
 
-def fooled(method: str, asked: Asked) -> Iterator[Picture]:
-    """The picture before and after, and what was changed."""
-    before, classes = asked.said
+def draw_fooling(method: str, request: Request) -> Iterator[Picture]:
+    """The picture before and after, and the change."""
+    before, classes = request.targets
     if method == "fgsm":
-        after = [explain.fgsm(asked.model, asked.pictures, classes, size) for size in SIZES]
-        told = [Tap(asked.model, each).scores(each) for each in after]
-        for i, name in asked.each():
-            figure, axes = framed(method, 1, 1 + len(SIZES))
-            overlays.show(axes[0, 0], asked.pictures[i], asked.answer(before[i]))
-            for place, made, scores, size in zip(axes[0, 1:], after, told, SIZES):
-                title = f"{asked.answer(scores[i])}\nafter {size} of 255 levels"
-                overlays.show(place, made[i], title)
-            yield finished(name, method, figure)
+        after = [explain.fgsm(request.model, request.pictures, classes, size) for size in SIZES]
+        all_scores = [Probe(request.model, each).scores(each) for each in after]
+        for i, name in request.each():
+            figure, axes = new_figure(method, 1, 1 + len(SIZES))
+            overlays.show(axes[0, 0], request.pictures[i], request.prediction(before[i]))
+            for panel, pictures, scores, size in zip(axes[0, 1:], after, all_scores, SIZES):
+                title = f"{request.prediction(scores[i])}\nafter {size} of 255 levels"
+                overlays.show(panel, pictures[i], title)
+            yield to_picture(name, method, figure)
         return
-    wanted = asked.label
-    if wanted is None:
-        wanted = np.argsort(-before, axis=1, kind="stable")[:, 1]
-    after = explain.fool(asked.model, asked.pictures, wanted)
-    told = Tap(asked.model, after).scores(after)
-    wanted = np.broadcast_to(wanted, len(after))
-    for i, name in asked.each():
-        change = after[i].astype("float32") - asked.pictures[i]
-        most, share = np.abs(change).max(), np.linalg.norm(change)
-        share /= max(np.linalg.norm(asked.pictures[i].astype("float32")), 1)
-        figure, axes = framed(method, 1, 3)
-        overlays.show(axes[0, 0], asked.pictures[i], f"{asked.answer(before[i])}\nas it was")
-        larger = max(1, round(127 / max(most, 1)))
-        title = f"the change, {larger} times as large:\n"
-        title += f"{most:.0f} of 255 levels at most, {share:.2%} of the picture"
-        overlays.show(axes[0, 1], 0.5 + change * larger / 255, title)
-        reached = told[i].argmax() == wanted[i]
-        missed = "" if reached else f" (not {short(asked.classes[wanted[i]])}: out of reach)"
-        overlays.show(axes[0, 2], after[i], f"{asked.answer(told[i])}\nafter it{missed}")
-        yield finished(name, method, figure)
+    labels = request.label
+    if labels is None:
+        labels = np.argsort(-before, axis=1, kind="stable")[:, 1]
+    after = explain.fool(request.model, request.pictures, labels)
+    scores = Probe(request.model, after).scores(after)
+    labels = np.broadcast_to(labels, len(after))
+    for i, name in request.each():
+        change = after[i].astype("float32") - request.pictures[i]
+        largest, relative = np.abs(change).max(), np.linalg.norm(change)
+        relative /= max(np.linalg.norm(request.pictures[i].astype("float32")), 1)
+        figure, axes = new_figure(method, 1, 3)
+        overlays.show(axes[0, 0], request.pictures[i], f"{request.prediction(before[i])}\noriginal")
+        factor = max(1, round(127 / max(largest, 1)))
+        title = f"the change, {factor} times as large:\n"
+        title += f"{largest:.0f} of 255 levels at most, {relative:.2%} of the picture"
+        overlays.show(axes[0, 1], 0.5 + change * factor / 255, title)
+        reached = scores[i].argmax() == labels[i]
+        missed = "" if reached else f" (not {short(request.classes[labels[i]])}: not reached)"
+        overlays.show(axes[0, 2], after[i], f"{request.prediction(scores[i])}\nwith it{missed}")
+        yield to_picture(name, method, figure)
 
 
 FAMILIES = {
-    "gradients": maps,
-    "regions": maps,
-    "synthesis": synthesised,
-    "layer_outputs": inner,
-    "feature_space": coded,
-    "fooling": fooled,
+    "gradients": draw_maps,
+    "regions": draw_maps,
+    "synthesis": draw_synthesis,
+    "layer_outputs": draw_layer_outputs,
+    "feature_space": draw_feature_space,
+    "fooling": draw_fooling,
 }
 
 
-def drawn(method: str, asked: Asked) -> Iterator[Picture]:
-    """The pictures of one method."""
-    yield from FAMILIES[METHODS[method].family](method, asked)
+def draw(method: str, request: Request) -> Iterator[Picture]:
+    """The figures of one method."""
+    yield from FAMILIES[METHODS[method].family](method, request)
 
 
-def everything(asked: Asked) -> Iterator[Picture]:
-    """One sheet a picture with all methods, in two columns; those that cannot be are left out.
+def draw_all(request: Request) -> Iterator[Picture]:
+    """One sheet for each picture with all methods, in two columns; methods that fail are left out.
 
-    Raises the UserError of the first where none can be.
+    If all fail, the UserError of the first is raised.
     """
-    for i, name in asked.each():
-        one = replace(asked, names=[name], pictures=asked.pictures[i : i + 1])
-        parts, refused = [], []
+    for i, name in request.each():
+        one = replace(request, names=[name], pictures=request.pictures[i : i + 1])
+        parts, errors = [], []
         for method in METHODS:
             try:
-                parts += [Image.open(io.BytesIO(each.png)) for each in drawn(method, one)]
+                parts += [Image.open(io.BytesIO(each.png)) for each in draw(method, one)]
             except UserError as error:
-                refused.append(error)
+                errors.append(error)
         if not parts:
-            raise refused[0]
+            raise errors[0]
         buffer = io.BytesIO()
         overlays.stacked(parts).save(buffer, "PNG", optimize=True)
-        left = f" Left out: {' '.join(map(str, refused))}" if refused else ""
-        caption = f"All methods for one picture; each says below itself how it is read.{left}"
-        yield Picture(f"{name}-all", "All that can be asked", caption, buffer.getvalue())
+        left_out = f" Left out: {' '.join(map(str, errors))}" if errors else ""
+        caption = f"All methods for one picture; how to read each stands below it.{left_out}"
+        yield Picture(f"{name}-all", "All explanations", caption, buffer.getvalue())
 
 
-def framed(method: str, rows: int, columns: int, **size):
+def new_figure(method: str, rows: int, columns: int, **size):
     of = METHODS[method]
     return overlays.framed(f"{of.title} ({method})", of.reads, rows, columns, **size)
 
 
-def finished(name: str, method: str, figure) -> Picture:
+def to_picture(name: str, method: str, figure) -> Picture:
     of = METHODS[method]
     return Picture(f"{name}-{method}", of.title, of.reads, png(figure))

@@ -1,4 +1,4 @@
-"""What a network is made of and takes: its layers by name, and the pictures it can look at."""
+"""A network's layers by name, and the pictures that it takes."""
 
 import contextlib
 from collections import Counter
@@ -11,7 +11,7 @@ from tinyconv.system.private import sublayers
 
 
 def named_layers(model) -> dict[str, object]:
-    """Every layer inside the model by its name; by its path, outer/inner, where two share one."""
+    """All layers of the model by name, or by path (outer/inner) where two have the same name."""
     paths = {}
 
     def descend(layer, above):
@@ -26,17 +26,29 @@ def named_layers(model) -> dict[str, object]:
 
 
 def find_layer(model, name: str, layers: dict | None = None):
-    """The layer called `name`, of `layers` or of all; raises UserError with the nearest names."""
-    known = named_layers(model) if layers is None else layers
-    if name not in known:
-        raise UserError(f"{model.name} has no layer {name!r}; {nearest(name, known)}")
-    return known[name]
+    """The layer called `name` in `layers`, or in the model; raises UserError with near names."""
+    layers = named_layers(model) if layers is None else layers
+    if name not in layers:
+        raise UserError(f"{model.name} has no layer {name!r}; {nearest(name, layers)}")
+    return layers[name]
 
 
 def rescaled(model, low: float, high: float):
-    """`model` for pictures of 0 to 255, where it takes pixels from `low` to `high` itself.
+    """Wrap a network that takes pixels from `low` to `high`, so that it takes 0 to 255.
 
-    Keras' own applications say which in their documentation; most other networks take 0 to 1.
+    The documentation of Keras' applications says which range they take; most other networks take
+    0 to 1.
+
+    Args:
+        model: a Keras image classifier.
+        low: the network's value for a black pixel.
+        high: the network's value for a white pixel.
+
+    Returns:
+        A `keras.Sequential` with the same outputs and name.
+
+    Raises:
+        UserError: if the model has several inputs.
     """
     shape = picture_shape(model) or (None, None, 3)
     scale = keras.layers.Rescaling((high - low) / 255, offset=low, name="from_255")
@@ -44,31 +56,31 @@ def rescaled(model, low: float, high: float):
 
 
 def picture_shape(model) -> tuple | None:
-    """(H, W, C) that the network takes, None in it where any; or None where it does not say."""
+    """The network's input (H, W, C), None for any length; or None where it is not declared."""
     with contextlib.suppress(AttributeError, ValueError):
         shape = model.input_shape
         if isinstance(shape, (list, dict)):
-            raise UserError(f"{model.name} is no classifier of pictures: it has several inputs.")
+            raise UserError(f"{model.name} is not an image classifier: it has several inputs.")
         return tuple(shape[1:])
     shape = (model.get_build_config() or {}).get("input_shape")
     return tuple(shape[1:]) if shape else None
 
 
-def checked(model, pictures) -> np.ndarray:
+def check_pictures(model, pictures) -> np.ndarray:
     """The pictures as float32 (N, H, W, C); raises UserError where the network cannot take them."""
-    given = np.asarray(pictures)
-    if given.ndim != 4 or not len(given):
+    array = np.asarray(pictures)
+    if array.ndim != 4 or not len(array):
         raise UserError(
-            f"pictures are an array (N, H, W, C) of one or more, and {given.shape} was given."
+            f"pictures must be an array (N, H, W, C) of one or more, not of shape {array.shape}."
         )
-    takes = picture_shape(model)
-    if takes is None:
-        return given.astype("float32")
-    if len(takes) != 3:
-        raise UserError(f"{model.name} is no classifier of pictures: it takes {takes} for one.")
-    if any(n not in (None, m) for n, m in zip(takes, given.shape[1:])):
+    expected = picture_shape(model)
+    if expected is None:
+        return array.astype("float32")
+    if len(expected) != 3:
+        raise UserError(f"{model.name} is not an image classifier: it takes {expected} for one.")
+    if any(n not in (None, m) for n, m in zip(expected, array.shape[1:])):
         raise UserError(
-            f"{model.name} takes pictures of {'x'.join(str(n or 'any') for n in takes)}, and "
-            f"{'x'.join(map(str, given.shape[1:]))} was given."
+            f"{model.name} takes pictures of {'x'.join(str(n or 'any') for n in expected)}, and "
+            f"these are {'x'.join(map(str, array.shape[1:]))}."
         )
-    return given.astype("float32")
+    return array.astype("float32")

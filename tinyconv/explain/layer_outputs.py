@@ -1,4 +1,4 @@
-"""What is inside: a layer's weights, and what layers answer to a picture."""
+"""The weights of a layer, and the outputs of layers for a picture."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,21 @@ from keras import ops
 
 from tinyconv.errors import UserError
 from tinyconv.explain.inspection import find_layer, named_layers, picture_shape
-from tinyconv.explain.probe import Tap
+from tinyconv.explain.probe import Probe
 
 
 def filters(model, layer=None) -> np.ndarray:
-    """The weights of a layer, float32 (filters, h, w, C): of `layer`, or of the first with any.
+    """Return the filters of a convolution, or the templates of a dense layer on the pixels.
 
-    Those of a convolution, or of a dense layer that is given the pixels themselves, whose
-    filters are templates (units, H, W, C). Raises UserError for another layer.
+    Args:
+        model: a Keras network.
+        layer: name of a layer, or None for the first one with weights.
+
+    Returns:
+        float32 (filters, h, w, C); the templates of a dense layer are (units, H, W, C).
+
+    Raises:
+        UserError: if there is no such layer, or it has no such weights.
     """
     if layer is None:
         every = named_layers(model).items()
@@ -24,11 +31,11 @@ def filters(model, layer=None) -> np.ndarray:
             raise UserError(f"{model.name} has no layer with weights to show.")
     kernel = _kernel(find_layer(model, layer))
     shape = picture_shape(model)
-    sees_pixels = shape is not None and None not in shape and kernel is not None
-    if sees_pixels and kernel.shape[:-1] == (math.prod(shape),):
+    can_be_templates = shape is not None and None not in shape and kernel is not None
+    if can_be_templates and kernel.shape[:-1] == (math.prod(shape),):
         kernel = kernel.reshape(*shape, -1)
     if kernel is None or kernel.ndim != 4:
-        raise UserError(f"The layer {layer} of {model.name} is no convolution with filters.")
+        raise UserError(f"The layer {layer} of {model.name} is not a convolution with filters.")
     return np.moveaxis(kernel, -1, 0)
 
 
@@ -38,11 +45,20 @@ def _kernel(layer) -> np.ndarray | None:
 
 
 def activations(model, pictures, layers: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """What layers give for the pictures, float32 (N, h, w, C) or (N, C), by the layer's name.
+    """Compute the outputs of layers for pictures.
 
-    Of the named ones, or else of every layer that gives a map.
+    Args:
+        model: a Keras image classifier.
+        pictures: (N, H, W, C), pixel values 0 to 255.
+        layers: names of layers; default: every layer whose output is a feature map.
+
+    Returns:
+        float32 arrays by layer name: (N, h, w, C) for feature maps, (N, C) for features.
+
+    Raises:
+        UserError: if there is no such layer, or the network does not take the pictures.
     """
-    tap = Tap(model, pictures)
+    probe = Probe(model, pictures)
     for name in layers:
-        tap.layer(name)
-    return tap.outputs(tuple(layers) or tuple(tap.maps(1)), tap.pictures)[1]
+        probe.layer(name)
+    return probe.outputs(tuple(layers) or tuple(probe.map_layers(1)), probe.pictures)[1]

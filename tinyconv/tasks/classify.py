@@ -206,7 +206,7 @@ class Classify:
 
     def pictures(self, run) -> Iterable:
         """Curves, confusion, mistakes, right ones, where it looks, filters and slopes."""
-        from tinyconv.explain.report_section import looked_at
+        from tinyconv.explain.report_section import where_it_looks
         from tinyconv.report import figures
         from tinyconv.runs.export import in_float32
 
@@ -218,7 +218,7 @@ class Classify:
         yield figures.curves(run.history)
         yield from figures.confusion(all_scores, examples.labels, dataset.classes, split)
         yield from figures.mistakes(all_scores, examples, dataset.classes, split)
-        yield from looked_at(in_float32(model), all_scores, examples, dataset.classes)
+        yield from where_it_looks(in_float32(model), all_scores, examples, dataset.classes)
         yield from figures.filters(model)
         yield from figures.slopes(model)
 
