@@ -15,6 +15,7 @@ from PIL import Image
 from tests.helpers.command import run
 from tinyconv import course, registry
 from tinyconv.cli import cli
+from tinyconv.cli.run import Target
 from tinyconv.errors import UserError
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.runs import options_of
@@ -45,14 +46,14 @@ def test_lesson_is_listed(lesson):
 def every_task(monkeypatch):
     """Runs that are not there, such as runs/NAME, take the options of every task."""
 
-    def options(verb, args):
+    def target(verb, args):
         tasks = [registry.find("tasks", name) for name in registry.names("tasks")]
         fields = {}
         for Options in (*(options_of(task, verb) for task in tasks), ModelExplainOptions):
             fields |= {f.name: (f.name, f.type, f) for f in dataclasses.fields(Options)}
-        return "runs/NAME", dataclasses.make_dataclass("Every", fields.values())
+        return Target("runs/NAME", dataclasses.make_dataclass("Every", fields.values()))
 
-    monkeypatch.setattr("tinyconv.cli.run._options_of", options)
+    monkeypatch.setattr("tinyconv.cli.run._target", target)
 
 
 @pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "GUIDE.md", *LESSONS], ids=lambda path: path.stem)
@@ -201,7 +202,7 @@ def short(tmp_path, monkeypatch):
 
 def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
     code, out, err = run(capsys, "lesson", 1, "--run")
-    assert code == 0 and "\n0.5\n" in out and "all of it holds" in err
+    assert code == 0 and "\n0.5\n" in out and "every check passes" in err
     with Image.open("pictures/01-black.png") as picture:
         assert picture.size == (9, 9)
     short.write_text(SHORT.replace('Image.new("L", (9, 9))', "Image.effect_noise((300, 300), 99)"))
@@ -212,7 +213,7 @@ def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
 @pytest.mark.parametrize(
     "answer, code, told",
     [
-        ("half = 1 / 2\n", 0, "mine.py answers the exercise of lesson 1"),
+        ("half = 1 / 2\n", 0, "mine.py solves the exercise of lesson 1"),
         ("half = 0.25\n", 2, "mine.py is not the answer to lesson 1 yet, by line 33 of the lesson"),
         ("half = 0.25\n", 2, "two of it are not one"),
         ("half = 1\nhalf / 0\n", 2, "mine.py is not the answer to lesson 1 yet, line 2"),

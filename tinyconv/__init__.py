@@ -4,7 +4,7 @@
     run.evaluate()
     tinyconv.load("runs/2026-11-23-resnet18-digits").predict("seven.png")
 
-Names are loaded when first used, so that `import tinyconv` does not start TensorFlow.
+Names are loaded on first use, so that `import tinyconv` does not start TensorFlow.
 """
 
 import importlib
@@ -41,5 +41,5 @@ def __dir__():
 
 
 if "keras" in sys.modules:
-    # A file with our layers then opens in `keras.saving.load_model` too.
+    # `keras.saving.load_model` then opens files with our layers too.
     importlib.import_module("tinyconv.runs.model_files").register()

@@ -1,31 +1,35 @@
-"""The start of the command, and the one place where its errors end.
+"""Runs the command, and turns every exception into one message and one exit code.
 
-Exit codes: 0 done, 1 our fault, 2 the user's mistake, 3 a plugin's fault, 130 stopped by
-Ctrl-C. An error is one sentence on standard error; the traceback is for `--debug`.
+Exit codes: 0 done, 1 our fault, 2 the user's mistake, 3 a plugin's fault, 130 stopped by Ctrl-C,
+141 the reader of the output left (`tinyconv models | head -1`). An error is one sentence on
+standard error; `--debug` adds the traceback.
 """
 
 import errno
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
 from tinyconv.cli import cli
-from tinyconv.cli.base import output_kept
+from tinyconv.cli.base import ReaderLeft, json_on_standard_output
 from tinyconv.errors import PluginError, UserError
 from tinyconv.registry import culprit
 from tinyconv.registry.guarded_import import said
 from tinyconv.system import console
 
-FLAGS = ("--debug", "--no-plugins")  # that may stand anywhere, before or after the verb
+FLAGS = ("--debug", "--no-plugins")  # accepted anywhere, before or after the verb
+INTERRUPTED = 130  # 128 + SIGINT
+READER_LEFT = 141  # 128 + SIGPIPE: what a shell reports for a program that SIGPIPE ends
 
-# Errors of the disk that the user can mend; a system need not have all of them.
+# Errors of the disk that the user can fix; not every system has all of them.
 DISK_ERRORS = ("ENOSPC", "EROFS", "EACCES", "EPERM", "EDQUOT", "ENAMETOOLONG", "ENOTDIR")
 DISK = {getattr(errno, name) for name in DISK_ERRORS if hasattr(errno, name)}
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit; the entry point of the console script."""
     arguments = sys.argv[1:] if arguments is None else arguments
     console.escape_unprintable()
@@ -33,22 +37,26 @@ def main(arguments: list[str] | None = None) -> None:
     flags = [argument for argument in arguments if argument in FLAGS]
     others = [argument for argument in arguments if argument not in FLAGS]
     try:
-        with output_kept(others):
+        with json_on_standard_output(others):
             code = cli.main(flags + others, standalone_mode=False) or 0
+        sys.stdout.flush()  # a reader that has left is noticed here, not when Python exits
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        if debug:
-            traceback.print_exc()
-        _fail("stopped.", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # head closed the pipe
-        sys.exit(0)
+        _fail("stopped.", INTERRUPTED, debug)
+    except (ReaderLeft, BrokenPipeError):
+        _discard_output()
+        sys.exit(READER_LEFT)
     except (Exception, SystemExit) as error:
-        if debug:
-            traceback.print_exc()
-        _fail(*_explain(error))
+        _fail(*_explain(error), debug)
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Send the rest of both streams nowhere, so that Python can flush them when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
@@ -63,19 +71,25 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return f"{where} cannot be written or read: {error.strerror}.", 2
     if entry := culprit(error):
         return (
-            f"The plugin {entry.distribution} {entry.version} failed ({said(error)}); tell its "
-            f"author what --debug prints, or remove it with: {entry.removal}",
+            f"The plugin {entry.distribution} {entry.version} failed ({said(error)}); send its "
+            f"author the output of --debug, or remove it with: {entry.removal}",
             PluginError.exit_code,
         )
     return (
         f"tinyconv failed, and that is our fault ({said(error)}); "
-        "run it again with --debug and report what it prints.",
+        "run it again with --debug and report its output.",
         1,
     )
 
 
-def _fail(message: str, code: int) -> None:
-    click.echo(f"tinyconv: {message}", err=True)
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
+    """Print the message, after the traceback of the current exception with `debug`; exit."""
+    try:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"tinyconv: {message}", err=True)
+    except BrokenPipeError:  # standard error has no reader either
+        _discard_output()
     sys.exit(code)
 
 

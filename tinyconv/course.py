@@ -6,7 +6,7 @@ Blocks run from top to bottom, in one namespace:
     bash     is executed if a text block follows; else its tinyconv commands are parsed
     text     is exactly what the block above it prints
 
-Of an exercise, the blocks inside <details> are the answer, and the python block after it, before
+In an exercise, the blocks inside <details> are the answer, and the python block after them, before
 the next heading, is the check.
 """
 
@@ -26,7 +26,7 @@ import click
 from tinyconv.errors import UserError
 from tinyconv.system.private import unparsed_arguments
 
-LARGEST = 60_000  # bytes of a picture
+LARGEST = 60_000  # bytes that a picture may have
 FENCE = re.compile(r"^```(\w*)$")
 ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
 
@@ -43,7 +43,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A lesson's file and what its head says."""
+    """A lesson's file and the facts at its head."""
 
     path: Path
 
@@ -61,7 +61,7 @@ class Lesson:
 
     @property
     def seconds(self) -> int:
-        """What it costs, by its own word."""
+        """The time it takes, as stated in its text."""
         return int(re.search(r"\*\*Its cost\.\*\* (\d+) seconds", self.text)[1])
 
     @property
@@ -77,7 +77,7 @@ class Lesson:
 
 
 def folder() -> Path:
-    """Where the lessons are: inside an installed package, or beside it in a checkout."""
+    """The folder of the lessons: inside an installed package, or beside it in a checkout."""
     here = Path(__file__).parent
     return next(each for each in (here / "tutorials", here.parent / "tutorials") if each.is_dir())
 
@@ -89,18 +89,18 @@ def lessons() -> list[Lesson]:
 
 def find(number: int) -> Lesson:
     """The lesson of that number; UserError if there is none."""
-    known = {lesson.number: lesson for lesson in lessons()}
-    if number not in known:
-        there = ", ".join(map(str, known))
+    by_number = {lesson.number: lesson for lesson in lessons()}
+    if number not in by_number:
+        numbers = ", ".join(map(str, by_number))
         raise UserError(
-            f"There is no lesson {number}; there are {there}. `tinyconv lessons` tells."
+            f"There is no lesson {number}; the lessons are {numbers}, listed by: tinyconv lessons"
         )
-    return known[number]
+    return by_number[number]
 
 
 def blocks(path: Path) -> list[Block]:
     """The fenced blocks of a Markdown file, in order."""
-    found, opened, language = [], None, ""
+    result, opened, language = [], None, ""
     exercise = answering = False
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
@@ -110,7 +110,7 @@ def blocks(path: Path) -> list[Block]:
                 text = "".join(f"{each}\n" for each in lines[opened : number - 1])
                 check = exercise and not answering and language == "python"
                 role = "answer" if answering else "check" if check else ""
-                found.append(Block(language, text, opened + 1, role))
+                result.append(Block(language, text, opened + 1, role))
                 opened = None
         elif fence:
             opened, language = number, fence[1]
@@ -118,7 +118,7 @@ def blocks(path: Path) -> list[Block]:
             exercise = line.startswith("## Exercise")
         elif "<details>" in line or "</details>" in line:
             answering = "<details>" in line
-    return found
+    return result
 
 
 def run(
@@ -130,11 +130,11 @@ def run(
     answer: Path | None = None,
     exact: bool = True,
 ) -> None:
-    """Run the lesson inside `folder`; AssertionError where a text block is not what is printed.
+    """Run the lesson inside `folder`; AssertionError where a text block is not what was printed.
 
-    `root` is the command line that commands are parsed by. `begin` is told each block and `end`
-    what it printed. The file `answer` takes the place of the lesson's own answer. Unless `exact`,
-    text blocks are not compared: what is printed in another precision may differ.
+    `root` is the command line that parses the commands. `begin` is called with each block, and
+    `end` with what it printed. The file `answer` replaces the lesson's own answer. Unless `exact`,
+    text blocks are not compared: the output in another precision may differ.
     """
     namespace, printed = {"__name__": "lesson"}, ""
     all_blocks = blocks(path)
@@ -168,19 +168,19 @@ def run(
 
 
 def output_of(text: str) -> str:
-    """What commands print, by bash; UserError where there is none, as on Windows."""
+    """The output of commands run by bash; UserError where there is no bash, as on Windows."""
     try:
         return subprocess.run(["bash", "-c", text], stdout=subprocess.PIPE, text=True).stdout
     except FileNotFoundError as error:
         raise UserError(
-            "This lesson runs commands of the shell bash, which is not installed; on Windows it "
+            "This lesson runs commands in the shell bash, which is not installed; on Windows it "
             "comes with Git or with WSL."
         ) from error
 
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    """In `folder`, with packages that pip installs there and nowhere else, and no windows."""
+    """Run the block in `folder`; pip installs packages only there, and no window opens."""
     packages = folder / "packages"
     packages.mkdir()
     before, here, modules = dict(os.environ), Path.cwd(), set(sys.modules)
@@ -211,17 +211,17 @@ def inside(folder: Path) -> Iterator[None]:
 
 def commands(text: str) -> list[list[str]]:
     """The words after `tinyconv` of each such command in a bash block."""
-    found = []
+    result = []
     for line in text.splitlines():
         for command in re.split(r"&&|\|", line):
             words = [word for word in shlex.split(command, comments=True) if word != "2>&1"]
             if words and Path(words[0]).name == "tinyconv":
-                found.append(words[1:])
-    return found
+                result.append(words[1:])
+    return result
 
 
 def parse(root: click.Group, arguments: list[str], where: str) -> None:
-    """Have the real command line parse the words; nothing is done but that."""
+    """Parse the words by the real command line, and do nothing else."""
     command, context = root, None
     try:
         while True:

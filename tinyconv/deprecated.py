@@ -1,4 +1,4 @@
-"""What plugins written for version 0.1 do otherwise; 0.2 still takes it, with a warning."""
+"""Support for plugins written for version 0.1, which 0.2 still accepts with a warning."""
 
 import dataclasses
 import inspect
@@ -10,7 +10,7 @@ from tinyconv.settings import setting
 
 
 def fit(run) -> None:
-    """Train by the task's `fit`, which makes the run's folder, trains, and returns nothing."""
+    """Train by the task's `fit`, which makes the run folder, trains, and returns None."""
     entry = run.catalogue.used["tasks"]
     warnings.warn(
         f"The task {entry.name} of {entry.distribution} {entry.version} has the verb fit(run) of "
@@ -25,19 +25,19 @@ def fit(run) -> None:
 
 
 def validate(function: Callable) -> Callable:
-    """`function(model)`, also where it is one that takes no argument."""
+    """The function as one that accepts the model, also where it accepts no argument."""
     if inspect.signature(function).parameters:
         return function
     warnings.warn(
-        "The argument validate of Training takes the network since tinyconv 0.2, and 0.3 will no "
-        "longer call it without: write validate=lambda model: ...",
+        "The function `validate` of Training receives the network since tinyconv 0.2, and 0.3 will "
+        "no longer call it without: write validate=lambda model: ...",
         DeprecationWarning,
         stacklevel=3,
     )
     return lambda model: function()
 
 
-# Keywords that the verbs of version 0.1 could take, and what the command knew of them.
+# Keywords that the verbs of version 0.1 could accept, with the types and helps of their options.
 KEYWORDS = {
     "data": (str | None, setting(None, "Another data set with the same classes.")),
     "root": (Path | None, setting(None, "Local files of the data set.")),
@@ -48,17 +48,17 @@ KEYWORDS = {
 
 
 def verb_options(task: type, verb: str) -> type:
-    """The options of a verb that takes them as keywords, in place of a declared dataclass."""
+    """The options of a verb that accepts them as keywords, in place of a declared dataclass."""
     names = inspect.signature(getattr(task, verb)).parameters
     fields = [(name, *field) for name, field in KEYWORDS.items() if name in names]
     return dataclasses.make_dataclass(verb.capitalize(), fields, frozen=True)
 
 
 def call(task, verb: str, arguments: tuple, values: dict):
-    """What a verb that takes its options as keywords returns."""
+    """The result of a verb that accepts its options as keywords."""
     warnings.warn(
-        f"{type(task).__name__}.{verb} takes keywords, as in tinyconv 0.1; 0.3 will give it one "
-        "argument `options` more, of a class that the task declares (see tinyconv.plugins).",
+        f"{type(task).__name__}.{verb} accepts keywords, as in tinyconv 0.1; 0.3 will pass it one "
+        "more argument `options`, of a class that the task declares (see tinyconv.plugins).",
         DeprecationWarning,
         stacklevel=3,
     )
@@ -66,5 +66,5 @@ def call(task, verb: str, arguments: tuple, values: dict):
 
 
 def replaced(task: type) -> tuple[str, ...]:
-    """The members of a task that version 0.1 did without."""
+    """The members of a task that version 0.1 did not require."""
     return ("prepare", "Evaluate", "Predict") if hasattr(task, "fit") else ("Evaluate", "Predict")

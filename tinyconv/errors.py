@@ -1,18 +1,18 @@
-"""The errors that reach a person, and the exit code each one means.
+"""The errors that reach a person, and the exit code of each.
 
-An error's text is one sentence: what happened, what was given, the nearest valid
-names, what to do. `__main__.py` prints it and exits with the class's code; any other
-exception is our fault and exits with 1.
+An error's text is one sentence: what happened, the value that was passed, the nearest valid names,
+what to do. `__main__.py` prints it and exits with the class's code; any other exception is our
+fault and exits with 1.
 """
 
 import difflib
 from collections.abc import Iterable
 
-LISTED = 80  # names that an error tells at most
+LISTED = 80  # most names that an error lists
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used: a name, a value, a file, a full disk."""
+    """The user's input cannot be used: a name, a value, a file, a full disk."""
 
     exit_code = 2
 
@@ -24,19 +24,19 @@ class PluginError(Exception):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which valid names come close to `name`, or where none does all of them, at most LISTED.
+    """A clause with the valid names closest to `name`, or with all (at most LISTED) if none is.
 
-    Returns a clause to end a sentence with, such as "did you mean resnet18 or resnet34?".
+    It ends a sentence, such as "did you mean resnet18 or resnet34?".
     """
     names = sorted(names)
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     listed = ", ".join(names[:LISTED])
-    return alike(name, names) or (
+    return close_matches(name, names) or (
         f"choose from {listed}{more}." if names else "there is none to choose from."
     )
 
 
-def alike(name: str, names: Iterable[str]) -> str:
-    """As `nearest`, but "" where no name comes close: for names that are too many to tell."""
+def close_matches(name: str, names: Iterable[str]) -> str:
+    """As `nearest`, but "" where no name is close: for names that are too many to list."""
     close = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else ""

@@ -33,7 +33,13 @@ def counted(result: Mapping) -> str:
     count = result.get("count")
     if count is None:  # as of version 0.1, which has pictures alone
         count = pictures
-    return f"{count:,} {split} {'examples' if pictures is None else 'pictures'} of {data}"
+    unit = "example" if pictures is None else "picture"
+    return f"{plural(count, f'{split} {unit}')} of {data}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 step", "2,000 steps"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the files of verbs share: groups that tell the nearest names, and the one `--json`."""
+"""What all verbs share: groups that suggest the nearest names, and the one `--json`."""
 
 import contextlib
 import json
@@ -12,31 +12,30 @@ from tinyconv.errors import UserError, nearest
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
+_json_stream = None  # where the one JSON document goes; None is the usual standard output
+
 
 @contextlib.contextmanager
-def output_kept(arguments: list[str]) -> Iterator[None]:
-    """With --json among the arguments, whatever else prints does so on standard error."""
-    global _answers
+def json_on_standard_output(arguments: list[str]) -> Iterator[None]:
+    """With --json among the arguments, send every other print to standard error."""
+    global _json_stream
     if "--json" not in arguments:
         yield
         return
-    _answers = sys.stdout
+    _json_stream = sys.stdout
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        _answers = None
-
-
-_answers = None  # where the one JSON document goes; None is the usual standard output
+        _json_stream = None
 
 
 def print_json(document) -> None:
-    """One JSON document on standard output; NumPy's numbers become Python's."""
-    stream = _answers or sys.stdout
+    """Print one JSON document on standard output; NumPy's numbers become Python's."""
+    stream = _json_stream or sys.stdout
     is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not is_unicode, default=lambda value: value.item())
-    click.echo(text, file=_answers)
+    click.echo(text, file=_json_stream)
 
 
 def explicit(ctx: click.Context, values: dict) -> dict:
@@ -45,13 +44,32 @@ def explicit(ctx: click.Context, values: dict) -> dict:
     return {name: values[name] for name in values if source(name) is ParameterSource.COMMANDLINE}
 
 
-class Verbs(click.Group):
-    """A group that tells the nearest names of an unknown one."""
+class ReaderLeft(Exception):
+    """The reader of the command's output has left, as `head` does once it has its lines."""
 
-    called = "verb"
+
+@contextlib.contextmanager
+def _broken_pipe_named() -> Iterator[None]:
+    """Raise ReaderLeft for a BrokenPipeError: click turns that one into SystemExit(1)."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
+
+
+class Verbs(click.Group):
+    """A group whose error for an unknown name suggests the nearest ones."""
+
+    def make_context(self, *args, **kwargs):
+        with _broken_pipe_named():  # the help is printed here
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx):
+        with _broken_pipe_named():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx, args):
-        known = self.list_commands(ctx)
-        if args[0] not in known and not args[0].startswith("-"):
-            raise UserError(f"There is no {self.called} {args[0]!r}; {nearest(args[0], known)}")
+        names = self.list_commands(ctx)
+        if args[0] not in names and not args[0].startswith("-"):
+            raise UserError(f"There is no verb {args[0]!r}; {nearest(args[0], names)}")
         return super().resolve_command(ctx, args)

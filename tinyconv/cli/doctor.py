@@ -1,4 +1,4 @@
-"""The verb `doctor`: what this machine offers a run."""
+"""The verb `doctor`: what this machine has for training."""
 
 import importlib.metadata
 import os
@@ -46,10 +46,10 @@ def examine() -> dict[str, str | int | list[str]]:
 @click.command()
 @as_json
 def doctor(as_json):
-    """Tell what this machine offers: backend, devices, precision, folders, plugins."""
-    found = examine()
+    """Report what this machine has: backend, devices, precision, folders, plugins."""
+    facts = examine()
     if as_json:
-        print_json(found)
+        print_json(facts)
         return
-    for name, value in found.items():
+    for name, value in facts.items():
         click.echo(f"{name:12} {', '.join(value) if isinstance(value, list) else value}")

@@ -17,8 +17,8 @@ from tinyconv.errors import UserError
 @click.command()
 @as_json
 def lessons(as_json):
-    """List the lessons, with what each costs."""
-    found = course.lessons()
+    """List the lessons, with the minutes that each takes."""
+    every_lesson = course.lessons()
     if as_json:
         print_json(
             [
@@ -29,47 +29,47 @@ def lessons(as_json):
                     "claim": each.claim,
                     "file": str(each.path),
                 }
-                for each in found
+                for each in every_lesson
             ]
         )
         return
-    for each in found:
+    for each in every_lesson:
         click.echo(f"{each.number:2}  {each.title:32} {each.seconds / 60:4.1f} minutes")
     click.echo("Read one with: tinyconv lesson 1; run it with: tinyconv lesson 1 --run", err=True)
 
 
 @click.command()
 @click.argument("numbers", metavar="NUMBER…", nargs=-1, type=int, required=True)
-@click.option("--run", is_flag=True, help="Run it block by block, and keep its pictures.")
+@click.option("--run", is_flag=True, help="Run it block by block, and save its pictures.")
 @click.option(
     "--output",
     type=Path,
     default=Path("pictures"),
     show_default=True,
     metavar="FOLDER",
-    help="Where the pictures go.",
+    help="Folder for the pictures.",
 )
 @click.option(
     "--check",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Try your own answer to the exercise, a Python file.",
+    help="Check your own answer to the exercise, a Python file.",
 )
 @click.pass_context
 def lesson(ctx, numbers, run, output, check):
-    """Show the lesson of that NUMBER, run it, or check your answer to its exercise."""
+    """Show lesson NUMBER, run it, or check your answer to its exercise."""
     root = ctx.find_root().command
-    for found in map(course.find, numbers):
+    for each in map(course.find, numbers):
         if check:
-            _check(found, check.resolve(), root)
+            _check(each, check.resolve(), root)
         elif run:
-            _run(found, output, root)
+            _run(each, output, root)
         else:
-            _show(found)
+            _show(each)
 
 
 def _show(lesson: course.Lesson) -> None:
-    """The text; code as it stands in the file, unwrapped, so that it can be copied."""
+    """Print the text; code is printed as in the file, unwrapped, so that it can be copied."""
     from rich.console import Console
     from rich.markdown import Markdown
     from rich.syntax import Syntax
@@ -85,11 +85,11 @@ def _show(lesson: course.Lesson) -> None:
                 console.print(code, soft_wrap=True)
             else:
                 console.print(Markdown(part), "")
-    click.echo(shown.get(), nl=False)  # at once, since rich ends with an error if `head` has enough
+    click.echo(shown.get(), nl=False)  # not by rich, which prints an error if its reader leaves
 
 
 def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
-    """Each block and what it prints; the pictures, which it draws, into `output`."""
+    """Run the lesson, print each block with its output, and copy the pictures into `output`."""
     from tinyconv.system.start_keras import start
 
     start()
@@ -109,16 +109,19 @@ def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
                 raise AssertionError(f"{name} is larger than {course.LARGEST:,} bytes")
             shutil.copy(drawn, output / name)
             click.echo(f"picture    {output / name}", err=True)
-    click.echo(f"lesson {lesson.number}   all of it holds, after {seconds:.0f} s", err=True)
+    click.echo(f"lesson {lesson.number}   every check passes, after {seconds:.0f} s", err=True)
 
 
 def _check(lesson: course.Lesson, file: Path, root: click.Group) -> None:
-    """Run the lesson as far as its exercise, the file for the answer, and the check."""
+    """Run the lesson up to its exercise, then the file as the answer, then the check."""
     from tinyconv.system.start_keras import start
 
     start()
-    told = f"runs as far as its exercise first; all of it takes about {lesson.seconds} s"
-    click.echo(f"lesson {lesson.number}   {told}", err=True)
+    click.echo(
+        f"lesson {lesson.number}   runs up to its exercise first; the whole lesson takes about "
+        f"{lesson.seconds} s",
+        err=True,
+    )
     reached = None
 
     def begin(block):
@@ -135,10 +138,10 @@ def _check(lesson: course.Lesson, file: Path, root: click.Group) -> None:
         own = [each.lineno for each in frames if each.filename == str(file)]
         checked = [each.lineno for each in frames if each.filename == str(lesson.path)]
         line = f", line {own[-1]}" if own else f", by line {checked[-1]} of the lesson"
-        told = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         if not isinstance(error, AssertionError):
-            told = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"{file.name} is not the answer to lesson {lesson.number} yet{line}: {told}"
+            f"{file.name} is not the answer to lesson {lesson.number} yet{line}: {reason}"
         ) from error
-    click.echo(f"{file.name} answers the exercise of lesson {lesson.number}.")
+    click.echo(f"{file.name} solves the exercise of lesson {lesson.number}.")

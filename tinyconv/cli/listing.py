@@ -1,4 +1,4 @@
-"""The verbs that list: models, data sets, tasks and runs; none imports a plugin."""
+"""The verbs that list models, data sets, tasks and runs; none imports a plugin."""
 
 import inspect
 
@@ -31,7 +31,7 @@ def _listing(kind: str, help: str) -> click.Command:
 
 
 def row(entry) -> dict:
-    """What --json prints of an entry."""
+    """The fields of an entry that --json prints."""
     row = {"name": entry.name}
     if entry.kind == "models":
         row["parameters"] = entry.parameters
@@ -51,7 +51,7 @@ datasets = _listing("datasets", "List the data sets.")
 @click.option("--reference", is_flag=True, help="Print every setting of every task, as Markdown.")
 @click.pass_context
 def tasks(ctx, as_json, reference):
-    """List what can be learnt."""
+    """List the tasks that a network can be trained for."""
     if not reference:
         ctx.invoke(_listing("tasks", ""), as_json=as_json)
         return
@@ -68,18 +68,18 @@ def runs(as_json):
     rows = []
     for path in runs_folder().glob("*/settings.json"):
         try:
-            kept = read_settings(path.parent)
-        except UserError as error:  # of one run; the others are sound
+            settings_of_run = read_settings(path.parent)
+        except UserError as error:  # concerns this run only
             click.echo(f"tinyconv: {error}", err=True)
             continue
-        metrics = kept.get("result", {}).get("metrics", {})
+        metrics = settings_of_run.get("result", {}).get("metrics", {})
         rows.append(
             {
                 "run": str(path.parent),
-                "task": kept["task"],
-                "model": kept.get("model"),
-                "data": kept.get("data"),
-                "created": kept.get("created"),
+                "task": settings_of_run["task"],
+                "model": settings_of_run.get("model"),
+                "data": settings_of_run.get("data"),
+                "created": settings_of_run.get("created"),
                 "metrics": metrics,
             }
         )
@@ -88,7 +88,7 @@ def runs(as_json):
         print_json(rows)
         return
     for row in rows:
-        told = "  ".join(f"{name} {value:.3f}" for name, value in row["metrics"].items())
-        click.echo(f"{row['run']}  {told or 'not finished'}")
+        numbers = "  ".join(f"{name} {value:.3f}" for name, value in row["metrics"].items())
+        click.echo(f"{row['run']}  {numbers or 'not finished'}")
     if not rows:
         click.echo(f"There is no run in {runs_folder()}; make one with: tinyconv fit", err=True)

@@ -1,4 +1,4 @@
-"""The verb `plugins`: what is installed, whether it works and keeps its promises, and a new one."""
+"""The verb `plugins`: list the installed ones, check their promises, write a new one."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def plugins(ctx, check, as_json):
         return
     entries = installed()
     if check:
-        entries = _tried(entries)
+        entries = _imported(entries)
     if as_json:
         print_json(
             [
@@ -47,26 +47,26 @@ def plugins(ctx, check, as_json):
     if not any(is_foreign for is_foreign, _, _ in groups):
         click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
     elif not check:
-        click.echo("Nothing was imported; --check tries every plugin.", err=True)
+        click.echo("Nothing was imported; --check imports every plugin.", err=True)
 
 
-def _tried(entries):
-    """The entries with the faults that their imports show, as many at once as there are cores."""
+def _imported(entries):
+    """The entries with the faults that importing them shows; as many at once as there are cores."""
     strangers = [e for e in entries if e.distribution != OURS]
     ours = [e for e in entries if e.distribution == OURS]
     with (
         console.bar("importing plugins", len(strangers), "entries") as bar,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        tried = []
+        checked = []
         for entry in pool.map(lambda entry: entry.tried(), strangers):
             bar.advance()
-            tried.append(entry)
-    return ours + tried
+            checked.append(entry)
+    return ours + checked
 
 
 def _print_plugin(name: str, origin: str, entries) -> None:
-    """A plugin's line, its sound entries by kind, and each broken one with its cause."""
+    """Print a plugin's line, its working entries by kind, and each broken one with its cause."""
     first = entries[0]
     click.echo(f"{name} {first.version}  ({origin})")
     for kind in KINDS:
@@ -94,21 +94,21 @@ def check(name, root, as_json):
     """
     from tinyconv import checks
 
-    given = {} if root is None else {"root": root}
+    options = {} if root is None else {"root": root}
     results = []
-    found = checks.of(name, **given)
-    with console.bar(f"checking {name}", len(found)) as bar:
-        for one in found:
-            results.append(checks.run(one))
-            bar.advance(note=str(one))
+    promises = checks.of(name, **options)
+    with console.bar(f"checking {name}", len(promises)) as bar:
+        for promise in promises:
+            results.append(checks.run(promise))
+            bar.advance(note=str(promise))
             if not as_json:
                 console.say(results[-1].line)
     counts = checks.count(results)
     if as_json:
         print_json({"name": name, **counts, "checks": [vars(result) for result in results]})
     else:
-        told = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
-        click.echo(", ".join(told))
+        numbers = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
+        click.echo(", ".join(numbers))
     if counts["failed"]:
         raise PluginError(f"{name} breaks {counts['failed']} of its {len(results)} promises.")
 

@@ -1,13 +1,14 @@
 """The verbs on a trained run: evaluate, predict, explain, verify, report, export.
 
-People's text goes to standard error and answers to standard output; `--json` puts exactly
-one JSON document there. No TensorFlow is imported before a verb needs it.
+Results go to standard output and text for people to standard error; `--json` puts exactly one JSON
+document on standard output. TensorFlow is imported only when a verb needs it.
 """
 
 import contextlib
 import csv
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -16,27 +17,42 @@ from tinyconv.cli.base import as_json, explicit, print_json
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
-from tinyconv.results import counted
+from tinyconv.results import counted, plural
 from tinyconv.runs import find_folder, options_of
 
 run_argument = click.argument("run", metavar="RUN")
-DEFAULT_TASK = "classify"  # whose options the help lists where no run is named
+DEFAULT_TASK = "classify"  # its options are in the help where no run is named
 
 
-class OfRun(click.Command):
-    """A verb on RUN, with the options that RUN's task declares for it beside its own."""
+class Target(NamedTuple):
+    """The run that a command line names, as far as options and help depend on it."""
+
+    name: str | None  # None where no run is named
+    Options: type  # the dataclass of the verb's options
+    reads_text: bool = False
+
+
+class RunCommand(click.Command):
+    """A verb on RUN, with the options that RUN's task declares for it beside its own.
+
+    `text_help` replaces the help where the task reads text.
+    """
+
+    def __init__(self, *args, text_help: str = "", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.text_help = text_help
 
     def parse_args(self, ctx, args):
-        name, Options = _options_of(self.name, args)
-        ctx.meta["name"], ctx.meta["options"] = name, settings.options(Options)
-        # Of a run that is not there nobody knows the options: the verb says that it is not there.
-        ctx.ignore_unknown_options = name is None
+        target = ctx.meta["target"] = _target(self.name, args)
+        ctx.meta["options"] = settings.options(target.Options)
+        # The options of a missing run are unknown: the verb reports that the run is missing.
+        ctx.ignore_unknown_options = target.name is None
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             names = [param.opts[0] for param in self.get_params(ctx) if param.opts[0][0] == "-"]
             raise UserError(
-                f"{self.name} {name} takes no {error.option_name}; "
+                f"{self.name} {target.name} takes no {error.option_name}; "
                 f"{nearest(error.option_name, names)}"
             ) from error
 
@@ -46,9 +62,18 @@ class OfRun(click.Command):
         arguments = [param for param in own if isinstance(param, click.Argument)]
         return [*arguments, *ctx.meta["options"], *own[len(arguments) :]]
 
+    def format_help_text(self, ctx, formatter):
+        """The help, or that for a task that reads text."""
+        if not (self.text_help and ctx.meta["target"].reads_text):
+            super().format_help_text(ctx, formatter)
+            return
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(self.text_help)
+
     def format_epilog(self, ctx, formatter):
-        """Say whose options these are, where no run was named."""
-        if ctx.meta["name"]:
+        """State which task these options belong to, where no run is named."""
+        if ctx.meta["target"].name:
             return
         formatter.write_paragraph()
         formatter.write_text(
@@ -57,65 +82,82 @@ class OfRun(click.Command):
         )
 
 
-def _options_of(verb: str, args: list[str]) -> tuple[str | None, type]:
-    """The first run among the words of the command, and the dataclass of the verb's options."""
+class Inputs(click.Argument):
+    """What the network reads: files, or text where RUN's task reads text."""
+
+    def get_usage_pieces(self, ctx):
+        return ["[TEXT]..." if ctx.meta["target"].reads_text else "[FILES]..."]
+
+
+class AnswersFile(click.Option):
+    """--output of predict; its help mentions --test where RUN's task has that option."""
+
+    def get_help_record(self, ctx):
+        name, text = super().get_help_record(ctx)
+        if "test" in settings.names(ctx.meta["target"].Options):
+            text = "Write CSV (or, with --test, lines) here."
+        return name, text
+
+
+def _target(verb: str, args: list[str]) -> Target:
+    """The first run among the words of the command, or the default task without one."""
     words = [word for word in args if not word.startswith("-")]
     if verb == "explain" and any(word.endswith(".keras") for word in words[:1]):
-        return words[0], ModelExplainOptions
+        return Target(words[0], ModelExplainOptions)
     for word in words:
         with contextlib.suppress(UserError):
-            return word, options_of(recorded.task_class(find_folder(word)), verb)
-    return None, options_of(registry.find("tasks", DEFAULT_TASK), verb)
+            task = recorded.task_class(find_folder(word))
+            return Target(word, options_of(task, verb), getattr(task, "reads_text", False))
+    return Target(None, options_of(registry.find("tasks", DEFAULT_TASK), verb))
 
 
-@click.command(cls=OfRun)
+@click.command(cls=RunCommand)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @as_json
 @click.pass_context
 def evaluate(ctx, runs, as_json, **options):
-    """Measure RUN: accuracy and loss on its test pictures.
+    """Evaluate RUN on its test split: accuracy and loss, or its task's metrics.
 
-    Of several runs each, and the mean of their answers, on the data of the first.
+    Given several runs, evaluate each of them, and their ensemble, on the first run's data.
     """
     opened = [_open(run) for run in runs]
     if len(opened) == 1:
         measured = opened[0].measure(**explicit(ctx, options))
-        named, whose = {"run": str(opened[0].path)}, ""
+        document, subject = {"run": str(opened[0].path)}, ""
     else:
         *each, measured = verbs.ensemble(*opened, **explicit(ctx, options))
         pairs = zip(opened, each, strict=True)
-        named = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
-        whose = f"the mean of {len(each)} networks "
+        document = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
+        subject = f"the mean of {len(each)} networks "
     if as_json:
         names = ("data", "split", "pictures", "metrics", "count")
-        print_json(named | {name: getattr(measured, name) for name in names})
+        print_json(document | {name: getattr(measured, name) for name in names})
         return
-    for one in named.get("runs", ()):
+    for one in document.get("runs", ()):
         numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
         click.echo("  ".join([*numbers, one["run"]]))
     for name, value in measured.metrics.items():
         click.echo(f"{name:6} {value:.4f}")
     if measured.split:
-        click.echo(
-            f"{whose}on the {counted(vars(measured))}",
-            err=True,
-        )
+        click.echo(f"{subject}on the {counted(vars(measured))}", err=True)
 
 
-@click.command(cls=OfRun)
+@click.command(
+    cls=RunCommand,
+    text_help="""Predict with the network of RUN for each TEXT.
+
+An argument that names a file or folder stands for the lines of that file, or of the .txt files in
+that folder; `-` stands for the lines of standard input.""",
+)
 @run_argument
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, cls=Inputs)
 @click.option(
-    "--output", type=Path, metavar="FILE", help="Write CSV (or, with --test, lines) here."
+    "--output", type=Path, metavar="FILE", help="Write CSV to this file.", cls=AnswersFile
 )
 @as_json
 @click.pass_context
 def predict(ctx, run, files, output, as_json, **options):
-    """Answer for FILES (pictures, folders, globs) with the network of RUN.
-
-    Where its task reads text, an argument that names no file or folder is text, and `-` stands
-    for the lines of standard input.
-    """
+    """Predict with the network of RUN for FILES (pictures, folders, globs)."""
     if output and output.exists():
         raise UserError(f"{output} exists already; name another file with --output.")
     predictions = list(_open(run).predict(*files, **explicit(ctx, options)))
@@ -123,18 +165,18 @@ def predict(ctx, run, files, output, as_json, **options):
     if output:
         with output.open("x", newline="", encoding="utf-8") as file:
             _write_answers(file, predictions, as_lines)
-        click.echo(f"wrote {len(predictions)} answers to {output}", err=True)
+        click.echo(f"wrote {plural(len(predictions), 'answer')} to {output}", err=True)
     if as_json:
         print_json([{"input": one.input, "answers": one.answers} for one in predictions])
     elif not output and as_lines:
         _write_answers(sys.stdout, predictions, as_lines=True)
     elif not output:
         for prediction in predictions:
-            click.echo(f"{prediction.input}: {', '.join(map(_told, prediction.answers))}")
+            click.echo(f"{prediction.input}: {', '.join(map(_in_words, prediction.answers))}")
 
 
 def _write_answers(file, predictions, as_lines: bool) -> None:
-    """CSV with a row an answer; or the course's submission, a line with the best one a file."""
+    """Write CSV, a row an answer; or the course's submission, a line a file with its best answer."""
     if as_lines:
         for prediction in predictions:
             file.write(f"{prediction.line}\n")
@@ -147,7 +189,7 @@ def _write_answers(file, predictions, as_lines: bool) -> None:
             writer.writerow([prediction.input, rank, *answer.values()])
 
 
-def _told(answer: dict) -> str:
+def _in_words(answer: dict) -> str:
     """An answer for people: its words as they are, a probability in per cent."""
     values = [
         f"{value:.1%}"
@@ -160,27 +202,32 @@ def _told(answer: dict) -> str:
     return " ".join(values)
 
 
-@click.command(cls=OfRun)
+@click.command(cls=RunCommand)
 @click.argument("run", metavar="RUN|MODEL")
 @click.argument("files", nargs=-1)
-@click.option("--output", type=Path, metavar="FOLDER", help="Where to; here if not given.")
+@click.option(
+    "--output",
+    type=Path,
+    metavar="FOLDER",
+    help="Folder for the figures; by default the current one.",
+)
 @click.pass_context
 def explain(ctx, run, files, output, **options):
-    """Draw why the network of RUN, or of a .keras file, answers as it does for FILES."""
-    asked = Path(run) if run.endswith(".keras") else _open(run)
-    for path in verbs.explain(asked, *files, output=output, **explicit(ctx, options)):
+    """Draw why the network of RUN, or of a .keras file, predicts as it does for FILES."""
+    subject = Path(run) if run.endswith(".keras") else _open(run)
+    for path in verbs.explain(subject, *files, output=output, **explicit(ctx, options)):
         click.echo(path)
 
 
 @click.command()
 @run_argument
 @click.option(
-    "--steps", type=click.IntRange(1), metavar="N", help="Steps to do again.  [default: 20]"
+    "--steps", type=click.IntRange(1), metavar="N", help="Number of steps to repeat.  [default: 20]"
 )
-@click.option("--all", "whole", is_flag=True, help="Do the whole training again.")
+@click.option("--all", "whole", is_flag=True, help="Repeat the whole training.")
 @as_json
 def verify(run, steps, whole, as_json):
-    """Do the first steps of RUN again, and tell whether they are the same.
+    """Repeat the first steps of RUN, and report whether they are the same.
 
     At most its first 100 steps are compared one by one; with --all also each epoch's numbers.
     """
@@ -189,35 +236,38 @@ def verify(run, steps, whole, as_json):
     if whole and steps is not None:
         raise UserError("verify takes --steps or --all: not both.")
     opened = _open(run)
-    found = reproduce.verify(opened, None if whole else steps or reproduce.STEPS)
+    verdict = reproduce.verify(opened, None if whole else steps or reproduce.STEPS)
     if as_json:
-        print_json({"run": str(opened.path), **vars(found)})
+        print_json({"run": str(opened.path), **vars(verdict)})
         return
-    epochs = f" and {found.epochs} epochs" if found.epochs else ""
-    click.echo(f"{found.verdict}  ({found.steps} steps{epochs} compared)")
-    if first := found.first:
+    epochs = f" and {plural(verdict.epochs, 'epoch')}" if verdict.epochs else ""
+    click.echo(f"{verdict.verdict}  ({plural(verdict.steps, 'step')}{epochs} compared)")
+    if first := verdict.first:
         place = next(iter(first))
         click.echo(
             f"first at {place} {first[place]:.0f}: {first['what']} {first['then']} then, "
             f"{first['now']} now"
         )
         click.echo(
-            f"losses {found.distance:.3g} apart on the mean; another seed's are "
-            f"{found.seed_distance:.3g} apart or more"
+            f"losses {verdict.distance:.3g} apart on the mean; another seed's are "
+            f"{verdict.seed_distance:.3g} apart or more"
         )
-    for line in found.changed:
+    for line in verdict.changed:
         click.echo(f"changed: {line}")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--output", type=Path, metavar="FILE", help="Where several runs go.  [default: comparison.html]"
+    "--output",
+    type=Path,
+    metavar="FILE",
+    help="File for the page of several runs.  [default: comparison.html]",
 )
 def report(runs, output):
     """Write the report of RUN: one HTML page with curves, mistakes and filters.
 
-    Of several runs one page with their curves, numbers and settings side by side.
+    Given several runs, write one page with their curves, numbers and settings side by side.
     """
     opened = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
     click.echo(verbs.report(*opened, output=output))
@@ -232,7 +282,7 @@ def report(runs, output):
     show_default=True,
 )
 @click.option(
-    "--output", type=Path, metavar="PATH", help="Where to; in the run folder if not given."
+    "--output", type=Path, metavar="PATH", help="File or folder; by default in the run folder."
 )
 def export(run, format, output):
     """Write the network of RUN as a file for other programs."""

@@ -47,7 +47,7 @@ def _task_of_resume(args: list[str]) -> str | None:
     for word, value in zip(args, [*args[1:], None]):
         option, _, path = word.partition("=")
         if option == "--resume" and (path := path or value):
-            with contextlib.suppress(UserError):  # the verb names what is wrong
+            with contextlib.suppress(UserError):  # the verb reports what is wrong
                 return recorded.task_name(find_folder(path))
     return None
 
@@ -75,26 +75,26 @@ def fit_command(name: str) -> click.Command:
 
     options = [
         *settings.options(task.Settings),
-        click.Option(["--name", "run_name"], help="Name of the run's folder.", metavar="NAME"),
-        click.Option(["--resume"], help="Go on with this run.", metavar="RUN"),
+        click.Option(["--name", "run_name"], help="Name of the run folder.", metavar="NAME"),
+        click.Option(["--resume"], help="Resume this run.", metavar="RUN"),
         click.Option(
-            ["--check"], is_flag=True, help="Only see whether it can learn one batch by heart."
+            ["--check"], is_flag=True, help="Only check whether it can overfit one small batch."
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
     ]
     return click.Command(name, params=options, callback=train, help=task.__doc__)
 
 
-def _check(task: str, given: dict, as_json: bool) -> None:
-    """`fit --check`; exits 2 where the batch is not learnt."""
-    found = verbs.check(task, **given)
+def _check(task: str, options: dict, as_json: bool) -> None:
+    """Run `fit --check`; raise UserError where the batch is not learnt."""
+    outcome = verbs.check(task, **options)
     if as_json:
-        print_json(vars(found))
-    for line in found.lines:
+        print_json(vars(outcome))
+    for line in outcome.lines:
         click.echo(f"coach      {line}", err=True)
-    if not found.learns:
-        raise UserError(found.verdict)
-    click.echo(f"check      {found.verdict}", err=True)
+    if not outcome.learns:
+        raise UserError(outcome.verdict)
+    click.echo(f"check      {outcome.verdict}", err=True)
 
 
 def lr_find_command(name: str) -> click.Command:
@@ -103,23 +103,23 @@ def lr_find_command(name: str) -> click.Command:
 
     @click.pass_context
     def find(ctx, output, as_json, **values):
-        found, path = verbs.lr_find(name, output=output, **explicit(ctx, values))
+        test, path = verbs.lr_find(name, output=output, **explicit(ctx, values))
         if as_json:
-            print_json({"picture": str(path), **vars(found)})
+            print_json({"picture": str(path), **vars(test)})
             return
-        click.echo(f"{found.suggestion:g}")
+        click.echo(f"{test.suggestion:g}")
         click.echo(
-            f"A third of {found.lowest:.2g}, where the loss was lowest in {len(found.losses)} "
-            "steps of rising size. It is rough: half of it may do as well, and three times as much "
-            "may be better.\n"
-            f"The plot is {path}; go on with: tinyconv fit {name} --learning-rate "
-            f"{found.suggestion:g} and the same settings",
+            f"A third of {test.lowest:.2g}, where the loss was lowest in {len(test.losses)} "
+            "steps with a rising learning rate. It is rough: half of it may do as well, and three "
+            "times as much may be better.\n"
+            f"The plot is {path}; train with: tinyconv fit {name} --learning-rate "
+            f"{test.suggestion:g} and the same settings",
             err=True,
         )
 
     options = [
         *settings.options(task.Settings),
-        click.Option(["--output"], type=Path, metavar="PATH", help="Where the plot goes."),
+        click.Option(["--output"], type=Path, metavar="PATH", help="File or folder for the plot."),
         click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
     ]
     return click.Command(name, params=options, callback=find, help=task.__doc__)
@@ -128,7 +128,7 @@ def lr_find_command(name: str) -> click.Command:
 fit = Tasks(
     "fit",
     fit_command,
-    """Train a network; without a task's name, classify pictures.
+    """Train a network; without a task's name, for classifying pictures.
 
     `tinyconv fit` alone trains on real handwritten digits.
     """,
@@ -136,8 +136,9 @@ fit = Tasks(
 lr_find = Tasks(
     "lr-find",
     lr_find_command,
-    """Find a step size: a short range test, which makes no run.
+    """Find a learning rate by a short range test, which makes no run.
 
-    Takes the options of `tinyconv fit`, draws the loss against the step size, and suggests one.
+    Accepts the options of `tinyconv fit`, plots the loss against the learning rate, and suggests
+    one.
     """,
 )
