@@ -217,6 +217,64 @@ def test_a_run_whose_files_have_moved_goes_on_from_the_command_line(capsys, tmp_
     assert run(capsys, "evaluate", "moved")[0] == 0
 
 
+@pytest.mark.parametrize("arguments", ["models", "--help", "fit --help", "models --json", "runs"])
+def test_a_reader_that_leaves_ends_the_command_silently(arguments):
+    """As `tinyconv models | head -1`; `runs` prints nothing before Python would exit."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    script = "from tinyconv.__main__ import main; print('unflushed'); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments.split()], stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    messages = [] if arguments != "runs" else [b"There is no run in runs"]
+    assert done.returncode == 141
+    assert [line.partition(b";")[0] for line in done.stderr.splitlines()] == messages
+
+
+@pytest.mark.parametrize("arguments", [["evaluate", "nowhere"], ["evaluate", "nowhere", "--debug"]])
+def test_an_error_that_nobody_reads_keeps_its_exit_code(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tinyconv", *arguments]
+    assert subprocess.run(command, stderr=writer).returncode == 2
+    os.close(writer)
+
+
+TEXTUAL = """
+from tinyconv import plugins
+
+class Reverse:
+    Settings = plugins.TrainingSettings
+    Evaluate = plugins.NoOptions
+    Predict = plugins.TextOptions
+    reads_text = True
+    prepare = evaluate = pictures = None
+
+    def predict(self, run, inputs, options):
+        for text in inputs:
+            yield plugins.Prediction(text, [{"word": text[::-1]}])
+"""
+
+
+def test_the_help_of_a_run_that_reads_text_mentions_no_pictures(capsys, monkeypatch, tmp_path):
+    points = "[tinyconv.tasks]\nreverse = text_nets:Reverse\n"
+    install(tmp_path / "plugin", monkeypatch, "text-nets", points=points, text_nets=TEXTUAL)
+    Path("runs/text").mkdir(parents=True)
+    Path("runs/text/settings.json").write_text('{"task": "reverse"}')
+    for verb in ("predict", "evaluate"):
+        code, out, _ = run(capsys, verb, "text", "--help")
+        assert code == 0 and "picture" not in out and "--test" not in out
+    _, out, _ = run(capsys, "predict", "text", "--help")
+    for part in ("RUN [TEXT]...", "standard input", "Write CSV to this file."):
+        assert part in " ".join(out.split())
+    _, out, _ = run(capsys, "predict", "--help")
+    assert "RUN [FILES]..." in out and "pictures" in out and "with --test, lines" in out
+    for texts, count in ((["abc"], "1 answer to"), (["abc", "de"], "2 answers to")):
+        code, _, err = run(capsys, "predict", "text", *texts, "--output", tmp_path / f"{count}.csv")
+        assert code == 0 and f"wrote {count}" in err
+
+
 MUTE = """
 from tinyconv import plugins
 

@@ -348,9 +348,9 @@ def test_dead_and_vanishing_and_exploding_layers_are_found():
 def test_one_batch_is_learnt_or_not_and_no_run_is_made(capsys):
     code, out, err = command(capsys, "fit", "--model", "two_layer", "--check", "--json")
     assert code == 0 and json.loads(out)["right"] == 1.0
-    assert "check      It learns 16 examples by heart" in err
+    assert "check      It can overfit 16 examples" in err
     code, _, err = command(capsys, "fit", "--model", "two_layer", "--check", "--learning-rate", "0")
-    assert code == 2 and "It does not learn 16 examples by heart" in err
+    assert code == 2 and "It cannot overfit 16 examples" in err
     assert command(capsys, "fit", "--check", "--name", "x")[0] == 2
     assert not Path("runs").exists()
 
@@ -387,5 +387,5 @@ def test_captions_are_checked_and_their_step_size_is_looked_for(capsys, few_scen
 def test_a_task_with_a_training_of_its_own_cannot_be_tried(monkeypatch):
     loop = SimpleNamespace(name="mine", run=lambda: None)
     monkeypatch.setattr("tinyconv.tasks.classify.Classify.prepare", lambda self, run: loop)
-    with pytest.raises(UserError, match="classify has a training of its own"):
+    with pytest.raises(UserError, match="classify has a training loop of its own"):
         verbs.check()

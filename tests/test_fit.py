@@ -313,7 +313,7 @@ def test_minutes_end_in_time_and_at_the_schedules_end(monkeypatch):
     assert len(run.history) > 1
     rates = [row["learning_rate"] for row in run.history]
     assert rates[-1] < 0.05 * max(rates)
-    with pytest.raises(UserError, match="has done all that was asked of it.*--minutes"):
+    with pytest.raises(UserError, match="has finished training.*--minutes"):
         tinyconv.resume(run.path)
     before = len(run.history)
     longer = tinyconv.resume(run.path, minutes=0.2)
@@ -383,7 +383,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on_exactly(at_step, unbroken, step):
 
 def test_resume_with_more_epochs_and_other_changes():
     run = tinyconv.fit(**QUICK, name="short")
-    with pytest.raises(UserError, match="has done all that was asked of it.*--epochs"):
+    with pytest.raises(UserError, match="has finished training.*--epochs"):
         tinyconv.resume("short")
     with pytest.raises(UserError, match="cannot change model"):
         tinyconv.resume("short", model="linear")

@@ -169,9 +169,9 @@ def test_a_field_that_is_missing_is_named_with_exit_2(mine, capsys, field):
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("epoch,loss\n1,0.5\n2,many\n", "loss should be a number in row 2, and 'many' is there"),
-        ("epoch,loss\n1\n", "loss should be a number in row 1, and '' is there"),
-        ("epoch,loss\n1,2,3\n", "row 1 has 1 cells more than there are columns"),
+        ("epoch,loss\n1,0.5\n2,many\n", "loss should be a number in row 2, and is 'many'"),
+        ("epoch,loss\n1\n", "loss should be a number in row 1, and is ''"),
+        ("epoch,loss\n1,2,3\n", "row 1 has 1 cell more than there are columns"),
     ],
 )
 def test_a_history_that_is_nonsense_is_told_with_exit_2(mine, capsys, text, told):
@@ -183,7 +183,7 @@ def test_a_history_that_is_nonsense_is_told_with_exit_2(mine, capsys, text, told
 def test_a_checkpoint_that_is_none_is_told_with_exit_2(mine, capsys):
     (mine / "last.keras").write_bytes(b"no zip")
     code, _, err = command(capsys, "fit", "--resume", "mine", "--epochs", "2")
-    assert code == 2 and "last.keras does not say where training stood" in err
+    assert code == 2 and "last.keras has no readable training state" in err
 
 
 # Models -----------------------------------------------------------------------------------

@@ -85,5 +85,5 @@ def test_what_xla_writes_is_whole_and_no_beginning_of_it_is(tmp_path):
         )
         (file,) = (tmp_path / "xla").iterdir()
     content = file.read_bytes()
-    assert program_cache.is_whole(content)
-    assert not any(program_cache.is_whole(content[:end]) for end in (0, 1, 9, len(content) - 1))
+    assert program_cache.is_complete(content)
+    assert not any(program_cache.is_complete(content[:end]) for end in (0, 1, 9, len(content) - 1))

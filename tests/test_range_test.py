@@ -57,5 +57,5 @@ def test_it_stops_where_the_loss_diverges_or_is_no_number():
     found = tried(lambda size: 2.0 if size < 1e-3 else 1.0 if size < 1e-2 else 9.0)
     assert 1e-3 <= found.lowest < 1e-2 and max(found.sizes) < 2.2e-2
     assert tried(lambda size: 1 - size if size < 1e-3 else float("nan")).sizes[-1] < 1e-3
-    with pytest.raises(UserError, match="no step size mends"):
+    with pytest.raises(UserError, match="no learning rate fixes"):
         tried(lambda size: float("nan"))

@@ -185,7 +185,7 @@ def test_no_page_is_replaced(tmp_path):
     assert [str(verbs.report(*runs)) for _ in range(2)] == ["comparison.html", "comparison-2.html"]
     with pytest.raises(UserError, match="exists already"):
         verbs.report(*runs, output=Path("comparison.html"))
-    with pytest.raises(UserError, match="goes into its folder"):
+    with pytest.raises(UserError, match="is written into its folder"):
         verbs.report(runs[0], output=Path("page.html"))
 
 

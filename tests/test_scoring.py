@@ -112,9 +112,9 @@ def test_augment_takes_the_place_of_the_runs_own(pets):
 def test_what_has_no_mean_is_told(digit_runs, pets):
     with pytest.raises(UserError, match="are of different classes, and have no mean"):
         tinyconv.ensemble(digit_runs[0], pets)
-    with pytest.raises(UserError, match="Runs of classify and dqn answer other questions"):
+    with pytest.raises(UserError, match="Runs of classify and dqn cannot be averaged"):
         tinyconv.ensemble(digit_runs[0], tinyconv.load("catch"))
-    with pytest.raises(UserError, match="Runs of dqn have no mean answer"):
+    with pytest.raises(UserError, match="Runs of dqn cannot be averaged"):
         tinyconv.ensemble(tinyconv.load("catch"), tinyconv.load("catch"))
     with pytest.raises(UserError, match="mirror image in digits is of another class"):
         digit_runs[0].evaluate(augment="flip")

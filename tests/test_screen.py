@@ -47,7 +47,7 @@ def test_a_pipe_is_told_once_and_only_of_long_work(capsys, now):
 
 
 def test_the_log_keeps_what_was_said_before_it_was_opened(tmp_path, capsys):
-    with console.logging() as log:
+    with console.run_log() as log:
         console.say("one")
         log.open(tmp_path / "log.txt")
         console.say("two")

@@ -104,7 +104,7 @@ def test_what_has_changed_is_told(tmp_path):
 
 def test_runs_that_cannot_be_repeated(trained):
     tinyconv.resume("mine", epochs=3)
-    with pytest.raises(UserError, match="given more epochs on the way"):
+    with pytest.raises(UserError, match="extended by more epochs"):
         verify(tinyconv.load("mine"))
     clock = tinyconv.fit(model="linear", minutes=0.05, limit=64)
     with pytest.raises(UserError, match="trained by the clock"):
@@ -113,5 +113,5 @@ def test_runs_that_cannot_be_repeated(trained):
 
 def test_a_run_of_an_older_version(trained):
     rewrite(trained, step_losses=[])
-    with pytest.raises(UserError, match="kept no losses"):
+    with pytest.raises(UserError, match="no saved losses"):
         verify(trained)

@@ -59,19 +59,19 @@ REBELS = {
     "exits": ("def prepare(self, run): raise SystemExit(0)", "failed (SystemExit: 0)"),
     "prepares nothing": (
         "def prepare(self, run): pass",
-        "gives None to prepare, and should give a Training, or a loop with a name and run()",
+        "returns None from prepare, and should return a Training, or a loop with a name and run()",
     ),
     "measures nothing": (
         "def evaluate(self, run, options): return None",
-        "gives None to evaluate, and should give an Evaluation or a dict",
+        "returns None from evaluate, and should return an Evaluation or a dict",
     ),
     "measures words": (
         "def evaluate(self, run, options): return {'a': 'b'}",
-        "gives {'a': 'b'} to evaluate, and should give numbers",
+        "returns {'a': 'b'} from evaluate, and should return numbers",
     ),
     "shows a number": (
         "def pictures(self, run): return [3]",
-        "gives 3 to pictures, and should give a Picture or a Table",
+        "returns 3 from pictures, and should return a Picture or a Table",
     ),
 }
 
@@ -104,7 +104,7 @@ def test_a_task_of_the_version_before_works_with_a_warning(capsys, stranger):
         code, _, _ = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "5")
     assert code == 0 and json.loads((folder / "settings.json").read_text())["epochs"] == 5
     code, _, err = run(capsys, "fit", "strange", "--check")
-    assert code == 2 and "strange has a training of its own" in err
+    assert code == 2 and "strange has a training loop of its own" in err
     assert run(capsys, "plugins", "--check")[0] == 0
 
 
@@ -194,7 +194,7 @@ def test_a_strangers_task_begins_as_ours_do(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert run(capsys, "fit", "strange", "--resume", folder, "--epochs", "2")[0] == 0
     code, _, err = run(capsys, "verify", folder)
-    assert code == 2 and "given more epochs" in err
+    assert code == 2 and "extended by more epochs" in err
     picture(99).save(sorted((data / "cat").iterdir())[0])
     code, _, err = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "3")
     assert code == 2 and "is not the data that the run began with" in err
@@ -226,7 +226,7 @@ def test_a_task_that_prints_and_moves_spoils_nothing(capsys, stranger):
     code, _, err = run(capsys, "evaluate", document["run"], "--split", "test")
     assert code == 2 and "takes no --split" in err
     code, _, err = run(capsys, "fit", "--resume", document["run"])
-    assert code == 2 and "has done all that was asked of it" in err
+    assert code == 2 and "has finished training" in err
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def resume():
     try:
         verbs.resume("run")
     except UserError as error:  # struck with everything done but the page
-        assert "has done all that was asked" in str(error)
+        assert "has finished training" in str(error)
         verbs.report(verbs.load("run"))
 
 

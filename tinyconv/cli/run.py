@@ -176,7 +176,7 @@ def predict(ctx, run, files, output, as_json, **options):
 
 
 def _write_answers(file, predictions, as_lines: bool) -> None:
-    """Write CSV, a row an answer; or the course's submission, a line a file with its best answer."""
+    """Write CSV, a row an answer; or the course's submission file, a line an input."""
     if as_lines:
         for prediction in predictions:
             file.write(f"{prediction.line}\n")

@@ -102,8 +102,8 @@ def _output_aside() -> Iterator[list[str]]:
     printed: list[str] = []
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out:
         with (
-            start_keras.descriptor_aside(1, out.fileno()),
-            start_keras.descriptor_aside(2),
+            start_keras.redirected_descriptor(1, out.fileno()),
+            start_keras.redirected_descriptor(2),
             contextlib.redirect_stdout(out),
         ):
             yield printed

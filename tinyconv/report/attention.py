@@ -94,6 +94,6 @@ def write(folder: Path, name: str, picture, caption, words, maps, looks, cells) 
     """The strip and the moving picture of a caption, as files that replace none."""
     folder.mkdir(exist_ok=True)
     drawn = strip(name, picture, caption, words, maps, looks, cells)
-    files.write(files.free(folder / f"{name}.png"), drawn.png)
+    files.write(files.unused_path(folder / f"{name}.png"), drawn.png)
     if words:
-        files.write(files.free(folder / f"{name}.gif"), moving(picture, words, maps, cells))
+        files.write(files.unused_path(folder / f"{name}.gif"), moving(picture, words, maps, cells))

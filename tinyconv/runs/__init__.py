@@ -1,4 +1,4 @@
-"""A training run: its folder, what began it, and the verbs of its task."""
+"""A training run: its folder, its settings, and the verbs of its task."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tinyconv import deprecated, settings
 from tinyconv.data import text
-from tinyconv.errors import UserError, alike
+from tinyconv.errors import UserError, close_matches
 from tinyconv.plugins import Loop
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.runs import schema
@@ -27,21 +27,27 @@ OPTIONS = {  # where a task declares the options of a verb
     "predict": "Predict",
     "explain": "Explain",
 }
-MORE = ("epochs", "minutes", "steps")  # what a run that goes on may be given, where its task has it
+EXTENSIONS = ("epochs", "minutes", "steps")  # settings that may change when a run is resumed
 SHIPPED = Path(__file__).with_name("shipped")
 
 
 def runs_folder() -> Path:
-    """Where run folders are kept: $TINYCONV_RUNS, or `runs` in the current folder."""
+    """The folder of all run folders: $TINYCONV_RUNS, or `runs` in the current folder."""
     return Path(os.environ.get("TINYCONV_RUNS") or "runs")
 
 
 class Run(RunFolder):
     """A training run: its folder, its settings, its history, its model, and its task's verbs.
 
-    `options` is the task's checked Settings; `catalogue.find("models", name)` gives a model
-    builder and `catalogue.find("datasets", name)` a data set loader; settings.json keeps whose
-    they are. A new run has no folder before `create`: nothing of it is written, as of a trial.
+    A new run has no folder before `create`, and until then nothing is written; `fit --check`,
+    `lr-find` and `verify` use a run that never has one.
+
+    Args:
+        task: an instance of a task's class.
+        options: the task's checked Settings.
+        catalogue: its `find("models", name)` returns a model builder, and
+            `find("datasets", name)` a data set loader; settings.json records their distributions.
+        name: of the run folder; None for one made of the date and `create`'s default.
     """
 
     def __init__(self, task, options, catalogue, name: str | None = None):
@@ -51,15 +57,20 @@ class Run(RunFolder):
         self.catalogue = catalogue
         self.name = name
         self.log: Log | None = None
-        self.changed: list[str] = []  # options of a run that goes on, not yet in its settings
-        self.held = contextlib.ExitStack()  # what ends with the training: the folder's lock
-        self.initial_files: dict[str, Path] = {}  # files that a new folder gets a copy of, by name
+        self.changed: list[str] = []  # options of a resumed run that settings.json lacks so far
+        self.exit_stack = contextlib.ExitStack()  # closed after the training: the folder's lock
+        self.initial_files: dict[str, Path] = {}  # copied into a new folder, by name
 
     def create(self, default_name: str, **facts) -> None:
-        """Make the folder and settings.json; `facts` are kept beside the settings.
+        """Make the run folder and write settings.json.
 
-        A name that is taken gets a number, so that nothing is overwritten. Raises PluginError for
-        a setting that has the name of a fact, which would take its place.
+        Args:
+            default_name: the folder is called DATE-default_name unless the run has a name. An
+                existing folder is never reused: the new one gets a number.
+            facts: written to settings.json beside the settings.
+
+        Raises:
+            PluginError: a setting has the name of a fact, which would replace it.
         """
         values = {name: plain(value) for name, value in dataclasses.asdict(self.options).items()}
         for name in values.keys() & {*self.settings, *facts, *schema.FACTS}:
@@ -68,7 +79,7 @@ class Run(RunFolder):
             )
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
-        self.held.enter_context(files.only_writer(self.path))
+        self.exit_stack.enter_context(files.only_writer(self.path))
         for name, file in self.initial_files.items():
             shutil.copyfile(file, self.path / name)
         facts = {
@@ -83,17 +94,17 @@ class Run(RunFolder):
             "versions": provenance.versions(),
             "machine": provenance.machine(),
         }
-        self.settings = json.loads(json.dumps(facts))  # as `load` will find them
+        self.settings = json.loads(json.dumps(facts))  # the values that `load` will read
         self._write_settings()
         self.log.open(self.path / "log.txt")
 
-    def lost_settings(self) -> str | None:
-        """The settings of the run that its task no longer has, in a clause; None without any."""
+    def removed_settings(self) -> str | None:
+        """A clause with the run's settings that its task no longer has; None without any."""
         names = settings.names(self.task.Settings)
-        lost = [name for name in self.settings.get("setting_names", ()) if name not in names]
-        if not lost:
+        removed = [name for name in self.settings.get("setting_names", ()) if name not in names]
+        if not removed:
             return None
-        values = ", ".join(f"{name} {self.settings[name]}" for name in lost)
+        values = ", ".join(f"{name} {self.settings[name]}" for name in removed)
         entry = self.catalogue.used["tasks"]
         return (
             f"{self.path} was made with {values}, which the task {entry.called} of "
@@ -101,36 +112,64 @@ class Run(RunFolder):
         )
 
     def model(self, which: str = "best", compiled: bool = False):
-        """The Keras model from best.keras or last.keras, opened in Keras' safe mode."""
+        """Open the Keras model, in Keras' safe mode.
+
+        Args:
+            which: "best" for best.keras, "last" for last.keras.
+            compiled: restore the optimizer too, under the dtype policy of the training.
+
+        Returns:
+            A new keras.Model, for pixels 0 to 255 where the task reads pictures.
+
+        Raises:
+            UserError: no checkpoint has been written yet, or the file cannot be opened.
+        """
         policy = self.settings.get("policy", "float32") if compiled else None
         return open_model(self.model_file(which), policy, self.catalogue.packages)
 
     def keep_changes(self) -> None:
-        """Write the changed options into settings.json: a training that begins was not refused."""
-        given = {name: plain(getattr(self.options, name)) for name in self.changed}
-        if any(self.settings.get(name) != given[name] for name in given if name in MORE):
-            given["extended"] = True
-        if given:
-            self.add(**given)
+        """Write the changed options into settings.json, once the training accepts them."""
+        values = {name: plain(getattr(self.options, name)) for name in self.changed}
+        if any(self.settings.get(name) != values[name] for name in values if name in EXTENSIONS):
+            values["extended"] = True
+        if values:
+            self.add(**values)
         self.changed = []
 
     # Verbs --------------------------------------------------------------------------------
 
     def prepare(self) -> Loop:
-        """The training by its task, from where the run stands, before its next step."""
+        """The task's training, from the run's last save, before its next step."""
         training = self.task.prepare(self)
         if not isinstance(training, Loop):
             raise self._blamed("prepare", training, "a Training, or a loop with a name and run()")
         return training
 
     def evaluate(self, **options) -> dict[str, float]:
-        """The run's metrics on its test split; `options` are its task's, such as `split=`."""
+        """Evaluate the run on its test split.
+
+        Args:
+            options: those of the task, such as `split=`; see `tinyconv evaluate RUN --help`.
+
+        Returns:
+            The metrics by name.
+
+        Raises:
+            UserError: the task has no such option, or a value does not fit.
+        """
         return self.measure(**options).metrics
 
     def measure(self, **options) -> Evaluation:
-        """As `evaluate`, with what was measured on.
+        """Evaluate the run, as `evaluate`, with the data set, split and number of examples.
 
-        Raises UserError for an option that the task does not take.
+        Args:
+            options: those of the task, as for `evaluate`.
+
+        Returns:
+            An Evaluation.
+
+        Raises:
+            UserError: the task has no such option, or a value does not fit.
         """
         measured = call(self.task, "evaluate", options, self)
         if isinstance(measured, dict):
@@ -144,10 +183,18 @@ class Run(RunFolder):
         return dataclasses.replace(measured.with_count(), metrics=metrics)
 
     def predict(self, *inputs: str | os.PathLike, **options) -> Iterator[Prediction]:
-        """A Prediction for each file; folders and globs stand for the files in them.
+        """Predict for each input, one at a time.
 
-        For a task that reads text an input that names no file or folder is text. Raises UserError
-        for an option that the task does not take.
+        Args:
+            inputs: files, folders and globs. For a task that reads text, an input that names no
+                file or folder is text.
+            options: those of the task; see `tinyconv predict RUN --help`.
+
+        Yields:
+            A Prediction for each input.
+
+        Raises:
+            UserError: the task has no such option, or a value or an input does not fit.
         """
         names = [os.fspath(path) for path in inputs]
         if getattr(self.task, "reads_text", False):
@@ -158,29 +205,40 @@ class Run(RunFolder):
             yield prediction
 
     def explain(self, *inputs: str | os.PathLike, **options) -> Iterator[Picture]:
-        """Pictures of why it answers as it does, where the task can draw them."""
+        """Draw why the network predicts as it does, where the task can.
+
+        Args:
+            inputs: files, folders and globs.
+            options: those of the task; see `tinyconv explain RUN --help`.
+
+        Yields:
+            A Picture for each figure.
+
+        Raises:
+            UserError: the task does not explain its runs, or an option or input does not fit.
+        """
         if not hasattr(self.task, "explain"):  # with declared options, or those of version 0.1
-            raise UserError(f"A run of the task {self.settings['task']} cannot be explained yet.")
+            raise UserError(f"The task {self.settings['task']} does not explain its runs.")
         yield from call(self.task, "explain", options, self, [os.fspath(path) for path in inputs])
 
     def pictures(self) -> list:
-        """What the task shows of the run: Pictures and Tables."""
+        """The Pictures and Tables of the run that its task shows in the report."""
         shown = list(self.task.pictures(self) or [])
         for each in shown:
             if not isinstance(each, (Picture, Table)):
                 raise self._blamed("pictures", each, "a Picture or a Table")
         return shown
 
-    def _blamed(self, verb: str, given, promised: str):
-        """The error of a task whose verb gives something else than the specification says."""
-        what = f"gives {given!r} to {verb}"
-        return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should give {promised}")
+    def _blamed(self, verb: str, value, promised: str):
+        """The error for a task whose verb returns something else than the specification says."""
+        what = f"returns {value!r} from {verb}"
+        return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should return {promised}")
 
 
 def call(task, verb: str, values: dict, *arguments):
-    """What the task's verb returns for `arguments` and its options, made of `values`.
+    """The result of the task's verb for `arguments` and its options, built from `values`.
 
-    Raises UserError for an option that it does not take, or a value that does not fit.
+    Raises UserError for an option that the verb does not have, or a value that does not fit.
     """
     options = build_options(options_of(task, verb), values, "This run's task", verb)
     if not hasattr(task, OPTIONS[verb]):
@@ -189,47 +247,50 @@ def call(task, verb: str, values: dict, *arguments):
 
 
 def build_options(Options: type, values: dict, who: str, verb: str):
-    """`settings.build`, with an error that says whose verb takes no such option."""
+    """`settings.build`, with an error that names the owner of a verb without such an option."""
     keywords = settings.keywords(Options)
     for name in settings.without_aliases(Options, values):
         if name not in settings.names(Options):
-            others = f"it takes {', '.join(keywords)}." if keywords else "it takes nothing more."
+            others = f"it takes {', '.join(keywords)}." if keywords else "it takes no options."
             raise UserError(f"{who} takes no {name} to {verb}; {others}")
     return settings.build(Options, values)
 
 
 def options_of(task, verb: str) -> type:
-    """The dataclass of a verb's options, as the task declares it.
+    """The dataclass of a verb's options that the task declares.
 
     Args:
         task: a task, or its class.
         verb: "evaluate", "ensemble", "predict" or "explain".
+
+    Returns:
+        A frozen dataclass.
     """
     declared = getattr(task, OPTIONS[verb], None)
     return deprecated.verb_options(task, verb) if declared is None else declared
 
 
 def find_folder(path: str | os.PathLike) -> Path:
-    """The run folder that `path` names: by itself, inside the folder of runs, or shipped."""
+    """The run folder at `path`, of that name inside the folder of runs, or shipped."""
     path = Path(path)
     for folder in (path, runs_folder() / path, SHIPPED / path):
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
-    near = alike(path.name, [file.parent.name for file in runs_folder().glob("*/settings.json")])
-    near = near or "`tinyconv runs` lists the runs that there are."
-    raise UserError(f"{path} {what}; {near}")
+    names = [file.parent.name for file in runs_folder().glob("*/settings.json")]
+    hint = close_matches(path.name, names) or "`tinyconv runs` lists all runs."
+    raise UserError(f"{path} {what}; {hint}")
 
 
 def refuse_shipped(folder: Path) -> None:
-    """Raise UserError for a run that comes with the package: nothing is written into that."""
+    """Raise UserError for a run that comes with the package: its folder is read-only."""
     if folder.resolve().is_relative_to(SHIPPED.resolve()):
         raise UserError(
-            f"{folder.name} comes with tinyconv, and its folder is left as it is; name another "
-            "place, or train a run of your own."
+            f"{folder.name} comes with tinyconv, and its folder is read-only; name another place, "
+            "or train a run of your own."
         )
 
 
 def plain(value):
-    """A value for JSON; a path in full, so that the run answers from any other folder."""
+    """A value for JSON; paths are absolute, so that the run works from any other folder."""
     return os.path.abspath(value) if isinstance(value, os.PathLike) else value

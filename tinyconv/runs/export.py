@@ -1,8 +1,8 @@
 """A trained network as a file for other programs: Keras, SavedModel, ONNX.
 
-Every format takes pictures as they are, pixels 0 to 255, and gives the same scores. The files
-hold Keras' own operations: the compiled programs of `layers/` are of this process. Keras writes
-SavedModel and ONNX by TensorFlow, from a network that runs on it.
+In every format the network takes raw pixels, 0 to 255, and returns the same scores (logits). The
+files hold Keras' own operations: the compiled programs of `layers/` exist only in this process.
+Keras writes SavedModel and ONNX by TensorFlow, from a network that runs on it.
 """
 
 import contextlib
@@ -14,26 +14,26 @@ from tinyconv.system.start_keras import is_installed
 
 
 def to_keras(model, path: Path) -> None:
-    """A .keras file without optimizer, which `tinyconv.open_model` opens again."""
+    """Write a .keras file without optimizer, which `tinyconv.open_model` opens again."""
     model.save(path, include_optimizer=False)
 
 
 def to_saved_model(model, path: Path) -> None:
-    """A TensorFlow SavedModel folder with the endpoint `serve`."""
+    """Write a TensorFlow SavedModel folder with the endpoint `serve`."""
     require("savedmodel")
     with _quiet():
         in_float32(model).export(path, format="tf_saved_model", verbose=False)
 
 
 def to_onnx(model, path: Path) -> None:
-    """An ONNX file; needs the extra `export`."""
+    """Write an ONNX file; needs the extra `export`."""
     require("onnx")
     with _quiet():
         in_float32(model).export(path, format="onnx", verbose=False)
 
 
 def require(format: str) -> None:
-    """Raise UserError where this process lacks what writes files of `format`."""
+    """Raise UserError where this process cannot write files of `format`."""
     if format == "keras":
         return
     import keras
@@ -43,7 +43,7 @@ def require(format: str) -> None:
         first = "" if is_installed("tensorflow") else "pip install tensorflow, "
         raise UserError(
             f"{what} is written by TensorFlow, and this process runs on {backend}; {first}export "
-            "the run once more with KERAS_BACKEND=tensorflow, or take --format keras."
+            "the run again with KERAS_BACKEND=tensorflow, or use --format keras."
         )
     if format == "onnx":
         try:
@@ -62,7 +62,7 @@ ENDINGS = {"keras": ".keras", "savedmodel": "", "onnx": ".onnx"}
 
 
 def in_float32(model):
-    """The same network and weights with every layer in float32, whatever it trained in."""
+    """The same network and weights with every layer in float32, whatever the training's dtype."""
     import keras
 
     def plain(layer):
@@ -75,12 +75,12 @@ def in_float32(model):
     zeros = keras.tree.map_structure(
         lambda one: keras.ops.zeros((1, *one.shape[1:]), one.dtype), model.input
     )
-    model(zeros)  # Keras exports what was called once
+    model(zeros)  # Keras exports only a model that has been called
     return model
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Keep the converters' own lines off the screen; an exception still tells its text."""
+    """Hide the lines that the converters print; exceptions still propagate."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""A .keras file opened: in Keras' safe mode, within bounds, and whole or with an error."""
+"""Opens .keras files: in Keras' safe mode, within size limits, completely or with an error."""
 
 import contextlib
 import importlib
@@ -13,18 +13,19 @@ from tinyconv import plugins, precision
 from tinyconv.errors import UserError
 from tinyconv.system import archives, start_keras
 
-SKIPPED = "Skipping variable loading"  # how Keras begins its warning about an optimizer
-UNKNOWN = r"Could not locate (\w+ '.*?')"  # in its error about a class that nobody registered
-# What registers classes with Keras, by name: plugins stand above this module. A file names classes
-# and not the modules that they stand in.
+SKIPPED = "Skipping variable loading"  # the start of Keras' warning about an optimizer
+UNKNOWN = r"Could not locate (\w+ '.*?')"  # in Keras' error about a class that is not registered
+# Modules that register classes with Keras, by name, since plugins are above this module. A file
+# names its classes, but not their modules.
 REGISTERING = ("tinyconv.layers", "tinyconv.losses", "tinyconv.zoo")
-OPTIMIZERS = "tinyconv.training.optimizers"  # brings the whole training along
+OPTIMIZERS = "tinyconv.training.optimizers"  # imports the whole training room
 
 
 def register(optimizers: bool = True) -> None:
     """Register with Keras every class of tinyconv that a .keras file may name.
 
-    Without `optimizers` those alone are left out.
+    Args:
+        optimizers: register the optimizers too, which imports the training loop.
     """
     modules = [*REGISTERING, OPTIMIZERS] if optimizers else [*REGISTERING]
     for folder in pkgutil.iter_modules(plugins.__path__, "tinyconv.plugins."):
@@ -34,14 +35,23 @@ def register(optimizers: bool = True) -> None:
 
 
 def open_model(path: str | os.PathLike, policy: str | None = None, packages: Collection[str] = ()):
-    """The network of a .keras file that tinyconv has written, in a run or by `export`.
+    """Open a .keras file that tinyconv wrote, in a run or by `export`.
 
-    Classes of tinyconv are registered first, and the file is opened in Keras' safe mode. Raises
-    UserError where it is no such file. The classes of other packages have to be imported before;
-    of `packages`, the top packages of plugins, every module that the file names is.
+    tinyconv's classes are registered first, and the file is opened in Keras' safe mode.
 
-    With `policy`, the dtype policy that it was trained under, its optimizer is restored, too.
-    Keras only warns of an optimizer whose variables it cannot restore; here that is a UserError.
+    Args:
+        path: of the file.
+        policy: the dtype policy that the model was trained under, such as "mixed_bfloat16"; with
+            it the optimizer is restored too.
+        packages: top-level packages of plugins; each of their modules that the file names is
+            imported first. Import the classes of any other package yourself.
+
+    Returns:
+        A keras.Model, compiled if `policy` is not None.
+
+    Raises:
+        UserError: it is no such file, a class is not registered, or the optimizer's variables
+            cannot be restored, of which Keras only warns.
     """
     start_keras.start()
     import keras
@@ -50,14 +60,14 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
     trained_under = contextlib.nullcontext() if policy is None else precision.policy(policy)
     try:
         if zipfile.is_zipfile(path):
-            with archives.open_zip(path) as archive:  # a bomb is refused before Keras reads it
+            with archives.open_zip(path) as archive:  # refuses a zip bomb before Keras reads it
                 _import_modules(archive, packages)
         with trained_under, warnings.catch_warnings():
             warnings.filterwarnings("error", SKIPPED)
             return keras.saving.load_model(path, compile=policy is not None, safe_mode=True)
     except UserError:
         raise
-    except Exception as error:  # Keras says what it refuses in many of them
+    except Exception as error:  # Keras raises many classes for a file that it refuses
         message = f"{error}".strip()
         if SKIPPED in message:
             raise UserError(
@@ -76,7 +86,7 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
 
 
 def _import_modules(archive: zipfile.ZipFile, packages: Collection[str]) -> None:
-    """Import the modules of `packages` that a .keras file names, so that they register classes."""
+    """Import the modules of `packages` that a .keras file names, which register their classes."""
     if not packages:
         return
     text = archives.read_member(archive, "config.json").decode()

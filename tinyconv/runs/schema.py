@@ -1,7 +1,7 @@
-"""What a run folder's settings.json and history.csv hold, read back and checked by field.
+"""Reads settings.json and history.csv of a run folder, and checks every field.
 
-People edit them, and strangers send them: what does not fit is a UserError that names the field.
-A task checks its own settings (settings.build); here are the facts that every run has.
+People edit these files, and strangers send them: a value that does not fit is a UserError that
+names the field. A task checks its own settings (settings.build); here are the facts of every run.
 """
 
 import csv
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 
 TIMES = ("seconds", "pictures_per_second", "waiting")  # columns that differ from run to run
 
@@ -34,10 +35,10 @@ def _shape(value) -> bool:
 
 def _result(value) -> bool:
     metrics = isinstance(value, Mapping) and value.get("metrics")
-    known = isinstance(metrics, Mapping) and _number(value.get("seconds"))
-    count = known and value.get("count", value.get("pictures"))  # version 0.1 has pictures alone
-    counted = known and (value.get("split") is None or type(count) is int)
-    return counted and all(map(_number, metrics.values()))
+    complete = isinstance(metrics, Mapping) and _number(value.get("seconds"))
+    count = complete and value.get("count", value.get("pictures"))  # version 0.1 has only pictures
+    has_count = complete and (value.get("split") is None or type(count) is int)
+    return has_count and all(map(_number, metrics.values()))
 
 
 def _origins(value) -> bool:
@@ -50,7 +51,7 @@ def _origins(value) -> bool:
     )
 
 
-def _told(value) -> bool:
+def _coach_sentences(value) -> bool:
     words = {"rule": str, "epoch": int, "sentence": str, "lesson": int}
     return isinstance(value, list) and all(
         isinstance(each, Mapping) and {name: type(each.get(name)) for name in words} == words
@@ -58,9 +59,9 @@ def _told(value) -> bool:
     )
 
 
-FACTS = {  # name: (what it should be, whether it is)
+FACTS = {  # name: (its type in words, a function that checks it)
     "task": ("a word", _text),
-    "plugins": ("who each of models, datasets and tasks is from", _origins),
+    "plugins": ("the distribution of each of models, datasets and tasks", _origins),
     "classes": ("a list of names", _texts),
     "picture_shape": ("height, width and channels", _shape),
     "resized": ("true or false", lambda value: isinstance(value, bool)),
@@ -77,12 +78,12 @@ FACTS = {  # name: (what it should be, whether it is)
     "machine": ("names and values", lambda value: isinstance(value, dict)),
     "result": ("metrics and seconds", _result),
     "setting_names": ("a list of names", _texts),
-    "coach": ("rules, epochs, sentences and lessons", _told),
+    "coach": ("rules, epochs, sentences and lessons", _coach_sentences),
 }
 
 
-class Kept(dict):
-    """The content of a settings.json; a UserError names a field that it lacks."""
+class SettingsFile(dict):
+    """The content of a settings.json; a missing field is a UserError that names it."""
 
     def __init__(self, file: Path, content: dict):
         super().__init__(content)
@@ -103,9 +104,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read as the settings of a run: it names no task.")
     for name, (what, fits) in FACTS.items():
         if name in content and not fits(content[name]):
-            given = f"{content[name]!r:.80}"
-            raise UserError(f"{file}: {name} should be {what}, and {given} is there.")
-    return Kept(file, content)
+            raise UserError(f"{file}: {name} should be {what}, and is {content[name]!r:.80}.")
+    return SettingsFile(file, content)
 
 
 def read_history(file: Path) -> list[dict[str, float]]:
@@ -122,13 +122,12 @@ def read_history(file: Path) -> list[dict[str, float]]:
 
 def _cell(file: Path, above: int, row: dict, column: str | None) -> float:
     """The number in a column of the row that has `above` rows above it."""
-    if column is None:  # csv's name of what is beyond the last column
-        more = len(row[column])
-        raise UserError(f"{file}: row {above + 1} has {more} cells more than there are columns.")
+    if column is None:  # csv's name for the cells beyond the last column
+        more = plural(len(row[column]), "cell")
+        raise UserError(f"{file}: row {above + 1} has {more} more than there are columns.")
     try:
         return float(row[column])
     except ValueError as error:
-        given = f"{row[column]!r:.80}"
         raise UserError(
-            f"{file}: {column} should be a number in row {above + 1}, and {given} is there."
+            f"{file}: {column} should be a number in row {above + 1}, and is {row[column]!r:.80}."
         ) from error

@@ -1,1 +1,1 @@
-"""The machine: console, files, processor and Keras' start; nothing here knows a network."""
+"""The machine: console, files, processor, Keras' start; nothing here depends on a network."""

@@ -1,7 +1,7 @@
-"""Archives that strangers packed, read in place and within bounds; nothing is ever unpacked.
+"""Reads archives from strangers in place and within size limits; nothing is unpacked to disk.
 
-A few bytes can promise gigabytes: deflate makes up to 1,032 of one, and members of a zip may share
-theirs. What an archive gives is bounded by its own size, and what is held at once by MOST.
+A few bytes can expand to gigabytes: deflate makes up to 1,032 bytes of one, and members of a zip
+may share their bytes. The output of an archive is limited by its own size, and by MOST in memory.
 """
 
 import gzip
@@ -16,24 +16,24 @@ from typing import BinaryIO
 
 from tinyconv.errors import UserError
 
-MOST = 1 << 28  # bytes that are held at once: all of CIFAR-10 is 184 MB
-RATIO = 20  # times its own size that an archive may give: MNIST is packed to a fifth
-SMALL = 1 << 24  # bytes for which no ratio counts: a file of zeros is packed to a thousandth
+MOST = 1 << 28  # bytes in memory at once: all of CIFAR-10 is 184 MB
+RATIO = 20  # largest expansion of an archive: MNIST is compressed to a fifth
+SMALL = 1 << 24  # bytes that any archive may expand to: zeros compress to a thousandth
 
 
 class _Bounded(io.RawIOBase):
-    """What can be read of `file` before it is more than the archive at `path` should give."""
+    """A reader of `file` that stops where the archive at `path` expands beyond its limit."""
 
     def __init__(self, file: BinaryIO, path: Path):
         self.file, self.path = file, path
-        self.left = min(MOST, _fair(path))
+        self.left = min(MOST, _limit(path))
 
     def read(self, size: int = -1) -> bytes:
-        """As a file's `read`; UserError once it is too much."""
+        """As a file's `read`; UserError beyond the limit."""
         data = self.file.read(self.left + 1 if size < 0 else min(size, self.left + 1))
         self.left -= len(data)
         if self.left < 0:
-            raise _bomb(self.path, min(MOST, _fair(self.path)))
+            raise _bomb(self.path, min(MOST, _limit(self.path)))
         return data
 
 
@@ -43,35 +43,35 @@ def gunzip(path: Path) -> bytes:
         return _Bounded(file, path).read()
 
 
-def untar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
+def untar(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """The content of regular files in a .tar or .tar.gz by name; TarError where one is missing."""
     with path.open("rb") as plain:
-        packed = plain.read(2) == b"\x1f\x8b"
+        is_gzip = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        file = gzip.GzipFile(fileobj=plain) if packed else plain
+        file = gzip.GzipFile(fileobj=plain) if is_gzip else plain
         with tarfile.open(fileobj=_Bounded(file, path), mode="r|") as archive:
-            found = {
+            content = {
                 member.name: archive.extractfile(member).read()
                 for member in archive
-                if member.isfile() and member.name in wanted
+                if member.isfile() and member.name in names
             }
-    for name in wanted:
-        if name not in found:
+    for name in names:
+        if name not in content:
             raise tarfile.TarError(f"it has no file {name}")
-    return found
+    return content
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """A zip whose members promise together no more than they should."""
+    """A zip whose members together declare no more bytes than its limit."""
     archive = zipfile.ZipFile(path)
-    if sum(member.file_size for member in archive.infolist()) > _fair(path):
+    if sum(member.file_size for member in archive.infolist()) > _limit(path):
         archive.close()
-        raise _bomb(path, _fair(path))
+        raise _bomb(path, _limit(path))
     return archive
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The content of a member; BadZipFile, and nothing else, where it is damaged or locked."""
+    """The content of a member; BadZipFile, and no other error, if it is damaged or encrypted."""
     try:
         with archive.open(name) as file:
             return _Bounded(file, Path(archive.filename)).read()
@@ -79,13 +79,13 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise zipfile.BadZipFile(f"{error}") from error
 
 
-def _fair(path: Path) -> int:
-    """Bytes that the archive at `path` may give."""
+def _limit(path: Path) -> int:
+    """The bytes that the archive at `path` may expand to."""
     return max(SMALL, RATIO * path.stat().st_size)
 
 
 def _bomb(path: Path, most: int) -> UserError:
     return UserError(
-        f"{path} has {path.stat().st_size:,} bytes and would give more than {most:,}, which no "
-        "sound archive of ours does; it was left alone."
+        f"{path} has {path.stat().st_size:,} bytes and would expand to more than {most:,}, which "
+        "no sound archive of ours does; it was not read."
     )

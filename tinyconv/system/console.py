@@ -1,7 +1,7 @@
-"""What a person sees while work goes on: plain sentences and one bar, on standard error.
+"""Progress for people: plain sentences and one bar, on standard error.
 
-A terminal gets a live bar with the time left; a pipe or a file gets plain lines and no
-control characters. Standard output is left alone, so that `--json` can own it.
+A terminal gets a live bar with the time left; a pipe or a file gets plain lines without control
+characters. Nothing here prints on standard output, which `--json` needs for its document.
 """
 
 import contextlib
@@ -11,24 +11,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-WORTH_TELLING = 2  # seconds of work after which a pipe is told that it is done
+REPORTED = 2  # seconds of work after which a pipe gets a line when it is done
 
 
 class Log:
-    """What was said since the block began; `open` has it kept in a file from then on."""
+    """The lines printed since the block began; after `open` they go to a file."""
 
     def __init__(self):
         self.lines: list[str] = []
         self.path: Path | None = None
 
     def open(self, path: Path) -> None:
-        """Append to `path` all that was said so far, and all that will be."""
+        """Append all lines so far to the file at `path`, and all later ones."""
         self.path = path
         lines, self.lines = self.lines, []
         for line in lines:
-            self.keep(line)
+            self.add(line)
 
-    def keep(self, line: str) -> None:
+    def add(self, line: str) -> None:
         """Add one line."""
         if self.path is None:
             self.lines.append(line)
@@ -37,12 +37,12 @@ class Log:
                 file.write(line + "\n")
 
 
-_log = Log()  # of the command or the call that is under way
+_log = Log()  # of the current command or call
 
 
 @contextlib.contextmanager
-def logging() -> Iterator[Log]:
-    """Collect what is said inside the block; yields the Log to open once a folder is there."""
+def run_log() -> Iterator[Log]:
+    """Collect the lines printed inside the block; yields the Log, to open in the run folder."""
     global _log
     before, _log = _log, Log()
     try:
@@ -52,7 +52,7 @@ def logging() -> Iterator[Log]:
 
 
 def escape_unprintable() -> None:
-    """Have both streams escape what their encoding lacks, as a pipe's of Windows (cp1252) does.
+    """Make both streams escape characters that their encoding lacks, such as a pipe's cp1252.
 
     A class or a folder may have any name, and printing it must not end the command.
     """
@@ -62,15 +62,15 @@ def escape_unprintable() -> None:
 
 
 def say(text: str) -> None:
-    """Print one line for people, and keep it in the log."""
+    """Print one line for people, and add it to the log."""
     print(text, file=sys.stderr, flush=True)
-    _log.keep(text)
+    _log.add(text)
 
 
 def note(text: str) -> None:
-    """Keep one line in the log; print it where no live bar shows the same numbers."""
+    """Add one line to the log; print it where no live bar shows the same numbers."""
     if is_terminal():
-        _log.keep(text)
+        _log.add(text)
     else:
         say(text)
 
@@ -81,7 +81,7 @@ def is_terminal() -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: `48 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Seconds in words: `48 s`, `3 min 05 s`, `2 h 07 min`."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -91,7 +91,7 @@ def duration(seconds: float) -> str:
 
 
 class Bar:
-    """How far some work has come: `advance` it, and ask for the seconds `left`."""
+    """The progress of some work: call `advance`, and read the time `left`."""
 
     def __init__(self, total: float, done: float = 0.0):
         self.total, self.done, self.first = total, done, done
@@ -141,8 +141,8 @@ class _LiveBar(Bar):
 def bar(title: str, total: float, unit: str = "", done: float = 0.0) -> Iterator[Bar]:
     """Show progress from `done` towards `total`; yields the Bar to advance.
 
-    Where no bar can be drawn, one line tells that the work is done, if it has a unit and
-    took long enough for anyone to wonder.
+    Where no bar can be drawn, one line reports the end of the work, if it has a unit and took
+    more than REPORTED seconds.
     """
     if is_terminal():
         live = _LiveBar(title, total, done)
@@ -151,5 +151,5 @@ def bar(title: str, total: float, unit: str = "", done: float = 0.0) -> Iterator
         return
     plain = Bar(total, done)
     yield plain
-    if unit and plain.seconds > WORTH_TELLING:
+    if unit and plain.seconds > REPORTED:
         say(f"{title}: {total:,.0f} {unit} in {duration(plain.seconds)}")

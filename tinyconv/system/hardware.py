@@ -1,6 +1,6 @@
-"""What this machine computes with: a GPU or not, and its processor's name and instructions.
+"""The hardware of this machine: a GPU or not, and its processor's name and instructions.
 
-Keras is imported inside the functions that ask its backend, so that listings need none.
+Keras is imported only inside the functions that need its backend, so that listings start fast.
 """
 
 import functools
@@ -17,20 +17,20 @@ def has_gpu() -> bool:
 
 
 def is_tensorflow_on_cpu() -> bool:
-    """Whether that is what computes; our own kernels are for it alone."""
+    """Whether TensorFlow computes on a CPU; our own kernels are only for that."""
     import keras
 
     return keras.config.backend() == "tensorflow" and not has_gpu()
 
 
 def device() -> str:
-    """What computes, for people: a GPU, or a CPU by its name."""
+    """The device that computes, for people: a GPU, or a CPU by its name."""
     return "GPU" if has_gpu() else f"CPU, {cpu_name()}"
 
 
 @functools.cache
 def _cpu_facts() -> dict[str, str]:
-    """What Linux knows of the first processor, by name; nothing on other systems."""
+    """Linux' facts about the first processor, by name; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:
@@ -40,13 +40,13 @@ def _cpu_facts() -> dict[str, str]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The processor's feature flags as Linux names them; empty where they are unknown."""
+    """The processor's feature flags by their Linux names; empty where they are unknown."""
     facts = _cpu_facts()
     return frozenset(facts.get("flags", facts.get("Features", "")).split())
 
 
 def bfloat16_flag() -> str | None:
-    """The flag of an instruction that multiplies bfloat16 numbers, None without one."""
+    """The flag of an instruction that multiplies bfloat16 numbers; None without one."""
     flags = cpu_flags()
     return next((flag for flag in ("amx_bf16", "avx512_bf16", "bf16") if flag in flags), None)
 
@@ -56,8 +56,8 @@ def cpu_name() -> str:
     if name := _cpu_facts().get("model name"):
         return name
     if platform.system() == "Darwin":
-        answer = subprocess.run(
+        sysctl = subprocess.run(
             ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
         )
-        return answer.stdout.strip()
+        return sysctl.stdout.strip()
     return platform.processor() or platform.machine()

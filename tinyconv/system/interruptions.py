@@ -1,4 +1,4 @@
-"""A training that ends before its time: by a signal, or for lack of memory."""
+"""Trainings that end early: by a signal, or for lack of memory."""
 
 import contextlib
 import signal
@@ -9,18 +9,18 @@ from tinyconv.errors import UserError
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether that is what Python, NumPy, TensorFlow or XLA say with this error."""
-    told = f"{type(error).__name__} {error}".lower().replace("_", "")
-    return isinstance(error, MemoryError) or "resourceexhausted" in told
+    """Whether Python, NumPy, TensorFlow or XLA raise this error for lack of memory."""
+    message = f"{type(error).__name__} {error}".lower().replace("_", "")
+    return isinstance(error, MemoryError) or "resourceexhausted" in message
 
 
 def too_large(place: str, batch_size: int, path) -> UserError:
-    """The error of a run at `path` whose memory ran out there: what to try, and how to go on.
+    """The error of a run at `path` whose memory ran out at `place`: what to try, how to resume.
 
-    `path` is None for a training that leaves no run.
+    `path` is None for a training that makes no run.
     """
     smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --model"
-    resume = f", or go on where there is more memory with: tinyconv fit --resume {path}"
+    resume = f", or resume where there is more memory with: tinyconv fit --resume {path}"
     return UserError(
         f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}"
         f"{'.' if path is None else resume}"
@@ -32,17 +32,17 @@ def stop_signals() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stopped  # Python gives signals to the main thread alone
+        yield stopped  # Python handles signals only in the main thread
         return
 
-    def ask(*_):
+    def stop(*_):
         if stopped.is_set():
             raise KeyboardInterrupt
         stopped.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopped
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,7 +1,7 @@
-"""A package's public names, loaded when they are first used.
+"""The public names of a package, loaded on first use.
 
-Its file imports them in a block `if TYPE_CHECKING:`, which type checkers and readers see and Python
-skips; its `__getattr__` takes them from there.
+The package's file imports them in a block `if TYPE_CHECKING:`, for type checkers and readers;
+Python skips the block, and the package's `__getattr__` reads the names from it.
 """
 
 import ast
@@ -11,10 +11,13 @@ from pathlib import Path
 
 @cache
 def exports(file: str) -> dict[str, str]:
-    """The module of each name of tinyconv that the file imports for type checkers.
+    """The names of tinyconv that a file imports for type checkers.
 
     Args:
         file: `__file__` of the package.
+
+    Returns:
+        The module of each name.
     """
     return {
         alias.name: str(statement.module)

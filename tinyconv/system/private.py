@@ -1,7 +1,7 @@
-"""What Keras, TensorFlow and click do not promise and we use all the same, a function each.
+"""Private parts of Keras, TensorFlow and click that we use, a function for each.
 
-Each function says what the library does today, and has a test of its name in
-tests/test_private.py. Nothing here imports a library before it is called.
+Each docstring states what the library does today, and each function has a test of its name in
+tests/test_private.py. Libraries are imported only when a function is called.
 """
 
 import contextlib
@@ -18,7 +18,8 @@ def graphs_released() -> Iterator[None]:
 
     TensorFlow 2.21 keeps each `tf.custom_gradient` that a graph was traced with in a registry,
     and with it the whole graph, for ever; Keras' optimizers use one in every training step. They
-    are needed while the graph is traced. Of several blocks in threads the last one releases all.
+    are needed while the graph is traced. With blocks in several threads, the last to end releases
+    all.
     """
     if "tensorflow" not in sys.modules:
         yield
@@ -44,16 +45,16 @@ def graphs_released() -> Iterator[None]:
 
 
 def sublayers(layer) -> list:
-    """The layers that stand directly inside a layer or model.
+    """The layers directly inside a layer or model.
 
-    Keras 3.15 keeps them in `_layers`, which it fills as attributes are set; `layers` is public,
-    and of models alone.
+    Keras 3.15 keeps them in `_layers`, which it fills as attributes are set; the public `layers`
+    exists only for models.
     """
     return layer._layers
 
 
 def flat_layers(model) -> list:
-    """Every layer inside the model at any depth, each once, without the model itself.
+    """Every layer inside the model at any depth, once, without the model itself.
 
     Keras 3.15 walks `_layers` in `_flatten_layers`; the public `layers` is its first level.
     """
@@ -62,11 +63,11 @@ def flat_layers(model) -> list:
 
 @contextlib.contextmanager
 def replaced_call(layer, replacement: Callable) -> Iterator[None]:
-    """Have the layer's `call` be `replacement(its own call, *args)` while the block lasts.
+    """Replace the layer's `call` by `replacement(original call, *args)` inside the block.
 
-    Keras 3.15 calls `self.call` anew each time, so that an attribute of the object goes before
-    the method of its class; set by `object`, it escapes Keras' tracking of attributes, which a
-    built layer has locked. Blocks may stand inside one another.
+    Keras 3.15 looks `self.call` up at each call, so that an attribute of the object takes
+    precedence over the method of its class. Set by `object`, it bypasses Keras' tracking of
+    attributes, which a built layer has locked. Blocks may be nested.
     """
     original, before = layer.call, vars(layer).get("call")
 
@@ -84,11 +85,11 @@ def replaced_call(layer, replacement: Callable) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced_activations(replacements: dict[str, Callable]) -> Iterator[None]:
-    """Have activations of these names be `replacement(Keras' own, *args)` while the block lasts.
+    """Replace activations of these names by `replacement(Keras' own, *args)` inside the block.
 
     Keras 3.15 has one function for each activation on each backend, in `keras.src.backend.nn`.
-    Its layers, `activation=` and `keras.ops` look it up there each time that they are called. It
-    is replaced for every thread of the process.
+    Its layers, `activation=` and `keras.ops` look it up there at each call. It is replaced for
+    every thread of the process.
     """
     from keras.src import backend
 
@@ -107,7 +108,7 @@ def replaced_activations(replacements: dict[str, Callable]) -> Iterator[None]:
 
 
 def has_usual_statistics(layer) -> bool:
-    """Whether a keras.layers.BatchNormalization has one mean and variance, of its own process.
+    """Whether a keras.layers.BatchNormalization has one mean and variance, of this process alone.
 
     Keras 3.15 keeps the arguments `renorm` and `synchronized` as attributes of that name.
     """
@@ -115,16 +116,16 @@ def has_usual_statistics(layer) -> bool:
 
 
 def attach(tensor, name: str, value) -> None:
-    """Set an attribute on a tensor, for the layer that takes it next.
+    """Set an attribute on a tensor, for the next layer.
 
-    TensorFlow's symbolic tensors are Python objects that take attributes, and Keras 3.15 hands
-    the very object that a layer returned to the next one.
+    TensorFlow's symbolic tensors are Python objects that accept attributes, and Keras 3.15 passes
+    the same object that one layer returned to the next.
     """
     setattr(tensor, name, value)
 
 
 def attached(tensor, name: str):
-    """What `attach` set, or None."""
+    """The value that `attach` set, or None."""
     return getattr(tensor, name, None)
 
 
@@ -132,9 +133,9 @@ def attached(tensor, name: str):
 
 
 def is_functional(model) -> bool:
-    """Whether the model is a keras.Model(inputs, outputs), and of no class of its own.
+    """Whether the model is a keras.Model(inputs, outputs), and not of a subclass.
 
-    Keras 3.15 makes such models of a class `Functional`, which has no public name.
+    In Keras 3.15 such models are of a class `Functional`, which has no public name.
     """
     import keras
 
@@ -143,10 +144,10 @@ def is_functional(model) -> bool:
 
 
 def rewired(model, inputs, call: Callable | None = None):
-    """A model of the very layers of a functional `model`, behind other inputs.
+    """A model of the same layer objects as a functional `model`, with other inputs.
 
-    Keras 3.15 connects whatever layers `clone_function` gives, also the model's own; its
-    documentation speaks of copies alone. `call(layer, *args, **kwargs)` is done for each call.
+    Keras 3.15 connects whatever layers `clone_function` returns, also the model's own; its
+    documentation mentions only copies. `call(layer, *args, **kwargs)` replaces each call.
     """
     import keras
 
@@ -156,7 +157,7 @@ def rewired(model, inputs, call: Callable | None = None):
 
 
 def random_states(model) -> list:
-    """The states of the model's random generators (dropout), which Keras does not save.
+    """The states of the model's random number generators (dropout), which Keras does not save.
 
     In Keras 3.15 `variables` has them and `weights` does not.
     """
@@ -168,7 +169,7 @@ def random_states(model) -> list:
 
 
 def trained_variables(optimizer) -> list:
-    """The variables that a built optimizer updates, in the order of its own.
+    """The variables that a built optimizer updates, in its own order.
 
     Keras 3.15 keeps them in `_trainable_variables`, in the order that it was built with.
     """
@@ -176,11 +177,11 @@ def trained_variables(optimizer) -> list:
 
 
 def mean_gradients(optimizer) -> list | None:
-    """The mean gradient that a built Adam or SGD keeps of each of `trained_variables`: (variable
-    of the optimizer, factor) each, or None of an optimizer that keeps none.
+    """The mean gradient of each of `trained_variables` in the state of a built Adam or SGD.
 
-    In Keras 3.15 Adam and its like have the mean in `_momentums`, and SGD with momentum m and
-    rate r the sum of -r gradient m^k in `momentums`.
+    Each is (variable of the optimizer, factor); None for an optimizer without mean gradients. In
+    Keras 3.15 Adam and its subclasses have the mean in `_momentums`, and SGD with momentum m and
+    learning rate r has the sum of -r gradient m^k in `momentums`.
     """
     import keras
 
@@ -198,8 +199,8 @@ def mean_gradients(optimizer) -> list | None:
 def unparsed_arguments(context) -> list[str]:
     """The words that a click context has not parsed: the subcommand's name and what follows.
 
-    click 8.5 keeps the name in `_protected_args`, of groups, and the rest in `args`; version 9 is
-    to have all of them in `args`.
+    click 8.5 keeps the name in a group's `_protected_args`, and the rest in `args`; version 9 will
+    have all of them in `args`.
     """
     return [*getattr(context, "_protected_args", []), *context.args]
 

@@ -1,7 +1,7 @@
 """Compiled programs that outlive their process: XLA's and JAX' own caches, in tinyconv's folder.
 
-Both are keyed by the program. Machine code is of one kind of processor, so that each has a folder.
-XLA, which stops at a file that it cannot read or write, gets a folder that was looked at.
+Both are keyed by the program. Machine code fits one kind of processor, so that each kind has a
+folder. XLA aborts at a file that it cannot read or write, so that its folder is checked first.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from functools import cache
 from tinyconv.system.files import cache_root
 from tinyconv.system.hardware import cpu_flags, cpu_name
 
-ROOM = 1 << 30  # bytes that must be free for programs to be kept
-LARGEST = 1 << 28  # bytes of programs, above which the oldest go
+ROOM = 1 << 30  # bytes that must be free on the disk
+LARGEST = 1 << 28  # bytes of programs, above which the oldest are removed
 FLAG = "--tf_xla_persistent_cache_directory"
 
 
 def use() -> None:
-    """Have TensorFlow and JAX, which are yet to be imported, keep what they compile."""
+    """Make TensorFlow and JAX save what they compile; call it before they are imported."""
     with contextlib.suppress(OSError, importlib.metadata.PackageNotFoundError):
         for backend in ("tensorflow", "jax"):
             facts = [cpu_name(), *sorted(cpu_flags()), importlib.metadata.version(backend)]
@@ -40,21 +40,20 @@ def use() -> None:
 
 @cache
 def check(largest: float = LARGEST) -> None:
-    """Remove XLA's programs that are not whole, and the oldest beyond so many bytes; once a
-    process."""
+    """Remove XLA's incomplete programs, and the oldest beyond `largest` bytes; once a process."""
     with contextlib.suppress(OSError):
         files, total = cache_root().glob("programs/*/*"), 0
         for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size
-            is_torn = file.suffix == ".pb" and not is_whole(file.read_bytes())
+            is_torn = file.suffix == ".pb" and not is_complete(file.read_bytes())
             if total > largest or is_torn:
                 file.unlink()
 
 
-def is_whole(message: bytes) -> bool:
+def is_complete(message: bytes) -> bool:
     """Whether the bytes are a protocol buffer whose fields end where the bytes do.
 
-    Each field of XLA's entries is a tag, a length and so many bytes (wire type 2).
+    Each field of XLA's entries is a tag, a length and that many bytes (wire type 2).
     """
     place = 0
     with contextlib.suppress(IndexError):
@@ -69,7 +68,7 @@ def is_whole(message: bytes) -> bool:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """(the number of 7 bits a byte that begins at `place`, where it ends)."""
+    """(the number of 7 bits a byte that begins at `place`, the place after it)."""
     value = shift = 0
     while True:
         byte = message[place]

@@ -1,4 +1,4 @@
-"""What a run was made with: the code, the versions and the machine, for its settings.json."""
+"""The code, versions and machine that a run is made with, for its settings.json."""
 
 import importlib.metadata
 import os
@@ -11,23 +11,23 @@ from tinyconv.system import hardware
 def git_commit() -> str | None:
     """The commit of the code around the current folder; None outside a repository."""
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     except OSError:
         return None
-    return answer.stdout.strip() or None
+    return git.stdout.strip() or None
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what computes."""
+    """The versions of Python and of the packages that compute, by name."""
     import keras
 
     names = ("tinyconv", "keras", keras.config.backend(), "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
+    packages = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **packages}
 
 
 def machine() -> dict[str, str | int | None]:
-    """Where it computes."""
+    """The platform, the number of cores and the device."""
     return {
         "platform": platform.platform(),
         "cores": os.cpu_count(),

@@ -1,7 +1,7 @@
-"""Starting Keras on TensorFlow or JAX, without the noise: TensorFlow prints a dozen lines.
+"""Starts Keras on TensorFlow or JAX, without the dozen lines that TensorFlow prints.
 
-The lines are written by C++ to the file descriptor, past `sys.stderr`, so the descriptor
-itself is turned aside while the import runs; should the import fail, they are shown.
+C++ writes them to the file descriptor, past `sys.stderr`, so the descriptor itself is redirected
+during the import; if the import fails, the lines are shown.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from tinyconv.system import console, program_cache
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
 
-_reason = ""  # why JAX was chosen in place of TensorFlow, until a line has reported it
+_reason = ""  # why JAX replaces TensorFlow, until a line has reported it
 
 
 def prepare() -> None:
-    """Set what TensorFlow and Keras read when they are imported, whoever imports them."""
+    """Set the environment that TensorFlow and Keras read when they are imported by anyone."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow uses oneDNN by itself on processors with AVX-512 or AMX alone; with AVX2 its
+    # By default TensorFlow uses oneDNN only on processors with AVX-512 or AMX; with AVX2 its
     # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     is_open = "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
@@ -33,10 +33,10 @@ def prepare() -> None:
 
 
 def start() -> None:
-    """Import Keras and its backend, silently, once; nothing happens where they are loaded.
+    """Import Keras and its backend silently; do nothing if they are loaded.
 
-    The backend is that of KERAS_BACKEND; where that is not set, TensorFlow, or JAX with a line
-    that says so if TensorFlow cannot be imported. Raises UserError where there is neither.
+    The backend is that of KERAS_BACKEND. If that is not set, it is TensorFlow, or JAX if
+    TensorFlow cannot be imported, which a line reports. Raises UserError where there is neither.
     """
     prepare()
     backend = os.environ.get("KERAS_BACKEND")
@@ -45,20 +45,20 @@ def start() -> None:
             f"KERAS_BACKEND is {backend!r}, and tinyconv runs on {' or '.join(BACKENDS)}; "
             "unset it, or set it to one of them."
         )
-    # Building many networks in one process makes TensorFlow warn of "retracing" each time.
+    # TensorFlow warns of "retracing" for each of many networks built in one process.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if "keras" not in sys.modules:
         program_cache.use()
-        with _standard_error_aside():
+        with _standard_error_hidden():
             _import_backend(backend)
             import keras
 
-            keras.distribution.list_devices()  # the backend tells of its devices when asked
+            keras.distribution.list_devices()  # the backend prints about its devices here
     _report()
 
 
 def _import_backend(backend: str | None) -> None:
-    """Import `backend`, or the first one that can be imported; UserError where none can."""
+    """Import `backend`, or the first one that can be imported; UserError if none can."""
     errors = {}
     for name in [backend] if backend else BACKENDS:
         try:
@@ -70,14 +70,15 @@ def _import_backend(backend: str | None) -> None:
         raise UserError(_nothing_to_run_on(backend, errors))
     if name == "jax" and not backend:
         _use_jax(_line(errors["tensorflow"]))
-        if is_installed("tensorflow"):  # Keras would try it again, in a dozen places
+        if is_installed("tensorflow"):  # Keras would import it again, in a dozen places
             sys.modules["tensorflow"] = None
     elif name == "jax":
-        with contextlib.suppress(ImportError):  # Keras imports it on JAX too, to seed it
+        with contextlib.suppress(ImportError):  # on JAX too Keras imports it, to seed it
             importlib.import_module("tensorflow")
 
 
 def _nothing_to_run_on(backend: str | None, errors: dict[str, ImportError]) -> str:
+    """The message where no backend can be imported."""
     if backend and getattr(errors[backend], "name", None) == backend:
         return (
             f"KERAS_BACKEND is {backend!r} and {backend} is not installed; "
@@ -94,7 +95,7 @@ def _line(error: ImportError) -> str:
 
 
 def is_installed(module: str) -> bool:
-    """Whether there is a module of that name, by looking and not by importing it."""
+    """Whether there is a module of that name; it is not imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -102,7 +103,7 @@ def is_installed(module: str) -> bool:
 
 
 def _use_jax(reason: str) -> None:
-    """Have Keras take JAX, here and in the processes that this one starts, if it is installed."""
+    """Make Keras use JAX, if installed, in this process and those that it starts."""
     global _reason
     if is_installed("jax"):
         os.environ["KERAS_BACKEND"] = "jax"
@@ -118,30 +119,30 @@ def _report() -> None:
 
 
 @contextlib.contextmanager
-def _standard_error_aside() -> Iterator[None]:
-    """Send file descriptor 2 to a temporary file, and show that file after an exception."""
-    with tempfile.TemporaryFile() as aside:
+def _standard_error_hidden() -> Iterator[None]:
+    """Redirect file descriptor 2 to a temporary file, and show that file after an exception."""
+    with tempfile.TemporaryFile() as hidden:
         try:
-            with descriptor_aside(2, aside.fileno()):
+            with redirected_descriptor(2, hidden.fileno()):
                 yield
         except BaseException:
-            aside.seek(0)
-            os.write(2, aside.read())
+            hidden.seek(0)
+            os.write(2, hidden.read())
             raise
 
 
 @contextlib.contextmanager
-def descriptor_aside(number: int, target: int | None = None) -> Iterator[None]:
-    """Send what is written to file descriptor `number` to `target`, or to nowhere."""
+def redirected_descriptor(number: int, target: int | None = None) -> Iterator[None]:
+    """Redirect file descriptor `number` (1 or 2) to `target`, or to nowhere."""
     stream = {1: sys.stdout, 2: sys.stderr}[number]
     stream.flush()
-    kept = os.dup(number)
+    original = os.dup(number)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere if target is None else target, number)
     try:
         yield
     finally:
         stream.flush()
-        os.dup2(kept, number)
-        os.close(kept)
+        os.dup2(original, number)
+        os.close(original)
         os.close(nowhere)

@@ -121,7 +121,7 @@ class Localise:
                 (best, *_) = answers(scores[i], classes)
                 said = f"{figures.short(best['label'])} {best['probability']:.0%}"
                 drawn = figures.png(_drawn(batch[i : i + 1], [said], [], found[i : i + 1]))
-                files.write(files.free(folder / f"{Path(name).stem}.png"), drawn)
+                files.write(files.unused_path(folder / f"{Path(name).stem}.png"), drawn)
                 yield Prediction(name, [best | {"box": [round(float(n), 4) for n in found[i]]}])
         console.say(f"pictures   with the boxes: {folder}")
 

@@ -16,7 +16,7 @@ import keras
 from tinyconv import layers
 from tinyconv.layers.program_costs import Estimate, estimate
 from tinyconv.recipe import TrainingSettings
-from tinyconv.runs import MORE
+from tinyconv.runs import EXTENSIONS
 from tinyconv.system import program_cache
 
 BESIDE = 2  # times as long as by itself that compiling takes beside a training
@@ -52,7 +52,9 @@ class Programs:
     def __init__(self, run, networks, settings: TrainingSettings, total: int, done: int):
         self.networks = networks
         self.first = run.settings.get("compiled_from", 0 if done else None)
-        is_open = "compiled_from" not in run.settings or any(name in MORE for name in run.changed)
+        is_open = "compiled_from" not in run.settings or any(
+            name in EXTENSIONS for name in run.changed
+        )
         if self.first is None and is_open and layers.can_compile():
             costs = estimate(networks[-1], settings.batch_size)
             steps = settings.minutes * 60 / costs.step if settings.minutes else total - done

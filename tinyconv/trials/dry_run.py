@@ -1,6 +1,6 @@
-"""A training that is prepared as `fit` would, and leaves nothing.
+"""A training prepared as by `fit`, which writes nothing.
 
-`verify`, `fit --check` and `lr-find` stand on it. Everything random is seeded as in the run.
+`verify`, `fit --check` and `lr-find` use it. Everything random is seeded as in the run.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ from tinyconv.system import start_keras
 
 
 def prepared(run: Run):
-    """The training.Training of a new `run`, which gets no folder, before its first step.
+    """The training.Training of a new `run`, before its first step; the run gets no folder.
 
     Its network, batches and optimizer are those of a `fit`. Raises UserError for a task that
     trains without tinyconv's loop.
     """
     error = UserError(
-        f"{run.catalogue.used['tasks'].called} has a training of its own, which cannot be tried "
+        f"{run.catalogue.used['tasks'].called} has a training loop of its own, which does not work "
         "without a run."
     )
     if not isinstance(run.options, TrainingSettings) or not hasattr(run.task, "prepare"):

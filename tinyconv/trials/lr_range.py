@@ -1,7 +1,7 @@
-"""`lr-find`: the range test of step sizes.
+"""`lr-find`: the learning-rate range test.
 
-Smith 2017, "Cyclical learning rates" (arXiv 1506.01186), section 3.3: the step size rises from
-far too small, here by a tenth each step, and the loss tells where steps begin to be too large.
+Smith 2017, "Cyclical learning rates" (arXiv 1506.01186), section 3.3: the learning rate rises from
+far too small, here by a tenth each step, and the loss shows where it begins to be too large.
 """
 
 import dataclasses
@@ -13,37 +13,37 @@ import numpy as np
 from tinyconv.errors import UserError
 
 FIRST, RISE, STEPS = 1e-5, 1.1, 150  # from 0.00001 to 15
-SMOOTHED = 8  # steps whose mean loss belongs to the size that they begin with
-DIVERGED = 4  # times the lowest loss: from there on nothing is learnt about step sizes
-SAFE = 3  # how much smaller than the size of the lowest loss the suggestion is
+SMOOTHED = 8  # steps whose mean loss belongs to the learning rate of the first of them
+DIVERGED = 4  # times the lowest loss, where the test ends: higher learning rates are useless
+SAFE = 3  # the suggestion is the learning rate of the lowest loss, divided by this
 
 
 @dataclasses.dataclass(frozen=True)
 class RangeTest:
-    """The step sizes tried, with the loss before each step, and smoothed over the next ones."""
+    """The learning rates of a range test, with the loss before each step and its moving mean."""
 
-    sizes: list[float]
+    sizes: list[float]  # learning rates
     losses: list[float]
-    smooth: list[float]  # SMOOTHED - 1 fewer
-    lowest: float  # the size of the lowest smoothed loss
+    smooth: list[float]  # mean loss of each SMOOTHED steps in a row: SMOOTHED - 1 fewer
+    lowest: float  # learning rate of the lowest smoothed loss
     suggestion: float  # a third of it
 
 
 def range_test(loop) -> RangeTest:
-    """Train `loop`'s network, which nobody needs any more, with rising steps until it diverges.
+    """Train `loop`'s network with a rising learning rate until it diverges.
 
-    Built by hand in tutorials/03.
+    The network is of no further use. Built by hand in tutorials/03.
     """
     model = loop.model
     epochs = (loop.batches(epoch, 0) for epoch in itertools.count())
-    sizes, losses, smooth = [], [], []
+    rates, losses, smooth = [], [], []
     for step, (inputs, targets) in zip(range(STEPS), itertools.chain.from_iterable(epochs)):
-        size = FIRST * RISE**step
-        model.optimizer.learning_rate = size
+        rate = FIRST * RISE**step
+        model.optimizer.learning_rate = rate
         loss = float(model.train_on_batch(inputs, targets, return_dict=True)["loss"])
         if not math.isfinite(loss):
             break
-        sizes.append(size)
+        rates.append(rate)
         losses.append(loss)
         if len(losses) >= SMOOTHED:
             smooth.append(float(np.mean(losses[-SMOOTHED:])))
@@ -51,8 +51,8 @@ def range_test(loop) -> RangeTest:
                 break
     if not smooth:
         raise UserError(
-            f"The loss became {loss} at a step size of {size:.1g}, which no step size mends; see "
-            "whether the network can learn one batch: tinyconv fit --check"
+            f"The loss became {loss} at a learning rate of {rate:.1g}, which no learning rate "
+            "fixes; check whether the network can overfit one batch: tinyconv fit --check"
         )
-    lowest = sizes[int(np.argmin(smooth))]
-    return RangeTest(sizes, losses, smooth, lowest, float(f"{lowest / SAFE:.2g}"))
+    lowest = rates[int(np.argmin(smooth))]
+    return RangeTest(rates, losses, smooth, lowest, float(f"{lowest / SAFE:.2g}"))

@@ -1,6 +1,6 @@
-"""`fit --check`: whether a network can learn one small batch by heart, as a sound one can.
+"""`fit --check`: whether a network can overfit one small batch, as a sound one can.
 
-Nothing is asked of generalisation: a network that fails here has a fault between pixels and loss.
+Generalisation is not tested: a network that fails here has a fault between pixels and loss.
 """
 
 import dataclasses
@@ -21,44 +21,44 @@ OF_HEADS = 1 / 2  # of the loss of each head, where there are several
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What came of it; `right` is the share of right answers, None where there are no classes."""
+    """The outcome of the check."""
 
     learns: bool
     steps: int
     examples: int
     first_loss: float
     last_loss: float
-    right: float | None
+    right: float | None  # fraction of right answers; None where there are no classes
     sentences: list[dict]  # of the coach: sentence and lesson
 
     @property
     def lines(self) -> list[str]:
-        """The coach's sentences with where they are explained."""
+        """The coach's sentences, each with the lesson that explains it."""
         return [line(each["sentence"], each["lesson"]) for each in self.sentences]
 
     @property
     def verdict(self) -> str:
-        """What came of it, for people."""
+        """The outcome, for people."""
         right = "" if self.right is None else f"{self.right * self.examples:.0f} of them right, "
         end = (
-            f"{self.examples} examples by heart: after {self.steps} steps {right}the loss "
-            f"{self.last_loss:.3g}, {self.first_loss:.3g} at first"
+            f"{self.examples} examples: after {self.steps} steps {right}the loss is "
+            f"{self.last_loss:.3g}, from {self.first_loss:.3g} at first"
         )
         if self.learns:
-            return f"It learns {end}."
+            return f"It can overfit {end}."
         return (
-            f"It does not learn {end}; something is wrong between the pixels and the loss (labels "
-            "of other pictures, a layer that lets no gradient through), or the steps are of a "
-            "wrong size (tinyconv lr-find)."
+            f"It cannot overfit {end}; something is wrong between the pixels and the loss (labels "
+            "of other pictures, a layer that lets no gradient through), or the learning rate is "
+            "wrong (tinyconv lr-find)."
         )
 
 
 def check(loop) -> Check:
-    """Train `loop`'s network, which nobody needs any more, on one batch over and over."""
+    """Train `loop`'s network, which is of no further use, on one batch over and over."""
     model, settings = loop.model, loop.settings
     inputs, targets = next(iter(loop.batches(0, 0)))
     count = len(keras.tree.flatten(targets)[0])
-    # Far apart: a batch is in the data's order, in which a class may stand together.
+    # Evenly spaced: a batch is in the data's order, where examples of a class may be adjacent.
     chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
     inputs, targets = keras.tree.map_structure(lambda rows: rows[chosen], (inputs, targets))
     losses, heads, gradients, sentences = [], [], Gradients(), {}
@@ -84,7 +84,7 @@ def check(loop) -> Check:
 
 
 def _right(model, inputs, targets) -> float | None:
-    """The share of right answers, of a network with a head that gives a score a class."""
+    """The fraction of right answers, for a network with a head of one score a class."""
     scores = model.predict_on_batch(inputs)
     if isinstance(targets, dict):
         scores, targets = scores.get("scores"), targets.get("scores")

@@ -187,7 +187,7 @@ def test_a_run_takes_more_steps(updates):
     seen, _ = updates
     run = tinyconv.fit("dqn", name="longer", **SMALL)
     count = len(seen)
-    with pytest.raises(UserError, match="has done all .* --steps"):
+    with pytest.raises(UserError, match="has finished training.* --steps"):
         tinyconv.resume("longer")
     longer = tinyconv.resume("longer", steps=1600)
     assert len(seen) - count == 400 // 4 and longer.history[-1]["frames"] == 1600

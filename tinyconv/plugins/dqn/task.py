@@ -108,11 +108,11 @@ class Dqn:
         For pictures of the screen the value of each action.
         """
         from tinyconv.plugins.dqn import evaluation
-        from tinyconv.system.files import free, write
+        from tinyconv.system.files import unused_path, write
 
         if not inputs:
             moments, games = _game(run, 1)
-            path = free(Path(f"{run.path.name}-game.gif"))
+            path = unused_path(Path(f"{run.path.name}-game.gif"))
             write(path, evaluation.animation(moments, games))
             score, count = moments[-1].score, len(moments) - 1
             yield Prediction(
