@@ -21,6 +21,6 @@ for seed in range(5):
         )
     used, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    told = json.loads(done.stdout)
-    score = told["metrics"]["return_mean"]
-    print(f"| {seed} | {score:.3f} | {told['seconds']:.1f} | {wall:.1f} | {cpu:.1f} |", flush=True)
+    result = json.loads(done.stdout)
+    score, seconds = result["metrics"]["return_mean"], result["seconds"]
+    print(f"| {seed} | {score:.3f} | {seconds:.1f} | {wall:.1f} | {cpu:.1f} |", flush=True)

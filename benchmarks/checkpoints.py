@@ -1,4 +1,4 @@
-"""What saving costs: the share of a training's time that checkpoints and histories take.
+"""The cost of saving: the fraction of a training's time that checkpoints and histories take.
 
 python benchmarks/checkpoints.py                       # the default fit
 python benchmarks/checkpoints.py --data tiny-imagenet --root ZIP --model sprint --epochs 1
@@ -19,18 +19,18 @@ from tinyconv.training.checkpoints import Checkpoints  # noqa: E402
 
 
 def timed(owner, names: list[str]) -> list[float]:
-    """The seconds of each call of the functions called so, but for those inside of another."""
-    seconds, inside = [], []
+    """The seconds of each call of the functions of these names, without calls inside another."""
+    seconds, starts = [], []
 
     def wrapped(function):
-        def wrapper(*given):
-            inside.append(time.perf_counter())
+        def wrapper(*args):
+            starts.append(time.perf_counter())
             try:
-                return function(*given)
+                return function(*args)
             finally:
-                taken = time.perf_counter() - inside.pop()
-                if not inside:
-                    seconds.append(taken)
+                duration = time.perf_counter() - starts.pop()
+                if not starts:
+                    seconds.append(duration)
 
         return wrapper
 
@@ -46,10 +46,11 @@ def main() -> None:
     parser.add_argument("--root")
     parser.add_argument("--model")
     parser.add_argument("--epochs", type=int)
-    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    arguments = vars(parser.parse_args()).items()
+    settings = {name: value for name, value in arguments if value is not None}
     os.environ["TINYCONV_CACHE"] = str(cache_root().resolve())
     files = timed(runs.Run, ["save", "save_best"])
-    if given["task"] == "dqn":
+    if settings["task"] == "dqn":
         from tinyconv.plugins.dqn import learning, resume
 
         saving, trainings = timed(resume, ["save"]), timed(learning.Learning, ["run"])
@@ -58,9 +59,9 @@ def main() -> None:
         trainings = timed(training.Training, ["run"])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TINYCONV_RUNS"] = folder
-        verbs.fit(given.pop("task"), **given)
+        verbs.fit(settings.pop("task"), **settings)
     print(
-        f"{len(files)} files, {sum(files):.3f} s; with all that goes with them {sum(saving):.3f} s "
+        f"{len(files)} files, {sum(files):.3f} s; with snapshots and histories {sum(saving):.3f} s "
         f"of {sum(trainings):.1f} s of training: {sum(saving) / sum(trainings):.2%}"
     )
 

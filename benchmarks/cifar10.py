@@ -1,4 +1,4 @@
-"""Accuracy on CIFAR-10's 10,000 test pictures after so many minutes of training.
+"""Accuracy on CIFAR-10's 10,000 test pictures after a number of minutes of training.
 
 python benchmarks/cifar10.py --root cifar-10-batches-bin --minutes 10
 """

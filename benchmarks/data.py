@@ -20,11 +20,11 @@ root = Path(sys.argv[1])
 
 
 def rate(name: str, changes, split) -> None:
-    start, seen = time.perf_counter(), 0
+    start, count = time.perf_counter(), 0
     for epoch in range(2):
         for pictures, _ in training_batches(split, BATCH, changes, seed=0, epoch=epoch):
-            seen += len(pictures)
-    print(f"{name:28} {seen / (time.perf_counter() - start):10,.0f} pictures/s, one thread")
+            count += len(pictures)
+    print(f"{name:28} {count / (time.perf_counter() - start):10,.0f} pictures/s, one thread")
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,8 @@
 
     python benchmarks/dqn_speed.py --torch-python PYTHON [--rounds 3]
 
-Both draw eight transitions an action for their updates, in processes of their own that take turns.
-Stable-Baselines3 is never a dependency: name an interpreter that has it (`tox -e dqn-speed`).
+Both sample eight transitions per action for their updates, in processes of their own that take
+turns. Stable-Baselines3 is not a dependency: name an interpreter that has it (`tox -e dqn-speed`).
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 WORKERS = Path(__file__).with_name("speed_workers")
 WARM = 1_400  # actions: the first updates, which compile, are among them
 PEER = "Stable-Baselines3, float32"
-# (games, batch, actions an update, number format)
+# (games, batch, actions per update, dtype policy)
 OURS = {
     "tinyconv, float32": [(1, 32, 4, "float32"), (8, 32, 4, "float32")],
     "tinyconv, mixed_bfloat16": [(1, 32, 4, "mixed_bfloat16"), (8, 32, 4, "mixed_bfloat16")],
@@ -32,7 +32,7 @@ CASES = [(PEER, (games,)) for games in (1, 8)] + [
 
 
 def measured(name: str, case: tuple, steps: int, torch_python: str) -> dict:
-    """One run of a contender: its line of JSON."""
+    """One run of a contender: the JSON document that it prints."""
     games, *more = case
     script, python = ("sb3_worker.py", torch_python) if name == PEER else ("dqn_worker.py", "")
     command = [python or sys.executable, WORKERS / script, games, WARM, steps, *more]
@@ -52,14 +52,14 @@ def main() -> None:
     parser.add_argument("--torch-python", required=True, help="an interpreter with SB3")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1600)
-    given = parser.parse_args()
-    told = {case: [] for case in CASES}
-    for _ in range(given.rounds):
+    arguments = parser.parse_args()
+    results = {case: [] for case in CASES}
+    for _ in range(arguments.rounds):
         for case in CASES:
-            told[case].append(measured(*case, given.steps, given.torch_python))
+            results[case].append(measured(*case, arguments.steps, arguments.torch_python))
     cpu, wall = {}, {}
     for clock, pace in (("cpu", cpu), ("wall", wall)):
-        for case, runs in told.items():
+        for case, runs in results.items():
             pace[case] = statistics.median(run["steps"] / run[clock] for run in runs)
     print("| | games | steps a CPU second | against SB3 | steps a second | against SB3 |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -72,7 +72,7 @@ def main() -> None:
         print(f"| {name} | {case[0]} | {' | '.join(cells)} |")
     print("\n| CPU ms a step | games | act | games' own | remember | draw | update | all |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for (name, case), runs in told.items():
+    for (name, case), runs in results.items():
         if name != PEER:
             run = runs[-1]
             parts = [f"{1e3 * seconds / run['steps']:.2f}" for seconds in run["parts"].values()]

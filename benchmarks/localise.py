@@ -1,10 +1,10 @@
-"""How well `tinyconv fit localise` finds Tiny ImageNet's boxes, beside boxes that look at nothing.
+"""How well `tinyconv fit localise` finds Tiny ImageNet's boxes, beside constant boxes.
 
     python benchmarks/localise.py --root tiny-imagenet-200 --epochs 5
 
-The middle box has half of the picture's sides; the mean box is that of the training boxes; the
-best box is the one of the first 200 training boxes that overlaps most validation boxes by a half:
-more than a constant guess can fairly know.
+The middle box has half the picture's width and height; the mean box is that of the training boxes;
+the best box is the one of the first 200 training boxes that overlaps most validation boxes by a
+half, which is more than a constant guess could know.
 """
 
 import argparse
@@ -21,16 +21,16 @@ parser.add_argument("--root", required=True, type=Path, help="Tiny ImageNet's fi
 parser.add_argument("--model", default="sprint_small")
 parser.add_argument("--epochs", type=int, default=5)
 parser.add_argument("--seed", type=int, default=0)
-given = parser.parse_args()
+arguments = parser.parse_args()
 
 run = tinyconv.fit(
     "localise",
     data="tiny-imagenet",
-    root=given.root,
-    model=given.model,
+    root=arguments.root,
+    model=arguments.model,
     recipe="fast",
-    epochs=given.epochs,
-    seed=given.seed,
+    epochs=arguments.epochs,
+    seed=arguments.seed,
 )
 measured = run.settings["result"]
 splits = selection.of_run(run, None, None).splits
@@ -55,7 +55,7 @@ for name, guess in guesses.items():
     iou = overlaps(guess)
     print(f"| {name} | | {iou.mean():.3f} | {(iou >= 0.5).mean():.3f} | |")
 metrics = measured["metrics"]
-told = " | ".join(f"{metrics[name]:.3f}" for name in ("top1", "iou", "iou50", "localisation"))
-print(f"| {given.model}, seed {given.seed} | {told} |")
+numbers = " | ".join(f"{metrics[name]:.3f}" for name in ("top1", "iou", "iou50", "localisation"))
+print(f"| {arguments.model}, seed {arguments.seed} | {numbers} |")
 print(f"{measured['seconds']:.0f} s of training, {used.ru_utime + used.ru_stime:.0f} s of CPU")
 print(f"on {measured['pictures']:,} {measured['split']} pictures; {run.path}")

@@ -2,9 +2,9 @@
 
     tox -e benchmarks -- benchmarks/report.py RUN...
 
-The report is written again first. Times are from the start of the navigation to the end of its
-load event, medians of nine at a phone's 390 pixels; slowed, with Chromium's own brake on the
-processor at 4, which is what its developers take for a phone. (Needs Debian's `chromium`.)
+The report is first written again. Times are from the start of the navigation to the end of its
+load event, medians of nine at a phone's 390 pixels; "slowed" is with Chromium's CPU throttling at
+4, which its developers use to emulate a phone. (Needs Debian's `chromium`.)
 """
 
 import statistics
@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from tests.helpers.browser import Browser
 
 END = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-BRAKES = (1, 4)
+THROTTLES = (1, 4)
 runs = [tinyconv.load(path) for path in sys.argv[1:]]
 start()
 with Browser() as browser:
@@ -27,15 +27,14 @@ with Browser() as browser:
     for run in runs:
         page = verbs.report(run)
         medians = []
-        for brake in BRAKES:
-            browser.send("Emulation.setCPUThrottlingRate", rate=brake)
+        for throttle in THROTTLES:
+            browser.send("Emulation.setCPUThrottlingRate", rate=throttle)
             times = []
             for _ in range(9):
                 browser.open(page, 390, 844)
                 times.append(browser.ask(END))
             medians.append(statistics.median(times))
         images = browser.ask("document.images.length")
-        told = " | ".join(f"{median:.0f}" for median in medians)
-        print(
-            f"| {run.path.name} | {images} | {page.stat().st_size / 1e3:.0f} | {told} |", flush=True
-        )
+        times = " | ".join(f"{median:.0f}" for median in medians)
+        size = page.stat().st_size / 1e3
+        print(f"| {run.path.name} | {images} | {size:.0f} | {times} |", flush=True)

@@ -1,7 +1,7 @@
-"""Seconds until the listings and the help answer, alone and beside twenty plugins.
+"""Seconds that the listings and the help take, alone and beside twenty plugins.
 
-Medians of ten runs of each command. Every one of the plugins imports TensorFlow, and none is
-imported: a plugin that is would show here as seconds.
+Medians of ten runs of each command. Every plugin imports TensorFlow, and no plugin is imported:
+that would show here as seconds.
 """
 
 import os
@@ -17,7 +17,7 @@ PLUGINS = 20
 
 
 def install_plugins(folder: Path) -> None:
-    """Write the distributions as pip leaves them: a module and its metadata."""
+    """Write the distributions as pip does: a module and its metadata."""
     for i in range(PLUGINS):
         (folder / f"heavy_{i}.py").write_text(
             f'import tensorflow\n\ndef heavy{i}(input_shape, classes):\n    """A heavy model."""\n'

@@ -1,7 +1,7 @@
-"""What `tinyconv fit --minutes` reaches on a data set: the shared part of two benchmarks.
+"""The accuracy that `tinyconv fit --minutes` reaches: the shared part of two benchmarks.
 
-Wall time is what counts, and CPU time is told beside it: on a machine that is busy with other
-things the first gives a network less than it seems.
+Wall time counts, and CPU time is printed beside it: on a busy machine a network gets less
+computation than the wall time suggests.
 """
 
 import argparse
@@ -49,19 +49,19 @@ def fit(data: str, root: Path, minutes: float, options=()) -> tuple[dict, list[d
 
 
 def main(data: str, description: str, minutes: float) -> None:
-    """Run the command as the command line says, and print its learning curve and result."""
+    """Run the command with the options of this one, and print its learning curve and result."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", required=True, type=Path, help="local files of the data set")
     parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("options", nargs="*", help="after --, more options of tinyconv fit")
-    given = parser.parse_args()
-    result, rows = fit(data, given.root, given.minutes, given.options)
+    arguments = parser.parse_args()
+    result, rows = fit(data, arguments.root, arguments.minutes, arguments.options)
     print(f"\n| {' | '.join(COLUMNS.values())} |\n|{' --- |' * len(COLUMNS)}")
     for row in rows:
         print(f"| {' | '.join(f'{float(row[name]):.4g}' for name in COLUMNS)} |")
     settings = result["settings"]
-    named = ("model", "recipe", "batch_size", "learning_rate", "weight_decay", "seed")
-    print("\n" + ", ".join(f"{name} {settings[name]}" for name in named))
+    names = ("model", "recipe", "batch_size", "learning_rate", "weight_decay", "seed")
+    print("\n" + ", ".join(f"{name} {settings[name]}" for name in names))
     print(", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items()))
     print(f"trained for {result['seconds'] / 60:.1f} min; the whole command took", end=" ")
     print(

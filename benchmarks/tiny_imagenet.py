@@ -1,4 +1,4 @@
-"""Top-1 on Tiny ImageNet's 10,000 validation pictures after so many minutes of training.
+"""Top-1 on Tiny ImageNet's 10,000 validation pictures after a number of minutes of training.
 
 python benchmarks/tiny_imagenet.py --root tiny-imagenet-200 --minutes 60
 """

@@ -2,9 +2,9 @@
 
     python benchmarks/training_speed.py [--torch-python PYTHON] [--models resnet18 …]
 
-Every contender has the same network (ours, layer by layer), batch and pictures, in a process of
-its own that waits while the others have their turn; rounds alternate, and the table tells the
-medians and their ratio to ours. PyTorch is never a dependency: name an interpreter that has it.
+Every contender has the same network (ours, layer by layer), batch and pictures, in a process of its
+own that waits while the others work; rounds alternate, and the table shows the medians and their
+ratio to ours. PyTorch is not a dependency: name an interpreter that has it.
 """
 
 import argparse
@@ -39,25 +39,25 @@ def start(contender: str, python: str, network: str, size: int, batch: int, dtyp
 
 
 def order(worker, verb: str) -> dict:
-    """Have a worker do one thing; its answer, without numbers if it has died."""
+    """The JSON of a worker that does one thing; NaN if the worker has died."""
     with contextlib.suppress(BrokenPipeError):
         worker.stdin.write(verb + "\n")
         worker.stdin.flush()
     return json.loads(worker.stdout.readline() or '{"seconds": NaN, "megabytes": NaN}')
 
 
-def compare(network: str, contenders: dict[str, str], given) -> None:
+def compare(network: str, contenders: dict[str, str], arguments) -> None:
     """Print the table of one network."""
-    size, batch = CASES[network], given.batch
+    size, batch, dtype = CASES[network], arguments.batch, arguments.dtype
     seconds = {name: {"train": [], "predict": []} for name in contenders}
     memory = {}
     with tempfile.TemporaryDirectory() as folder:
         graph = str(Path(folder, "graph.json"))
         workers = {}
         for name, python in contenders.items():  # ours is the first, and writes the graph
-            workers[name] = start(name, python, network, size, batch, given.dtype, graph)
+            workers[name] = start(name, python, network, size, batch, dtype, graph)
             order(workers[name], "warm up")
-        for _ in range(given.rounds):
+        for _ in range(arguments.rounds):
             for name, worker in workers.items():
                 for verb in ("train", "predict"):
                     seconds[name][verb].append(order(worker, verb)["seconds"])
@@ -65,7 +65,7 @@ def compare(network: str, contenders: dict[str, str], given) -> None:
             memory[name] = order(worker, "memory")["megabytes"]
             worker.kill()
             worker.wait()
-    print(f"\n{network}, {size}x{size}, batch {batch}, {given.dtype}\n")
+    print(f"\n{network}, {size}x{size}, batch {batch}, {dtype}\n")
     print("| | train, pictures/s | ours is | predict, pictures/s | ours is | peak memory, MB |")
     print("| --- | --- | --- | --- | --- | --- |")
     ours = {verb: statistics.median(times) for verb, times in seconds[OURS].items()}
@@ -84,17 +84,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--dtype", default="float32", choices=["float32", "mixed_bfloat16"])
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     contenders = {
         OURS: sys.executable,
         "stock Keras, TensorFlow": sys.executable,
         "stock Keras, JAX": sys.executable,
     }
-    if given.torch_python:
-        contenders["PyTorch, channels_last"] = given.torch_python
-        contenders["PyTorch, torch.compile"] = given.torch_python
-    for network in given.models:
-        compare(network, contenders, given)
+    if arguments.torch_python:
+        contenders["PyTorch, channels_last"] = arguments.torch_python
+        contenders["PyTorch, torch.compile"] = arguments.torch_python
+    for network in arguments.models:
+        compare(network, contenders, arguments)
 
 
 if __name__ == "__main__":

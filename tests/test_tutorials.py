@@ -56,7 +56,9 @@ def every_task(monkeypatch):
     monkeypatch.setattr("tinyconv.cli.run._target", target)
 
 
-@pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "GUIDE.md", *LESSONS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", ROOT / "GUIDE.md", *LESSONS], ids=lambda path: path.stem
+)
 def test_commands_can_be_typed(document, every_task):
     shown = [block for block in course.blocks(document) if block.language == "bash"]
     typed = [(words, block.line) for block in shown for words in course.commands(block.text)]
