@@ -1,12 +1,12 @@
-"""Packaging metadata: what tinyconv needs, what it may need, and what it registers."""
+"""Packaging metadata: requirements, extras and entry points."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 TF_AGENTS = "tf-agents==0.19.0"
-# tf-agents pins releases that cannot be installed on Python 3.12 (pygame 2.1.3, which it needs for
-# no more than drawing). There pip installs it by itself, with --no-deps, beside what it imports.
+# tf-agents pins releases that cannot be installed on Python 3.12 (pygame 2.1.3, which it needs only
+# for drawing). There pip installs it separately, with --no-deps, beside the packages it imports.
 PINNED = [
     TF_AGENTS,
     "tf-keras",
@@ -14,7 +14,7 @@ PINNED = [
     "pygame==2.1.3",
     "typing-extensions==4.5.0",
     "tensorflow-probability==0.23.0",
-    "optree==0.15.0",  # named again, so that pip need not search for what goes with the others
+    "optree==0.15.0",  # pinned, so that pip need not search for a version that fits the others
 ]
 IMPORTED = [
     "tf-keras>=2.20",
@@ -37,7 +37,7 @@ EXTRAS = {
     "jax": ["jax"],
     "export": ["onnx", "tf2onnx"],
 }
-# No part of `all`: gigabytes of CUDA, also for a laptop without such a card.
+# Not in `all`: gigabytes of CUDA, also for a laptop without such a card.
 CUDA = {"gpu": ["tensorflow[and-cuda]"]}
 
 MODELS = {
@@ -51,7 +51,7 @@ MODELS = {
     "rectifier": ["rectifier_a", "rectifier_b", "rectifier_c"],
 }
 
-# Entry points of the plugins that come with tinyconv, by their folders: of those that are there.
+# Entry points of the plugins that come with tinyconv, by folder.
 PLUGINS = {
     "caption": {
         "models": ["glance = glance:glance"],
@@ -69,7 +69,7 @@ PLUGINS = {
 
 
 def of_plugins(kind: str) -> list[str]:
-    """The entry points of a kind of the plugins whose folders are there."""
+    """The entry points of a kind, of the plugins whose folders exist."""
     folder = Path(__file__).parent / "tinyconv" / "plugins"
     return [
         point.replace("= ", f"= tinyconv.plugins.{plugin}.")
@@ -88,7 +88,7 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    # The lessons live at tutorials/ and are installed beside the modules that read them.
+    # The lessons are in tutorials/ and are installed beside the modules that read them.
     packages=[*find_packages(include=["tinyconv", "tinyconv.*"]), "tinyconv.tutorials"],
     package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={

@@ -1,4 +1,4 @@
-"""Imports run one way, listings import nothing heavy, and no file grows out of hand."""
+"""Imports run one way, listings import nothing heavy, and files and functions stay short."""
 
 import ast
 import json
@@ -13,8 +13,8 @@ import pytest
 import tinyconv
 from tests.helpers.package import FILES, PACKAGE
 
-# A room or a module of the root imports those above it, never one beside or below it. Within a
-# room modules import each other, without a circle.
+# A room, or a module of the root, imports those above it, never one beside or below it. Modules of
+# one room may import each other, without a circle.
 ORDER = [
     {"errors", "results"},
     {"system"},
@@ -35,7 +35,7 @@ ORDER = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
-# What files of several rooms may be called, as they have the same role there.
+# Names that files of several rooms share, because they have the same role there.
 ROLES = {"__init__", "settings", "task", "figures", "private"}
 
 
@@ -59,7 +59,7 @@ def imports(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []  # types named for readers are no imports
+            node.body = []  # imports for type checkers only
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -76,7 +76,7 @@ def imports(path: Path) -> set[str]:
 
 
 def test_imports_run_one_way():
-    """`tinyconv/__init__.py` aside, which loads every name on first use."""
+    """Except for `tinyconv/__init__.py`, which loads every name on first use."""
     assert {room(module) for module in MODULES if module} == set(LEVEL)
     for module, path in MODULES.items():
         for other in imports(path) if module else ():
@@ -85,7 +85,7 @@ def test_imports_run_one_way():
 
 
 def test_there_is_no_circle():
-    """Modules are taken away, those first that import none of the others, until none is left."""
+    """Remove modules that import none of the remaining ones, until none is left."""
     rest = {module: imports(path) for module, path in MODULES.items() if module}
     while free := [module for module in rest if not rest[module] & rest.keys()]:
         for module in free:
@@ -104,10 +104,10 @@ def test_a_circle_is_noticed(tmp_path, monkeypatch):
 
 
 def test_names_are_enough_to_find_a_thing():
-    """Few modules in the root, and no two of one name that mean different things."""
+    """The root has few modules, and no two modules share a name but not a role."""
     root = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert len(root) <= 9, root
-    # A file of cli/ is named by its verb, one of checks/ by what it checks.
+    # A file of cli/ is named after its verb, one of checks/ after what it checks.
     names = Counter(path.stem for path in FILES if path.parent.name not in ("cli", "checks"))
     assert {name for name, count in names.items() if count > 1} <= ROLES
 
@@ -177,28 +177,28 @@ UNSAFE = re.compile(
     r"\b(c?pickle|cloudpickle|dill|joblib|shelve|marshal|torch\.load)\b|allow_pickle=True"
     r"|safe_mode=False|enable_unsafe_deserialization|\beval\(|\bexec\("
 )
-# A lesson is run, and the reader's own answer to it: that is what it is for.
+# Running a lesson, and the reader's own answer to it, is the purpose of course.py.
 RUNS = {"course.py": {"exec("}}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_nothing_that_runs_a_strangers_file(path):
-    """By the code alone: strings and comments may name what is not used."""
+    """Only the code counts: strings and comments may name what is not used."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node.value = ""
-    found = {match.group() for match in UNSAFE.finditer(ast.unparse(tree))}
-    assert found == RUNS.get(path.name, set())
+    unsafe = {match.group() for match in UNSAFE.finditer(ast.unparse(tree))}
+    assert unsafe == RUNS.get(path.name, set())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
-            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            assert given.get("allow_pickle") == "False", ast.unparse(node)
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert keywords.get("allow_pickle") == "False", ast.unparse(node)
 
 
-def test_no_pickle_is_opened_while_a_run_is_trained_asked_and_resumed():
+def test_no_pickle_is_opened_while_a_run_is_trained_used_and_resumed():
     script = Path(__file__).with_name("programs") / "pickles.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told == {"witness": ["json.decoder", "JSONDecoder"], "found": []}
+    document = json.loads(done.stdout)
+    assert document == {"witness": ["json.decoder", "JSONDecoder"], "found": []}

@@ -23,7 +23,7 @@ from tinyconv.data.digits import digits
 OPTIONS = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
 
 
-# The command where nothing is installed but what tinyconv requires: None cannot be imported.
+# The command with nothing installed but tinyconv's requirements: None cannot be imported.
 EXTRAS = "ale_py gym gymnasium jax onnx pygame tensorboard tensorflow_probability tf2onnx tf_agents"
 NO_EXTRAS = f"""
 import sys
@@ -57,14 +57,14 @@ def test_fit_prints_one_document_and_plain_lines(trained):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stderr)  # no control characters
     lines = done.stderr.splitlines()
     starts = ["device", "data", "model", "epoch", "epoch", "epoch", "test", "run", "next"]
-    assert [line.split()[0] for line in lines] == starts  # and no noise of TensorFlow's
+    assert [line.split()[0] for line in lines] == starts  # and no line of TensorFlow's
     for part in ("loss", "top1", "validation", "pictures/s", "waiting for data", "left"):
         assert part in lines[3]
     assert (path / "log.txt").read_text().splitlines() == lines
 
 
 @pytest.mark.pages
-def test_every_verb_answers_on_a_run(trained, capsys, tmp_path):
+def test_every_verb_works_on_a_run(trained, capsys, tmp_path):
     path, _ = trained
     code, out, _ = run(capsys, "evaluate", path, "--json")
     document = json.loads(out)
@@ -123,8 +123,8 @@ def test_listings(capsys, kind):
 
 def test_doctor(capsys):
     code, out, _ = run(capsys, "doctor", "--json")
-    found = json.loads(out)
-    assert code == 0 and {"backend", "devices", "precision", "cores", "cache"} <= set(found)
+    facts = json.loads(out)
+    assert code == 0 and {"backend", "devices", "precision", "cores", "cache"} <= set(facts)
     assert "precision" in run(capsys, "doctor")[1]
 
 
@@ -179,7 +179,7 @@ def test_our_own_fault_exits_1_and_debug_shows_where(capsys, monkeypatch):
     assert code == 1 and "Traceback" in err
 
 
-def test_a_full_or_read_only_disk_is_told(capsys, monkeypatch):
+def test_a_full_or_read_only_disk_is_reported(capsys, monkeypatch):
     Path("file").touch()
     monkeypatch.setenv("TINYCONV_RUNS", "file/runs")
     code, _, err = run(capsys, "fit", *OPTIONS)
@@ -201,19 +201,19 @@ def test_predict_writes_the_courses_submission_file(capsys, tmp_path):
     assert all(re.fullmatch(r"test_\d+\.JPEG n0(1443537|1629819)", line) for line in lines)
 
 
-def test_a_run_whose_files_have_moved_goes_on_from_the_command_line(capsys, tmp_path):
+def test_a_run_whose_files_have_moved_is_resumed_by_the_command(capsys, tmp_path):
     (tmp_path / "old").mkdir()
     root = idx_files(tmp_path / "old")
     arguments = ["--data", "mnist", "--root", root, "--model", "linear", "--epochs", "1"]
     assert run(capsys, "fit", *arguments, "--name", "moved")[0] == 0
-    moved, kept = root.rename(tmp_path / "new"), Path("runs/moved/settings.json")
-    more, before = ["fit", "--resume", "moved", "--epochs", "2"], kept.read_text()
+    moved, file = root.rename(tmp_path / "new"), Path("runs/moved/settings.json")
+    more, before = ["fit", "--resume", "moved", "--epochs", "2"], file.read_text()
     for wrong in (more, [*more, "--root", "nowhere"]):
         code, _, err = run(capsys, *wrong)
-        assert code == 2 and "does not exist" in err and kept.read_text() == before
+        assert code == 2 and "does not exist" in err and file.read_text() == before
     assert run(capsys, *more, "--root", moved)[0] == 0
-    told = json.loads(kept.read_text())
-    assert (told["root"], told["epochs"]) == (str(moved), 2)
+    settings = json.loads(file.read_text())
+    assert (settings["root"], settings["epochs"]) == (str(moved), 2)
     assert run(capsys, "evaluate", "moved")[0] == 0
 
 
@@ -296,7 +296,7 @@ class Mute:
 """
 
 
-def test_an_answer_without_words_is_told(capsys, monkeypatch, tmp_path):
+def test_an_answer_without_words_is_marked(capsys, monkeypatch, tmp_path):
     points = "[tinyconv.tasks]\nmute = mute_nets:Mute\n"
     install(tmp_path / "plugin", monkeypatch, "mute-nets", points=points, mute_nets=MUTE)
     Path("runs/mute").mkdir(parents=True)
@@ -306,7 +306,7 @@ def test_an_answer_without_words_is_told(capsys, monkeypatch, tmp_path):
 
 
 def test_colour_pictures_through_predict(capsys, tmp_path):
-    """A colour or transparent scan is read as the grey picture that the network takes."""
+    """A colour or transparent scan is read as the grey picture that the network expects."""
     assert run(capsys, "fit", *OPTIONS, "--name", "grey")[0] == 0
     pixels = digits().splits["test"].pictures[0]
     colour = np.repeat(pixels, 3, axis=-1)
@@ -319,7 +319,7 @@ def test_colour_pictures_through_predict(capsys, tmp_path):
     assert len({json.dumps(answer["answers"]) for answer in json.loads(out)}) == 1
 
 
-def test_the_reference_page_is_of_today(capsys, monkeypatch):
+def test_the_reference_page_is_up_to_date(capsys, monkeypatch):
     monkeypatch.setenv("TINYCONV_PLUGINS", "caption,dqn")
     code, out, _ = run(capsys, "tasks", "--reference")
     page = Path(__file__).parents[1] / "REFERENCE.md"

@@ -18,15 +18,15 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype("flo
 
 @pytest.fixture(scope="module", params=["float32", "mixed_bfloat16"])
 def model(request):
-    """A small ResNet whose normalisation statistics are not those it started with."""
+    """A small ResNet whose normalisation statistics differ from their initial values."""
     keras.config.set_dtype_policy(request.param)
     try:
-        made = zoo.resnet18((16, 16, 3), 5, width=8)
+        network = zoo.resnet18((16, 16, 3), 5, width=8)
     finally:
         keras.config.set_dtype_policy("float32")
     for _ in range(3):
-        made(PICTURES, training=True)
-    return made
+        network(PICTURES, training=True)
+    return network
 
 
 def run_keras(path, pictures=PICTURES):
@@ -55,7 +55,7 @@ RUNNERS = {"keras": run_keras, "savedmodel": run_saved_model, "onnx": run_onnx}
 def test_exported_scores_are_the_models(model, format, tmp_path):
     path = tmp_path / f"model{export.ENDINGS[format]}"
     export.EXPORTERS[format](model, path)
-    # Other formats hold float32; a bfloat16 model's own scores are rounded to 8 bits.
+    # The other formats have float32; a bfloat16 model's own scores are rounded to 8 bits.
     own = model if format == "keras" else export.in_float32(model)
     np.testing.assert_allclose(
         RUNNERS[format](path), own.predict_on_batch(PICTURES), rtol=1e-3, atol=1e-4
@@ -88,11 +88,11 @@ def test_a_missing_extra_is_named(model, monkeypatch, tmp_path):
 
 
 def test_what_is_missing_leaves_no_folder(monkeypatch, tmp_path):
-    """Of a task with several networks, either."""
+    """Also for a task with several networks."""
 
     class Several:
         def networks(self, run):
-            raise AssertionError("nothing is to be opened before")
+            raise AssertionError("no network should be opened first")
 
     run = types.SimpleNamespace(task=Several(), path=tmp_path)
     monkeypatch.setitem(sys.modules, "onnx", None)

@@ -40,18 +40,18 @@ NAMES = sorted(name.removeprefix("tinyconv>") for names in REGISTERED.values() f
 
 
 def test_no_two_classes_are_registered_by_one_name():
-    """Keras lets the second class take the place of the first, without a word."""
+    """Keras silently replaces the first class by the second."""
     counts = Counter(name for names in REGISTERED.values() for name in names)
     assert counts and set(counts.values()) == {1}, counts
 
 
 def test_each_class_is_registered_before_a_file_is_opened():
     model_files.register()
-    known = keras.saving.get_custom_objects()
+    registered = keras.saving.get_custom_objects()
     for path, names in REGISTERED.items():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for name in names:
-            assert known[name].__module__ == module.removesuffix(".__init__")
+            assert registered[name].__module__ == module.removesuffix(".__init__")
 
 
 def test_each_class_has_a_saved_file_that_names_it():
@@ -79,7 +79,7 @@ print(json.dumps(answers))
 
 
 @pytest.mark.parametrize("order", ["tinyconv, keras", "keras, tinyconv"])
-def test_saved_files_open_in_a_fresh_process_and_answer_as_they_did(order):
+def test_saved_files_open_in_a_fresh_process_with_the_same_outputs(order):
     answers = json.loads(fresh(OPENED.format(order=order)))
     expected = json.loads((SAVED / "answers.json").read_text())
     assert set(answers) == set(expected) == set(NAMES)
@@ -88,7 +88,7 @@ def test_saved_files_open_in_a_fresh_process_and_answer_as_they_did(order):
 
 
 def fresh(script: str, *arguments) -> str:
-    """What a script prints in a process of its own."""
+    """The output of a script in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,

@@ -1,7 +1,7 @@
-"""Runs of version 0.1.0 open, answer, report and go on as that version would have had them.
+"""Runs of version 0.1.0 open, predict, report and resume with the same results as in that version.
 
-`folder-stopped.zip` was made by tests/old_runs/write.py. Five more lie beside a checkout where its
-authors work, in ../shared/data/old-runs.zip; elsewhere their tests are skipped.
+`folder-stopped.zip` was made by tests/old_runs/write.py. Five more are beside the checkout of the
+authors, in ../shared/data/old-runs.zip; elsewhere their tests are skipped.
 """
 
 import json
@@ -24,7 +24,7 @@ STOPPED = Path(__file__).parent / "old_runs/folder-stopped.zip"
 FIVE = Path(__file__).parents[2] / "shared/data/old-runs.zip"
 FINISHED = ["classify-finished", "classify-resnet20", "localise", "caption"]
 PICTURES = {"localise": (32, 32), "caption": (64, 64, 3)}  # (8, 8) elsewhere
-FLAGS = flags_sha256()  # of this machine, before tests have it be another one
+FLAGS = flags_sha256()  # of this machine, before tests fake another one
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture
 def old(places, tmp_path, monkeypatch):
-    """Opens a copy of one of the five."""
+    """A function that opens a copy of one of the five."""
     runs, cache = places
     monkeypatch.setenv("TINYCONV_CACHE", str(cache))
 
@@ -58,12 +58,12 @@ def picture(folder: Path, name: str) -> Path:
 
 
 def numbers(history) -> list[dict]:
-    """The rows of a history without what differs from run to run."""
+    """The rows of a history without the columns that differ from run to run."""
     return [{name: row[name] for name in row if name not in TIMES} for row in history]
 
 
 def assert_near(history, expected) -> None:
-    """To rounding on another processor: losses, and that a picture or two are told otherwise."""
+    """Compare to the rounding of another processor, which may change a picture or two."""
     for row, other in zip(numbers(history), numbers(expected), strict=True):
         for name, value in other.items():
             near = {"abs": 0.015} if "top" in name else {"rel": 2e-3}
@@ -81,7 +81,7 @@ def test_a_finished_run_measures_what_it_measured(old, name):
 
 
 @pytest.mark.parametrize("name", [*FINISHED, "classify-stopped"])
-def test_an_old_run_answers_and_reports(old, name, tmp_path):
+def test_an_old_run_predicts_and_reports(old, name, tmp_path):
     run = old(name)
     (prediction,) = run.predict(picture(tmp_path, name))
     assert prediction.answers
@@ -91,7 +91,7 @@ def test_an_old_run_answers_and_reports(old, name, tmp_path):
 
 
 def test_an_old_run_that_was_stopped_ends_as_it_would_have(old):
-    """Its end by version 0.1.0, on another processor of the same kind."""
+    """The expected end is version 0.1.0's, on another processor of the same kind."""
     run = tinyconv.resume(old("classify-stopped").path)
     assert_near(run.history[5:], [dict(zip(COLUMNS, row, strict=True)) for row in STOPPED_END])
     assert len(run.history) == 12
@@ -111,16 +111,16 @@ STOPPED_END = [
 ]
 
 
-def test_an_old_run_of_a_folder_goes_on_to_the_same_bits(tmp_path):
-    """From the middle of an epoch; to rounding where the machine or a version is another one."""
+def test_an_old_run_of_a_folder_resumes_to_the_same_bits(tmp_path):
+    """From the middle of an epoch; up to rounding where the machine or a version differs."""
     with zipfile.ZipFile(STOPPED) as archive:
         archive.extractall(tmp_path)
     expected = json.loads((tmp_path / "expected.json").read_text())
-    made = tinyconv.load(tmp_path / "run").settings
+    settings = tinyconv.load(tmp_path / "run").settings
     run = tinyconv.resume(tmp_path / "run", data=str(tmp_path / "pictures"))
-    versions = {**provenance.versions(), "tinyconv": made["versions"]["tinyconv"]}
+    versions = {**provenance.versions(), "tinyconv": settings["versions"]["tinyconv"]}
     here = provenance.machine(), versions, FLAGS
-    if here == (made["machine"], made["versions"], expected["flags_sha256"]):
+    if here == (settings["machine"], settings["versions"], expected["flags_sha256"]):
         assert numbers(run.history) == numbers(expected["history"])
         assert weights_sha256(run) == expected["weights_sha256"]
     assert_near(run.history, expected["history"])

@@ -1,4 +1,4 @@
-"""What Windows and macOS do otherwise than Linux, with each difference faked: no test ran there."""
+"""Differences between Windows, macOS and Linux, each one faked: no test ran on those systems."""
 
 import fcntl
 import io
@@ -28,12 +28,12 @@ from tinyconv.system import console, files
 
 @pytest.fixture
 def on_windows(monkeypatch):
-    """The module msvcrt in place of fcntl: a lock of a file, which ends when that is closed."""
+    """The module msvcrt in place of fcntl: a lock on a file, released when that is closed."""
 
-    def locking(opened, mode, length):
+    def locking(descriptor, mode, length):
         assert (mode, length) == (fake.LK_NBLCK, 1)
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise PermissionError(13, "Permission denied") from error
 
@@ -49,7 +49,7 @@ def test_a_folder_has_one_writer_on_windows_and_keeps_no_lock_file(on_windows, t
         with pytest.raises(UserError, match="Another process is"), files.only_writer(tmp_path):
             pass
         with pytest.raises(UserError, match="Another process is"), files.only_writer(tmp_path):
-            pass  # who was refused has left the lock as it was
+            pass  # the refused writer has not changed the lock
         assert (tmp_path / files.LOCK_FILE).exists()
     assert not (tmp_path / files.LOCK_FILE).exists()
     with files.only_writer(tmp_path):
@@ -85,7 +85,7 @@ def test_a_file_system_without_locks_locks_nothing(on_windows, monkeypatch, tmp_
 
 
 class Busy:
-    """os.replace where the target is open for the first `times`."""
+    """os.replace whose target is open for the first `times` calls."""
 
     def __init__(self, times: float):
         self.times, self.original = times, os.replace
@@ -127,11 +127,13 @@ def test_without_hard_links_the_best_epoch_is_a_copy(monkeypatch, tmp_path):
 
 
 def test_what_is_flushed_is_open_for_writing(monkeypatch, tmp_path):
-    """Windows' fsync refuses a file that is open for reading alone."""
+    """Windows' fsync refuses a file that is open for reading only."""
     modes = []
-    monkeypatch.setattr(
-        os, "fsync", lambda opened: modes.append(fcntl.fcntl(opened, fcntl.F_GETFL) & os.O_ACCMODE)
-    )
+
+    def fsync(descriptor):
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     files.write(tmp_path / "file", b"content")
     assert modes == [os.O_RDWR] and (tmp_path / "file").read_bytes() == b"content"
 

@@ -1,4 +1,4 @@
-"""What the metadata promise, and that the README and .ci/run promise the same."""
+"""The metadata, and whether README and .ci/run agree with them."""
 
 import importlib.metadata
 import re
@@ -19,13 +19,13 @@ def metadata(monkeypatch):
     """The arguments of setup()."""
     arguments = {}
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(setuptools, "setup", lambda **given: arguments.update(given))
+    monkeypatch.setattr(setuptools, "setup", lambda **keywords: arguments.update(keywords))
     runpy.run_path("setup.py")
     return arguments
 
 
 def requirements(entries, python="3.13", extra="") -> set[str]:
-    """The names of the packages asked for on that Python."""
+    """The names of the packages required on that Python."""
     environment = {"python_version": python, "extra": extra}
     parsed = map(Requirement, entries)
     return {each.name for each in parsed if not each.marker or each.marker.evaluate(environment)}
@@ -39,7 +39,7 @@ def test_no_python_is_forbidden_from_above(metadata):
 
 
 def test_keras_is_bounded_at_the_release_that_these_tests_run_on(metadata):
-    """Of what it does not promise, tests/test_private.py knows no later one."""
+    """tests/test_private.py checks Keras' private parts for no later release."""
     (keras,) = (
         each for each in map(Requirement, metadata["install_requires"]) if each.name == "keras"
     )
@@ -61,7 +61,7 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert (ROOT / ".ci/run").read_text().splitlines()[-1:] == tests
 
 
-def test_what_one_task_or_a_gpu_needs_is_asked_of_those_alone(metadata):
+def test_what_one_task_or_a_gpu_needs_is_only_in_its_extra(metadata):
     base = requirements(metadata["install_requires"])
     assert not base & {"nltk", "tf-agents", "gym", "ale-py", "tensorboard", "jax", "onnx"}
     everything = metadata["extras_require"]["all"]
@@ -70,10 +70,10 @@ def test_what_one_task_or_a_gpu_needs_is_asked_of_those_alone(metadata):
     assert Requirement(*metadata["extras_require"]["gpu"]).extras == {"and-cuda"}
 
 
-def test_the_extra_dqn_is_whole_on_3_11_and_all_but_tf_agents_later(metadata):
+def test_the_extra_dqn_is_complete_on_3_11_and_lacks_only_tf_agents_later(metadata):
     dqn = metadata["extras_require"]["dqn"]
     assert "tf-agents" in requirements(dqn, "3.11")
     for python in ("3.12", "3.13", "3.14"):
-        named = requirements(dqn, python)
-        assert not named & {"tf-agents", "pygame"}
-        assert named >= {"tf-keras", "tensorflow-probability", "gym", "gin-config"}
+        names = requirements(dqn, python)
+        assert not names & {"tf-agents", "pygame"}
+        assert names >= {"tf-keras", "tensorflow-probability", "gym", "gin-config"}

@@ -1,5 +1,5 @@
-"""What Keras, TensorFlow and click do not promise: a test a function of system/private.py, of its
-name, which fails when the library moves; and that nothing else in the package borrows so."""
+"""Private parts of Keras, TensorFlow and click: each function of system/private.py has a test of
+its name, which fails when the library changes; and no other module of the package uses them."""
 
 import ast
 import dataclasses
@@ -17,7 +17,7 @@ from tinyconv.system import private
 
 PACKAGE = Path(tinyconv.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
-# Underscores that are promised: a namedtuple's method.
+# Public names with an underscore: a namedtuple's method.
 PUBLIC = {"_replace"}
 BORROWED = ("keras.src", "tensorflow.python", "tensorflow.core", "tensorflow.compiler")
 
@@ -108,10 +108,10 @@ def test_has_usual_statistics():
 
 @pytest.mark.tensorflow
 def test_attach_and_attached():
-    """From a layer of a model to the next, as a graph is built, through Keras' own hands."""
+    """From one layer of a model to the next, through Keras, while a graph is built."""
     import tensorflow as tf
 
-    arrived = []
+    notes = []
 
     class First(keras.layers.Layer):
         def call(self, inputs):
@@ -121,14 +121,14 @@ def test_attach_and_attached():
 
     class Second(keras.layers.Layer):
         def call(self, inputs):
-            arrived.append(private.attached(inputs, "note"))
+            notes.append(private.attached(inputs, "note"))
             return inputs
 
     inputs = keras.Input((3,))
     model = keras.Model(inputs, Second()(First()(inputs)))
-    arrived.clear()
+    notes.clear()
     tf.function(lambda x: model(x), autograph=False)(tf.zeros((1, 3)))
-    assert arrived == [5]
+    assert notes == [5]
     assert private.attached(tf.zeros(1), "note") is None
 
 
@@ -168,7 +168,7 @@ def test_trained_variables():
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
 def test_mean_gradients(kind):
-    """Of one and the same gradient in many steps: that gradient."""
+    """The mean of the same gradient in many steps is that gradient."""
     variable = keras.Variable(np.zeros((2, 2), "float32"))
     more = {"momentum": 0.5} if kind == "SGD" else {"beta_1": 0.5, "weight_decay": 0.0}
     optimizer = getattr(keras.optimizers, kind)(0.01, **more)
@@ -179,7 +179,7 @@ def test_mean_gradients(kind):
     np.testing.assert_allclose(ops.convert_to_numpy(mean) * factor, gradient, rtol=1e-3)
 
 
-def test_mean_gradients_of_an_optimizer_that_keeps_none():
+def test_mean_gradients_of_an_optimizer_without_any():
     assert private.mean_gradients(keras.optimizers.SGD()) is None
     assert private.mean_gradients(keras.optimizers.RMSprop()) is None
 
@@ -213,11 +213,11 @@ def test_is_frozen():
     assert not private.is_frozen(dataclasses.make_dataclass("Thawed", ["a"]))
 
 
-# Nothing else borrows ---------------------------------------------------------------------
+# No other module uses private names -------------------------------------------------------
 
 
 def borrowed(tree: ast.Module) -> list[str]:
-    """The private names that a module takes from objects that are not its own."""
+    """The private names that a module uses of objects that are not its own."""
     names = []
     for node in ast.walk(tree):
         modules = []
@@ -244,7 +244,7 @@ def is_private(name: str) -> bool:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_private_names_stand_in_private_py_alone(path):
+def test_private_names_are_only_in_private_py(path):
     names = borrowed(ast.parse(path.read_text()))
     assert (path.name == "private.py") == bool(names), names
 

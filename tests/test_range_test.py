@@ -1,4 +1,4 @@
-"""`lr-find`: the range test of lesson 3, by its own arithmetic."""
+"""`lr-find`: the range test of lesson 3, compared with that lesson's arithmetic."""
 
 import json
 from pathlib import Path
@@ -15,16 +15,16 @@ from tinyconv.trials import lr_range
 
 def test_it_suggests_what_the_lesson_would_and_makes_no_run(capsys):
     code, out, err = command(capsys, "lr-find", "--model", "two_layer", "--json")
-    found = json.loads(out)
-    sizes, losses = np.array(found["sizes"]), np.array(found["losses"])
-    np.testing.assert_allclose(sizes[1:] / sizes[:-1], 1.1)
+    result = json.loads(out)
+    rates, losses = np.array(result["sizes"]), np.array(result["losses"])
+    np.testing.assert_allclose(rates[1:] / rates[:-1], 1.1)
     smooth = np.convolve(losses, np.ones(8) / 8, "valid")  # as in tutorials/03
-    np.testing.assert_allclose(found["smooth"], smooth, rtol=1e-5)
-    lowest = sizes[np.argmin(smooth)]
-    assert found["lowest"] == pytest.approx(lowest)
-    assert found["suggestion"] == pytest.approx(lowest / 3, rel=0.05)
-    assert 2e-4 < found["suggestion"] < 0.1 and 60 < len(sizes) <= 150
-    with Image.open(found["picture"]) as picture:
+    np.testing.assert_allclose(result["smooth"], smooth, rtol=1e-5)
+    lowest = rates[np.argmin(smooth)]
+    assert result["lowest"] == pytest.approx(lowest)
+    assert result["suggestion"] == pytest.approx(lowest / 3, rel=0.05)
+    assert 2e-4 < result["suggestion"] < 0.1 and 60 < len(rates) <= 150
+    with Image.open(result["picture"]) as picture:
         assert picture.size > (400, 200)
     assert not Path("runs").exists()
     before = Path("lr-find.png").read_bytes()
@@ -33,13 +33,13 @@ def test_it_suggests_what_the_lesson_would_and_makes_no_run(capsys):
     assert Path("lr-find.png").read_bytes() == before
 
 
-def test_a_step_size_is_not_taken():
+def test_a_learning_rate_is_refused():
     with pytest.raises(UserError, match="leave out learning_rate"):
         verbs.lr_find(learning_rate=0.1)
 
 
 class Falling:
-    """A network whose loss is known for each step size."""
+    """A network whose loss is a function of the learning rate."""
 
     def __init__(self, loss):
         self.loss, self.optimizer = loss, type("Optimizer", (), {"learning_rate": 0.0})()
@@ -48,14 +48,14 @@ class Falling:
         return {"loss": self.loss(self.optimizer.learning_rate)}
 
 
-def tried(loss):
+def range_test(loss):
     loop = type("Loop", (), {"model": Falling(loss), "batches": lambda *_: iter([(0, 0)] * 7)})()
     return lr_range.range_test(loop)
 
 
 def test_it_stops_where_the_loss_diverges_or_is_no_number():
-    found = tried(lambda size: 2.0 if size < 1e-3 else 1.0 if size < 1e-2 else 9.0)
-    assert 1e-3 <= found.lowest < 1e-2 and max(found.sizes) < 2.2e-2
-    assert tried(lambda size: 1 - size if size < 1e-3 else float("nan")).sizes[-1] < 1e-3
+    result = range_test(lambda rate: 2.0 if rate < 1e-3 else 1.0 if rate < 1e-2 else 9.0)
+    assert 1e-3 <= result.lowest < 1e-2 and max(result.sizes) < 2.2e-2
+    assert range_test(lambda rate: 1 - rate if rate < 1e-3 else float("nan")).sizes[-1] < 1e-3
     with pytest.raises(UserError, match="no learning rate fixes"):
-        tried(lambda size: float("nan"))
+        range_test(lambda rate: float("nan"))

@@ -1,4 +1,4 @@
-"""Names, summaries and versions without an import; the nearest name where one is wrong."""
+"""Names, summaries and versions without an import; the nearest names for a wrong one."""
 
 import sys
 

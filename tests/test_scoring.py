@@ -1,4 +1,4 @@
-"""Scores of views and of several networks, beside NumPy; and what `evaluate` tells of them."""
+"""Scores of views and of several networks, compared with NumPy; and what `evaluate` prints."""
 
 import json
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def test_ten_crops_by_hand():
 
 
 def test_scores_are_the_mean_over_views():
-    """A network whose score is its upper left pixel; of 300 pictures, more than one batch."""
+    """For a network whose score is the upper left pixel; 300 pictures are more than one batch."""
     pictures = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1)).astype("uint8")
     corner = SimpleNamespace(
         layers=[], trainable_weights=[], predict_on_batch=lambda batch: np.float32(batch[:, 0, 0])
@@ -104,12 +104,12 @@ def test_runs_of_other_losses_have_a_mean_without_one(digit_runs):
 def test_augment_takes_the_place_of_the_runs_own(pets):
     split = selection.of_run(pets, None, None).splits["validation"]
     loss = losses.loss("softmax")
-    for given, views in ((None, "flip"), ("none", "none"), ("ten-crop", "ten-crop")):
+    for augment, views in ((None, "flip"), ("none", "none"), ("ten-crop", "ten-crop")):
         expected = float(loss(split.labels, scores(pets.model(), split.pictures, views)))
-        assert pets.evaluate(augment=given)["loss"] == pytest.approx(expected, rel=1e-5)
+        assert pets.evaluate(augment=augment)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_has_no_mean_is_told(digit_runs, pets):
+def test_what_has_no_mean_is_refused(digit_runs, pets):
     with pytest.raises(UserError, match="are of different classes, and have no mean"):
         tinyconv.ensemble(digit_runs[0], pets)
     with pytest.raises(UserError, match="Runs of classify and dqn cannot be averaged"):
@@ -121,7 +121,7 @@ def test_what_has_no_mean_is_told(digit_runs, pets):
 
 
 def evaluate(capsys, *arguments):
-    """What the command prints, a document with --json."""
+    """The output of the command; the document with --json."""
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", *arguments])
     assert not stop.value.code

@@ -1,4 +1,4 @@
-"""What people see: times in words, the time left, and a live bar where there is a terminal."""
+"""The console: times in words, the time left, and a live bar on a terminal."""
 
 import os
 import pty
@@ -22,21 +22,21 @@ def test_durations_in_words(seconds, words):
 
 @pytest.fixture
 def now(monkeypatch):
-    """The time in seconds, in a list."""
+    """A list with the time in seconds, which a test sets."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
 def test_time_left_by_hand(now):
-    bar = console.Bar(total=10, done=2)  # goes on from 2
+    bar = console.Bar(total=10, done=2)  # continues from 2
     assert bar.left == "?"
     now[0] += 8
     bar.advance(2)  # 4 s a unit, 6 units to go
     assert bar.left == "24 s"
 
 
-def test_a_pipe_is_told_once_and_only_of_long_work(capsys, now):
+def test_a_pipe_gets_one_line_and_only_for_long_work(capsys, now):
     with console.bar("reading", 1000, "pictures") as bar:
         bar.advance(1000)
     assert capsys.readouterr().err == ""
@@ -46,7 +46,7 @@ def test_a_pipe_is_told_once_and_only_of_long_work(capsys, now):
     assert capsys.readouterr().err == "reading: 1,000 pictures in 3 s\n"
 
 
-def test_the_log_keeps_what_was_said_before_it_was_opened(tmp_path, capsys):
+def test_the_log_has_the_lines_printed_before_it_was_opened(tmp_path, capsys):
     with console.run_log() as log:
         console.say("one")
         log.open(tmp_path / "log.txt")
@@ -57,7 +57,7 @@ def test_the_log_keeps_what_was_said_before_it_was_opened(tmp_path, capsys):
 
 
 def test_a_terminal_gets_one_live_bar():
-    """The real command under a pseudo-terminal: one bar for the run, epochs in the log alone."""
+    """The real command in a pseudo-terminal: one bar for the run, epochs only in the log."""
     reader, writer = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "tinyconv", "fit", "--model", "linear", "--epochs", "3"],
@@ -71,7 +71,7 @@ def test_a_terminal_gets_one_live_bar():
         while True:
             try:
                 block = os.read(reader, 65536)
-            except OSError:  # Linux ends a pseudo-terminal so
+            except OSError:  # the end of a pseudo-terminal on Linux
                 break
             if not block:
                 break

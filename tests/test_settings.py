@@ -1,4 +1,4 @@
-"""A setting written once: the checks, the Python arguments and the command's options."""
+"""A setting is written once: its checks, the Python argument and the command's option."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from tinyconv.tasks.classify import Settings
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "values, message",
     [
         ({"epoch": 3}, "no setting 'epoch'; did you mean epochs"),
         ({"epochs": 0}, "epochs must be at least 1, and 0 was given"),
@@ -27,9 +27,9 @@ from tinyconv.tasks.classify import Settings
         ({"data": 5}, "data must be a word"),
     ],
 )
-def test_wrong_values_are_told(given, message):
+def test_wrong_values_are_named(values, message):
     with pytest.raises(UserError, match=message):
-        settings.build(Settings, given)
+        settings.build(Settings, values)
 
 
 def test_what_is_implied_can_be_turned_off():
@@ -39,18 +39,18 @@ def test_what_is_implied_can_be_turned_off():
         plain: bool = settings.setting(False, "Or not.")
 
     options = {option.name: option for option in settings.options(Flags)}
-    command = click.Command("any", params=list(options.values()), callback=lambda **given: given)
+    command = click.Command("any", params=list(options.values()), callback=lambda **values: values)
     for arguments, double in ((["--double"], True), (["--no-double"], False), ([], None)):
-        given = command.main(arguments, standalone_mode=False)
-        assert given == {"double": double, "plain": False}
+        values = command.main(arguments, standalone_mode=False)
+        assert values == {"double": double, "plain": False}
 
 
 def test_values_take_the_type_of_their_field():
-    given = {"minutes": 3, "root": "here", "image_size": None, "recipe": "plain", "model": "vgg11"}
-    made = settings.build(Settings, given)
-    assert made.minutes == 3.0 and isinstance(made.minutes, float)
-    assert made.root == Path("here") and made.image_size is None
-    assert made == Settings(minutes=3.0, root=Path("here"), model="vgg11")
+    values = {"minutes": 3, "root": "here", "image_size": None, "recipe": "plain", "model": "vgg11"}
+    built = settings.build(Settings, values)
+    assert built.minutes == 3.0 and isinstance(built.minutes, float)
+    assert built.root == Path("here") and built.image_size is None
+    assert built == Settings(minutes=3.0, root=Path("here"), model="vgg11")
 
 
 def test_every_setting_is_an_option_with_help():
@@ -59,13 +59,13 @@ def test_every_setting_is_an_option_with_help():
     assert all(option.help.endswith((".", ")", "]")) for option in options.values())
 
 
-def test_options_give_back_the_defaults():
-    seen = {}
+def test_the_defaults_of_the_options_are_those_of_the_settings():
+    defaults = {}
     command = click.Command(
-        "x", params=settings.options(Settings), callback=lambda **values: seen.update(values)
+        "x", params=settings.options(Settings), callback=lambda **values: defaults.update(values)
     )
     assert CliRunner().invoke(command, []).exit_code == 0
-    assert settings.build(Settings, seen) == Settings()
+    assert settings.build(Settings, defaults) == Settings()
     assert CliRunner().invoke(command, ["--epochs", "x"]).exit_code == 2
 
 

@@ -1,4 +1,4 @@
-"""Which backend is chosen, by what can be imported, and what works without TensorFlow."""
+"""The choice of the backend by what can be imported, and every verb without TensorFlow."""
 
 import importlib.util
 import json

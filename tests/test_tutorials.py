@@ -1,4 +1,4 @@
-"""The lessons run as they stand, and every command that the documents show can be typed."""
+"""The lessons run as written, and every command that the documents show is a valid one."""
 
 import ast
 import dataclasses
@@ -33,8 +33,8 @@ def test_lesson(lesson, tmp_path):
     for name in course.Lesson(lesson).pictures:
         picture = ROOT / "tutorials/pictures" / name
         assert picture.stat().st_size <= course.LARGEST
-        with Image.open(picture) as kept, Image.open(folder / "pictures" / name) as drawn:
-            assert kept.size == drawn.size, "stale: tinyconv lesson N --run draws it again"
+        with Image.open(picture) as saved, Image.open(folder / "pictures" / name) as drawn:
+            assert saved.size == drawn.size, "stale: tinyconv lesson N --run draws it again"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -44,7 +44,7 @@ def test_lesson_is_listed(lesson):
 
 @pytest.fixture
 def every_task(monkeypatch):
-    """Runs that are not there, such as runs/NAME, take the options of every task."""
+    """Runs that do not exist, such as runs/NAME, take the options of every task."""
 
     def target(verb, args):
         tasks = [registry.find("tasks", name) for name in registry.names("tasks")]
@@ -112,27 +112,28 @@ def test_a_lesson_has_its_parts(lesson):
 
 def test_every_picture_is_shown_by_one_lesson():
     shown = [name for lesson in course.lessons() for name in lesson.pictures]
-    kept = [path.name for path in ROOT.glob("tutorials/pictures/*")]
-    assert sorted(shown) == sorted(kept)
+    files = [path.name for path in ROOT.glob("tutorials/pictures/*")]
+    assert sorted(shown) == sorted(files)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_imports_what_a_reader_has(lesson):
     public = {"numpy", "keras", "matplotlib", "tinyconv", "pathlib", "shutil", "importlib", "time"}
     public |= {"tensorflow"} if lesson.name[:2] in ("11", "12") else set()  # its tape
-    made = {"lenet"} if lesson.name.startswith("17") else set()
+    own = {"lenet"} if lesson.name.startswith("17") else set()
     code = "".join(b.text for b in course.blocks(lesson) if b.language == "python")
     imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE))
-    assert imported <= public | made
+    assert imported <= public | own
 
 
 def test_what_a_lesson_builds_by_hand_is_named_there():
-    told = re.compile(r"uilt by hand in tutorials/(\d+)")
+    reference = re.compile(r"uilt by hand in tutorials/(\d+)")
     for path in ROOT.glob("tinyconv/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                found = told.search(" ".join((ast.get_docstring(node) or "").split()))
-                assert not found or re.search(rf"\b{node.name}\b", course.find(int(found[1])).text)
+                text = " ".join((ast.get_docstring(node) or "").split())
+                for number in map(int, reference.findall(text)):
+                    assert re.search(rf"\b{node.name}\b", course.find(number).text)
 
 
 def command(*arguments, cwd):
@@ -195,14 +196,14 @@ assert half + half == 1, "two of it are not one"
 
 @pytest.fixture
 def short(tmp_path, monkeypatch):
-    """Have a lesson of a few lines stand in the place of lesson 1, which takes seconds to run."""
+    """Replace lesson 1, which takes seconds to run, by a lesson of a few lines."""
     (tmp_path / "course").mkdir()
     (tmp_path / "course/01-halves.md").write_text(SHORT)
     monkeypatch.setattr(course, "folder", lambda: tmp_path / "course")
     return tmp_path / "course/01-halves.md"
 
 
-def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
+def test_the_command_runs_a_lesson_and_saves_its_pictures(short, capsys):
     code, out, err = run(capsys, "lesson", 1, "--run")
     assert code == 0 and "\n0.5\n" in out and "every check passes" in err
     with Image.open("pictures/01-black.png") as picture:
@@ -213,7 +214,7 @@ def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
 
 
 @pytest.mark.parametrize(
-    "answer, code, told",
+    "answer, code, message",
     [
         ("half = 1 / 2\n", 0, "mine.py solves the exercise of lesson 1"),
         ("half = 0.25\n", 2, "mine.py is not the answer to lesson 1 yet, by line 33 of the lesson"),
@@ -221,13 +222,13 @@ def test_the_command_runs_a_lesson_and_keeps_its_pictures(short, capsys):
         ("half = 1\nhalf / 0\n", 2, "mine.py is not the answer to lesson 1 yet, line 2"),
     ],
 )
-def test_the_command_checks_an_answer(short, capsys, answer, code, told):
+def test_the_command_checks_an_answer(short, capsys, answer, code, message):
     Path("mine.py").write_text(answer)
     exit_code, out, err = run(capsys, "lesson", 1, "--check", "mine.py")
-    assert exit_code == code and told in out + err
+    assert exit_code == code and message in out + err
 
 
-def test_an_unknown_lesson_is_told():
+def test_an_unknown_lesson_is_reported():
     with pytest.raises(UserError, match="There is no lesson 0"):
         course.find(0)
 

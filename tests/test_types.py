@@ -1,4 +1,4 @@
-"""A type checker passes over the specification of plugins, and over the template of one."""
+"""A type checker accepts the specification of plugins, and the template of a plugin."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ pytest.importorskip("basedpyright", reason="basedpyright is not installed")
 
 
 def test_specification_and_template():
-    """As pyproject.toml has it: the files to check, and how strictly."""
+    """pyproject.toml names the files to check, and how strictly."""
     done = subprocess.run(
         [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable],
         cwd=Path(__file__).parents[1],

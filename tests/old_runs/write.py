@@ -1,12 +1,12 @@
 """Writes folder-stopped.zip: a run of version 0.1.0 on a folder of pictures, stopped in an epoch.
 
-Started once, with the code of that version (commit cd9d1b6), which makes the run an old one:
+It ran once, with the code of that version (commit cd9d1b6), which makes the run an old one:
 
     git worktree add ../old cd9d1b6
     PYTHONPATH=../old python tests/old_runs/write.py tests/old_runs/folder-stopped.zip
 
-The archive holds `pictures/`, `run/` as Ctrl-C left it, and `expected.json`: the history that the
-same version reaches when it goes on, the SHA-256 of the weights at that end, and on what machine.
+The archive has `pictures/`, `run/` after Ctrl-C, and `expected.json`: the history, metrics and
+weights (as a SHA-256) after the same version has resumed the run, and the machine's features.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 SETTINGS = {"model": "two_layer", "epochs": 6, "batch_size": 4, "deterministic": True, "seed": 5}
-STOP = 13  # steps, of five an epoch
+STOP = 13  # steps; an epoch has five
 
 
 def draw(folder: Path) -> None:
@@ -38,7 +38,7 @@ def draw(folder: Path) -> None:
 
 
 def flags_sha256() -> str:
-    """Of the processor's features, which the arithmetic is chosen by."""
+    """Of the processor's features, which decide the arithmetic."""
     from tinyconv.system import hardware
 
     return hashlib.sha256(" ".join(sorted(hardware.cpu_flags())).encode()).hexdigest()
@@ -53,7 +53,7 @@ def weights_sha256(run) -> str:
 
 
 def main(archive: str) -> None:
-    """Train and stop, keep what is there, go on, and write both into the archive."""
+    """Train and stop, copy the run, resume it, and write both into the archive."""
     from tinyconv.system import start_keras
 
     start_keras.start()
@@ -62,20 +62,20 @@ def main(archive: str) -> None:
 
     step, count = training.Training.step, [0]
 
-    def stopped(self, *given):
+    def stopping(self, *batch):
         count[0] += 1
         if count[0] == STOP:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, *given)
+        return step(self, *batch)
 
     folder = Path(tempfile.mkdtemp())
     os.environ["TINYCONV_CACHE"], os.environ["TINYCONV_RUNS"] = str(folder / "cache"), str(folder)
     draw(folder / "pictures")
-    training.Training.step = stopped
+    training.Training.step = stopping
     try:
         tinyconv.fit(data=str(folder / "pictures"), name="run", **SETTINGS)
     except KeyboardInterrupt:
-        shutil.copytree(folder / "run", folder / "kept")
+        shutil.copytree(folder / "run", folder / "stopped")
     run = tinyconv.resume(folder / "run")
     expected = {
         "history": run.history,
@@ -83,12 +83,12 @@ def main(archive: str) -> None:
         "weights_sha256": weights_sha256(run),
         "flags_sha256": flags_sha256(),
     }
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as written:
-        written.writestr("expected.json", json.dumps(expected, indent=2))
-        for name, place in (("pictures", folder / "pictures"), ("run", folder / "kept")):
-            for path in sorted(place.rglob("*")):
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        file.writestr("expected.json", json.dumps(expected, indent=2))
+        for name, source in (("pictures", folder / "pictures"), ("run", folder / "stopped")):
+            for path in sorted(source.rglob("*")):
                 if path.is_file():
-                    written.write(path, Path(name, path.relative_to(place)))
+                    file.write(path, Path(name, path.relative_to(source)))
 
 
 if __name__ == "__main__":
