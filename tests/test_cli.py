@@ -281,6 +281,8 @@ def test_the_help_of_a_run_that_reads_text_mentions_no_pictures(capsys, monkeypa
     for texts, count in ((["abc"], "1 answer to"), (["abc", "de"], "2 answers to")):
         code, _, err = run(capsys, "predict", "text", *texts, "--output", tmp_path / f"{count}.csv")
         assert code == 0 and f"wrote {count}" in err
+    code, _, err = run(capsys, "explain", "text", "abc")
+    assert code == 2 and "The task reverse does not explain its runs." in err
 
 
 MUTE = """

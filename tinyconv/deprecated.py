@@ -49,7 +49,8 @@ KEYWORDS = {
 
 def verb_options(task: type, verb: str) -> type:
     """The options of a verb that accepts them as keywords, in place of a declared dataclass."""
-    names = inspect.signature(getattr(task, verb)).parameters
+    function = getattr(task, verb, None)  # a task need not have every verb
+    names = inspect.signature(function).parameters if function else ()
     fields = [(name, *field) for name, field in KEYWORDS.items() if name in names]
     return dataclasses.make_dataclass(verb.capitalize(), fields, frozen=True)
 

@@ -1,6 +1,6 @@
 """`fit --check`: whether a network can overfit one small batch, as a sound one can.
 
-Generalisation is not tested: a network that fails here has a fault between pixels and loss.
+Generalisation is not tested: a network that fails here has a fault between inputs and loss.
 """
 
 import dataclasses
@@ -47,8 +47,8 @@ class Check:
         if self.learns:
             return f"It can overfit {end}."
         return (
-            f"It cannot overfit {end}; something is wrong between the pixels and the loss (labels "
-            "of other pictures, a layer that lets no gradient through), or the learning rate is "
+            f"It cannot overfit {end}; something is wrong between the inputs and the loss (labels "
+            "of other inputs, a layer that lets no gradient through), or the learning rate is "
             "wrong (tinyconv lr-find)."
         )
 
