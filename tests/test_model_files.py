@@ -117,7 +117,7 @@ ENCODED = """
 import sys
 from tinyconv import registry
 from tinyconv.plugins.caption import encoder
-print(encoder._of_run(registry.Catalogue(), sys.argv[1]).name)
+print(encoder._open_run(registry.Catalogue(), sys.argv[1]).name)
 """
 
 

@@ -23,25 +23,25 @@ keras.utils.set_random_seed(0)
 random = np.random.default_rng(0)
 if features is None:
     with precision.policy(dtype):
-        eyes = encoder.cut(glance.glance((side, side, 3), 1), None)
+        vision = encoder.cut(glance.glance((side, side, 3), 1), None)
     pictures = random.integers(0, 256, (batch, side, side, 3)).astype("uint8")
 else:
-    eyes = model.given((side, side, features))
+    vision = model.map_input((side, side, features))
     pictures = random.normal(size=(batch, side, side, features)).astype("float32")
-numbers = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int32")
-same = {"embedding": width, "units": width, "attention_units": width}
-network = model.captioner(eyes, vocabulary, dropout=0.5, penalty=1.0, **same)
+word_ids = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int32")
+widths = {"embedding": width, "units": width, "attention_units": width}
+network = model.captioner(vision, vocabulary, dropout=0.5, penalty=1.0, **widths)
 training.compile_model(network, recipe.TrainingSettings(), None, [])
-# A caption never ends: all are of one length.
+# END is never the best word: all captions have the maximum length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
 parts = beam_search.networks(network)
-searchers = {beam: beam_search.searcher(parts, beam, words) for beam in (1, 3)}
+search_models = {beam: beam_search.search_model(parts, beam, words) for beam in (1, 3)}
 
 for line in sys.stdin:
-    begun = time.perf_counter()
+    start_time = time.perf_counter()
     if line.strip() == "train":
-        network.train_on_batch({"pictures": pictures, "words": numbers[:, :-1]}, numbers[:, 1:])
+        network.train_on_batch({"pictures": pictures, "words": word_ids[:, :-1]}, word_ids[:, 1:])
     else:
-        found = beam_search.search(searchers[int(line)], pictures)
-        assert {len(best[0].numbers) for best in found} == {words}
-    print(json.dumps({"seconds": time.perf_counter() - begun}), flush=True)
+        captions = beam_search.search(search_models[int(line)], pictures)
+        assert {len(best[0].word_ids) for best in captions} == {words}
+    print(json.dumps({"seconds": time.perf_counter() - start_time}), flush=True)

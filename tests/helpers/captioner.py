@@ -1,4 +1,4 @@
-"""A captioner of a few numbers, and pictures and words to try it with."""
+"""A small captioner, and pictures and words to test it with."""
 
 import keras
 import numpy as np
@@ -7,16 +7,17 @@ from tinyconv.plugins.caption import model as attend
 from tinyconv.plugins.caption.vocabulary import END, START
 
 SIZES = {"embedding": 5, "units": 6, "attention_units": 7, "dropout": 0.0}
-WORDS = 9  # of the vocabulary
+WORDS = 9  # word ids
 
 
 def captioner(kind, **more):
     keras.utils.set_random_seed(3)
-    made = attend.captioner(attend.given((2, 3, 4)), WORDS, attention=kind, **{**SIZES, **more})
-    for weight in made.trainable_weights:  # biases of 0 would hide that one is forgotten
+    sizes = {**SIZES, **more}
+    network = attend.captioner(attend.map_input((2, 3, 4)), WORDS, attention=kind, **sizes)
+    for weight in network.trainable_weights:  # biases of 0 would hide a missing one
         noise = np.random.default_rng(len(weight.path)).normal(0, 0.3, weight.shape)
         weight.assign(weight + noise)
-    return made
+    return network
 
 
 def example(count=4, length=5):

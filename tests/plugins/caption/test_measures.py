@@ -1,4 +1,4 @@
-"""Words, measures and drawn scenes, against cases worked by hand."""
+"""Words, metrics and drawn scenes, against cases worked by hand."""
 
 import io
 import warnings
@@ -23,10 +23,10 @@ def test_bleu_of_a_case_worked_by_hand():
     # 1-grams of the first: the 2 of 3, cat, on, mat; 2-grams: the cat, cat on, on the, the mat.
     p1, p2 = (5 + 4) / (6 + 4), (4 + 3) / (5 + 3)
     penalty = np.exp(1 - (6 + 6) / 10)  # the closest references have 6 words each
-    found = metrics.bleu(references, captions)
-    assert found["bleu1"] == pytest.approx(penalty * p1)
-    assert found["bleu2"] == pytest.approx(penalty * np.sqrt(p1 * p2))
-    assert 0 < found["bleu4"] < found["bleu3"] < found["bleu2"]
+    scores = metrics.bleu(references, captions)
+    assert scores["bleu1"] == pytest.approx(penalty * p1)
+    assert scores["bleu2"] == pytest.approx(penalty * np.sqrt(p1 * p2))
+    assert 0 < scores["bleu4"] < scores["bleu3"] < scores["bleu2"]
 
 
 def test_bleu_at_its_ends():
@@ -41,7 +41,7 @@ WORDS = ["a", "red", "blue", "circle", "square", "and"]
 
 @pytest.mark.parametrize("seed", range(20))
 def test_bleu_is_nltks(seed):
-    """Captions from none to nine words of six, so that n-grams repeat, and lengths are equal."""
+    """Captions of 0 to 9 words, of six different ones: n-grams repeat, and lengths are equal."""
     bleu_score = pytest.importorskip("nltk.translate.bleu_score", reason="nltk is not installed")
     random = np.random.default_rng(seed)
 
@@ -52,7 +52,7 @@ def test_bleu_is_nltks(seed):
     references = [[sentence() for _ in range(random.integers(1, 4))] for _ in captions]
     own = metrics.bleu(references, captions)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a count of 0
+        warnings.simplefilter("ignore", UserWarning)  # about a count of 0
         for n in range(1, 5):
             twin = bleu_score.corpus_bleu(
                 [[split(each) for each in several] for several in references],
@@ -100,17 +100,17 @@ def test_pointing():
     assert accuracy == pytest.approx(4 / 6) and chance == pytest.approx(1 / 4)
     even = np.full((10, 16), 1 / 16)
     accuracy, _ = metrics.pointing([TARGET], [caption], [even], 4, 4)
-    assert accuracy == pytest.approx(1 / 4)  # who looks everywhere points nowhere
-    assert [word for word, _ in metrics.named(TARGET, caption)] == [1, 2, 3, 6, 7, 8]
+    assert accuracy == pytest.approx(1 / 4)  # uniform attention points nowhere
+    assert [word for word, _ in metrics.object_words(TARGET, caption)] == [1, 2, 3, 6, 7, 8]
 
 
 def test_words():
     assert split("A dog's ball, red.") == ["a", "dog's", "ball", ",", "red", "."]
-    vocabulary = Vocabulary.of(["a b a", "b a c", "c d"], at_least=2, most=10)
+    vocabulary = Vocabulary.from_captions(["a b a", "b a c", "c d"], min_count=2, max_size=10)
     assert vocabulary.words == ("a", "b", "c") and len(vocabulary) == 7
-    numbers = vocabulary.encode("B d a")
-    assert numbers == [1, 5, UNKNOWN, 4, 2] and vocabulary.decode(numbers) == "b a"
-    assert Vocabulary.of(["a b a", "b c"], at_least=1, most=2).words == ("a", "b")
+    word_ids = vocabulary.encode("B d a")
+    assert word_ids == [1, 5, UNKNOWN, 4, 2] and vocabulary.decode(word_ids) == "b a"
+    assert Vocabulary.from_captions(["a b a", "b c"], min_count=1, max_size=2).words == ("a", "b")
 
 
 @pytest.mark.parametrize("by_length", [True, False])
@@ -119,30 +119,29 @@ def test_batches_train_on_every_caption_once(by_length):
     targets = [
         {"captions": [" ".join(["w"] * random.integers(1, 5)) for _ in range(3)]} for _ in range(20)
     ]
-    vocabulary = Vocabulary.of((t for target in targets for t in target["captions"]), 1, 9)
-    pairs = Pairs.of(targets, vocabulary)
+    texts = [text for target in targets for text in target["captions"]]
+    vocabulary = Vocabulary.from_captions(texts, 1, 9)
+    pairs = Pairs.from_targets(targets, vocabulary)
     inputs = np.arange(20)[:, None]
-    seen = []
+    examples = []
     orders = []
     for epoch in range(2):
-        made = list(batches(pairs, inputs, 8, by_length, 0, epoch, 0))
-        assert len(made) == steps_per_epoch(pairs, 8, by_length)
-        for given, following in made:
-            assert (given["words"][:, 1:] == following[:, :-1]).all()
-            assert (following > 0).all() or not by_length  # of one length nothing is padded
-            seen += [(int(p[0]), (w > 0).sum()) for p, w in zip(given["pictures"], following)]
-        orders.append([given["pictures"].tolist() for given, _ in made])
+        epoch_batches = list(batches(pairs, inputs, 8, by_length, 0, epoch, 0))
+        assert len(epoch_batches) == steps_per_epoch(pairs, 8, by_length)
+        for x, y in epoch_batches:
+            assert (x["words"][:, 1:] == y[:, :-1]).all()
+            assert (y > 0).all() or not by_length  # captions of one length need no padding
+            examples += [(int(p[0]), (w > 0).sum()) for p, w in zip(x["pictures"], y)]
+        orders.append([x["pictures"].tolist() for x, _ in epoch_batches])
     expected = [(i, len(t.split()) + 1) for i, each in enumerate(targets) for t in each["captions"]]
-    assert sorted(seen) == sorted(2 * expected) and orders[0] != orders[1]
-    rest = [
-        given["pictures"].tolist() for given, _ in batches(pairs, inputs, 8, by_length, 0, 1, 3)
-    ]
-    assert rest == orders[1][3:]  # a run that goes on meets what an unbroken one would have
+    assert sorted(examples) == sorted(2 * expected) and orders[0] != orders[1]
+    rest = [x["pictures"].tolist() for x, _ in batches(pairs, inputs, 8, by_length, 0, 1, 3)]
+    assert rest == orders[1][3:]  # a resumed run has the batches of an uninterrupted one
     assert padded([[1, 2], [3]]).tolist() == [[1, 2], [3, 0]]
 
 
 def test_shapes_are_where_their_boxes_say():
-    """The colour of each thing fills the middle of its box, and the ground is outside of all."""
+    """Each object's colour fills the middle of its box; outside all boxes is background."""
     random = np.random.default_rng(5)
     for held_out in (False, True):
         for _ in range(20):
@@ -157,7 +156,7 @@ def test_shapes_are_where_their_boxes_say():
             assert np.ptp(picture[outside].mean(axis=0)) < 5  # grey
 
 
-def test_held_out_combinations_are_told_of_in_the_test_pictures_alone():
+def test_held_out_combinations_are_in_the_test_pictures_alone():
     dataset = scenes.shapes()
     phrases = {
         split: {each["phrase"] for target in part.targets for each in target["objects"]}
@@ -170,19 +169,19 @@ def test_held_out_combinations_are_told_of_in_the_test_pictures_alone():
     for target in dataset.splits["train"].targets[:200]:
         boxes = [each["box"] for each in target["objects"]]
         assert boxes == sorted(boxes, key=lambda box: box[0] + box[2])
-        assert len(metrics.named(target, target["captions"][0])) == 3 * len(boxes)
+        assert len(metrics.object_words(target, target["captions"][0])) == 3 * len(boxes)
 
 
-def test_a_moving_picture_has_the_colours_of_the_picture():
-    """In every frame, also where the network looks elsewhere: white paper, the red thing lit."""
+def test_an_animation_has_the_colours_of_the_picture():
+    """In every frame, wherever the attention lies: a white margin, the red object lit."""
     red = np.full((64, 64, 3), (200, 30, 30), "uint8")
     maps = np.eye(256)[[100, 136, 200]]
     gif = attention.moving(red, ["a", "red", "square"], maps, (16, 16))
-    with Image.open(io.BytesIO(gif)) as made:
-        assert made.n_frames == 3
+    with Image.open(io.BytesIO(gif)) as animation:
+        assert animation.n_frames == 3
         for frame in range(3):
-            made.seek(frame)
-            pixels = np.asarray(made.convert("RGB")).astype(int)
+            animation.seek(frame)
+            pixels = np.asarray(animation.convert("RGB")).astype(int)
             assert pixels[1, 1].min() > 240
             brightest = pixels[40:-20, 20:-20].reshape(-1, 3)
             red, green, blue = brightest[brightest.sum(axis=1).argmax()]

@@ -21,13 +21,16 @@ def softmax(x):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def by_hand(made, maps, words):
+def by_hand(network, maps, words):
     """Equations 1 to 7 for one picture (h, w, C) and its words (T,): scores, attention."""
-    w = {weight.name: np.asarray(weight, "float64") for weight in made.get_layer("decoder").weights}
-    kind = made.get_layer("decoder").attention
+    w = {
+        weight.name: np.asarray(weight, "float64")
+        for weight in network.get_layer("decoder").weights
+    }
+    kind = network.get_layer("decoder").attention
     rows, columns = maps.shape[:2]
-    places = [[x, y] for y in np.linspace(-1, 1, rows) for x in np.linspace(-1, 1, columns)]
-    a = np.concatenate([maps.reshape(rows * columns, -1), places], axis=1)  # (L, D)
+    grid = [[x, y] for y in np.linspace(-1, 1, rows) for x in np.linspace(-1, 1, columns)]
+    a = np.concatenate([maps.reshape(rows * columns, -1), grid], axis=1)  # (L, D)
     h = np.tanh(a.mean(axis=0) @ w["initial_hidden_kernel"] + w["ih_bias"])
     c = np.tanh(a.mean(axis=0) @ w["initial_cell_kernel"] + w["ic_bias"])
     scores, attention = [], []
@@ -54,13 +57,13 @@ def by_hand(made, maps, words):
 
 @pytest.mark.parametrize("kind", attend.KINDS)
 def test_the_papers_equations(kind):
-    made = captioner(kind)
+    network = captioner(kind)
     inputs, words = example()
-    found = made.predict_on_batch({**inputs, "words": words[:, :-1]})
+    outputs = network.predict_on_batch({**inputs, "words": words[:, :-1]})
     for i in range(len(words)):
-        scores, attention = by_hand(made, inputs["pictures"][i], words[i, :-1])
-        np.testing.assert_allclose(found["scores"][i], scores, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(found["maps"][i], attention, rtol=1e-4, atol=1e-6)
+        scores, attention = by_hand(network, inputs["pictures"][i], words[i, :-1])
+        np.testing.assert_allclose(outputs["scores"][i], scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(outputs["maps"][i], attention, rtol=1e-4, atol=1e-6)
 
 
 def test_fused_energies_and_their_gradients_are_those_of_single_operations():
@@ -71,105 +74,105 @@ def test_fused_energies_and_their_gradients_are_those_of_single_operations():
         tf.constant(random.normal(size=shape), "float32") for shape in ((3, 5, 4), (3, 4), (4, 1))
     ]
     upstream = tf.constant(random.normal(size=(3, 5)), "float32")
-    found = []
+    results = []
     for function in (fused_attention.energies, fused_attention.fused_energies()):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(*inputs)
-        found.append([outputs, *tape.gradient(outputs, inputs, upstream)])
-    for one, other in zip(*found, strict=True):
+        results.append([outputs, *tape.gradient(outputs, inputs, upstream)])
+    for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def loss_of(made, inputs, words):
-    made.compile("sgd", loss=None, jit_compile=False)
-    given = {**inputs, "words": words[:, :-1]}
-    return float(made.test_on_batch(given, words[:, 1:]))
+def loss_of(network, inputs, words):
+    network.compile("sgd", loss=None, jit_compile=False)
+    x = {**inputs, "words": words[:, :-1]}
+    return float(network.test_on_batch(x, words[:, 1:]))
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_the_soft_loss_is_equation_14_and_padding_counts_for_nothing(penalty):
-    made = captioner("soft", penalty=penalty)
+    network = captioner("soft", penalty=penalty)
     inputs, words = example()
     words[1, 4:] = PADDING
     expected = []
-    for i, told in enumerate((5, 3, 5, 5)):
-        scores, attention = by_hand(made, inputs["pictures"][i], words[i, :-1])
-        log_p = np.log(softmax(scores))[range(told), words[i, 1 : told + 1]].sum()
-        coverage = np.square(1 - attention[:told].sum(axis=0)).sum()
+    for i, length in enumerate((5, 3, 5, 5)):
+        scores, attention = by_hand(network, inputs["pictures"][i], words[i, :-1])
+        log_p = np.log(softmax(scores))[range(length), words[i, 1 : length + 1]].sum()
+        coverage = np.square(1 - attention[:length].sum(axis=0)).sum()
         expected.append(-log_p + penalty * coverage)
-    assert loss_of(made, inputs, words) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert loss_of(network, inputs, words) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_reinforce_follows_the_gradient_of_the_bound(monkeypatch):
-    """Of a caption of one word: the mean over samples against the sum over all places (10, 11)."""
+    """For a caption of one word: the mean over samples equals the sum over locations (10, 11)."""
     import tensorflow as tf
 
     monkeypatch.setattr(attend, "EXPECTED", 0.0)
     monkeypatch.setattr(attend, "ENTROPY", 0.0)
-    made = captioner("hard")
-    decoder = made.get_layer("decoder")
+    network = captioner("hard")
+    decoder = network.get_layer("decoder")
     inputs, words = example(count=1, length=1)
     many = 20_000
-    given = {
+    x = {
         "pictures": np.repeat(inputs["pictures"], many, axis=0),
         "words": np.repeat(words[:, :1], many, axis=0),
     }
     target = np.repeat(words[:, 1:], many, axis=0)
     with tf.GradientTape() as tape:
-        loss = made.compute_loss(given, target, made(given, training=True), training=True)
+        loss = network.compute_loss(x, target, network(x, training=True), training=True)
     sampled = tape.gradient(loss, decoder.v.value)
 
-    vectors = made.get_layer("annotations")(inputs["pictures"])
+    vectors = network.get_layer("annotations")(inputs["pictures"])
     with tf.GradientTape() as tape:
         keys, hidden, cell = decoder.begin(vectors)
         _, alpha, _ = decoder.look(vectors, keys, hidden)
         embedded = tf.gather(decoder.E.value, words[:, 0])
         bound = 0.0
-        for place in range(6):
-            context = vectors[:, place]
-            after, _ = decoder.remember(embedded @ decoder.W_y, hidden, cell, context)
-            scores = decoder.say(embedded, after, context)
+        for location in range(6):
+            context = vectors[:, location]
+            after, _ = decoder.lstm(embedded @ decoder.W_y, hidden, cell, context)
+            scores = decoder.word_scores(embedded, after, context)
             log_p = tf.nn.log_softmax(scores)[0, words[0, 1]]
-            bound -= alpha[0, place] * tf.stop_gradient(log_p)
+            bound -= alpha[0, location] * tf.stop_gradient(log_p)
     exact = tape.gradient(bound, decoder.v.value)
     error = np.linalg.norm(sampled - exact) / np.linalg.norm(exact)
     assert error < 0.15, error
     assert np.linalg.norm(exact) > 1e-3
 
 
-def test_the_baseline_is_a_moving_average_of_ln_p_a_word():
-    made = captioner("hard")
+def test_the_baseline_is_a_moving_average_of_ln_p_per_word():
+    network = captioner("hard")
     inputs, words = example()
-    made.compile(keras.optimizers.SGD(0.0), loss=None, jit_compile=False)
-    made.get_layer("decoder").baseline.assign(-2.0)
-    given = {**inputs, "words": words[:, :-1]}
-    made.train_on_batch(given, words[:, 1:])
-    moved = float(made.get_layer("decoder").baseline)
+    network.compile(keras.optimizers.SGD(0.0), loss=None, jit_compile=False)
+    network.get_layer("decoder").baseline.assign(-2.0)
+    x = {**inputs, "words": words[:, :-1]}
+    network.train_on_batch(x, words[:, 1:])
+    moved = float(network.get_layer("decoder").baseline)
     log_p = (moved - 0.9 * -2.0) / 0.1
     assert -6 < log_p < -1 and moved != -2.0
-    made.test_on_batch(given, words[:, 1:])
-    assert float(made.get_layer("decoder").baseline) == moved
+    network.test_on_batch(x, words[:, 1:])
+    assert float(network.get_layer("decoder").baseline) == moved
 
 
-def test_a_sample_is_one_place_for_half_of_the_pictures():
-    made = captioner("hard")
+def test_a_sample_is_one_location_for_half_of_the_pictures():
+    network = captioner("hard")
     inputs, words = example(count=400)
-    found = made({**inputs, "words": words[:, :-1]}, training=True)
-    looks, maps = np.asarray(found["looks"]), np.asarray(found["maps"])
-    one = (looks.max(axis=-1) == 1).all(axis=1)
+    outputs = network({**inputs, "words": words[:, :-1]}, training=True)
+    samples, attention = np.asarray(outputs["looks"]), np.asarray(outputs["maps"])
+    one = (samples.max(axis=-1) == 1).all(axis=1)
     assert 0.4 < one.mean() < 0.6
-    np.testing.assert_allclose(looks[~one], maps[~one])
-    picked = np.take_along_axis(maps[one], looks[one].argmax(-1)[..., None], -1)
-    assert picked.mean() == pytest.approx(np.square(maps[one]).sum(-1).mean(), rel=0.1)
+    np.testing.assert_allclose(samples[~one], attention[~one])
+    weights = np.take_along_axis(attention[one], samples[one].argmax(-1)[..., None], -1)
+    assert weights.mean() == pytest.approx(np.square(attention[one]).sum(-1).mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("kind", attend.KINDS)
-def test_a_saved_network_says_the_same(kind, tmp_path):
-    made = captioner(kind)
+def test_a_saved_network_gives_the_same_outputs(kind, tmp_path):
+    network = captioner(kind)
     inputs, words = example()
-    given = {**inputs, "words": words[:, :-1]}
-    made.save(tmp_path / "made.keras")
+    x = {**inputs, "words": words[:, :-1]}
+    network.save(tmp_path / "made.keras")
     again = keras.saving.load_model(tmp_path / "made.keras")
-    for name, value in made.predict_on_batch(given).items():
-        np.testing.assert_array_equal(again.predict_on_batch(given)[name], value)
+    for name, value in network.predict_on_batch(x).items():
+        np.testing.assert_array_equal(again.predict_on_batch(x)[name], value)

@@ -1,4 +1,4 @@
-"""Data sets of captions: each layout in small, and what is said of a broken one."""
+"""Data sets of captions: each layout in small, and the errors for broken ones."""
 
 import json
 
@@ -29,8 +29,8 @@ def test_layout(source, tmp_path):
     load = getattr(photos, name.replace("-", "_"))
     dataset = load(root=write(tmp_path), image_size=16)
     counts = {"train", "validation", "test"} & set(dataset.splits)
-    found = tuple(len(dataset.splits[split].names) for split in sorted(counts, key=SPLITS.index))
-    assert found == tuple(count for count in LAYOUTS[source] if count)
+    sizes = tuple(len(dataset.splits[split].names) for split in sorted(counts, key=SPLITS.index))
+    assert sizes == tuple(count for count in LAYOUTS[source] if count)
     assert dataset.classes == () and dataset.resized and not dataset.mirror
     each = 2 if name == "caption-folder" else 5
     for split in dataset.splits.values():
@@ -42,7 +42,7 @@ SPLITS = ["train", "validation", "test"]
 
 
 def test_captions_stay_with_their_picture(tmp_path):
-    """Picture i is told of as number i, in every split, at the size that was asked for."""
+    """The captions of picture i name number i, in every split, at the requested size."""
     dataset = flickr8k(root=SOURCES["flickr8k"][1](tmp_path), image_size=20)
     for split in dataset.splits.values():
         assert split.pictures.shape[1:] == (20, 20, 3)
@@ -52,7 +52,7 @@ def test_captions_stay_with_their_picture(tmp_path):
             assert target["captions"] == expected
 
 
-def test_quotation_marks_that_quote_nothing_are_kept(tmp_path):
+def test_quotation_marks_inside_a_caption_are_kept(tmp_path):
     dataset = photos.flickr30k(root=SOURCES["flickr30k-later"][1](tmp_path), image_size=16)
     assert dataset.splits["train"].targets[0]["captions"][0].endswith('times . "quoted')
 
@@ -64,7 +64,7 @@ def test_a_row_of_flickr30k_that_lacks_a_bar(tmp_path):
     assert captions[4] == 'A dog number 3 , said 4 times . "quoted'
 
 
-def test_a_quotation_mark_that_is_not_closed_takes_in_no_other_line(tmp_path):
+def test_an_unclosed_quotation_mark_includes_no_other_line(tmp_path):
     root = SOURCES["flickr8k-later"][1](tmp_path)
     whole = caption_files.table(root / "captions.txt", ",")
     edited(root / "captions.txt", 'number 3 , said 2 times ."', "number 3 , said 2 times .")
@@ -72,7 +72,7 @@ def test_a_quotation_mark_that_is_not_closed_takes_in_no_other_line(tmp_path):
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path):
-    """JSON may hold other signs that split lines, such as U+2028."""
+    """JSON may contain other line separators, such as U+2028."""
     file = tmp_path / "mine.jsonl"
     file.write_text('{"file": "a#1.jpg", "caption": "a\u2028b"}\n', encoding="utf-8")
     assert caption_files.jsonl(file) == {"a#1.jpg": ["a\u2028b"]}
@@ -116,17 +116,17 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
-    load, source, damage, told = BROKEN[case]
+    load, source, damage, message = BROKEN[case]
     root = SOURCES[source][1](tmp_path)
     damage(root)
-    with pytest.raises(UserError, match=told) as error:
+    with pytest.raises(UserError, match=message) as error:
         load(root=root, image_size=16)
     assert "--skip-corrupt" in str(error.value)
     assert len(load(root=root, image_size=16, skip_corrupt=True).skipped) == 1
 
 
 @pytest.mark.parametrize(
-    "load, source, file, old, new, told",
+    "load, source, file, old, new, message",
     [
         (
             coco_captions,
@@ -158,7 +158,7 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "annotations/captions_val2017.json",
             '" val A dog number 9 , said 0 times ."',
             "null",
-            "not as COCO's captions are .*NoneType",
+            "does not have COCO's format .*NoneType",
         ),
         (
             coco_captions,
@@ -203,10 +203,10 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
         (flickr8k, "flickr8k", "Flickr8k_text/Flickr8k.token.txt", "\t", " ", "line 1 has no tab"),
     ],
 )
-def test_a_broken_file_is_named_with_its_line(load, source, file, old, new, told, tmp_path):
+def test_a_broken_file_is_named_with_its_line(load, source, file, old, new, message, tmp_path):
     root = SOURCES[source][1](tmp_path)
     edited(root / file, old, new)
-    with pytest.raises(UserError, match=f"{file.split('/')[-1]}.*{told}"):
+    with pytest.raises(UserError, match=f"{file.split('/')[-1]}.*{message}"):
         load(root=root, image_size=16)
 
 

@@ -1,4 +1,4 @@
-"""The verbs of a captioning run, its encoders, and what it says to what it cannot do."""
+"""The verbs of a captioning run, its encoders, and its errors."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from tinyconv.data.cache import cache_root
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, scenes
-from tinyconv.plugins.caption.inference import Teller
+from tinyconv.plugins.caption.inference import CaptionModel
 from tinyconv.plugins.caption.vocabulary import END, START
 
 pytestmark = pytest.mark.tensorflow
@@ -34,13 +34,13 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def drawn_once(cache, monkeypatch, few_scenes):
-    """Have these tests share their scenes."""
+    """Share the drawn scenes between these tests."""
     monkeypatch.setenv("TINYCONV_CACHE", str(cache))
 
 
 @pytest.fixture(scope="module")
 def learnt(make_run):
-    """A run of drawn scenes; tests leave it as it is."""
+    """A run on drawn scenes; tests do not change it."""
     return make_run(task="caption", name="learnt", pages=True, **SMALL)
 
 
@@ -56,8 +56,8 @@ def scene_files(learnt, tmp_path):
     return files
 
 
-def test_it_learns_words_and_looks_at_what_it_names():
-    """In a few hundred captions: more than by chance, of both."""
+def test_it_learns_words_and_attends_to_the_objects_that_it_names():
+    """From a few hundred captions: both better than chance."""
     run = tinyconv.fit("caption", name="words", **{**SMALL, "limit": 640, "epochs": 4})
     first, last = run.history[0], run.history[-1]
     assert last["loss"] < 0.7 * first["loss"]
@@ -72,8 +72,8 @@ def test_evaluate_measures_what_scripts_rely_on(learnt, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(learnt.path), "--beam", "1", "--split", "validation", "--json"])
     assert not stop.value.code
-    told = json.loads(capsys.readouterr().out)
-    assert told["split"] == "validation" and set(told["metrics"]) == names
+    document = json.loads(capsys.readouterr().out)
+    assert document["split"] == "validation" and set(document["metrics"]) == names
 
 
 def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
@@ -89,24 +89,26 @@ def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
         assert len(prediction.answers) == 3
     (one,) = learnt.predict(scene_files[0], beam=1)
     assert len(one.answers) == 1
-    made = set((learnt.path / "captions").glob("*")) - before
-    assert {path.suffix for path in made} <= {".png", ".gif"}
-    assert len([path for path in made if path.suffix == ".png"]) == 3  # the second of scene0 too
-    for path in made:
-        with Image.open(path) as drawn:
-            assert drawn.size[0] > 100
+    new = set((learnt.path / "captions").glob("*")) - before
+    assert {path.suffix for path in new} <= {".png", ".gif"}
+    assert len([path for path in new if path.suffix == ".png"]) == 3  # scene0 twice
+    for path in new:
+        with Image.open(path) as figure:
+            assert figure.size[0] > 100
 
 
-def test_explain_draws_what_it_is_made_to_say(learnt, scene_files, tmp_path):
+def test_explain_draws_the_attention_for_a_caption(learnt, scene_files, tmp_path):
     (path,) = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
     again = verbs.explain(learnt, scene_files[0], caption="a red square", output=tmp_path / "out")
     assert again != [path] and path.read_bytes() == again[0].read_bytes()
-    teller = Teller(learnt)
-    maps, looks, log_p = teller.look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
-    assert maps[0].shape == looks[0].shape == (4, 256)  # three words and the end
-    np.testing.assert_allclose(maps[0].sum(axis=1), 1, rtol=1e-4)
+    model = CaptionModel(learnt)
+    weights, samples, log_p = model.attend(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
+    assert weights[0].shape == samples[0].shape == (4, 256)  # three words and the end
+    np.testing.assert_allclose(weights[0].sum(axis=1), 1, rtol=1e-4)
     assert log_p[0] < 0
-    with pytest.raises(UserError, match="learnt no word 'sqare'; did you mean square"):
+    with pytest.raises(
+        UserError, match="'sqare' is not in the network's vocabulary; did you mean square"
+    ):
         list(learnt.explain(scene_files[0], say="a red sqare"))
     with pytest.raises(UserError, match="--caption has no word; choose from a"):
         list(learnt.explain(scene_files[0], say=""))
@@ -122,12 +124,12 @@ def test_a_saved_run_takes_options_by_either_name(learnt):
         verbs.explain(learnt, say="a", caption="b")
 
 
-def test_hard_attention_draws_the_place_that_it_looked_at(scene_files):
+def test_hard_attention_draws_the_sampled_location(scene_files):
     run = tinyconv.fit("caption", attention="hard", name="hard", **SMALL)
     pictures = list(run.explain(*scene_files))
     assert len(pictures) == 2 and all(picture.caption for picture in pictures)
-    _, looks, _ = Teller(run).look(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
-    assert (np.sort(looks[0], axis=1)[:, -1] == 1).all()
+    _, samples, _ = CaptionModel(run).attend(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
+    assert (np.sort(samples[0], axis=1)[:, -1] == 1).all()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -148,8 +150,8 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_
     )
     words, word, total = [], START, 0.0
     while len(words) < learnt.options.longest:
-        given = {**state, "word": np.array([word], "int32")}
-        log_p, state["hidden"], state["cell"], attention = sessions["step"].run(None, given)
+        inputs = {**state, "word": np.array([word], "int32")}
+        log_p, state["hidden"], state["cell"], attention = sessions["step"].run(None, inputs)
         log_p[0, [0, START, 3]] = -np.inf
         word = int(log_p[0].argmax())
         total += float(log_p[0, word])
@@ -158,14 +160,14 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_
             break
         words.append(word)
     (own,) = learnt.predict(scene_files[0], beam=1)
-    assert Teller(learnt).vocabulary.decode(words) == own.answers[0]["caption"]
+    assert CaptionModel(learnt).vocabulary.decode(words) == own.answers[0]["caption"]
     assert total == pytest.approx(own.answers[0]["log_probability"], abs=1e-3)
     for format in ("keras", "savedmodel"):
         assert len(list(verbs.export(learnt, format, tmp_path / format).iterdir())) == 2
 
 
-def eyes(name):
-    """A run that classifies drawn digits at 64x64 colour pixels, to look with."""
+def classifier(name):
+    """A run that classifies pictures of 64x64 colour pixels, for use as an encoder."""
     return tinyconv.fit(model="glance", data="folder", root=name, epochs=1, name="eyes")
 
 
@@ -178,34 +180,38 @@ def classes(tmp_path):
     return tmp_path / "classes"
 
 
-def test_the_encoder_of_a_run_is_kept_as_it_is(classes, scene_files, monkeypatch):
-    seen = eyes(classes)
-    made = []
+def test_the_encoder_of_a_run_is_frozen(classes, scene_files, monkeypatch):
+    vision = classifier(classes)
+    maps = []
     original = encoder.features
-    monkeypatch.setattr(encoder, "features", lambda *a: made.append(original(*a)) or made[-1])
-    run = tinyconv.fit("caption", encoder=str(seen.path), name="kept", **SMALL)
-    assert run.settings["frozen"] and [m.shape for m in made] == [(96, 16, 16, 64)] * 2
-    assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in made)
-    eye, _ = encoder.opened(run, (64, 64, 3))
+    monkeypatch.setattr(encoder, "features", lambda *a: maps.append(original(*a)) or maps[-1])
+    run = tinyconv.fit("caption", encoder=str(vision.path), name="frozen", **SMALL)
+    assert run.settings["frozen"] and [m.shape for m in maps] == [(96, 16, 16, 64)] * 2
+    assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in maps)
+    network, _ = encoder.open_encoder(run, (64, 64, 3))
     pictures = np.asarray(decode(Path(scene_files[0]).read_bytes(), 3))[None]
     np.testing.assert_allclose(
-        eye.predict_on_batch(pictures), Teller(run).see(pictures), rtol=1e-3, atol=1e-3
+        network.predict_on_batch(pictures), CaptionModel(run).encode(pictures), rtol=1e-3, atol=1e-3
     )
-    assert not [w for w in run.model().weights if "conv" in w.path]  # it is not in the file
+    assert not [
+        w for w in run.model().weights if "conv" in w.path
+    ]  # the encoder is not in the file
     assert len(list(run.predict(scene_files[0]))) == 1
     begin = run.task.networks(run)["begin"]
     assert begin.input_shape == (None, 64, 64, 3)
-    learning = tinyconv.fit("caption", encoder=str(seen.path), freeze=False, name="tuned", **SMALL)
+    learning = tinyconv.fit(
+        "caption", encoder=str(vision.path), freeze=False, name="tuned", **SMALL
+    )
     assert not learning.settings["frozen"]
-    before = seen.model().get_layer("conv1").kernel
+    before = vision.model().get_layer("conv1").kernel
     assert np.abs(learning.model().get_layer("conv1").kernel - before).max() > 0
-    shutil.rmtree(seen.path)
-    with pytest.raises(UserError, match=f"{seen.path.name} does not exist"):
+    shutil.rmtree(vision.path)
+    with pytest.raises(UserError, match=f"{vision.path.name} does not exist"):
         list(run.predict(scene_files[0]))
     assert list(learning.predict(scene_files[0]))
 
 
-def test_what_an_encoder_saw_is_made_anew_where_its_file_is_cut_or_damaged():
+def test_feature_maps_are_recomputed_where_their_file_is_truncated_or_damaged():
     inputs = keras.Input((4, 4, 3))
     small = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
     pictures, key = np.arange(480, dtype="uint8").reshape(10, 4, 4, 3), ["here"]
@@ -221,28 +227,28 @@ def test_what_an_encoder_saw_is_made_anew_where_its_file_is_cut_or_damaged():
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, message",
     [
         ({"encoder": "glanse"}, "no encoder 'glanse'; did you mean glance"),
         ({"encoder": "runs/nowhere"}, "runs/nowhere does not exist"),
-        ({"encoder": "linear"}, "linear has no map of cells"),
+        ({"encoder": "linear"}, "linear has no feature map to attend to"),
         ({"encoder": "glance", "freeze": True}, "glance is untrained"),
-        ({"layer": "conv9"}, "glance has no map 'conv9'; did you mean conv"),
+        ({"layer": "conv9"}, "glance has no feature map 'conv9'; did you mean conv"),
         ({"data": "digits"}, "digits has no captions"),
         ({"data": "shape"}, "did you mean shapes"),
         ({"attention": "sofd"}, "no attention 'sofd'; did you mean soft"),
         ({"data": "flickr8k"}, "flickr8k needs --root"),
-        ({"least": 1000}, "No word of the captions of shapes is met 1000 times; --min-count 1"),
+        ({"least": 1000}, "No word occurs 1000 times in the captions of shapes; --min-count 1"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(settings, told):
-    with pytest.raises(UserError, match=told):
+def test_invalid_settings_are_refused_before_anything_is_written(settings, message):
+    with pytest.raises(UserError, match=message):
         tinyconv.fit("caption", **{**SMALL, **settings})
     assert not runs.runs_folder().exists()
 
 
 def test_its_network_opens_in_a_fresh_process(learnt):
-    """Nothing but the run's path is known there: no verb has imported the network's classes."""
+    """The process has only the run's path: no verb has imported the network's classes."""
     script = "import sys, tinyconv; print(type(tinyconv.load(sys.argv[1]).model()).__name__)"
     done = subprocess.run([sys.executable, "-c", script, learnt.path], capture_output=True)
     assert done.stdout.split() == [b"Captioner"], done.stderr
@@ -256,8 +262,8 @@ def test_a_picture_of_another_size_or_mode(learnt, tmp_path):
     assert len(list(learnt.predict(file, resize=True))) == 1
 
 
-def test_weights_that_cannot_be_had_are_told_in_a_sentence(monkeypatch):
-    """Without a network; and with one, of which the weights are as good as any here."""
+def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):
+    """Without a connection; with one, random weights stand in for ImageNet's."""
     import urllib.error
 
     def refused(*_, **__):
@@ -265,30 +271,30 @@ def test_weights_that_cannot_be_had_are_told_in_a_sentence(monkeypatch):
 
     monkeypatch.setattr(keras.utils, "get_file", refused)
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
-    with pytest.raises(UserError, match="weights of VGG16 cannot be had.*--encoder takes a run"):
+    with pytest.raises(UserError, match="weights of VGG16 cannot be downloaded.*as --encoder"):
         tinyconv.fit("caption", encoder="VGG16", **SMALL)
     build = keras.applications.VGG16
     monkeypatch.setattr(
-        keras.applications, "VGG16", lambda **given: build(**{**given, "weights": None})
+        keras.applications, "VGG16", lambda **options: build(**{**options, "weights": None})
     )
     monkeypatch.setattr(keras.applications.vgg16, "VGG16", keras.applications.VGG16)
-    found = encoder._application("VGG16", (224, 224, 3))
-    assert encoder.cut(found, None).output.shape == (None, 14, 14, 512)  # as in the paper
-    assert encoder.cut(found, "block3_conv3").output.shape == (None, 56, 56, 256)
+    network = encoder._application("VGG16", (224, 224, 3))
+    assert encoder.cut(network, None).output.shape == (None, 14, 14, 512)  # as in the paper
+    assert encoder.cut(network, "block3_conv3").output.shape == (None, 56, 56, 256)
 
 
 def test_your_own_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     root = captions_beside(tmp_path / "mine")
-    given = {"image_size": 32, "epochs": 1, "least": 1, "units": 8, "longest": 9}
-    run = tinyconv.fit("caption", data=str(root), encoder="glance", **given)
+    options = {"image_size": 32, "epochs": 1, "min_count": 1, "units": 8, "max_length": 9}
+    run = tinyconv.fit("caption", data=str(root), encoder="glance", **options)
     assert run.settings["data"] == str(root) and set(run.settings["result"]["metrics"]) == {
         "loss", "bleu1", "bleu2", "bleu3", "bleu4",
     }  # fmt: skip
-    assert run.options.embedding == 512 and run.options.units == 8  # the paper's, and what was said
+    assert run.options.embedding == 512 and run.options.units == 8  # the paper's, and ours
     (answer,) = run.predict(root / "pictures" / "1000000_photo.jpg")
     assert answer.answers
     (captions,) = [*root.glob("*.tsv"), *root.glob("*.jsonl")]
-    captions.write_text(captions.read_text().replace(" ", " very ", 1))  # they are data, too
+    captions.write_text(captions.read_text().replace(" ", " very ", 1))  # captions are data, too
     with pytest.raises(UserError, match="mine is not the data that the run began with"):
         tinyconv.resume(run.path, epochs=2)

@@ -1,4 +1,4 @@
-"""What is trained on: each caption with its picture, in batches."""
+"""Training data: each caption with its picture, in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from tinyconv.plugins.caption.vocabulary import PADDING, Vocabulary
 
 @dataclass(frozen=True)
 class Pairs:
-    """P captions as numbers, and the picture of each."""
+    """P captions as word ids, and the picture of each."""
 
-    pictures: np.ndarray  # (P,) int64
-    captions: Sequence[np.ndarray]  # P times (T + 2,) int32: START, the words, END
+    pictures: np.ndarray  # (P,) int64, the index of each caption's picture
+    captions: Sequence[np.ndarray]  # P arrays (T + 2,) int32: START, the words, END
 
     @classmethod
-    def of(cls, targets: Sequence[dict], vocabulary: Vocabulary) -> "Pairs":
+    def from_targets(cls, targets: Sequence[dict], vocabulary: Vocabulary) -> "Pairs":
         """Every caption of every picture."""
         rows = [(i, text) for i, target in enumerate(targets) for text in target["captions"]]
         captions = [np.array(vocabulary.encode(text), np.int32) for _, text in rows]
         return cls(np.array([i for i, _ in rows]), captions)
 
     def groups(self, by_length: bool) -> list[np.ndarray]:
-        """The numbers of the captions of each length, or of all of them together."""
+        """The indices of the captions of each length, or of all captions as one group."""
         lengths = np.array([len(caption) if by_length else 0 for caption in self.captions])
         return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
 
@@ -37,30 +37,30 @@ def steps_per_epoch(pairs: Pairs, batch_size: int, by_length: bool) -> int:
 def batches(
     pairs: Pairs, inputs, batch_size: int, by_length: bool, seed: int, epoch: int, first: int
 ) -> Iterator:
-    """An epoch's batches from step `first` on, as (what goes in, the next words (B, T + 1)).
+    """An epoch's batches from step `first` on, as (inputs, next words (B, T + 1)).
 
-    In go {"pictures": (B, ...), "words": (B, T + 1)}; `inputs` holds the pictures, or what the
-    encoder saw of them. With `by_length` a batch has captions of one length, as in the paper's
-    section 4.3, and no padding. An encoder that learns needs batches of all lengths: its
-    normalisation would else see crowded scenes in one step and bare ones in the next.
+    The inputs are {"pictures": (B, ...), "words": (B, T + 1)}; `inputs` holds the pictures or
+    their feature maps. With `by_length` all captions of a batch have the same length, as in the
+    paper's section 4.3, without padding. A trained encoder needs batches of all lengths: its
+    batch normalisation would otherwise see crowded scenes in one step and bare ones in the next.
     """
     random = np.random.default_rng([seed, epoch])
-    made = []
+    groups = []
     for group in pairs.groups(by_length):
         order = random.permutation(group)
-        made += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    for step, number in enumerate(random.permutation(len(made))[first:]):
-        chosen = made[number][np.argsort(pairs.pictures[made[number]])]
-        words = padded([pairs.captions[i] for i in chosen])
+        groups += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    for step, number in enumerate(random.permutation(len(groups))[first:]):
+        batch = groups[number][np.argsort(pairs.pictures[groups[number]])]
+        words = padded([pairs.captions[i] for i in batch])
         check_whole(inputs)
-        pictures = inputs[pairs.pictures[chosen]]
+        pictures = inputs[pairs.pictures[batch]]
         yield {"pictures": pictures, "words": words[:, :-1]}, words[:, 1:]
         if step % RELEASE == 0:
             release(inputs)
 
 
 def padded(captions: Sequence[Sequence[int]]) -> np.ndarray:
-    """(N, T) int32: captions of several lengths, PADDING after the end."""
+    """(N, T) int32: captions of several lengths, with PADDING after the end."""
     table = np.full((len(captions), max(map(len, captions))), PADDING, np.int32)
     for row, caption in zip(table, captions):
         row[: len(caption)] = caption

@@ -1,11 +1,11 @@
-"""The files that captions come in, read into one table; every format as its authors wrote it.
+"""Readers of caption files: each format as its authors publish it, into one table.
 
 Flickr8k.token.txt, results_20130124.token   1000268201.jpg#0 <tab> A child in a pink dress .
 captions.txt (Flickr8k's later release)      image,caption
 results.csv (Flickr30k's later release)      image_name| comment_number| comment
 captions_train2014.json                      COCO: images and annotations
 dataset_coco.json                            the splits of Karpathy & Fei-Fei 2015
-*.tsv, *.jsonl                               your own: file <tab> caption, or an object a line
+*.tsv, *.jsonl                               your own: file <tab> caption, or an object per line
 """
 
 import csv
@@ -16,12 +16,15 @@ from pathlib import Path
 
 from tinyconv.errors import UserError
 
-Captions = dict[str, list[str]]  # the captions of each picture's file name, "" for an empty one
-MALFORMED = (KeyError, TypeError, AttributeError)  # what JSON of another shape raises
+Captions = dict[str, list[str]]  # captions by the picture's file name; "" is an empty caption
+MALFORMED = (KeyError, TypeError, AttributeError)  # raised by JSON of another structure
 
 
 def text(file: Path) -> str:
-    """The text of a UTF-8 file, a mark at its beginning left out."""
+    """The text of a UTF-8 file, without a byte order mark.
+
+    Raises UserError for a file that is not UTF-8.
+    """
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -30,48 +33,57 @@ def text(file: Path) -> str:
 
 
 def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines that hold something, with their numbers; only a line feed ends one."""
+    """The lines that are not blank, with their numbers; only a line feed ends a line."""
     for number, line in enumerate(text(file).split("\n"), start=1):
         if line.strip():
             yield number, line
 
 
 def names(file: Path) -> list[str]:
-    """A file name a line, as the lists of Flickr8k's splits."""
+    """One file name per line, as in the lists of Flickr8k's splits."""
     return [line.strip() for _, line in lines(file)]
 
 
 def tabbed(file: Path) -> Captions:
-    """Lines of `name <tab> caption`, or `name#number <tab> caption`."""
-    found: Captions = {}
+    """Lines of `name <tab> caption`, or `name#number <tab> caption`.
+
+    Raises UserError for a line without a tab.
+    """
+    captions: Captions = {}
     for number, line in lines(file):
         name, tab, caption = line.partition("\t")
         if not tab:
             raise UserError(f"{file} line {number} has no tab between a picture and a caption.")
-        found.setdefault(re.sub(r"#\d+$", "", name.strip()), []).append(caption.strip())
-    return found
+        captions.setdefault(re.sub(r"#\d+$", "", name.strip()), []).append(caption.strip())
+    return captions
 
 
 def table(file: Path, delimiter: str) -> Captions:
-    """Rows of a picture first and a caption last, under a header."""
-    found: Captions = {}
-    # Flickr30k's captions hold quotation marks that quote nothing.
+    """Rows with a picture in the first column and a caption in the last, under a header.
+
+    Raises UserError for a row without a caption.
+    """
+    captions: Captions = {}
+    # Flickr30k's captions contain quotation marks that do not quote a field.
     quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     for number, line in list(lines(file))[1:]:
-        # A line by itself: a quotation mark that is not closed would take in the lines below it.
+        # Line by line: an unclosed quotation mark would include the lines below it.
         (row,) = csv.reader([line], delimiter=delimiter, quoting=quoting)
         if len(row) < 2:
             raise UserError(f"{file} line {number} has no caption after {row[0]!r}.")
         caption = row[-1].strip()
-        if delimiter == "|" and len(row) == 2:  # as in one row of the file that is in use
+        if delimiter == "|" and len(row) == 2:  # one row of the published file lacks a bar
             caption = caption.lstrip("0123456789").strip()
-        found.setdefault(row[0].strip(), []).append(caption)
-    return found
+        captions.setdefault(row[0].strip(), []).append(caption)
+    return captions
 
 
 def jsonl(file: Path) -> Captions:
-    """Lines of {"file": …, "caption": …} or {"file": …, "captions": […]}."""
-    found: Captions = {}
+    """Lines of {"file": …, "caption": …} or {"file": …, "captions": […]}.
+
+    Raises UserError for any other line.
+    """
+    captions: Captions = {}
     for number, line in lines(file):
         try:
             row = json.loads(line)
@@ -85,43 +97,51 @@ def jsonl(file: Path) -> Captions:
                 f'{file} line {number} should be {{"file": "…", "caption": "…"}} or '
                 f'{{"file": "…", "captions": ["…"]}}, and is {line.strip():.80}'
             )
-        found.setdefault(row["file"], []).extend(each.strip() for each in texts[1:])
-    return found
+        captions.setdefault(row["file"], []).extend(each.strip() for each in texts[1:])
+    return captions
 
 
 def coco(file: Path) -> Captions:
-    """COCO's own: a list of images, and a list of captions by the image's number."""
+    """COCO's own format: a list of images, and a list of captions with image ids.
+
+    Raises UserError for a caption without its image, and for JSON of another structure.
+    """
     content = _json(file)
     try:
-        called = {image["id"]: image["file_name"] for image in content["images"]}
-        found: Captions = {name: [] for name in called.values()}
+        file_names = {image["id"]: image["file_name"] for image in content["images"]}
+        captions: Captions = {name: [] for name in file_names.values()}
         for row in content["annotations"]:
-            if row["image_id"] not in called:
+            if row["image_id"] not in file_names:
                 raise UserError(
                     f"{file} has a caption of the image {row['image_id']!r}, and no such image."
                 )
-            found[called[row["image_id"]]].append(row["caption"].strip())
+            captions[file_names[row["image_id"]]].append(row["caption"].strip())
     except MALFORMED as error:
-        raise UserError(f"{file} is not as COCO's captions are ({_lack(error)}).") from error
-    return found
+        raise UserError(f"{file} does not have COCO's format ({_defect(error)}).") from error
+    return captions
 
 
 def karpathy(file: Path) -> dict[str, Captions]:
-    """Captions by split; COCO's `restval` counts as training, as its authors meant it."""
-    found: dict[str, Captions] = {"train": {}, "validation": {}, "test": {}}
+    """Captions by split; COCO's `restval` counts as training, as its authors intended.
+
+    Raises UserError for JSON of another structure.
+    """
+    splits: dict[str, Captions] = {"train": {}, "validation": {}, "test": {}}
     split = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
     try:
         for row in _json(file)["images"]:
             name = "/".join(filter(None, (row.get("filepath"), row["filename"])))
             captions = [sentence["raw"].strip() for sentence in row["sentences"]]
-            found[split[row["split"]]][name] = captions
+            splits[split[row["split"]]][name] = captions
     except MALFORMED as error:
-        raise UserError(f"{file} is not as Karpathy's split file is ({_lack(error)}).") from error
-    return found
+        raise UserError(
+            f"{file} does not have the format of Karpathy's split file ({_defect(error)})."
+        ) from error
+    return splits
 
 
-def _lack(error: Exception) -> str:
-    """What JSON of another shape lacks, or how it is another."""
+def _defect(error: Exception) -> str:
+    """How the structure of a JSON file differs from the expected one."""
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
 
 

@@ -1,4 +1,4 @@
-"""The curves of a captioner, and a gallery of its best, usual and worst captions."""
+"""The figures of a captioning run: curves, and its best, median and worst captions."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ from tinyconv.report import attention
 from tinyconv.report.figures import TRAIN, VALIDATION, png
 from tinyconv.results import Picture
 
-GALLERY = 200  # pictures that the best and the worst are chosen from
+GALLERY = 200  # pictures from which the best and the worst are chosen
 SHOWN = 3  # of each in the report
 
 
 def curves(history) -> Iterator[Picture]:
-    """Loss and the measures of captions by epoch."""
+    """The loss and the caption metrics by epoch."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
@@ -37,38 +37,39 @@ def curves(history) -> Iterator[Picture]:
         axes.legend(frameon=False, fontsize=8)
         axes.xaxis.get_major_locator().set_params(integer=True)
     caption = (
-        "The loss is -ln p of a caption, in nats; that of training holds the penalty too. Pointing "
-        "is how often the network looks at the thing that it names, beside a place at random."
+        "The loss is -ln p of a caption, in nats; the training loss includes the penalty. Pointing "
+        "accuracy is how often the largest attention weight lies on the object that the word "
+        "names; pointing chance is that of a random location."
     )
     last = history[-1]
     alt = (
         f"Curves over {len(history)} epochs. At the end: loss {last['loss']:.3g} in training and "
         f"{last['val_loss']:.3g} in validation"
     )
-    told = [
+    values = [
         f", {name.replace('_', ' ')} {last[f'val_{name}']:.3g}"
         for name in names
         if f"val_{name}" in last
     ]
     yield Picture(
-        "curves", "How it learnt", caption, png(figure), f"{alt}{''.join(told)}.", plot=True
+        "curves", "How it learnt", caption, png(figure), f"{alt}{''.join(values)}.", plot=True
     )
 
 
-def gallery(teller, examples, name: str) -> Iterator[Picture]:
-    """The best, the usual and the worst captions of a split, by their own BLEU-2, then ln p.
+def gallery(model, examples, name: str) -> Iterator[Picture]:
+    """The best, the median and the worst captions of a split, by BLEU-2, then ln p.
 
-    (BLEU-4 of one caption is 0 for most.)
+    (The BLEU-4 of a single caption is mostly 0.)
     """
     count = min(GALLERY, len(examples.names))
     pictures = np.asarray(examples.pictures[:count])
-    seen = teller.see(pictures)
-    captions = teller.best(seen)
-    maps, looks, log_p = teller.look(seen, captions)
+    inputs = model.encode(pictures)
+    captions = model.best(inputs)
+    weights, samples, log_p = model.attend(inputs, captions)
     references = [target["captions"] for target in examples.targets[:count]]
     ranks = [
-        (metrics.bleu([known], [caption])["bleu2"], p / (len(split(caption)) + 1))
-        for known, caption, p in zip(references, captions, log_p)
+        (metrics.bleu([several], [caption])["bleu2"], p / (len(split(caption)) + 1))
+        for several, caption, p in zip(references, captions, log_p)
     ]
     order = sorted(range(count), key=ranks.__getitem__)
     shown = min(SHOWN, count)
@@ -78,19 +79,19 @@ def gallery(teller, examples, name: str) -> Iterator[Picture]:
         "usual": order[middle : middle + shown],
         "worst": order[:shown],
     }
-    for part, chosen in parts.items():
-        for rank, i in enumerate(chosen, start=1):
-            drawn = attention.strip(
+    for part, indices in parts.items():
+        for rank, i in enumerate(indices, start=1):
+            strip = attention.strip(
                 f"{part}-{rank}",
                 pictures[i],
                 captions[i],
                 split(captions[i]),
-                maps[i],
-                looks[i],
-                teller.cells,
+                weights[i],
+                samples[i],
+                model.grid,
             )
             text = (
-                f"One of the {part} of {count} {name} pictures, bright where the network looks as "
-                f"it says the word. True is: “{references[i][0]}”"
+                f"One of the {part} captions of {count} {name} pictures; bright regions have large "
+                f"attention weights for the word. Reference: “{references[i][0]}”"
             )
-            yield Picture(drawn.name, captions[i] or "(nothing)", text, drawn.png, drawn.alt)
+            yield Picture(strip.name, captions[i] or "(nothing)", text, strip.png, strip.alt)

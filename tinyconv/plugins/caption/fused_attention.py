@@ -1,8 +1,8 @@
-"""The one costly line of attention, equation 4, made fast with TensorFlow on a CPU.
+"""The costly line of attention, equation 4, fused by XLA for TensorFlow on a CPU.
 
-It is bound by memory: a numbers for each place and unit, (B, L, k), are added, squashed and summed
-before every word. Operation by operation they are written and read again a dozen times; XLA makes
-one loop of them, and the backward loop computes them anew, so that none are kept.
+It is bound by memory: before every word, (B, L, k) values are added, passed through tanh and
+summed. As single operations they are written and read a dozen times; XLA makes one loop of them,
+and the backward loop recomputes them, so that none are stored.
 """
 
 from functools import cache
@@ -17,7 +17,7 @@ def energies(keys, query, v):
 
 @cache
 def fused_energies():
-    """`energies` for TensorFlow's tensors, the same numbers to rounding."""
+    """`energies` for TensorFlow's tensors, equal up to rounding."""
     import tensorflow as tf
 
     @tf.function(jit_compile=True, autograph=False)
@@ -38,8 +38,8 @@ def fused_energies():
     return lambda keys, query, v: fused(keys, query, tf.convert_to_tensor(v))
 
 
-def quickest():
-    """The compiled one where graphs use compiled programs, else Keras' own operations."""
+def fastest_energies():
+    """The fused function where graphs use compiled programs, else `energies`."""
     from tinyconv import layers
 
     return fused_energies() if layers.is_compiled() else energies

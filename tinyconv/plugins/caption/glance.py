@@ -1,10 +1,11 @@
-"""Glance: an encoder that keeps places apart, for attention to point with.
+"""Glance: an encoder whose feature map keeps locations apart, so that attention can point.
 
-Strides in place of pools (Springenberg et al. 2015, arXiv 1412.6806), and a receptive field of
-23 pixels: a cell knows what is near it and nothing else, so that to tell a thing a network must
-look at it. (Of a deep map every cell knows the whole picture, and attention need not point.) The
-layers that do not shrink the map begin as the identity, so that each cell tells first of its own
-place: from noise, one seed of three learnt to look beside a thing (benchmarks/RESULTS.md).
+It has strides in place of pooling (Springenberg et al. 2015, arXiv 1412.6806) and a receptive
+field of 23 pixels: each position of the map depends only on nearby pixels, so the network must
+attend to an object in order to describe it. (In a deep feature map every position depends on the
+whole picture, and attention need not point.) The layers with stride 1 are initialised as the
+identity, so that each position describes its own location first: with random initialisation, one
+seed of three learnt to look beside the object (benchmarks/RESULTS.md).
 """
 
 import keras
@@ -14,7 +15,7 @@ from tinyconv.zoo.sprint import PartialIdentity
 
 
 def glance(input_shape, classes, activation="prelu", width=64):
-    """Four convolutions that keep places apart: 94,346 parameters at 64x64x3 and 10 classes."""
+    """Four convolutions that keep locations apart: 94,346 parameters at 64x64x3 and 10 classes."""
     inputs, x = layers.pixels(input_shape)
     for i, (filters, stride) in enumerate(((32, 2), (width, 2), *[(width, 1)] * 2), start=1):
         start = PartialIdentity(activation) if stride == 1 else None

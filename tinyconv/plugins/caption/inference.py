@@ -1,4 +1,4 @@
-"""A trained network at work: captions of pictures, and where it looks for their words."""
+"""Inference with a trained network: captions of pictures, and the attention for their words."""
 
 import keras
 import numpy as np
@@ -15,91 +15,103 @@ from tinyconv.plugins.caption.vocabulary import PADDING, Vocabulary
 BATCH = 128  # pictures at a time
 
 
-class Teller:
-    """The network of `run`, or `model` in its place, with its vocabulary and its encoder."""
+class CaptionModel:
+    """The network of `run` with its vocabulary and its encoder.
 
-    def __init__(self, run, model: Captioner | None = None, frozen=None):
+    `model` replaces the run's saved network, and `frozen_encoder` the encoder that a run with a
+    frozen one would open.
+    """
+
+    def __init__(self, run, model: Captioner | None = None, frozen_encoder=None):
         self.options = run.options
         self.vocabulary = Vocabulary(tuple(run.settings["words"]))
-        self.cells = run.settings["cells"]  # rows and columns of the map
+        self.grid = run.settings["cells"]  # rows and columns of the feature map
         self.model = model or run.model()
-        if run.settings["frozen"] and frozen is None:
-            frozen, _ = encoder.opened(run, tuple(run.settings["picture_shape"]))
-            if list(frozen.output.shape[1:3]) != self.cells:
+        if run.settings["frozen"] and frozen_encoder is None:
+            shape = tuple(run.settings["picture_shape"])
+            frozen_encoder, _ = encoder.open_encoder(run, shape)
+            rows_columns = list(frozen_encoder.output.shape[1:3])
+            if rows_columns != self.grid:
                 raise UserError(
-                    f"The encoder {run.options.encoder} is another one than the run was trained "
-                    f"with: its map has {frozen.output.shape[1:3]} cells in place of {self.cells}."
+                    f"The encoder {run.options.encoder} is not the one that the run was trained "
+                    f"with: its feature map has the size {rows_columns} instead of {self.grid}."
                 )
-        self.frozen = frozen
-        self.networks = beam_search.networks(self.model)
-        self.searchers: dict[tuple, keras.Model] = {}  # by beam and kind of graph
+        self.frozen_encoder = frozen_encoder
+        self.parts = beam_search.networks(self.model)
+        self.search_models: dict[tuple, keras.Model] = {}  # by beam width and kind of graph
 
-    def see(self, pictures) -> np.ndarray:
-        """What the network is given of uint8 pictures (N, H, W, C): themselves, or their maps."""
-        if self.frozen is None:
+    def encode(self, pictures) -> np.ndarray:
+        """The network's inputs for uint8 pictures (N, H, W, C): the pictures, or their maps."""
+        if self.frozen_encoder is None:
             return pictures
-        with program_costs.for_predictions(self.frozen, len(pictures)):
-            seen = [
-                np.asarray(self.frozen.predict_on_batch(batch))[:count]
+        with program_costs.for_predictions(self.frozen_encoder, len(pictures)):
+            maps = [
+                np.asarray(self.frozen_encoder.predict_on_batch(batch))[:count]
                 for batch, count in whole_batches(pictures, BATCH)
             ]
-        return np.concatenate(seen)
+        return np.concatenate(maps)
 
-    def tell(self, seen, beam: int) -> list[list[beam_search.Caption]]:
-        """The best captions of each picture."""
+    def search(self, inputs, beam: int) -> list[list[beam_search.Caption]]:
+        """The best captions of each input, the best first."""
         kind = beam, layers.is_compiled()
-        if kind not in self.searchers:
-            self.searchers[kind] = beam_search.searcher(self.networks, beam, self.options.longest)
-        return beam_search.search(self.searchers[kind], seen)
+        if kind not in self.search_models:
+            self.search_models[kind] = beam_search.search_model(
+                self.parts, beam, self.options.longest
+            )
+        return beam_search.search(self.search_models[kind], inputs)
 
-    def look(self, seen, captions) -> tuple[list, list, np.ndarray]:
-        """Where it looks as it is made to say `captions` (N texts).
+    def attend(self, inputs, captions) -> tuple[list, list, np.ndarray]:
+        """The attention for the words of given captions.
 
-        Returns (attention (T, L) of each with the end's, the weights of the places that were
-        looked at likewise, ln p of each caption (N,)).
+        Args:
+            inputs: (N, ...), as `encode` returns them.
+            captions: N texts.
+
+        Returns:
+            For each caption the attention weights (T, L), with those of the end; likewise the
+            weights of the sampled locations; and ln p of each caption, (N,) float64.
         """
-        numbers = [self.vocabulary.encode(caption) for caption in captions]
-        words = padded(numbers)
-        maps, looks, log_p = [], [], []
+        word_ids = [self.vocabulary.encode(caption) for caption in captions]
+        words = padded(word_ids)
+        attention, samples, log_p = [], [], []
         for start in range(0, len(words), BATCH):
             batch = words[start : start + BATCH]
-            given = {"pictures": np.asarray(seen[start : start + BATCH]), "words": batch[:, :-1]}
-            found = self.model.predict_on_batch(given)
-            maps += list(np.asarray(found["maps"]))
-            looks += list(np.asarray(found["looks"]))
-            logs = np.asarray(keras.ops.log_softmax(found["scores"]), "float64")
-            told = np.take_along_axis(logs, batch[:, 1:, None], axis=2)[..., 0]
-            log_p.append(np.where(batch[:, 1:] == PADDING, 0, told).sum(axis=1))
-        lengths = [len(each) - 1 for each in numbers]
-        maps = [each[:length] for each, length in zip(maps, lengths)]
-        looks = [each[:length] for each, length in zip(looks, lengths)]
-        return maps, looks, np.concatenate(log_p)
+            pictures = np.asarray(inputs[start : start + BATCH])
+            outputs = self.model.predict_on_batch({"pictures": pictures, "words": batch[:, :-1]})
+            attention += list(np.asarray(outputs["maps"]))
+            samples += list(np.asarray(outputs["looks"]))
+            logs = np.asarray(keras.ops.log_softmax(outputs["scores"]), "float64")
+            of_words = np.take_along_axis(logs, batch[:, 1:, None], axis=2)[..., 0]
+            log_p.append(np.where(batch[:, 1:] == PADDING, 0, of_words).sum(axis=1))
+        lengths = [len(each) - 1 for each in word_ids]
+        attention = [each[:length] for each, length in zip(attention, lengths)]
+        samples = [each[:length] for each, length in zip(samples, lengths)]
+        return attention, samples, np.concatenate(log_p)
 
-    def best(self, seen) -> list[str]:
-        """The best caption of each picture."""
-        return [
-            self.vocabulary.decode(found[0].numbers) for found in self.tell(seen, self.options.beam)
-        ]
+    def best(self, inputs) -> list[str]:
+        """The best caption of each input, with the run's beam width."""
+        results = self.search(inputs, self.options.beam)
+        return [self.vocabulary.decode(captions[0].word_ids) for captions in results]
 
-    def whole(self) -> dict[str, keras.Model]:
-        """The networks of `decoding.networks`, from pictures on also where the encoder is kept."""
-        found = beam_search.networks(self.model)
-        if self.frozen is not None:
-            outputs = found["begin"](self.frozen.output)
-            found["begin"] = keras.Model(self.frozen.input, outputs, name="begin")
-        return found
+    def export_networks(self) -> dict[str, keras.Model]:
+        """The networks of `beam_search.networks`, from pixels on even if the encoder is frozen."""
+        parts = beam_search.networks(self.model)
+        if self.frozen_encoder is not None:
+            outputs = parts["begin"](self.frozen_encoder.output)
+            parts["begin"] = keras.Model(self.frozen_encoder.input, outputs, name="begin")
+        return parts
 
-    def measure(self, seen, targets, beam: int) -> dict[str, float]:
-        """Loss, BLEU, and where the places of things are known whether it looks at them."""
-        found = self.tell(seen, beam)
-        captions = [self.vocabulary.decode(best[0].numbers) for best in found]
+    def measure(self, inputs, targets, beam: int) -> dict[str, float]:
+        """Loss and BLEU; also exact match and pointing where the objects' boxes are known."""
+        results = self.search(inputs, beam)
+        captions = [self.vocabulary.decode(best[0].word_ids) for best in results]
         references = [target["captions"] for target in targets]
         first = [each[0] for each in references]
-        maps, _, log_p = self.look(seen, first)
-        numbers = {"loss": float(-log_p.mean()), **metrics.bleu(references, captions)}
+        attention, _, log_p = self.attend(inputs, first)
+        values = {"loss": float(-log_p.mean()), **metrics.bleu(references, captions)}
         if all("objects" in target for target in targets):
-            numbers["exact_match"] = metrics.exact_match(references, captions)
-            numbers["attribute_accuracy"] = metrics.attribute_accuracy(targets, captions)
-            accuracy, chance = metrics.pointing(targets, first, maps, *self.cells)
-            numbers |= {"pointing_accuracy": accuracy, "pointing_chance": chance}
-        return numbers
+            values["exact_match"] = metrics.exact_match(references, captions)
+            values["attribute_accuracy"] = metrics.attribute_accuracy(targets, captions)
+            accuracy, chance = metrics.pointing(targets, first, attention, *self.grid)
+            values |= {"pointing_accuracy": accuracy, "pointing_chance": chance}
+        return values

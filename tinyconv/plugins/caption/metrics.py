@@ -1,4 +1,4 @@
-"""How good captions are, and whether the network looks at what it tells of."""
+"""Metrics of captions, and of whether the attention lies on the objects that they name."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from tinyconv.plugins.caption.vocabulary import split
 
 
 def bleu(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
-    """bleu1 to bleu4, 0 to 1, of `captions` against several references each.
+    """bleu1 to bleu4, 0 to 1, of `captions` with several references each.
 
     Papineni et al. 2002, section 2, over the whole corpus: the geometric mean of the n-gram
     precisions times the brevity penalty, without smoothing. (The tables of Xu et al. 2015 are
@@ -36,9 +36,10 @@ def bleu(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[s
 
 
 def _matches(words: list[str], references: Sequence[list[str]]) -> np.ndarray:
-    """(2, 4): the n-grams that are in a reference, clipped, and all, at least 1; n of 1 to 4.
+    """(2, 4): for n of 1 to 4 the clipped count of matching n-grams, and of all, at least 1.
 
-    An n-gram counts as often as the reference that has most of it (the paper's equation 2).
+    An n-gram counts at most as often as in the reference with the most of it (the paper's
+    equation 2).
     """
     counts = []
     for n in range(1, 5):
@@ -58,66 +59,70 @@ def _closest(length: int, references: Sequence[list[str]]) -> int:
 
 
 def exact_match(references: Sequence[Sequence[str]], captions: Sequence[str]) -> float:
-    """The share of captions that are one of their references, word by word."""
+    """The fraction of captions that equal one of their references, word by word."""
     hits = [
-        split(caption) in [split(each) for each in known]
-        for known, caption in zip(references, captions, strict=True)
+        split(caption) in [split(each) for each in several]
+        for several, caption in zip(references, captions, strict=True)
     ]
     return float(np.mean(hits))
 
 
 def attribute_accuracy(targets: Sequence[dict], captions: Sequence[str]) -> float:
-    """The share of the objects' words (size, colour, kind) that a caption has in their places.
+    """The fraction of the objects' words (size, colour, kind) that a caption has in place.
 
-    The k-th thing told is held against the k-th object; one too few or too many counts as wrong.
+    The caption's k-th phrase is compared with the k-th object; a missing or an additional phrase
+    counts as wrong.
     """
     right = total = 0
     for target, caption in zip(targets, captions, strict=True):
-        told = [phrase.split() for phrase in things(caption)]
+        predicted = [phrase.split() for phrase in phrases(caption)]
         true = [each["phrase"].split() for each in target["objects"]]
-        right += sum(a == b for one, other in zip(told, true) for a, b in zip(one, other))
-        total += len(true[0]) * max(len(told), len(true))
+        right += sum(a == b for one, other in zip(predicted, true) for a, b in zip(one, other))
+        total += len(true[0]) * max(len(predicted), len(true))
     return right / total
 
 
-def things(caption: str) -> list[str]:
-    """What a caption tells of: "a red circle and a blue square" is red circle, blue square."""
+def phrases(caption: str) -> list[str]:
+    """The caption's noun phrases: "a red circle and a blue square" -> red circle, blue square."""
     parts = re.split(r"(?:^|\s)an?\s", caption)[1:]
     return [re.sub(r"(\s,|\sand|\s,\sand)?\s*$", "", part) for part in parts]
 
 
-def named(target: dict, caption: str) -> list[tuple[int, list[float]]]:
-    """(number of a word, box of the object that it names) for each word that names one."""
-    words, found, start = split(caption), [], 0
+def object_words(target: dict, caption: str) -> list[tuple[int, list[float]]]:
+    """(index of a word, box of its object) for each word of the caption that names an object."""
+    words, pairs, start = split(caption), [], 0
     for each in target["objects"]:
         phrase = each["phrase"].split()
-        for place in range(start, len(words) - len(phrase) + 1):
-            if words[place : place + len(phrase)] == phrase:
-                found += [(place + i, each["box"]) for i in range(len(phrase))]
-                start = place + len(phrase)
+        for index in range(start, len(words) - len(phrase) + 1):
+            if words[index : index + len(phrase)] == phrase:
+                pairs += [(index + i, each["box"]) for i in range(len(phrase))]
+                start = index + len(phrase)
                 break
-    return found
+    return pairs
 
 
 def inside(box: Sequence[float], rows: int, columns: int) -> np.ndarray:
-    """(L,) bool: the cells of a map whose middle lies in a box of shares of the picture."""
+    """(L,) bool: the positions of a map whose centre lies in a box.
+
+    The box is left, top, right, bottom as fractions of the picture's sides.
+    """
     left, top, right, bottom = box
     x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     across, down = (left <= x) & (x <= right), (top <= y) & (y <= bottom)
     return (down[:, None] & across).reshape(-1)
 
 
-def pointing(targets, captions, maps, rows: int, columns: int) -> tuple[float, float]:
-    """(pointing accuracy, chance) of the attention (N, T, L) for each target's own caption.
+def pointing(targets, captions, attention, rows: int, columns: int) -> tuple[float, float]:
+    """(pointing accuracy, chance) of attention weights (N, T, L) for each target's own caption.
 
-    How often the greatest weight lies on the object that the word names; of equal ones each
-    counts its share. Chance is that of a cell taken at random.
+    The accuracy is how often the largest weight lies on the object that the word names; equal
+    largest weights count in proportion. Chance is the accuracy of a position drawn at random.
     """
     hits, chance = [], []
-    for target, caption, attention in zip(targets, captions, maps, strict=True):
-        for word, box in named(target, caption):
+    for target, caption, weights in zip(targets, captions, attention, strict=True):
+        for word, box in object_words(target, caption):
             on = inside(box, rows, columns)
-            peak = attention[word] >= attention[word].max() * (1 - 1e-6)
+            peak = weights[word] >= weights[word].max() * (1 - 1e-6)
             hits.append(on[peak].mean())
             chance.append(on.mean())
     return float(np.mean(hits)), float(np.mean(chance))

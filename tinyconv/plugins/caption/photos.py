@@ -1,8 +1,8 @@
 """Photographs with captions: Flickr8k, Flickr30k, COCO, and a folder of your own.
 
-Each is read as its authors laid it out, or with the split file of Karpathy & Fei-Fei 2015 beside
-it, which the papers' numbers are of. Nothing is downloaded: the first two ask people to agree to
-terms, and COCO has 19 GB.
+Each is read in its authors' layout, or with the split file of Karpathy & Fei-Fei 2015 beside it,
+on which papers report their results. Nothing is downloaded: the first two require agreement to
+their terms, and COCO has 19 GB.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.caption import caption_files
 from tinyconv.plugins.caption.caption_files import Captions
 
-USUAL = 224  # pixels; what VGG looks at in the paper
+DEFAULT_SIZE = 224  # pixels; the input size of VGG, as in the paper
 SPLITS = ("train", "validation", "test")
 
 
@@ -27,9 +27,9 @@ def flickr8k(
 ) -> Dataset:
     """Flickr8k: 8,000 photographs with five captions each, 224x224 colour pixels (local files).
 
-    6,000 training, 1,000 validation and 1,000 test pictures by its own lists or by Karpathy's.
+    6,000 training, 1,000 validation and 1,000 test pictures, by its own lists or Karpathy's.
     """
-    return _opened("flickr8k", root, image_size, skip_corrupt, _flickr8k)
+    return _open("flickr8k", root, image_size, skip_corrupt, _flickr8k)
 
 
 def flickr30k(
@@ -37,9 +37,9 @@ def flickr30k(
 ) -> Dataset:
     """Flickr30k: 31,783 photographs with five captions each, 224x224 colour pixels (local files).
 
-    Split by Karpathy's file, or else a thirtieth each for validation and for tests.
+    Split by Karpathy's file; without it, validation and test get a thirtieth each.
     """
-    return _opened("flickr30k", root, image_size, skip_corrupt, _flickr30k)
+    return _open("flickr30k", root, image_size, skip_corrupt, _flickr30k)
 
 
 def coco_captions(
@@ -49,7 +49,7 @@ def coco_captions(
 
     Its own training and validation pictures, of 2014 or 2017, or Karpathy's splits.
     """
-    return _opened("coco-captions", root, image_size, skip_corrupt, _coco)
+    return _open("coco-captions", root, image_size, skip_corrupt, _coco)
 
 
 def caption_folder(
@@ -57,26 +57,26 @@ def caption_folder(
 ) -> Dataset:
     """Your own pictures with captions: a folder with a TSV or JSON lines file beside them.
 
-    A tenth each is for validation and for tests.
+    Validation and test get a tenth of the pictures each.
     """
-    made = _opened("caption-folder", root, image_size, skip_corrupt, _folder)
-    return Dataset(**{**vars(made), "name": root.resolve().name})
+    dataset = _open("caption-folder", root, image_size, skip_corrupt, _folder)
+    return Dataset(**{**vars(dataset), "name": root.resolve().name})
 
 
-def _opened(name, root, image_size, skip_corrupt, read: Callable) -> Dataset:
+def _open(name, root, image_size, skip_corrupt, read: Callable) -> Dataset:
     if root is None:
         raise UserError(f"The data set {name} needs --root PATH, the folder of its local files.")
     existing(root, f"the folder of {name}")
     if not root.is_dir():
         raise UserError(f"--root {root} is a file; it should be the folder of {name}.")
-    size = image_size or USUAL
+    size = image_size or DEFAULT_SIZE
     return cached(
         name, [fingerprint(root), size], skip_corrupt, lambda: _sources(read(root), root, size)
     )
 
 
 def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) -> Sources:
-    """From (folder of the pictures, captions by file name) for each split that there is."""
+    """The sources of {split: (folder of its pictures, captions by file name)}."""
     for name in ("train", "validation"):
         if not splits.get(name, (root, {}))[1]:
             raise UserError(f"{root} has no {name} picture with a caption.")
@@ -84,7 +84,7 @@ def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) ->
     return Sources(
         classes=(),
         splits={name: _source(*splits[name], size) for name in full},
-        mirror=False,  # "on the left" is not so in a mirror
+        mirror=False,  # "on the left" would be wrong in a mirror image
         resized=True,
     )
 
@@ -106,19 +106,19 @@ def _source(folder: Path, captions: Captions, size: int) -> Source:
 
 
 def _flickr8k(root: Path) -> dict:
-    folder = _first(root, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
-    if file := _file(root, "dataset_flickr8k.json"):
+    folder = _picture_folder(root, "Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
+    if file := _find(root, "dataset_flickr8k.json"):
         return {name: (folder, each) for name, each in caption_files.karpathy(file).items()}
-    if file := _file(root, "Flickr8k.token.txt"):
+    if file := _find(root, "Flickr8k.token.txt"):
         captions = caption_files.tabbed(file)
     else:
-        captions = caption_files.table(_needed(root, "Flickr8k.token.txt", "captions.txt"), ",")
+        captions = caption_files.table(_require(root, "Flickr8k.token.txt", "captions.txt"), ",")
     lists = {
-        split: _file(root, f"Flickr_8k.{name}Images.txt")
+        split: _find(root, f"Flickr_8k.{name}Images.txt")
         for split, name in zip(SPLITS, ("train", "dev", "test"))
     }
     if not all(lists.values()):
-        return {name: (folder, each) for name, each in _divided(captions, 8).items()}
+        return {name: (folder, each) for name, each in _split(captions, 8).items()}
     return {
         split: (folder, {name: captions.get(name, []) for name in caption_files.names(file)})
         for split, file in lists.items()
@@ -126,27 +126,27 @@ def _flickr8k(root: Path) -> dict:
 
 
 def _flickr30k(root: Path) -> dict:
-    folder = _first(root, "flickr30k-images", "flickr30k_images", "Images", "images")
-    if file := _file(root, "dataset_flickr30k.json"):
+    folder = _picture_folder(root, "flickr30k-images", "flickr30k_images", "Images", "images")
+    if file := _find(root, "dataset_flickr30k.json"):
         return {name: (folder, each) for name, each in caption_files.karpathy(file).items()}
-    if file := _file(root, "results_20130124.token"):
+    if file := _find(root, "results_20130124.token"):
         captions = caption_files.tabbed(file)
     else:
-        captions = caption_files.table(_needed(root, "results_20130124.token", "results.csv"), "|")
-    return {name: (folder, each) for name, each in _divided(captions, 30).items()}
+        captions = caption_files.table(_require(root, "results_20130124.token", "results.csv"), "|")
+    return {name: (folder, each) for name, each in _split(captions, 30).items()}
 
 
 def _coco(root: Path) -> dict:
-    if file := _file(root, "dataset_coco.json"):
+    if file := _find(root, "dataset_coco.json"):
         return {name: (root, each) for name, each in caption_files.karpathy(file).items()}
     for year in ("2017", "2014"):
-        found = {
-            split: (root / f"{name}{year}", _file(root, f"captions_{name}{year}.json"))
+        parts = {
+            split: (root / f"{name}{year}", _find(root, f"captions_{name}{year}.json"))
             for split, name in (("train", "train"), ("validation", "val"))
         }
-        if all(file for _, file in found.values()):
+        if all(file for _, file in parts.values()):
             return {
-                split: (folder, caption_files.coco(file)) for split, (folder, file) in found.items()
+                split: (folder, caption_files.coco(file)) for split, (folder, file) in parts.items()
             }
     raise UserError(
         f"{root} has neither annotations/captions_train2017.json and captions_val2017.json (or "
@@ -157,8 +157,8 @@ def _coco(root: Path) -> dict:
 def _folder(root: Path) -> dict:
     files = sorted(path for path in root.iterdir() if path.suffix in (".tsv", ".jsonl"))
     if len(files) != 1:
-        told = " and ".join(path.name for path in files) or "none"
-        raise UserError(f"{root} should have one .tsv or .jsonl file of captions; it has {told}.")
+        names = " and ".join(path.name for path in files) or "none"
+        raise UserError(f"{root} should have one .tsv or .jsonl file of captions; it has {names}.")
     captions = (
         caption_files.tabbed(files[0])
         if files[0].suffix == ".tsv"
@@ -167,38 +167,41 @@ def _folder(root: Path) -> dict:
     for path in root.rglob("*"):
         if path.suffix.lower() in ENDINGS:
             captions.setdefault(path.relative_to(root).as_posix(), [])
-    return {name: (root, each) for name, each in _divided(captions, 10).items()}
+    return {name: (root, each) for name, each in _split(captions, 10).items()}
 
 
-def _divided(captions: Captions, parts: int) -> dict[str, Captions]:
-    """A part of `parts` each for validation and tests, by the hash of a picture's name.
+def _split(captions: Captions, parts: int) -> dict[str, Captions]:
+    """Captions by split; validation and test get one of `parts` equal parts each.
 
-    A new picture does not move the others. Of a few pictures each split has one at least.
+    The split is by the hash of a picture's name, so that a new picture does not move the others.
+    Each split has at least one picture.
     """
     order = sorted(captions, key=lambda name: hashlib.sha256(name.encode()).digest())
     count = max(1, len(order) // parts)
-    chosen = {
+    split_names = {
         "test": order[:count],
         "validation": order[count : 2 * count],
         "train": order[2 * count :],
     }
-    return {split: {name: captions[name] for name in names} for split, names in chosen.items()}
+    return {split: {name: captions[name] for name in names} for split, names in split_names.items()}
 
 
-def _first(root: Path, *names: str) -> Path:
-    """The folder of pictures: the first of `names` that is there, or the root."""
+def _picture_folder(root: Path, *names: str) -> Path:
+    """The folder of the pictures: the first of `names` that exists, or the root."""
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def _file(root: Path, name: str) -> Path | None:
-    """The file called so in the root or in a folder of it."""
-    places = (root / name, *sorted(root.glob(f"*/{name}")))
-    return next((path for path in places if path.is_file()), None)
+def _find(root: Path, name: str) -> Path | None:
+    """The file `name` in the root or in a subfolder of it."""
+    paths = (root / name, *sorted(root.glob(f"*/{name}")))
+    return next((path for path in paths if path.is_file()), None)
 
 
-def _needed(root: Path, *names: str) -> Path:
-    """The last of `names`; UserError where there is none of them."""
-    file = _file(root, names[-1])
+def _require(root: Path, *names: str) -> Path:
+    """The path of the last of `names`; raises UserError, which lists all, where it is missing."""
+    file = _find(root, names[-1])
     if file is None:
-        raise UserError(f"{root} has neither {' nor '.join(names)}; --root is the folder with one.")
+        raise UserError(
+            f"{root} has neither {' nor '.join(names)}; give the folder with one of them as --root."
+        )
     return file

@@ -1,9 +1,10 @@
-"""Shapes: drawn scenes whose captions and whose objects' places are known.
+"""Shapes: drawn scenes with their captions and their objects' boxes.
 
-A scene has one to three shapes on a grey ground, told from left to right: "a small red circle
-and a large blue square". An eighth of the combinations of size, colour and shape are held out:
-training never shows them, and the test pictures show nothing else, so that a network passes only
-if it has learnt the words apart. Everything follows from the numbers below and a seed.
+A scene has one to three shapes on a grey background; its caption describes them from left to
+right: "a small red circle and a large blue square". An eighth of the combinations of size, colour
+and shape are held out: training never shows them, and the test pictures show nothing else, so
+that a network passes only if it has learnt the words separately. Everything follows from the
+numbers below and a seed.
 """
 
 import itertools
@@ -18,10 +19,10 @@ from tinyconv.data.cache import Source, Sources, cached
 from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
 
-VERSION = 5  # of what is drawn; part of the cache's key
+VERSION = 5  # of the drawing code; part of the cache's key
 COUNTS = {"train": 12_000, "validation": 500, "test": 1_000}
 SIDE = 64  # pixels
-FINER = 4  # times that a scene is drawn larger, then shrunk, for smooth edges
+SUPERSAMPLING = 4  # a scene is drawn this many times larger, then shrunk, for smooth edges
 COLOURS = {
     "red": (214, 39, 40),
     "green": (44, 160, 44),
@@ -33,11 +34,11 @@ COLOURS = {
     "white": (245, 245, 245),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
-RADII = {"small": (6, 7), "large": (10, 12)}  # pixels, least and greatest
-SHADES = 25  # a channel of a colour differs by as much from thing to thing
-GROUND = (70, 130)  # grey of the ground, least and greatest
+RADII = {"small": (6, 7), "large": (10, 12)}  # pixels, minimum and maximum
+SHADES = 25  # largest change of a colour's channel from object to object
+GROUND = (70, 130)  # grey of the background, minimum and maximum
 NOISE = 6  # standard deviation of a pixel's noise
-APART = 8  # pixels that two centres differ by from left to right, so that the order is clear
+MIN_DISTANCE = 8  # pixels between two centres from left to right, so that the order is clear
 HELD_OUT = {
     (size, colour, kind)
     for i, size in enumerate(RADII)
@@ -64,7 +65,7 @@ class Shape:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """left, top, right, bottom as shares of the picture's side."""
+        """left, top, right, bottom as fractions of the picture's side."""
         x, y, r = self.x / SIDE, self.y / SIDE, self.radius / SIDE
         return x - r, y - r, x + r, y + r
 
@@ -78,18 +79,18 @@ def shapes(
     of size, colour and shape that training does not. `image_size` scales them.
     """
     if root is not None:
-        raise UserError(f"shapes comes with tinyconv and needs no --root, and {root} was given.")
-    return cached("shapes", [VERSION, image_size], skip_corrupt, lambda: _drawn(image_size))
+        raise UserError(f"shapes comes with tinyconv and needs no --root; leave out {root}.")
+    return cached("shapes", [VERSION, image_size], skip_corrupt, lambda: _sources(image_size))
 
 
 shapes.examples = {"train": {"train-00000": {"captions": ["a large blue cross"]}}}
 
 
-def _drawn(image_size) -> Sources:
+def _sources(image_size) -> Sources:
     return Sources(
         classes=(),
         splits={split: _source(number, split, image_size) for number, split in enumerate(COUNTS)},
-        mirror=False,  # a mirror image has another order from left to right
+        mirror=False,  # a mirror image has the reverse order from left to right
         resized=image_size is not None,
     )
 
@@ -115,40 +116,40 @@ def _source(number: int, split: str, image_size) -> Source:
 def scene(random: np.random.Generator, held_out: bool) -> list[Shape]:
     """One to three shapes that do not touch, from left to right, all or none held out."""
     while True:
-        found = []
+        objects = []
         for _ in range(random.integers(1, 4)):
-            possible = [
+            combinations = [
                 each
                 for each in itertools.product(RADII, COLOURS, SHAPES)
                 if (each in HELD_OUT) == held_out
             ]
-            size, colour, kind = possible[random.integers(len(possible))]
+            size, colour, kind = combinations[random.integers(len(combinations))]
             radius = random.uniform(*RADII[size])
             x, y = random.uniform(radius + 1, SIDE - radius - 1, 2)
-            found.append(Shape(size, colour, kind, x, y, radius))
-        found.sort(key=lambda shape: shape.x)
+            objects.append(Shape(size, colour, kind, x, y, radius))
+        objects.sort(key=lambda shape: shape.x)
         if all(
-            abs(one.x - other.x) >= APART
+            abs(one.x - other.x) >= MIN_DISTANCE
             and max(abs(one.x - other.x), abs(one.y - other.y)) > one.radius + other.radius + 1
-            for i, one in enumerate(found)
-            for other in found[:i]
+            for i, one in enumerate(objects)
+            for other in objects[:i]
         ):
-            return found
+            return objects
 
 
 def caption(scene: list[Shape]) -> str:
     """ "a small red circle , a large blue square and a small green cross", from left to right."""
-    told = [f"a {shape.phrase}" for shape in scene]
-    return " and ".join([" , ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
+    *first, last = (f"a {shape.phrase}" for shape in scene)
+    return f"{' , '.join(first)} and {last}" if first else last
 
 
 def draw(scene: list[Shape], random: np.random.Generator) -> np.ndarray:
     """The scene as (SIDE, SIDE, 3) uint8."""
     ground = int(random.integers(*GROUND))
-    image = Image.new("RGB", (SIDE * FINER, SIDE * FINER), (ground,) * 3)
+    image = Image.new("RGB", (SIDE * SUPERSAMPLING,) * 2, (ground,) * 3)
     canvas = ImageDraw.Draw(image)
     for shape in scene:
-        x, y, r = (length * FINER for length in (shape.x, shape.y, shape.radius))
+        x, y, r = (length * SUPERSAMPLING for length in (shape.x, shape.y, shape.radius))
         shade = COLOURS[shape.colour] + random.integers(-SHADES, SHADES + 1, 3)
         colour = tuple(np.clip(shade, 0, 255).tolist())
         if shape.kind == "circle":

@@ -1,4 +1,4 @@
-"""The settings of captioning; those of small drawn scenes where the paper's would be too large."""
+"""The settings of captioning: the paper's, and smaller ones for the small drawn scenes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tinyconv.data.selection import (
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
-# Ours for scenes of a dozen words, and those of the paper and its released code.
+# SMALL is ours, for scenes with a dozen words; PAPER is of the paper and its released code.
 SMALL = {
     "epochs": 7,
     "encoder": "glance",
@@ -35,35 +35,35 @@ PAPER = {
 
 
 def _of_data(name: str, help: str, **more):
-    """A setting whose value follows from the data set."""
+    """A setting whose default depends on the data set."""
     default = f"[default: {SMALL[name]} for shapes, else {PAPER[name]}]"
     return setting(None, f"{help}  {default}", **more)
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What looks, and what tells."""
+    """Encoder and decoder."""
 
     encoder: str | None = _of_data(
         "encoder",
-        "What sees: a model by name, a trained run's folder, or one of Keras' applications.",
+        "Encoder: a model by name, a trained run's folder, or one of Keras' applications.",
     )
     layer: str | None = setting(
-        None, "Layer whose cells are looked at.  [default: the deepest of 8x8 cells or more]"
+        None, "Encoder layer to attend to.  [default: the deepest of at least 8x8 positions]"
     )
     freeze: bool | None = setting(
-        None, "Keep the encoder as it is.  [default: a run's or Keras' is kept]"
+        None, "Freeze the encoder.  [default: freeze a run's or Keras' encoder]"
     )
     attention: str = setting(
         "soft",
-        "Look at a mean of places, at one place, or at no place in particular.",
+        "Attend to a weighted mean of locations, to one location, or to the mean of all.",
         choices=("soft", "hard", "none"),
     )
-    embedding: int | None = _of_data("embedding", "Numbers that a word is turned into.", minimum=1)
+    embedding: int | None = _of_data("embedding", "Size of the word embedding.", minimum=1)
     units: int | None = _of_data("units", "Units of the LSTM.", minimum=1)
     attention_units: int | None = _of_data("attention_units", "Units of the attention.", minimum=1)
     dropout: float | None = _of_data(
-        "dropout", "Share of units dropped.", minimum=0.0, maximum=0.95
+        "dropout", "Fraction of units dropped.", minimum=0.0, maximum=0.95
     )
     penalty: float | None = _of_data(
         "penalty",
@@ -75,7 +75,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class WordSettings:
-    """Which words, and how they are looked for."""
+    """Vocabulary and decoding."""
 
     least: int = setting(
         5, "Minimum count for a word to enter the vocabulary.", minimum=1, alias="min-count"
@@ -94,18 +94,18 @@ class WordSettings:
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
-    """Everything that `tinyconv fit caption` can be told."""
+    """All settings of `tinyconv fit caption`."""
 
     epochs: int = setting(
-        7, "Passes over the training captions; 20 of other data than shapes.", minimum=1
+        7, "Passes over the training captions; 20 for data other than shapes.", minimum=1
     )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")
 
     @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """The epochs, the encoder and the decoder's sizes by the data set."""
-        return SMALL if given.get("data", "shapes") == "shapes" else PAPER
+    def implied(cls, options: Mapping) -> dict:
+        """The epochs, the encoder and the decoder's sizes for the data set of `options`."""
+        return SMALL if options.get("data", "shapes") == "shapes" else PAPER
 
 
 def _beam():
@@ -114,21 +114,21 @@ def _beam():
 
 @dataclass(frozen=True)
 class Evaluate(EvaluateOptions):
-    """On which captions, and with which search, a captioner is measured."""
+    """The captions on which a captioner is evaluated, and the beam width."""
 
     beam: int | None = _beam()
 
 
 @dataclass(frozen=True)
 class Predict(PredictOptions):
-    """How captions are searched for."""
+    """The pictures to caption, and the beam width."""
 
     beam: int | None = _beam()
 
 
 @dataclass(frozen=True)
 class Explain(ResizeOptions):
-    """Which caption's attention is drawn."""
+    """The caption whose attention is drawn."""
 
     say: str | None = setting(
         None,

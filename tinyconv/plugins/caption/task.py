@@ -1,7 +1,7 @@
-"""The task `caption`: a network that looks where it wants and tells what it sees.
+"""The task `caption`: image captioning with visual attention.
 
-Xu et al. 2015, "Show, Attend and Tell" (arXiv 1502.03044). The verbs stand in the order in which
-a learner meets them.
+Xu et al. 2015, "Show, Attend and Tell" (arXiv 1502.03044). The methods stand in the order in
+which a learner meets them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,26 +16,36 @@ from tinyconv.plugins.caption.vocabulary import Vocabulary, split
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
 
-VALIDATED = 500  # pictures that captions are looked for after each epoch
+VALIDATED = 500  # pictures captioned for validation after each epoch
 
 
 class Caption:
-    """Captions by visual attention: a network that looks at what it tells (Xu et al. 2015)."""
+    """Image captioning: a decoder that attends to the picture before each word (Xu et al. 2015)."""
 
     Settings = Settings
     Evaluate = Evaluate
     Predict = Predict
     Explain = Explain
-    # Drawn scenes, without files; an epoch of two steps, so that one can be stopped within it.
+    # Drawn scenes, without files; an epoch has two steps, so that a run can stop within it.
     small = {"limit": 64, "batch_size": 32, "epochs": 2, "least": 1, "longest": 16}
 
     def prepare(self, run):
-        """The training.Training by the settings, from where the run stands if it has a folder."""
+        """The Training of the run, from its last checkpoint if it has one.
+
+        Args:
+            run: the Run; its options are `Settings`.
+
+        Returns:
+            The Training, before its next step.
+
+        Raises:
+            UserError: for data without captions, or an encoder that does not fit them.
+        """
         from tinyconv import precision, training
         from tinyconv.plugins.caption import batches, encoder
-        from tinyconv.plugins.caption.inference import Teller
+        from tinyconv.plugins.caption.inference import CaptionModel
 
-        if Path(run.options.encoder).is_dir():  # found again from any other folder
+        if Path(run.options.encoder).is_dir():  # a full path is valid in any working directory
             encoder_path = str(Path(run.options.encoder).resolve())
             run.options = replace(run.options, encoder=encoder_path)
         dataset, policy, saved = begin(run, _dataset)
@@ -43,15 +53,15 @@ class Caption:
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         vocabulary = _vocabulary(run, dataset)
         with precision.policy(policy):
-            eyes, frozen = encoder.opened(run, train.pictures.shape[1:])
-        inputs = _inputs(run, dataset, eyes if frozen else None)
-        network = _network(options, eyes, frozen, vocabulary)
+            vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:])
+        inputs = _inputs(run, dataset, vision if frozen else None)
+        network = _network(options, vision, frozen, vocabulary)
         training.describe_model(network)
         training.compile_model(network, options, None, [], saved)
         if run.path is None:
-            run.add(words=vocabulary.words, cells=eyes.output.shape[1:3], frozen=frozen)
-        teller = Teller(run, network, eyes)
-        pairs = batches.Pairs.of(train.targets, vocabulary)
+            run.add(words=vocabulary.words, cells=vision.output.shape[1:3], frozen=frozen)
+        model = CaptionModel(run, network, vision)
+        pairs = batches.Pairs.from_targets(train.targets, vocabulary)
         return training.Training(
             run,
             network,
@@ -60,14 +70,25 @@ class Caption:
                 pairs, inputs["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
             batches.steps_per_epoch(pairs, options.batch_size, by_length=frozen),
-            lambda _: teller.measure(inputs["validation"], validation.targets[:VALIDATED], beam=1),
+            lambda _: model.measure(inputs["validation"], validation.targets[:VALIDATED], beam=1),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
         )
 
     def evaluate(self, run, options: Evaluate) -> Evaluation:
-        """BLEU of the best captions of the test pictures, and whether it looks at what it names."""
-        from tinyconv.plugins.caption.inference import Teller
+        """BLEU of the best captions of the test pictures, and the pointing accuracy.
+
+        Args:
+            run: the trained Run.
+            options: the data, the split and the beam width.
+
+        Returns:
+            The Evaluation.
+
+        Raises:
+            UserError: for data without captions, or an unknown split.
+        """
+        from tinyconv.plugins.caption.inference import CaptionModel
 
         dataset = _dataset(run, options.data, options.root)
         chosen = options.split or ("test" if "test" in dataset.splits else "validation")
@@ -76,89 +97,130 @@ class Caption:
                 f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
             )
         examples = dataset.splits[chosen]
-        teller = Teller(run)
-        seen = teller.see(examples.pictures)
-        metrics = teller.measure(seen, examples.targets, options.beam or run.options.beam)
+        model = CaptionModel(run)
+        inputs = model.encode(examples.pictures)
+        metrics = model.measure(inputs, examples.targets, options.beam or run.options.beam)
         return Evaluation(metrics, dataset.name, chosen, len(examples.names))
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
-        """Captions of each picture, the best first; strips of where it looked in the run's folder.
+        """Captions of each picture, and figures of the attention in the run's folder captions/.
 
-        A strip and a moving picture for each, in captions/.
+        Args:
+            run: the trained Run.
+            inputs: file names.
+            options: the beam width, and how pictures of another size are read.
+
+        Yields:
+            A Prediction for each file, the best caption first. Its figures are a strip (PNG) and
+            an animation (GIF).
+
+        Raises:
+            UserError: without files, or for a file that cannot be used.
         """
-        from tinyconv.plugins.caption.inference import Teller
+        from tinyconv.plugins.caption.inference import CaptionModel
         from tinyconv.report import attention
         from tinyconv.system import console
 
         if not inputs:
-            raise UserError("predict needs pictures to tell of: name FILES, or a folder of them.")
-        teller = Teller(run)
+            raise UserError("predict needs pictures to caption: name FILES, or a folder of them.")
+        model = CaptionModel(run)
         shape = tuple(run.settings["picture_shape"])
         may_resize = options.resize or run.settings["resized"]
         folder = run.path / "captions"
         for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
-            seen = teller.see(pictures)
-            found = teller.tell(seen, options.beam or run.options.beam)
-            told = [[teller.vocabulary.decode(each.numbers) for each in best] for best in found]
-            maps, looks, _ = teller.look(seen, [best[0] for best in told])
+            encoded = model.encode(pictures)
+            results = model.search(encoded, options.beam or run.options.beam)
+            texts = [[model.vocabulary.decode(one.word_ids) for one in beam] for beam in results]
+            weights, samples, _ = model.attend(encoded, [several[0] for several in texts])
             for i, name in enumerate(names):
-                caption = told[i][0]
+                caption = texts[i][0]
                 words = split(caption)
-                drawn = pictures[i], caption, words, maps[i], looks[i], teller.cells
-                attention.write(folder, Path(name).stem, *drawn)
+                parts = pictures[i], caption, words, weights[i], samples[i], model.grid
+                attention.write(folder, Path(name).stem, *parts)
                 yield Prediction(
                     name,
                     [
                         {"caption": text, "log_probability": each.log_probability}
-                        for text, each in zip(told[i], found[i], strict=True)
+                        for text, each in zip(texts[i], results[i], strict=True)
                     ],
                 )
-        console.say(f"pictures   of where it looked: {folder}")
+        console.say(f"pictures   attention for each word: {folder}")
 
     def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
-        """Where it looks for its own caption of each picture, or as it is made to `say` one."""
-        from tinyconv.plugins.caption.inference import Teller
+        """The attention for each word of a picture's caption.
+
+        Args:
+            run: the trained Run.
+            inputs: file names.
+            options: the caption (`say`); None for the network's own.
+
+        Yields:
+            A Picture for each file.
+
+        Raises:
+            UserError: without files, or for a caption with words outside the vocabulary.
+        """
+        from tinyconv.plugins.caption.inference import CaptionModel
         from tinyconv.report import attention
 
         if not inputs:
-            raise UserError("explain needs pictures to look at: name FILES, or a folder of them.")
-        teller, say = Teller(run), options.say
-        known = [each for each in teller.vocabulary.words if each.isalpha()]  # no signs
+            raise UserError("explain needs pictures: name FILES, or a folder of them.")
+        model, say = CaptionModel(run), options.say
+        vocabulary = [each for each in model.vocabulary.words if each.isalpha()]  # no punctuation
         if say is not None and not split(say):
-            raise UserError(f"--caption has no word; {nearest(say, known)}")
+            raise UserError(f"--caption has no word; {nearest(say, vocabulary)}")
         for word in split(say or ""):
-            if word not in teller.vocabulary.words:
-                raise UserError(f"The network has learnt no word {word!r}; {nearest(word, known)}")
+            if word not in model.vocabulary.words:
+                raise UserError(
+                    f"{word!r} is not in the network's vocabulary; {nearest(word, vocabulary)}"
+                )
         shape = tuple(run.settings["picture_shape"])
         may_resize = options.resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, False):
-            seen = teller.see(pictures)
-            told = [say] * len(names) if say else teller.best(seen)
-            maps, looks, log_p = teller.look(seen, told)
+            encoded = model.encode(pictures)
+            texts = [say] * len(names) if say else model.best(encoded)
+            weights, samples, log_p = model.attend(encoded, texts)
             for i, name in enumerate(names):
-                words = split(told[i])
-                drawn = pictures[i], told[i], words, maps[i], looks[i], teller.cells, log_p[i]
-                yield attention.strip(Path(name).stem, *drawn)
+                words = split(texts[i])
+                parts = pictures[i], texts[i], words, weights[i], samples[i], model.grid, log_p[i]
+                yield attention.strip(Path(name).stem, *parts)
 
     def networks(self, run) -> dict:
-        """What `export` writes: "begin" once a picture, "step" once a word."""
-        from tinyconv.plugins.caption.inference import Teller
+        """The networks that `export` writes, by name.
 
-        return Teller(run).whole()
+        Args:
+            run: the trained Run.
+
+        Returns:
+            "begin", which runs once per picture, and "step", which runs once per word.
+        """
+        from tinyconv.plugins.caption.inference import CaptionModel
+
+        return CaptionModel(run).export_networks()
 
     def pictures(self, run) -> Iterator[Picture]:
-        """Curves, and the best, usual and worst captions with where it looked."""
+        """Curves, and the best, median and worst captions with their attention.
+
+        Args:
+            run: the Run.
+
+        Yields:
+            The Pictures of its report.
+        """
         from tinyconv.plugins.caption import figures
-        from tinyconv.plugins.caption.inference import Teller
+        from tinyconv.plugins.caption.inference import CaptionModel
 
         dataset = _dataset(run)
         yield from figures.curves(run.history)
         name = "test" if "test" in dataset.splits else "validation"
-        yield from figures.gallery(Teller(run), dataset.splits[name], name)
+        yield from figures.gallery(CaptionModel(run), dataset.splits[name], name)
 
 
 def _dataset(run, data=None, root=None) -> Dataset:
-    """The run's own data set, or another one with captions at the same size."""
+    """The run's own data set, or another one with captions, at the same picture size.
+
+    Raises UserError for a data set without captions.
+    """
     options = run.options
     if data not in (None, options.data):
         options = replace(options, image_size=run.settings["picture_shape"][0])
@@ -170,32 +232,33 @@ def _dataset(run, data=None, root=None) -> Dataset:
     targets = dataset.splits["train"].targets
     if not targets or not isinstance(targets[0], dict) or "captions" not in targets[0]:
         raise UserError(
-            f"{dataset.name} has no captions to learn; shapes, flickr8k, flickr30k, "
-            "coco-captions and caption-folder have."
+            f"{dataset.name} has no captions; choose shapes, flickr8k, flickr30k, coco-captions "
+            "or caption-folder."
         )
     return dataset
 
 
 def _vocabulary(run, dataset: Dataset) -> Vocabulary:
-    """The run's own words, or for a new run those that are common in the training captions."""
+    """The run's own vocabulary; for a new run the frequent words of the training captions."""
     words = run.settings.get("words")
     if words is None:
         texts = [text for each in dataset.splits["train"].targets for text in each["captions"]]
-        vocabulary = Vocabulary.of(texts, run.options.least, run.options.vocabulary)
+        vocabulary = Vocabulary.from_captions(texts, run.options.least, run.options.vocabulary)
     else:
         vocabulary = Vocabulary(tuple(words))
     if not vocabulary.words:
         raise UserError(
-            f"No word of the captions of {dataset.name} is met {run.options.least} times; "
-            "--min-count 1 learns them all."
+            f"No word occurs {run.options.least} times in the captions of {dataset.name}; "
+            "--min-count 1 includes all words."
         )
     return vocabulary
 
 
 def _inputs(run, dataset: Dataset, frozen) -> dict:
-    """What the network takes, by split: pictures (N, H, W, 3), or maps of a `frozen` encoder.
+    """The network's inputs, by split: pictures (N, H, W, 3), or maps of a `frozen` encoder.
 
-    Maps are (N, h, w, D), and kept in the cache. All training pictures, and VALIDATED others.
+    The maps are (N, h, w, D) and stored in the cache. "train" holds all training pictures,
+    "validation" the first VALIDATED.
     """
     from tinyconv.plugins.caption import encoder
 
@@ -212,12 +275,12 @@ def _inputs(run, dataset: Dataset, frozen) -> dict:
     }
 
 
-def _network(options: Settings, eyes, frozen: bool, vocabulary: Vocabulary):
-    """The captioner on top of the encoder `eyes`, or on the maps of one that is kept as it is."""
+def _network(options: Settings, vision, frozen: bool, vocabulary: Vocabulary):
+    """The captioner on top of the encoder `vision`, or on the feature maps of a frozen one."""
     from tinyconv.plugins.caption import model
 
     return model.captioner(
-        model.given(eyes.output.shape[1:]) if frozen else eyes,
+        model.map_input(vision.output.shape[1:]) if frozen else vision,
         len(vocabulary),
         attention=options.attention,
         embedding=options.embedding,

@@ -1,4 +1,4 @@
-"""Words and numbers: how a caption is cut into words, and the vocabulary of a data set."""
+"""Captions as word ids: how a caption is split into words, and the vocabulary of a data set."""
 
 import re
 from collections import Counter
@@ -6,40 +6,43 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-PADDING, START, END, UNKNOWN = range(4)  # numbers that stand for no word
+PADDING, START, END, UNKNOWN = range(4)  # ids of the special tokens
 SPECIAL = ("", "<start>", "<end>", "<unknown>")
 
 
 def split(caption: str) -> list[str]:
-    """Lower-case words and signs: "A dog's ball, red." is a dog's ball , red ."""
+    """Lower-case words and punctuation: "A dog's ball, red." is a dog's ball , red ."""
     return re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", caption.lower())
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a network knows, the commonest first."""
+    """The words of a network, the most frequent first."""
 
     words: tuple[str, ...]
 
     @classmethod
-    def of(cls, captions: Iterable[str], at_least: int, most: int) -> "Vocabulary":
-        """The words met `at_least` times, at `most` so many; equally common ones by spelling."""
+    def from_captions(cls, captions: Iterable[str], min_count: int, max_size: int) -> "Vocabulary":
+        """The `max_size` most frequent words with at least `min_count` occurrences.
+
+        Words with the same count are in alphabetical order.
+        """
         counts = Counter(word for caption in captions for word in split(caption))
-        common = sorted((-count, word) for word, count in counts.items() if count >= at_least)
-        return cls(tuple(word for _, word in common[:most]))
+        common = sorted((-count, word) for word, count in counts.items() if count >= min_count)
+        return cls(tuple(word for _, word in common[:max_size]))
 
     def __len__(self) -> int:
-        """The numbers in use, those of no word included."""
+        """The number of ids, including those of the special tokens."""
         return len(SPECIAL) + len(self.words)
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {word: number for number, word in enumerate(self.words, start=len(SPECIAL))}
+    def _ids(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words, start=len(SPECIAL))}
 
     def encode(self, caption: str) -> list[int]:
-        """START, the number of each word (UNKNOWN for another), END."""
-        return [START, *(self._numbers.get(word, UNKNOWN) for word in split(caption)), END]
+        """START, the id of each word (UNKNOWN if it is not in the vocabulary), END."""
+        return [START, *(self._ids.get(word, UNKNOWN) for word in split(caption)), END]
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """The words of `numbers`, those of no word left out."""
-        return " ".join(self.words[n - len(SPECIAL)] for n in numbers if n >= len(SPECIAL))
+    def decode(self, word_ids: Sequence[int]) -> str:
+        """The words of `word_ids`, without the special tokens."""
+        return " ".join(self.words[i - len(SPECIAL)] for i in word_ids if i >= len(SPECIAL))
