@@ -25,7 +25,7 @@ kinds, ones = np.full(GAMES, MID, "int8"), np.ones(GAMES, "float32")
 for _ in range(STEPS // GAMES):
     replay.add(frames, kinds, ones, ones, ones)
 for _ in range(100):
-    replay.draw(128, random)
+    replay.sample(128, random)
 gigabytes = resident() - before
 pairs = STEPS * 2 * 4 * 84 * 84 / 1e9
 print(

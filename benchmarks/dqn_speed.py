@@ -70,7 +70,7 @@ def main() -> None:
             for value in (cpu, wall)
         ]
         print(f"| {name} | {case[0]} | {' | '.join(cells)} |")
-    print("\n| CPU ms a step | games | act | games' own | remember | draw | update | all |")
+    print("\n| CPU ms a step | games | act | games' own | store | sample | update | all |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for (name, case), runs in results.items():
         if name != PEER:

@@ -1,8 +1,8 @@
-"""The task dqn on ALE Breakout: one line of JSON.
+"""The task dqn on ALE Breakout; prints one line of JSON.
 
     python dqn_worker.py GAMES WARM STEPS BATCH EVERY PRECISION [SETTING=VALUE …]
 
-Where its time goes is measured at the four calls that the loop consists of.
+The time is measured for each of the calls that the loop consists of.
 """
 
 import json
@@ -10,7 +10,8 @@ import sys
 import time
 
 from tinyconv import registry, settings
-from tinyconv.plugins.dqn.task import Dqn, needs_tf_agents
+from tinyconv.plugins.dqn.requirements import require_tf_agents
+from tinyconv.plugins.dqn.task import Dqn
 from tinyconv.system import start_keras
 
 GAMES, WARM, STEPS, BATCH, EVERY = (int(word) for word in sys.argv[1:6])
@@ -19,7 +20,7 @@ START = 1_000  # actions before the first update
 
 task = Dqn()
 start_keras.start()
-needs_tf_agents()
+require_tf_agents()
 from tinyconv.plugins.dqn import learning  # noqa: E402  imports tf-agents
 
 options = settings.build(
@@ -44,18 +45,18 @@ loop = learning.Learning(
     options,
     None,
 )
-loop.replay = loop.memory()
-PARTS = {"act": loop, "move": loop, "remember": loop, "draw": loop.replay, "update": loop}
+loop.replay = loop.make_replay()
+PARTS = {"act": loop, "apply": loop, "store": loop, "sample": loop.replay, "update": loop}
 spent = dict.fromkeys(PARTS, 0.0)
 
 
 def timed(name, owner):
     call = getattr(owner, name)
 
-    def measured(*given):
+    def measured(*args):
         start = time.process_time()
         try:
-            return call(*given)
+            return call(*args)
         finally:
             spent[name] += time.process_time() - start
 

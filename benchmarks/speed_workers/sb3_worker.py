@@ -1,8 +1,8 @@
-"""Stable-Baselines3's DQN on ALE Breakout, its own wrappers and settings: one line of JSON.
+"""Stable-Baselines3's DQN on ALE Breakout, with its own wrappers; prints one line of JSON.
 
     python sb3_worker.py GAMES WARM STEPS
 
-Each update is on 32 transitions and each four actions bring one, however many games there are.
+Each update is on 32 transitions, and there is one for every four actions with any number of games.
 """
 
 import json
@@ -21,15 +21,15 @@ START = 1_000  # actions before the first update
 
 
 class Clock(BaseCallback):
-    """Notes the time when the first updates are done."""
+    """Records the time after the first updates."""
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= WARM and not hasattr(self, "cpu"):
-            self.cpu, self.wall, self.first = time.process_time(), time.perf_counter(), self.seen
+            self.cpu, self.wall, self.first = time.process_time(), time.perf_counter(), self.steps
         return True
 
     @property
-    def seen(self) -> int:
+    def steps(self) -> int:
         return self.num_timesteps
 
 
@@ -51,6 +51,6 @@ agent = DQN(
 )
 clock = Clock()
 agent.learn(WARM + STEPS, callback=clock)
-done = clock.seen - clock.first
+done = clock.steps - clock.first
 cpu, wall = time.process_time() - clock.cpu, time.perf_counter() - clock.wall
 print(json.dumps({"steps": done, "cpu": cpu, "wall": wall, "updates": agent._n_updates}))

@@ -1,4 +1,4 @@
-"""The agent's loss beside the paper's formula, and beside tf-agents' own way of computing it."""
+"""The agent's loss against the paper's formula, and against tf-agents' own computation."""
 
 import os
 
@@ -40,11 +40,11 @@ def transitions():
     )
 
 
-def made(**given):
+def make_agent(**settings_of_test):
     keras.utils.set_random_seed(1)
-    options = settings.build(Settings, {"env": "catch", **given})
+    options = settings.build(Settings, {"env": "catch", **settings_of_test})
     agent = agents.make_agent(lambda: nature(SHAPE, ACTIONS), SHAPE, ACTIONS, options)
-    # Another target than the online network, and values that are not all near 0.
+    # The target network differs from the online network, and the values are not all near 0.
     for network in (agent._q_network, agent._target_q_network):
         for weight in network.model.trainable_weights:
             weight.assign(RANDOM.normal(size=weight.shape) * 0.2)
@@ -55,23 +55,23 @@ def made(**given):
 @pytest.mark.parametrize("loss", ["huber", "mse"])
 def test_the_loss_is_the_papers(double, loss):
     """Mnih et al. 2015, algorithm 1; van Hasselt et al. 2016, equation 4, with double."""
-    agent, drawn = made(double=double, loss=loss), transitions()
+    agent, batch = make_agent(double=double, loss=loss), transitions()
     online, target = (
-        np.asarray(agent._q_network.model(drawn.observations)),
-        np.asarray(agent._target_q_network.model(drawn.next_observations)),
+        np.asarray(agent._q_network.model(batch.observations)),
+        np.asarray(agent._target_q_network.model(batch.next_observations)),
     )
     rows = np.arange(BATCH)
-    judge = np.asarray(agent._q_network.model(drawn.next_observations)) if double else target
-    y = drawn.returns.numpy() + drawn.discounts.numpy() * target[rows, judge.argmax(axis=1)]
-    error = np.abs(y - online[rows, drawn.actions.numpy()])
+    choice = np.asarray(agent._q_network.model(batch.next_observations)) if double else target
+    y = batch.returns.numpy() + batch.discounts.numpy() * target[rows, choice.argmax(axis=1)]
+    error = np.abs(y - online[rows, batch.actions.numpy()])
     each = error**2 if loss == "mse" else np.where(error < 1, error**2 / 2, error - 0.5)
-    expected = (drawn.weights.numpy() * each).mean()
-    assert float(agent.train(agents.experience(drawn), drawn.weights).loss) == pytest.approx(
+    expected = (batch.weights.numpy() * each).mean()
+    assert float(agent.train(agents.experience(batch), batch.weights).loss) == pytest.approx(
         expected, rel=1e-4
     )
 
 
-def stock(agent, double=False, loss="huber"):
+def original_agent(agent, double=False, loss="huber"):
     """tf-agents' own agent around the networks of `agent`."""
     kind = dqn_agent.DdqnAgent if double else dqn_agent.DqnAgent
     return kind(
@@ -85,7 +85,7 @@ def stock(agent, double=False, loss="huber"):
 
 
 def test_bellman_target_by_hand():
-    """A game that goes on, and one that has ended; the online network prefers another action."""
+    """A game that continues, and one that is over; the online network prefers another action."""
     returns, discounts = tf.constant([1.0, -1.0]), tf.constant([0.9, 0.0])
     target, online = tf.constant([[2.0, 5.0], [7.0, 8.0]]), tf.constant([[4.0, 3.0], [1.0, 0.0]])
     np.testing.assert_allclose(agents.bellman_target(returns, discounts, target), [5.5, -1.0])
@@ -98,13 +98,13 @@ def test_bellman_target_by_hand():
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("loss", ["huber", "mse"])
 def test_loss_and_gradients_are_tf_agents_own(double, loss):
-    agent, drawn = made(double=double, loss=loss), transitions()
+    agent, batch = make_agent(double=double, loss=loss), transitions()
     results = []
-    for each in (agent, stock(agent, double, loss)):
+    for each in (agent, original_agent(agent, double, loss)):
         with tf.GradientTape() as tape:
-            found = each._loss(agents.experience(drawn), weights=drawn.weights, training=True)
-        gradients = tape.gradient(found.loss, agent._q_network.trainable_weights)
-        results.append([found.loss, found.extra.td_error, *gradients])
+            info = each._loss(agents.experience(batch), weights=batch.weights, training=True)
+        gradients = tape.gradient(info.loss, agent._q_network.trainable_weights)
+        results.append([info.loss, info.extra.td_error, *gradients])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert float(results[0][0]) > 0
@@ -112,24 +112,24 @@ def test_loss_and_gradients_are_tf_agents_own(double, loss):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_target_is_copied_as_often_as_the_preset_says(name):
-    agent = made(preset=name, target_every=8, update_every=4)
-    drawn = transitions()
+    agent = make_agent(preset=name, target_every=8, update_every=4)
+    batch = transitions()
 
-    def apart():
+    def differ():
         pairs = zip(agent._q_network.variables, agent._target_q_network.variables, strict=True)
         return any((one.numpy() != other.numpy()).any() for one, other in pairs)
 
-    assert apart()
+    assert differ()
     for expected in (True, False, True, False):
-        agent.train(agents.experience(drawn), drawn.weights)
-        assert apart() == expected
+        agent.train(agents.experience(batch), batch.weights)
+        assert differ() == expected
 
 
-def test_every_weight_is_found_and_trained():
-    agent, drawn = made(), transitions()
+def test_every_weight_is_trained():
+    agent, batch = make_agent(), transitions()
     before = agent._q_network.model.get_weights()
     assert len(agent._q_network.trainable_weights) == len(before) == 6
-    agent.train(agents.experience(drawn), drawn.weights)
+    agent.train(agents.experience(batch), batch.weights)
     for old, new in zip(before, agent._q_network.model.get_weights(), strict=True):
         assert (old != new).any()
 
@@ -137,15 +137,15 @@ def test_every_weight_is_found_and_trained():
 def test_pixels_that_are_cast_once_give_the_same_values():
     with precision.policy("mixed_bfloat16"):
         network = agents.QNetwork(None, lambda: nature(SHAPE, ACTIONS))
-    seen = RANDOM.integers(0, 256, (50, *SHAPE)).astype("uint8")
-    seen[0] = np.arange(100).reshape(SHAPE) + 156
-    expected = network.model(seen).numpy()
-    np.testing.assert_array_equal(network(tf.constant(seen))[0].numpy(), expected)
-    assert network.quick.input.dtype == "bfloat16" and network.model.input.dtype == "float32"
+    pixels = RANDOM.integers(0, 256, (50, *SHAPE)).astype("uint8")
+    pixels[0] = np.arange(100).reshape(SHAPE) + 156
+    expected = network.model(pixels).numpy()
+    np.testing.assert_array_equal(network(tf.constant(pixels))[0].numpy(), expected)
+    assert network.fast_model.input.dtype == "bfloat16" and network.model.input.dtype == "float32"
 
 
-def test_what_a_network_asks_for_beside_the_loss_is_counted():
-    """Penalties on weights, which tf-agents looks for where Keras 3 has none."""
+def test_regularisation_losses_of_the_network_are_added():
+    """Weight penalties, which tf-agents reads from an attribute that Keras 3 lacks."""
 
     def penalised():
         pixels = keras.Input(SHAPE)
@@ -156,10 +156,10 @@ def test_what_a_network_asks_for_beside_the_loss_is_counted():
 
     options = settings.build(Settings, {"env": "catch"})
     agent = agents.make_agent(penalised, SHAPE, ACTIONS, options)
-    told = agent._loss(agents.experience(transitions()))
+    info = agent._loss(agents.experience(transitions()))
     kernel = agent._q_network.model.get_layer("values").kernel.numpy()
-    expected = np.mean(told.extra.td_loss) + 0.5 * (kernel**2).sum()
-    assert float(told.loss) == pytest.approx(expected, rel=1e-5)
+    expected = np.mean(info.extra.td_loss) + 0.5 * (kernel**2).sum()
+    assert float(info.loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_papers_rmsprop_is_its_formula():
@@ -179,7 +179,7 @@ def test_the_papers_rmsprop_is_its_formula():
 
 @pytest.mark.parametrize("stack", [1, 4])
 def test_tf_agents_own_path_computes_the_same_loss(stack):
-    """Its environment, driver and replay buffer play; our memory is told the same steps."""
+    """Its environment, driver and replay buffer play; our replay buffer gets the same steps."""
     from tf_agents.drivers import dynamic_step_driver
     from tf_agents.environments import tf_py_environment
     from tf_agents.policies import random_tf_policy
@@ -187,16 +187,16 @@ def test_tf_agents_own_path_computes_the_same_loss(stack):
 
     games = Catch(4, seed=0)
     games.stack = stack
-    told = []
-    take = games.step
+    steps = []
+    original = games.step
 
-    def noted(actions):
-        told.append([take(actions), None])
-        if len(told) > 1:
-            told[-2][1] = np.array(actions)
-        return told[-1][0]
+    def recording(actions):
+        steps.append([original(actions), None])
+        if len(steps) > 1:
+            steps[-2][1] = np.array(actions)
+        return steps[-1][0]
 
-    games.step = noted
+    games.step = recording
     environment = tf_py_environment.TFPyEnvironment(Environment(games))
     shape = (10, 5, stack)
     options = settings.build(Settings, {"env": "catch", "double": False})
@@ -211,22 +211,22 @@ def test_tf_agents_own_path_computes_the_same_loss(stack):
     dynamic_step_driver.DynamicStepDriver(
         environment, policy, observers=[buffer.add_batch], num_steps=4 * 40
     ).run()
-    memory = Replay(400, 4, games.shape, stack, n=1, gamma=0.99)
-    for step, actions in told[:-1]:
-        memory.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
+    replay = Replay(400, 4, games.shape, stack, n=1, gamma=0.99)
+    for step, actions in steps[:-1]:
+        replay.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
     played = buffer.gather_all()  # (4 games, T, ...)
     length = played.action.shape[1]
     times, games_of = np.meshgrid(np.arange(length - 1), np.arange(4), indexing="ij")
     times, games_of = times.ravel(), games_of.ravel()
-    begun = memory.kinds[times, games_of] != LAST
-    drawn = memory.transitions(times[begun], games_of[begun])
-    ours = agent._loss(agents.experience(Transitions(*map(tf.constant, drawn)))).loss
+    has_action = replay.kinds[times, games_of] != LAST
+    batch = replay.transitions(times[has_action], games_of[has_action])
+    ours = agent._loss(agents.experience(Transitions(*map(tf.constant, batch)))).loss
 
     def of(values, later=0):
-        return tf.gather_nd(values, np.stack([games_of, times + later], axis=1)[begun])
+        return tf.gather_nd(values, np.stack([games_of, times + later], axis=1)[has_action])
 
     theirs = (
-        stock(agent)
+        original_agent(agent)
         ._loss(
             trajectory.Transition(
                 time_step.TimeStep(

@@ -1,4 +1,4 @@
-"""Games by their rules: step kinds, discounts, lost lives and cut games over many steps."""
+"""The games' rules: step kinds, discounts, lost lives and truncation over many steps."""
 
 import importlib.util
 
@@ -28,11 +28,11 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_steps_are_what_they_say(name):
-    """The first follows the last in every game, and nothing is won in a first step."""
+def test_step_kinds_are_consistent(name):
+    """A FIRST step follows a LAST one in every game, and has no reward."""
     games = open_games(name, 8, seed=1)
     random = np.random.default_rng(0)
-    step, before = games.begin(), np.full(8, LAST)
+    step, before = games.reset(), np.full(8, LAST)
     ends = 0
     for _ in range(2000):
         assert step.frames.shape == (8, *games.shape) and step.frames.dtype == np.uint8
@@ -49,33 +49,33 @@ def test_steps_are_what_they_say(name):
 def test_catch_is_played_by_its_rules(name, rows, columns):
     games = open_games(name, 50, seed=0)
     assert games.shape == (rows, columns, 1)
-    step, reckless = games.begin(), np.arange(50) < 25  # half of the players stay where they are
+    step, stays = games.reset(), np.arange(50) < 25  # half of the players do not move
     for _ in range(3):
         assert ((step.frames == 255).sum(axis=(1, 2, 3)) == 2).all()
         ball = step.frames[:, 0, :, 0].argmax(axis=1)
         assert len(set(ball)) > 3 and (step.frames[:, -1, columns // 2] == 255).all()
         for row in range(1, rows):
             paddle = step.frames[:, -1, :, 0].argmax(axis=1)
-            step = games.step(np.where(reckless, 1, np.sign(ball - paddle) + 1))
+            step = games.step(np.where(stays, 1, np.sign(ball - paddle) + 1))
             over = row == rows - 1
             assert (step.kinds == (LAST if over else MID)).all()
             assert (step.discounts == (0 if over else 1)).all()
             assert over or (step.rewards == 0).all()
             if not over:
                 np.testing.assert_array_equal(step.frames[:, row, :, 0].argmax(axis=1), ball)
-        missed = reckless & (ball != columns // 2)
+        missed = stays & (ball != columns // 2)
         np.testing.assert_array_equal(step.rewards, np.where(missed, -1, 1))
-        step = games.step(np.zeros(50, int))  # whatever is done, a new game begins
+        step = games.step(np.zeros(50, int))  # a new game starts, whatever the action
         assert (step.kinds == FIRST).all()
 
 
 @needs_ale
 @pytest.mark.parametrize("lives_end", [True, False])
-def test_a_lost_life_ends_what_can_be_won_and_not_the_game(lives_end):
+def test_a_lost_life_sets_the_discount_and_does_not_end_the_game(lives_end):
     """Breakout has five lives: four are lost within a game, and the fifth ends it."""
     games = open_games("ALE/Breakout-v5", 4, seed=0, lives_end=lives_end)
     random = np.random.default_rng(0)
-    step = games.begin()
+    step = games.reset()
     lost, over = np.zeros(4, int), 0
     for _ in range(3000):
         step = games.step(random.integers(0, len(games.actions), 4))
@@ -88,20 +88,20 @@ def test_a_lost_life_ends_what_can_be_won_and_not_the_game(lives_end):
 
 
 @needs_ale
-def test_a_game_of_atari_that_is_cut_short_is_not_over(monkeypatch):
-    """After its longest time: a last step, but what was still to come counts."""
-    monkeypatch.setattr(atari, "LONGEST", 50)
+def test_a_truncated_game_of_atari_is_not_over(monkeypatch):
+    """At its maximum length it has a LAST step, with a discount of 1."""
+    monkeypatch.setattr(atari, "MAX_STEPS", 50)
     games = open_games("ALE/Pong-v5", 4, seed=0, sticky=0.25)
-    step, random = games.begin(), np.random.default_rng(0)
-    for taken in range(1, 1000):
+    step, random = games.reset(), np.random.default_rng(0)
+    for count in range(1, 1000):
         step = games.step(random.integers(0, len(games.actions), 4))
-        first, last = taken % 51 == 0, taken % 51 == 50
+        first, last = count % 51 == 0, count % 51 == 50
         assert (step.kinds == (FIRST if first else LAST if last else MID)).all()
         assert (step.discounts == 1).all()
 
 
 class Cells(gymnasium.Env if gymnasium else object):
-    """Shows how many actions were taken; action 1 ends it, and the tenth one cuts it short."""
+    """Shows the number of actions; action 1 ends the game, and the tenth truncates it."""
 
     def __init__(self):
         self.observation_space = gymnasium.spaces.Box(0, 255, (4, 3, 1), np.uint8)
@@ -109,14 +109,14 @@ class Cells(gymnasium.Env if gymnasium else object):
 
     def reset(self, seed=None, options=None):
         super().reset(seed=seed)
-        self.taken = 0
-        return np.full((4, 3, 1), self.taken, "uint8"), {}
+        self.count = 0
+        return np.full((4, 3, 1), self.count, "uint8"), {}
 
     def step(self, action):
-        self.taken += 1
+        self.count += 1
         return (
-            np.full((4, 3, 1), self.taken, "uint8"),
-            float(self.taken),
+            np.full((4, 3, 1), self.count, "uint8"),
+            float(self.count),
             bool(action == 1),
             False,
             {},
@@ -125,7 +125,7 @@ class Cells(gymnasium.Env if gymnasium else object):
 
 @needs_ale
 def test_any_game_of_gymnasium_over_thousands_of_steps(monkeypatch):
-    """Each step beside a count by hand of what it must be."""
+    """Each step against a count by hand."""
     monkeypatch.setitem(
         gymnasium.registry,
         "Cells-v0",
@@ -133,46 +133,46 @@ def test_any_game_of_gymnasium_over_thousands_of_steps(monkeypatch):
     )
     games = open_games("Cells-v0", 6, seed=0)
     random = np.random.default_rng(0)
-    step, taken, kinds = games.begin(), np.zeros(6, int), np.full(6, FIRST)
+    step, count, kinds = games.reset(), np.zeros(6, int), np.full(6, FIRST)
     ends = {0: 0, 1: 0}
     for _ in range(2000):
         actions = (random.random(6) < 0.08).astype(int)
         step = games.step(actions)
-        begins = kinds == LAST
-        taken = np.where(begins, 0, taken + 1)
-        over = ~begins & (actions == 1)
-        last = over | (taken == 10)
-        kinds = np.where(begins, FIRST, np.where(last, LAST, MID))
+        starts = kinds == LAST
+        count = np.where(starts, 0, count + 1)
+        over = ~starts & (actions == 1)
+        last = over | (count == 10)
+        kinds = np.where(starts, FIRST, np.where(last, LAST, MID))
         np.testing.assert_array_equal(step.kinds, kinds)
-        np.testing.assert_array_equal(step.frames[:, 0, 0, 0], taken)
-        np.testing.assert_array_equal(step.rewards, taken)
+        np.testing.assert_array_equal(step.frames[:, 0, 0, 0], count)
+        np.testing.assert_array_equal(step.rewards, count)
         np.testing.assert_array_equal(step.discounts, np.where(over, 0, 1))
         for discount in (0, 1):
             ends[discount] += (last & (step.discounts == discount)).sum()
-    assert min(ends.values()) > 100  # of those that were over, and of those cut short
+    assert min(ends.values()) > 100  # ended games, and truncated ones
 
 
 @needs_ale
 def test_stacks_are_the_emulators_own():
-    """The replay memory's, over thousands of steps of a ring that goes round, bit for bit."""
+    """The replay buffer's, over thousands of steps of a full ring, bit for bit."""
     from ale_py.vector_env import AtariVectorEnv
 
     games = open_games("ALE/Breakout-v5", 4, seed=5, sticky=0.25)
     same = {"repeat_action_probability": 0.25, "noop_max": 0, "reward_clipping": False}
     whole = AtariVectorEnv("breakout", 4, stack_num=4, **same)
-    memory = Replay(4 * 100, 4, games.shape, stack=4, n=1, gamma=0.99)
+    replay = Replay(4 * 100, 4, games.shape, stack=4, n=1, gamma=0.99)
     random = np.random.default_rng(0)
-    step, (stacks, _), kept, compared = games.begin(), whole.reset(seed=5), [], 0
+    step, (stacks, _), history, compared = games.reset(), whole.reset(seed=5), [], 0
     for now in range(1000):
         actions = random.integers(0, 4, 4)
-        kept.append(stacks.transpose(0, 2, 3, 1).copy())
-        memory.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
+        history.append(stacks.transpose(0, 2, 3, 1).copy())
+        replay.add(step.frames, step.kinds, step.rewards, step.discounts, actions)
         step, stacks = games.step(actions), whole.step(actions)[0]
         if now > 100 and now % 20 == 0:
             times = random.integers(now - 95, now, 50)
             which = random.integers(0, 4, 50)
-            expected = [kept[t][g] for t, g in zip(times, which)]
-            np.testing.assert_array_equal(memory.stacks(times, which), expected)
+            expected = [history[t][g] for t, g in zip(times, which)]
+            np.testing.assert_array_equal(replay.stacks(times, which), expected)
             compared += 50
     assert compared > 2000
 
@@ -180,26 +180,26 @@ def test_stacks_are_the_emulators_own():
 @needs_ale
 def test_atari_pictures_are_the_emulators_screen():
     games = open_games("ALE/Breakout-v5", 2, seed=3)
-    step = games.begin()
+    step = games.reset()
     assert games.shape == (84, 84, 1) and games.actions == ("noop", "fire", "right", "left")
     assert step.frames.max() > 100 and step.frames.std() > 10
 
 
 @pytest.mark.parametrize(
-    "name, told",
+    "name, message",
     [
         pytest.param("catsh", "catch", marks=needs_ale),
         ("minatar/no-such-game", "minatar"),
         ("catch-huge", "catch-large"),
         pytest.param("ALE/Brakeout-v5", "ALE/Breakout-v5", marks=needs_ale),
-        pytest.param("Pendulum-v1", "chooses one of a few", marks=needs_ale),
-        pytest.param("CartPole-v1", "looks at pictures", marks=needs_ale),
-        pytest.param("Blackjack-v1", "looks at pictures", marks=needs_ale),
+        pytest.param("Pendulum-v1", "needs discrete ones", marks=needs_ale),
+        pytest.param("CartPole-v1", "needs pictures", marks=needs_ale),
+        pytest.param("Blackjack-v1", "needs pictures", marks=needs_ale),
         pytest.param("pong", "ALE/Pong-v5", marks=needs_ale),
         pytest.param("PongNoFrameskip-v4", "Pong", marks=needs_ale),
         pytest.param("Breakout-v4", "ALE/Breakout-v5", marks=needs_ale),
     ],
 )
-def test_a_game_that_cannot_be_played_is_named(name, told):
-    with pytest.raises(UserError, match=told):
+def test_the_error_for_an_unusable_game_names_it(name, message):
+    with pytest.raises(UserError, match=message):
         open_games(name, 2, seed=0)

@@ -1,4 +1,4 @@
-"""Scores by protocol, and what is drawn of a game, with games and networks that are rigged."""
+"""Scores by protocol, and the figures of a game, with rigged games and networks."""
 
 import importlib.util
 import io
@@ -20,24 +20,24 @@ needs_ale = pytest.mark.skipif(
 
 
 class Endless:
-    """A point an action, for ever; game number g is over after `ends[g]` actions."""
+    """A point per action, without an end; game g is over after `ends[g]` actions."""
 
     shape, actions, stack, repeat = (2, 2, 1), ("wait", "left", "right"), 2, 4
 
     def __init__(self, count, ends=()):
-        self.count, self.ends, self.taken = count, np.array([*ends] or [10**9] * count), []
+        self.count, self.ends, self.history = count, np.array([*ends] or [10**9] * count), []
 
-    def told(self, kinds, rewards):
-        frames = np.full((self.count, *self.shape), len(self.taken) % 256, "uint8")
+    def as_step(self, kinds, rewards):
+        frames = np.full((self.count, *self.shape), len(self.history) % 256, "uint8")
         return Step(frames, kinds.astype("int8"), rewards.astype("float32"), 0 * rewards + 1)
 
-    def begin(self):
-        return self.told(np.full(self.count, FIRST), np.zeros(self.count))
+    def reset(self):
+        return self.as_step(np.full(self.count, FIRST), np.zeros(self.count))
 
     def step(self, actions):
-        self.taken.append(actions.copy())
-        kinds = np.where(len(self.taken) == self.ends, LAST, MID)
-        return self.told(kinds, np.ones(self.count))
+        self.history.append(actions.copy())
+        kinds = np.where(len(self.history) == self.ends, LAST, MID)
+        return self.as_step(kinds, np.ones(self.count))
 
 
 class Waiting:
@@ -45,8 +45,8 @@ class Waiting:
 
     input_shape, output_shape = (None, 2, 2, 2), (None, 3)
 
-    def predict_on_batch(self, seen):
-        return np.tile([1.0, 0.5, 0.0], (len(seen), 1))
+    def predict_on_batch(self, observations):
+        return np.tile([1.0, 0.5, 0.0], (len(observations), 1))
 
 
 @pytest.mark.parametrize(
@@ -54,48 +54,48 @@ class Waiting:
 )
 def test_games_are_scored_by_the_protocol(name, epsilon, sticky, frames, monkeypatch):
     """Mnih et al. 2015, Methods, "Evaluation procedure"; Machado et al. 2018, section 5."""
-    asked = []
+    calls = []
 
-    def opened(env, count, seed, sticky):
-        asked.append((env, count, sticky, Endless(count)))
-        return asked[-1][3]
+    def open_games(env, count, seed, sticky):
+        calls.append((env, count, sticky, Endless(count)))
+        return calls[-1][3]
 
-    monkeypatch.setattr(evaluation, "open_games", opened)
-    how = evaluation.protocol("ALE/Pong-v5", name, 0.1)
-    found = evaluation.scores(Waiting(), "ALE/Pong-v5", how, seed=0)
-    ((env, count, told, games),) = asked
-    assert (env, count, told) == ("ALE/Pong-v5", 30, sticky)
-    assert (found == frames / 4).all()  # a point an action, four frames each
-    others = np.mean(np.array(games.taken) != 0)  # of three actions one is the network's own
+    monkeypatch.setattr(evaluation, "open_games", open_games)
+    protocol = evaluation.find_protocol("ALE/Pong-v5", name, 0.1)
+    scores = evaluation.scores(Waiting(), "ALE/Pong-v5", protocol, seed=0)
+    ((*arguments, games),) = calls
+    assert arguments == ["ALE/Pong-v5", 30, sticky]
+    assert (scores == frames / 4).all()  # a point per action of four frames
+    others = np.mean(np.array(games.history) != 0)  # one of three actions is the network's own
     assert others == pytest.approx(epsilon * 2 / 3, rel=0.03)
 
 
-def test_the_protocol_follows_the_games_that_were_learnt_from():
-    assert evaluation.protocol("ALE/Pong-v5", None, 0.0) is PROTOCOLS["nature"]
-    assert evaluation.protocol("ALE/Pong-v5", None, 0.25) is PROTOCOLS["ale"]
-    assert evaluation.protocol("catch", None, 0.0) is PLAIN and PLAIN.epsilon == 0
+def test_the_default_protocol_fits_the_runs_sticky_actions():
+    assert evaluation.find_protocol("ALE/Pong-v5", None, 0.0) is PROTOCOLS["nature"]
+    assert evaluation.find_protocol("ALE/Pong-v5", None, 0.25) is PROTOCOLS["ale"]
+    assert evaluation.find_protocol("catch", None, 0.0) is PLAIN and PLAIN.epsilon == 0
     with pytest.raises(UserError, match="did you mean nature"):
-        evaluation.protocol("ALE/Pong-v5", "natur", 0.0)
-    with pytest.raises(UserError, match="catch is none of its games"):
-        evaluation.protocol("catch", "ale", 0.0)
+        evaluation.find_protocol("ALE/Pong-v5", "natur", 0.0)
+    with pytest.raises(UserError, match="catch is none of them"):
+        evaluation.find_protocol("catch", "ale", 0.0)
 
 
 def test_a_score_counts_up_to_the_end_of_its_game():
     ends = np.arange(1, 31)
-    totals = evaluation.totals(Waiting(), Endless(30, ends), PROTOCOLS["nature"], seed=0)
-    np.testing.assert_array_equal(totals, ends)
+    scores = evaluation.total_rewards(Waiting(), Endless(30, ends), PROTOCOLS["nature"], seed=0)
+    np.testing.assert_array_equal(scores, ends)
 
 
 @needs_ale
-def test_without_sticky_actions_games_begin_with_idle_ones():
-    """Up to 30 of them, so that no game is like another (Mnih et al. 2015)."""
-    sticky, idle = (open_games("ALE/Breakout-v5", 8, 0, sticky) for sticky in (1e-9, 0.0))
-    for games in (sticky, idle):
-        games.begin()
+def test_without_sticky_actions_games_start_with_no_op_actions():
+    """Up to 30 of them, so that games differ (Mnih et al. 2015)."""
+    sticky, no_op = (open_games("ALE/Breakout-v5", 8, 0, sticky) for sticky in (1e-9, 0.0))
+    for games in (sticky, no_op):
+        games.reset()
         for _ in range(20):
-            step = games.step(np.ones(8, int))  # the ball comes when it is asked for
+            step = games.step(np.ones(8, int))  # "fire" starts the ball
         games.newest = {frame.tobytes() for frame in step.frames}
-    assert len(sticky.newest) == 1 and len(idle.newest) > 2
+    assert len(sticky.newest) == 1 and len(no_op.newest) > 2
 
 
 def test_the_scale_from_random_play_to_people():
@@ -110,12 +110,12 @@ def test_the_scale_from_random_play_to_people():
 
 def test_the_best_game_is_shown_with_its_values():
     games = Endless(3, ends=(4, 9, 6))
-    moments = evaluation.best_game(Waiting(), games, 0, PLAIN)
-    assert len(moments) == 10 and moments[-1].score == 9
-    assert [moment.seen[0, 0, -1] for moment in moments] == list(range(10))
-    with Image.open(io.BytesIO(evaluation.animation(moments, games))) as told:
-        assert told.n_frames == 10
-        picture = np.asarray(told.convert("RGB")).astype(int)
+    turns = evaluation.best_game(Waiting(), games, 0, PLAIN)
+    assert len(turns) == 10 and turns[-1].score == 9
+    assert [turn.observation[0, 0, -1] for turn in turns] == list(range(10))
+    with Image.open(io.BytesIO(evaluation.animation(turns, games))) as animation:
+        assert animation.n_frames == 10
+        picture = np.asarray(animation.convert("RGB")).astype(int)
     red = (picture[..., 0] - picture[..., 2] > 60).sum()  # the best action's bar
     blue = (picture[..., 2] - picture[..., 0] > 60).sum()
     assert red == pytest.approx(2 * blue, rel=0.15)  # values of 1 and a half
@@ -123,15 +123,15 @@ def test_the_best_game_is_shown_with_its_values():
 
 @pytest.mark.tensorflow
 def test_saliency_is_the_gradient_of_the_best_value():
-    """Of a linear network it is the size of the best action's weights, wherever it looks."""
+    """For a linear network it is the absolute weights of the best action, for any pixels."""
     pixels = keras.Input((3, 2, 2))
     flat = keras.layers.Flatten()(pixels)
     model = keras.Model(pixels, keras.layers.Dense(4, use_bias=False)(flat))
     weights = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
-    weights -= weights.mean(axis=0)  # or one action is best whatever is seen
+    weights -= weights.mean(axis=0)  # else one action is best for any pixels
     model.set_weights([weights])
-    seen = np.random.default_rng(1).integers(0, 256, (5, 3, 2, 2)).astype("uint8")
-    best = (seen.reshape(5, 12) @ weights).argmax(axis=1)
+    screens = np.random.default_rng(1).integers(0, 256, (5, 3, 2, 2)).astype("uint8")
+    best = (screens.reshape(5, 12) @ weights).argmax(axis=1)
     assert len(set(best)) > 1
     expected = np.abs(weights.T[best]).reshape(5, 3, 2, 2)
-    np.testing.assert_allclose(figures.saliency(model, seen), expected, rtol=1e-5)
+    np.testing.assert_allclose(figures.saliency(model, screens), expected, rtol=1e-5)

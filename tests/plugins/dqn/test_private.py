@@ -1,4 +1,4 @@
-"""What tf-agents and TensorFlow do not promise: a test of each name in plugins/dqn/private.py."""
+"""A test of each function in plugins/dqn/private.py, which uses private names."""
 
 import os
 
@@ -23,7 +23,7 @@ from tinyconv.plugins.dqn.settings import Settings
 SHAPE, ACTIONS, BATCH = (10, 5, 2), 3, 4
 
 
-def made(optimizer="adam"):
+def make_agent(optimizer="adam"):
     options = settings.build(
         Settings,
         {
@@ -40,7 +40,7 @@ def made(optimizer="adam"):
 def update(agent) -> None:
     random = np.random.default_rng(0)
     frames = [tf.constant(random.integers(0, 256, (BATCH, *SHAPE)), tf.uint8) for _ in range(2)]
-    drawn = Transitions(
+    batch = Transitions(
         frames[0],
         tf.zeros(BATCH, tf.int32),
         tf.ones(BATCH),
@@ -49,12 +49,12 @@ def update(agent) -> None:
         tf.zeros((BATCH, 2), tf.int64),
         tf.ones(BATCH),
     )
-    agent.train(agents.experience(drawn), drawn.weights)
+    agent.train(agents.experience(batch), batch.weights)
 
 
 def test_online_network_and_target_network():
-    """An update changes the first, and leaves the second as it was."""
-    agent = made()
+    """An update changes the online network and not the target network."""
+    agent = make_agent()
     networks = private.online_network(agent), private.target_network(agent)
     before = [network.model.get_weights() for network in networks]
     update(agent)
@@ -76,8 +76,8 @@ def test_declare_output():
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_create_slots(optimizer):
-    """All variables are there before the first update, which adds none."""
-    agent = made(optimizer)
+    """All variables exist before the first update, which adds none."""
+    agent = make_agent(optimizer)
     private.create_slots(agent)
     before = private.counted_variables(agent)
     weights = private.online_network(agent).trainable_weights
@@ -87,28 +87,28 @@ def test_create_slots(optimizer):
 
 
 def test_counted_variables():
-    """The last one counts updates, by which the target network is copied: every eighth here."""
-    agent, counts, copied = made(), [], []
+    """The last one counts updates; here the target network is copied at every eighth."""
+    agent, counts, is_copy = make_agent(), [], []
     private.create_slots(agent)
     networks = private.online_network(agent), private.target_network(agent)
     for _ in range(9):
         update(agent)
         counts.append(int(private.counted_variables(agent)[-1].numpy()))
         pairs = zip(*(network.model.get_weights() for network in networks), strict=True)
-        copied.append(all((a == b).all() for a, b in pairs))
+        is_copy.append(all((a == b).all() for a, b in pairs))
     assert counts == list(range(1, 10))
-    assert copied == [count == 8 for count in counts]
+    assert is_copy == [count == 8 for count in counts]
 
 
 def test_dqn_agent():
-    """tf-agents' `train` takes the loss and the error from the loss function given here."""
-    agent, calls = made(), []
-    usual = agent.loss_function
+    """tf-agents' `train` uses the loss and the TD error of `loss_function`."""
+    agent, calls = make_agent(), []
+    original = agent.loss_function
 
-    def noted(*given):
-        calls.append(given)
-        return usual(*given)
+    def recording(*args):
+        calls.append(args)
+        return original(*args)
 
-    agent.loss_function = noted
+    agent.loss_function = recording
     update(agent)
     assert len(calls) == 1 and calls[0][0] is agent

@@ -1,4 +1,4 @@
-"""The replay memory beside a plain list of transitions."""
+"""The replay buffer against a plain list of transitions."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ GAMMA = 0.9
 
 
 def history(steps, games, seed):
-    """Random time steps: games of random length that end over, cut short, or lose lives."""
+    """Random time steps: games of random length that end, are truncated, or lose lives."""
     random = np.random.default_rng(seed)
     kinds = np.full((steps, games), MID, "int8")
     for g in range(games):
@@ -31,17 +31,17 @@ def history(steps, games, seed):
     return frames, kinds, rewards, discounts.astype("float32"), actions
 
 
-def by_hand(told, t, g, stack, n):
+def by_hand(record, t, g, stack, n):
     """One transition, step by step."""
-    frames, kinds, rewards, discounts, actions = told
+    frames, kinds, rewards, discounts, actions = record
 
-    def seen(t):
-        found, black = [], False
+    def observation(t):
+        newest_first, black = [], False
         for back in range(stack):
             inside = t - back >= 0 and not black
-            found.append(frames[t - back, g] if inside else np.zeros_like(frames[0, g]))
+            newest_first.append(frames[t - back, g] if inside else np.zeros_like(frames[0, g]))
             black |= t - back < 0 or kinds[t - back, g] == FIRST
-        return np.concatenate(found[::-1], axis=-1)
+        return np.concatenate(newest_first[::-1], axis=-1)
 
     total, factor, end = 0.0, 1.0, t
     for _ in range(n):
@@ -50,91 +50,91 @@ def by_hand(told, t, g, stack, n):
         factor *= GAMMA * discounts[end, g]
         if factor == 0 or kinds[end, g] == LAST:
             break
-    return seen(t), actions[t, g], total, factor, seen(end)
+    return observation(t), actions[t, g], total, factor, observation(end)
 
 
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("stack", [1, 4])
-@pytest.mark.parametrize("steps", [40, 300])  # the ring of 60 steps is not full, or went round
+@pytest.mark.parametrize("steps", [40, 300])  # the ring of 60 steps is not full, or full
 def test_transitions_are_those_of_a_plain_list(n, stack, steps):
     games = 3
-    told = history(steps, games, seed=n)
-    memory = Replay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
+    record = history(steps, games, seed=n)
+    replay = Replay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
     for t in range(steps):
-        memory.add(*(each[t] for each in told))
-    assert memory.size == min(60, steps) * games
-    drawn = memory.draw(500, np.random.default_rng(1))
-    pictures = {told[0][t, g].tobytes(): (t, g) for t in range(steps) for g in range(games)}
-    found = set()
+        replay.add(*(each[t] for each in record))
+    assert replay.size == min(60, steps) * games
+    batch = replay.sample(500, np.random.default_rng(1))
+    pictures = {record[0][t, g].tobytes(): (t, g) for t in range(steps) for g in range(games)}
+    starts = set()
     for i in range(500):
-        newest = drawn.observations[i][..., -1:]
+        newest = batch.observations[i][..., -1:]
         t, g = pictures[np.ascontiguousarray(newest).tobytes()]
-        assert told[1][t, g] != LAST and t >= steps - 60
-        expected = by_hand(told, t, g, stack, n)
-        np.testing.assert_array_equal(drawn.observations[i], expected[0])
-        assert drawn.actions[i] == expected[1]
-        assert drawn.returns[i] == pytest.approx(expected[2], abs=1e-5)
-        assert drawn.discounts[i] == pytest.approx(expected[3])
-        if expected[3]:  # what follows the end of a game counts for nothing
-            np.testing.assert_array_equal(drawn.next_observations[i], expected[4])
-        found.add((t, g))
-    assert len(found) > 60
+        assert record[1][t, g] != LAST and t >= steps - 60
+        expected = by_hand(record, t, g, stack, n)
+        np.testing.assert_array_equal(batch.observations[i], expected[0])
+        assert batch.actions[i] == expected[1]
+        assert batch.returns[i] == pytest.approx(expected[2], abs=1e-5)
+        assert batch.discounts[i] == pytest.approx(expected[3])
+        if expected[3]:  # observations after the end of a game have no effect
+            np.testing.assert_array_equal(batch.next_observations[i], expected[4])
+        starts.add((t, g))
+    assert len(starts) > 60
 
 
-def test_a_million_transitions_fit_in_the_promised_memory():
-    assert Replay.bytes(1_000_000, (84, 84, 1)) < 7.5e9
+def test_a_million_transitions_take_less_than_the_documented_memory():
+    assert Replay.byte_size(1_000_000, (84, 84, 1)) < 7.5e9
     small = Replay(1000, 10, (84, 84, 1), 4, 3, 0.99)
     arrays = (small.frames, small.actions, small.rewards, small.discounts, small.kinds)
-    assert sum(array.nbytes for array in arrays) == Replay.bytes(1000, (84, 84, 1))
+    assert sum(array.nbytes for array in arrays) == Replay.byte_size(1000, (84, 84, 1))
 
 
 @pytest.mark.parametrize("kind", [Replay, PrioritisedReplay])
-def test_a_memory_on_disk_draws_the_same_and_keeps_what_it_saved(kind, tmp_path):
-    """Steps added after the save do not touch what was saved, as if the run had been killed."""
-    told = history(130, 2, seed=7)
+def test_a_buffer_on_disk_samples_the_same_and_keeps_its_saved_steps(kind, tmp_path):
+    """Steps added after the save leave the saved ones intact, as if the run had been killed."""
+    record = history(130, 2, seed=7)
     here, there = tmp_path / "ring", tmp_path / "then"
     for folder in (here, there):
         folder.mkdir()
-    given = 40 * 2, 2, (3, 2, 1), 3, 2, GAMMA
+    arguments = 40 * 2, 2, (3, 2, 1), 3, 2, GAMMA
 
-    def add(memories, times):
+    def add(buffers, times):
         for t in times:
-            for memory in memories:
-                memory.add(*(each[t] for each in told))
+            for replay in buffers:
+                replay.add(*(each[t] for each in record))
 
-    def drawn(memory):
-        return memory.draw(200, np.random.default_rng(3))
+    def sample(replay):
+        return replay.sample(200, np.random.default_rng(3))
 
-    plain, disk = kind(*given), kind(*given, here, spare=30 * 2)
+    plain, disk = kind(*arguments), kind(*arguments, here, spare=30 * 2)
     add([plain, disk], range(100))
-    if kind is Replay:  # by priority draws go by place, and the rings are of different lengths
-        for name in set(Transitions._fields) - {"places"}:
-            np.testing.assert_array_equal(getattr(drawn(plain), name), getattr(drawn(disk), name))
+    if kind is Replay:  # samples by priority depend on the rows, and the rings differ in length
+        for name in set(Transitions._fields) - {"indices"}:
+            np.testing.assert_array_equal(getattr(sample(plain), name), getattr(sample(disk), name))
     disk.save(there)
-    expected = drawn(disk)
+    expected = sample(disk)
     add([disk], range(100, 130))
     del disk
-    again = kind(*given, here, spare=30 * 2)
+    again = kind(*arguments, here, spare=30 * 2)
     again.restore(there)
-    for one, other in zip(drawn(again), expected, strict=True):
+    for one, other in zip(sample(again), expected, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert not list(there.glob("frames*"))  # what is on disk already is not written twice
+    assert not list(there.glob("frames*"))  # frames on disk are not written twice
 
 
-def test_a_memory_of_another_run_is_refused(tmp_path):
+def test_a_buffer_of_another_run_is_refused(tmp_path):
     Replay(80, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
     with pytest.raises(UserError, match="another run's"):
         Replay(60, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
 
 
-def test_a_sum_tree_is_a_running_sum():
+def test_a_sum_tree_finds_positions_in_the_cumulative_sum():
     random = np.random.default_rng(0)
     tree, plain = SumTree(37), np.zeros(37)
     for _ in range(20):
-        places = random.integers(0, 37, 9)
+        indices = random.integers(0, 37, 9)
         values = np.arange(9) * random.random()
-        plain[places] = values  # of a place given twice the last value holds
-        tree[places] = values
+        plain[indices] = values  # for a repeated index the last value holds
+        tree[indices] = values
         assert tree.total == pytest.approx(plain.sum())
         marks = random.random(50) * plain.sum()
         np.testing.assert_array_equal(
@@ -143,49 +143,49 @@ def test_a_sum_tree_is_a_running_sum():
 
 
 @pytest.mark.parametrize("steps", [40, 150])
-def test_priorities_decide_what_is_drawn_and_weights_take_the_bias_away(steps):
+def test_priorities_set_the_probabilities_and_weights_correct_the_bias(steps):
     games, n, stack = 2, 2, 3
-    told = history(steps, games, seed=5)
-    memory = PrioritisedReplay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
+    record = history(steps, games, seed=5)
+    replay = PrioritisedReplay(60 * games, games, (3, 2, 1), stack, n, GAMMA)
     for t in range(steps):
-        memory.add(*(each[t] for each in told))
+        replay.add(*(each[t] for each in record))
     oldest = steps > 60 and steps - 60 + stack - 1
-    can = {
+    possible = {
         (t % 60, g)
         for t in range(int(oldest), steps - n)
         for g in range(games)
-        if told[1][t, g] != LAST
+        if record[1][t, g] != LAST
     }
     random = np.random.default_rng(0)
-    first = memory.draw(4000, random)
-    assert {tuple(place) for place in first.places} == can
+    first = replay.sample(4000, random)
+    assert {tuple(index) for index in first.indices} == possible
     np.testing.assert_allclose(first.weights, 1)
-    # From now on one of them is drawn three times as often as each of the others.
-    every = np.array(sorted(can))
-    differences = np.where(np.arange(len(every)) == 7, 9.0, 1.0)
-    memory.learnt(every, differences)
-    drawn = memory.draw(20_000, random, progress=1.0)
-    chosen = (drawn.places == every[7]).all(axis=1)
-    share = 3 / (len(every) - 1 + 3)
-    assert chosen.mean() == pytest.approx(share, rel=0.01)
-    np.testing.assert_allclose(drawn.weights, np.where(chosen, 1 / 3, 1), rtol=1e-4)
+    # From now on one of them is sampled three times as often as each of the others.
+    every = np.array(sorted(possible))
+    td_errors = np.where(np.arange(len(every)) == 7, 9.0, 1.0)
+    replay.update_priorities(every, td_errors)
+    batch = replay.sample(20_000, random, progress=1.0)
+    is_seventh = (batch.indices == every[7]).all(axis=1)
+    fraction = 3 / (len(every) - 1 + 3)
+    assert is_seventh.mean() == pytest.approx(fraction, rel=0.01)
+    np.testing.assert_allclose(batch.weights, np.where(is_seventh, 1 / 3, 1), rtol=1e-4)
     for i in range(50):
-        t = steps - 1 - (steps - 1 - drawn.places[i, 0]) % 60
-        expected = by_hand(told, t, drawn.places[i, 1], stack, n)
-        np.testing.assert_array_equal(drawn.observations[i], expected[0])
-        assert drawn.returns[i] == pytest.approx(expected[2], abs=1e-5)
+        t = steps - 1 - (steps - 1 - batch.indices[i, 0]) % 60
+        expected = by_hand(record, t, batch.indices[i, 1], stack, n)
+        np.testing.assert_array_equal(batch.observations[i], expected[0])
+        assert batch.returns[i] == pytest.approx(expected[2], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", [Replay, PrioritisedReplay])
-def test_a_memory_that_was_saved_draws_the_same(kind, tmp_path):
-    told = history(90, 2, seed=6)
-    memories = [kind(60 * 2, 2, (3, 2, 1), 2, 1, GAMMA) for _ in range(2)]
+def test_a_saved_buffer_samples_the_same(kind, tmp_path):
+    record = history(90, 2, seed=6)
+    buffers = [kind(60 * 2, 2, (3, 2, 1), 2, 1, GAMMA) for _ in range(2)]
     for t in range(80):
-        memories[0].add(*(each[t] for each in told))
-    memories[0].save(tmp_path)
-    memories[1].restore(tmp_path)
+        buffers[0].add(*(each[t] for each in record))
+    buffers[0].save(tmp_path)
+    buffers[1].restore(tmp_path)
     for t in range(80, 90):
-        for memory in memories:
-            memory.add(*(each[t] for each in told))
-    for one, other in zip(*(m.draw(30, np.random.default_rng(2)) for m in memories)):
+        for replay in buffers:
+            replay.add(*(each[t] for each in record))
+    for one, other in zip(*(m.sample(30, np.random.default_rng(2)) for m in buffers)):
         np.testing.assert_array_equal(one, other)

@@ -1,4 +1,4 @@
-"""`fit dqn`: it learns Catch, goes on exactly after a stop, plays, and refuses well."""
+"""`fit dqn`: it learns Catch and plays; invalid settings are errors."""
 
 import io
 import os
@@ -21,7 +21,7 @@ SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every":
 
 @pytest.fixture(scope="module")
 def learnt(make_run):
-    """A run of the default; tests leave it as it is."""
+    """A run with the default settings; tests do not change it."""
     return make_run(task="dqn")
 
 
@@ -33,12 +33,12 @@ def test_catch_is_learnt(learnt):
 
 
 def test_a_game_is_played_and_drawn(learnt):
-    (told,) = learnt.predict()
-    (answer,) = told.answers
+    (prediction,) = learnt.predict()
+    (answer,) = prediction.answers
     assert answer["return"] == 1.0 and answer["actions"] == 9
     with Image.open(answer["game"]) as game:
         assert game.n_frames == 10
-    ((again,),) = [told.answers for told in learnt.predict()]
+    ((again,),) = [prediction.answers for prediction in learnt.predict()]
     assert again["game"] != answer["game"]  # nothing is overwritten
     names = {picture.name for picture in learnt.pictures()}
     assert names == {"score", "curves", "game", "saliency"}
@@ -48,11 +48,11 @@ def test_a_game_is_played_and_drawn(learnt):
         assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
-def test_screens_are_answered_with_the_value_of_each_action(learnt, tmp_path):
+def test_screenshots_get_the_value_of_each_action(learnt, tmp_path):
     """A step before the end, one action catches the ball (+1), and two miss it (-1).
 
-    What training ensures is the policy, and values that are right on average: the value on one
-    screen, which games seldom reach, is chance. Measured over 6 seeds, with and without oneDNN,
+    Training ensures the policy, and values that are right on average: a single screen is seldom
+    reached in games, so its value is unreliable. Measured over 6 seeds, with and without oneDNN,
     limited to AVX2, and in bfloat16: 12 or 13 of 13 actions right, means 1.0 to 1.6 apart.
     """
     actions = ("left", "stay", "right")
@@ -79,18 +79,18 @@ def test_screens_are_answered_with_the_value_of_each_action(learnt, tmp_path):
     assert np.mean(caught) - np.mean(missed) > 0.6
 
 
-def test_what_it_looks_at_is_drawn(learnt, tmp_path):
-    """The ball and the paddle, of which it must know, before the empty cells."""
+def test_saliency_is_larger_on_the_ball_and_the_paddle(learnt, tmp_path):
+    """They decide the value; the empty cells do not."""
     from tinyconv.plugins.dqn import figures
 
-    seen = np.zeros((5, 10, 5, 1), "uint8")
-    balls = seen[np.arange(5), 6, np.arange(5)] = 255
-    seen[:, 9, 2] = balls
-    found = figures.saliency(learnt.model(), seen)
-    assert found[seen == 255].mean() > 1.3 * found[seen == 0].mean()
+    screens = np.zeros((5, 10, 5, 1), "uint8")
+    screens[np.arange(5), 6, np.arange(5)] = 255
+    screens[:, 9, 2] = 255
+    gradients = figures.saliency(learnt.model(), screens)
+    assert gradients[screens == 255].mean() > 1.3 * gradients[screens == 0].mean()
     (picture,) = learnt.explain()
     assert picture.name.endswith("-saliency")
-    Image.fromarray(seen[1, ..., 0]).save(tmp_path / "one.png")
+    Image.fromarray(screens[1, ..., 0]).save(tmp_path / "one.png")
     (picture,) = learnt.explain(tmp_path / "one.png")
     assert picture.name == "one-saliency"
     assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
@@ -98,7 +98,7 @@ def test_what_it_looks_at_is_drawn(learnt, tmp_path):
 
 @pytest.fixture
 def far_sighted(tmp_path, monkeypatch):
-    """A model more, that looks at larger pictures alone."""
+    """A third-party model that accepts only larger pictures."""
     points = "[tinyconv.models]\nfar-sighted = far_nets:far_sighted\n"
     source = """
 def far_sighted(input_shape, classes):
@@ -109,7 +109,7 @@ def far_sighted(input_shape, classes):
 
 
 @pytest.mark.parametrize(
-    "given, told",
+    "settings, message",
     [
         ({"env": "catsh"}, "catch"),
         ({"replay": 10**12}, "this machine has .* --replay-size [0-9]+ fits, and --replay-on-disk"),
@@ -117,25 +117,28 @@ def far_sighted(input_shape, classes):
         ({"steps": 0}, "steps must be at least 1"),
         ({"preset": "natur"}, "nature"),
         ({"model": "natur"}, "nature"),
-        ({"model": "far-sighted"}, "far-sighted cannot look at catch, whose frames are 10x5x1"),
+        ({"model": "far-sighted"}, "far-sighted does not fit catch, whose observations are 10x5x1"),
         ({"replay": 10**12, "replay_on_disk": True}, "has .* --replay-size [0-9]+ fits"),
-        ({"env": "Pendulum-v1"}, "chooses one of a few"),
-        ({"env": "CartPole-v1"}, "looks at pictures"),
+        ({"env": "Pendulum-v1"}, "needs discrete ones"),
+        ({"env": "CartPole-v1"}, "needs pictures"),
         ({"precision": "mixed_float16", "force": True}, "needs loss scaling, .*bfloat16"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(given, told, tmp_path, far_sighted):
-    with pytest.raises(UserError, match=told):
-        tinyconv.fit("dqn", **given)
+def test_invalid_settings_are_refused_before_anything_is_written(
+    settings, message, tmp_path, far_sighted
+):
+    with pytest.raises(UserError, match=message):
+        tinyconv.fit("dqn", **settings)
     assert not (tmp_path / "here" / "runs").exists()
 
 
 def test_pong_is_played_from_its_pixels(monkeypatch):
-    """Two minutes of frames teach nothing; that every part works together is what counts."""
-    short = evaluation.PROTOCOLS["ale"]._replace(longest=150)
+    """Two minutes of frames teach nothing; the test is that all parts work together."""
+    short = evaluation.PROTOCOLS["ale"]._replace(max_actions=150)
     monkeypatch.setitem(evaluation.PROTOCOLS, "ale", short)
-    given = {"steps": 400, "start": 100, "replay": 1000, "games": 4, "batch_size": 8}
-    run = tinyconv.fit("dqn", env="ALE/Pong-v5", n_step=3, dueling=True, **given)
+    settings = {"steps": 400, "learning_starts": 100, "replay_size": 1000, "num_envs": 4}
+    settings |= {"batch_size": 8}
+    run = tinyconv.fit("dqn", env="ALE/Pong-v5", n_step=3, dueling=True, **settings)
     assert run.settings["picture_shape"] == [84, 84, 1] and run.settings["stack"] == 4
     metrics = run.settings["result"]["metrics"]
     assert -21 <= metrics["return_mean"] <= 21 and "human_normalised" in metrics
@@ -148,8 +151,8 @@ def test_pong_is_played_from_its_pixels(monkeypatch):
     assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
-def test_another_network_of_the_zoo_learns_it_too():
-    """With batch normalisation, whose statistics are no weights that a gradient moves."""
+def test_another_network_of_the_zoo_can_be_trained():
+    """With batch normalisation, whose statistics are not trained by gradients."""
     run = tinyconv.fit("dqn", model="resnet20", **SMALL)
     moving = [w.numpy() for w in run.model("last").weights if "moving_variance" in w.path]
     assert moving and all((each != 1).any() for each in moving)

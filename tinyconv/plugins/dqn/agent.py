@@ -1,7 +1,7 @@
 """The agent: tf-agents' DqnAgent around a Keras 3 network.
 
 tf-agents was written for Keras 2. A Keras 3 network is wrapped here so that tf-agents finds its
-variables, and nothing of Keras 3 is given to what expects Keras 2.
+variables, and so that no Keras 3 object reaches code that expects Keras 2.
 """
 
 import keras
@@ -24,21 +24,21 @@ ERROR_LOSSES = {
 class QNetwork(network.Network):
     """The Q-values (B, actions) of observations (B, H, W, C) uint8, by a Keras 3 model.
 
-    `build()` makes the model: tf-agents copies a network by calling its constructor again.
+    `build()` returns the model: tf-agents copies a network by calling its constructor again.
     """
 
     def __init__(self, input_tensor_spec, build, name="QNetwork"):
         super().__init__(input_tensor_spec=input_tensor_spec, state_spec=(), name=name)
         self.model = build()
-        self.quick = _with_input_of(self.model.compute_dtype, self.model)
-        # tf-agents looks for TensorFlow's variables; Keras 3 hides them inside its own.
-        self._found = [variable.value for variable in self.model.variables]
+        self.fast_model = _with_input_dtype(self.model.compute_dtype, self.model)
+        # tf-agents collects TensorFlow's variables, which Keras 3 wraps in its own.
+        self._tf_variables = [variable.value for variable in self.model.variables]
 
     def call(self, observation, step_type=None, network_state=(), training=False):
-        return self.quick(observation, training=training), network_state
+        return self.fast_model(observation, training=training), network_state
 
     def create_variables(self, input_tensor_spec=None, **_):
-        """The model is built already; tf-agents would try it on noise, which fails for uint8."""
+        """Declare the output: the model is built, and tf-agents' call on noise fails for uint8."""
         spec = tf.TensorSpec(self.model.output_shape[1:], tf.float32)
         declare_output(self, spec)
         return spec
@@ -48,10 +48,10 @@ class QNetwork(network.Network):
         return self.model.losses
 
 
-def _with_input_of(dtype: str, model: keras.Model) -> keras.Model:
-    """The same layers behind an input of their own dtype: pixels are cast once, and not twice.
+def _with_input_dtype(dtype: str, model: keras.Model) -> keras.Model:
+    """The same layers with an input of `dtype`, so that pixels are cast once instead of twice.
 
-    bfloat16 holds whole numbers up to 256 as they are.
+    bfloat16 represents whole numbers up to 256 exactly.
     """
     pixels = keras.tree.map_structure(
         lambda one: keras.Input(one.shape[1:], dtype=dtype), model.input
@@ -60,15 +60,15 @@ def _with_input_of(dtype: str, model: keras.Model) -> keras.Model:
 
 
 def bellman_target(returns, discounts, target_values, online_values=None):
-    """y = R + gamma^n Q'(s', a*): what Q(s, a) should have been.
+    """The target of Q(s, a): y = R + gamma^n Q'(s', a*).
 
     a* = argmax Q'(s', a) of the target network Q' (Mnih et al. 2015, algorithm 1). With double
     Q-learning a* = argmax Q(s', a) of the online network (van Hasselt et al. 2016, equation 4).
-    No gradient flows through it.
+    No gradient flows through the target.
 
     Args:
-        returns: (B,) float32, the sum of n discounted rewards.
-        discounts: (B,) float32, gamma^n, and 0 where the game ended.
+        returns: (B,) float32, the sum of n discounted rewards, R.
+        discounts: (B,) float32, gamma^n, or 0 where the game ended.
         target_values: (B, actions) float32, Q'(s', .).
         online_values: (B, actions) float32, Q(s', .), for double Q-learning; or None.
 
@@ -84,12 +84,12 @@ def bellman_target(returns, discounts, target_values, online_values=None):
 def make_agent(build, observation_shape, actions: int, options):
     """The agent of `options` for observations (H, W, C) and a number of actions.
 
-    The replay memory's discounts hold gamma^n and its rewards are sums over n steps, so that
-    the agent discounts no more, and epsilon is applied where actions are taken. Built by hand in
+    The replay buffer's discounts are gamma^n and its rewards are sums over n steps, so the agent
+    applies no further discount; epsilon is applied where actions are chosen. Built by hand in
     tutorials/15.
     """
-    seen = tensor_spec.BoundedTensorSpec(observation_shape, tf.uint8, 0, 255, "observation")
-    chosen = tensor_spec.BoundedTensorSpec((), tf.int32, 0, actions - 1, "action")
+    observation = tensor_spec.BoundedTensorSpec(observation_shape, tf.uint8, 0, 255, "observation")
+    action = tensor_spec.BoundedTensorSpec((), tf.int32, 0, actions - 1, "action")
     error_loss = ERROR_LOSSES[options.loss]
 
     def loss(agent, transition):
@@ -104,22 +104,22 @@ def make_agent(build, observation_shape, actions: int, options):
         return error_loss(y, value), y - value
 
     agent = DqnAgent(
-        time_step.time_step_spec(seen),
-        chosen,
-        q_network=QNetwork(seen, build),
-        target_q_network=QNetwork(seen, build, name="TargetQNetwork"),
+        time_step.time_step_spec(observation),
+        action,
+        q_network=QNetwork(observation, build),
+        target_q_network=QNetwork(observation, build, name="TargetQNetwork"),
         optimizer=_optimizer(options),
         loss_function=loss,
         target_update_period=max(1, options.target_every // options.update_every),
         gamma=1.0,
-        train_step_counter=tf.Variable(0, dtype=tf.int64),  # or all agents share one
+        train_step_counter=tf.Variable(0, dtype=tf.int64),  # else all agents share one
     )
     agent.initialize()
     return agent
 
 
 def _optimizer(options):
-    """TensorFlow's own, with one fused operation a variable: Keras 2's take four times as long."""
+    """TensorFlow's, with one fused operation per variable: four times as fast as Keras 2's."""
     if options.optimizer == "adam":
         return tf.compat.v1.train.AdamOptimizer(options.learning_rate, epsilon=1.5e-4)
     # Mnih et al. 2015 add 0.01 to squared gradients of a loss summed over 32 transitions.
@@ -128,15 +128,15 @@ def _optimizer(options):
     )
 
 
-def experience(drawn) -> trajectory.Transition:
-    """tf-agents' form of a batch from the replay memory."""
-    count = tf.shape(drawn.actions)[0]
+def experience(batch) -> trajectory.Transition:
+    """A batch of the replay buffer as tf-agents' Transition."""
+    count = tf.shape(batch.actions)[0]
     return trajectory.Transition(
         time_step.TimeStep(
-            tf.fill([count], FIRST), tf.zeros([count]), tf.ones([count]), drawn.observations
+            tf.fill([count], FIRST), tf.zeros([count]), tf.ones([count]), batch.observations
         ),
-        policy_step.PolicyStep(drawn.actions),
+        policy_step.PolicyStep(batch.actions),
         time_step.TimeStep(
-            tf.fill([count], MID), drawn.returns, drawn.discounts, drawn.next_observations
+            tf.fill([count], MID), batch.returns, batch.discounts, batch.next_observations
         ),
     )

@@ -1,4 +1,4 @@
-"""Games played by a trained network: for its score, and to be looked at."""
+"""Games played by a trained network, for its score and for figures."""
 
 import io
 from typing import NamedTuple
@@ -9,31 +9,31 @@ from PIL import Image
 
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.dqn.games import open_games
-from tinyconv.plugins.dqn.steps import LAST, Games, no_frames, with_frames
+from tinyconv.plugins.dqn.steps import LAST, Games, append_frames, blank_observations
 
 GAMES = 30  # of an evaluation (Mnih et al. 2015, Methods, "Evaluation procedure")
-SHOWN = 300  # actions of a game that is drawn
+SHOWN = 300  # actions of a game's animation
 
 
 class Protocol(NamedTuple):
     """How games are played for a score."""
 
-    told: str
-    epsilon: float  # of random actions
-    sticky: float  # without sticky actions games of Atari begin with up to 30 idle ones
-    longest: int  # actions
+    description: str
+    epsilon: float  # fraction of random actions
+    sticky: float  # without sticky actions games of Atari start with up to 30 no-op actions
+    max_actions: int  # per game
 
 
 PROTOCOLS = {
     "nature": Protocol(
-        "Mnih et al. 2015: up to 30 idle actions, 5 % random ones, five minutes (18,000 frames)",
+        "Mnih et al. 2015: up to 30 no-op actions, 5 % random ones, five minutes (18,000 frames)",
         0.05,  # "to minimize the possibility of overfitting during evaluation"
         0.0,
         4_500,
     ),
     "ale": Protocol(
         "Machado et al. 2018: 25 % sticky actions, 1 % random ones, half an hour (108,000 frames)",
-        0.01,  # they score an agent as it learns, and this is what its random actions come to
+        0.01,  # they score the agent during training, with this final fraction of random actions
         0.25,
         27_000,
     ),
@@ -41,12 +41,15 @@ PROTOCOLS = {
 PLAIN = Protocol("greedily", 0.0, 0.0, 4_500)
 
 
-def protocol(env: str, name: str | None, sticky: float) -> Protocol:
-    """The one called `name`; without a name, that of the games that the run learnt from."""
+def find_protocol(env: str, name: str | None, sticky: float) -> Protocol:
+    """The protocol `name`; without a name, the one that fits the run's sticky actions.
+
+    Raises UserError for an unknown name, and for a name where `env` is no game of Atari.
+    """
     if not env.startswith("ALE/"):
         if name is not None:
             raise UserError(
-                f"The protocol {name!r} is one of Atari's, and {env} is none of its games."
+                f"The protocol {name!r} is for games of Atari, and {env} is none of them."
             )
         return PLAIN
     name = name or ("ale" if sticky else "nature")
@@ -55,76 +58,77 @@ def protocol(env: str, name: str | None, sticky: float) -> Protocol:
     return PROTOCOLS[name]
 
 
-def opened(model, env: str, count: int, seed: int, sticky: float) -> Games:
-    """`count` games for `model`; a UserError where it was trained on other ones."""
+def open_for_model(model, env: str, count: int, seed: int, sticky: float) -> Games:
+    """`count` games for `model`; raises UserError where it was trained on another game."""
     games = open_games(env, count, seed, sticky)
     height, width, channels = games.shape
-    takes, gives = model.input_shape[1:], model.output_shape[-1]
-    if takes != (height, width, channels * games.stack) or gives != len(games.actions):
+    inputs, outputs = model.input_shape[1:], model.output_shape[-1]
+    if inputs != (height, width, channels * games.stack) or outputs != len(games.actions):
         raise UserError(
-            f"The network was trained on another game than {env}: it takes "
-            f"{'x'.join(map(str, takes))} numbers and gives {gives} values, and {env} shows "
-            f"{height}x{width}x{channels * games.stack} and has {len(games.actions)} actions."
+            f"The network was trained on another game than {env}: its inputs are "
+            f"{'x'.join(map(str, inputs))} for {outputs} actions, and {env} has "
+            f"{height}x{width}x{channels * games.stack} and {len(games.actions)} actions."
         )
     return games
 
 
-def scores(model, env: str, how: Protocol, seed: int, games: int = GAMES) -> np.ndarray:
-    """The raw score of each of `games` games played side by side, cut after the longest time."""
-    return totals(model, opened(model, env, games, seed, how.sticky), how, seed)
+def scores(model, env: str, protocol: Protocol, seed: int, games: int = GAMES) -> np.ndarray:
+    """The raw score of each of `games` parallel games, (games,) float64."""
+    opened = open_for_model(model, env, games, seed, protocol.sticky)
+    return total_rewards(model, opened, protocol, seed)
 
 
-def totals(model, games: Games, how: Protocol, seed: int) -> np.ndarray:
-    """The sum of rewards of each game, up to its end or the longest time."""
-    total, going = np.zeros(games.count), np.ones(games.count, bool)
-    for step, _, _ in played(model, games, np.random.default_rng(seed), how):
-        total += np.where(going, step.rewards, 0)
-        going &= step.kinds != LAST
-        if not going.any():
+def total_rewards(model, games: Games, protocol: Protocol, seed: int) -> np.ndarray:
+    """The sum of rewards of each game, up to its end or the maximum number of actions."""
+    total, active = np.zeros(games.count), np.ones(games.count, bool)
+    for step, _, _ in play(model, games, np.random.default_rng(seed), protocol):
+        total += np.where(active, step.rewards, 0)
+        active &= step.kinds != LAST
+        if not active.any():
             break
     return total
 
 
-def played(model, games: Games, random, how: Protocol):
-    """(step, the frames seen (N, H, W, C), values (N, actions)) for each action."""
-    step = games.begin()
-    seen = no_frames(games)
-    for taken in range(how.longest + 1):
-        seen = with_frames(seen, step)
-        values = np.asarray(model.predict_on_batch(seen), "float32")
-        yield step, seen, values
+def play(model, games: Games, random, protocol: Protocol):
+    """Yield (step, observations (N, H, W, C * stack), values (N, actions)) before each action."""
+    step = games.reset()
+    observations = blank_observations(games)
+    for count in range(protocol.max_actions + 1):
+        observations = append_frames(observations, step)
+        values = np.asarray(model.predict_on_batch(observations), "float32")
+        yield step, observations, values
         actions = values.argmax(axis=1)
-        chance = random.random(games.count) < how.epsilon
-        actions[chance] = random.integers(0, len(games.actions), chance.sum())
-        if taken < how.longest:
+        is_random = random.random(games.count) < protocol.epsilon
+        actions[is_random] = random.integers(0, len(games.actions), is_random.sum())
+        if count < protocol.max_actions:
             step = games.step(actions)
 
 
-class Moment(NamedTuple):
-    """What was seen in a game before an action, and what was thought of it."""
+class Turn(NamedTuple):
+    """A game before an action: observation, Q-values and score."""
 
-    seen: np.ndarray  # (H, W, C * stack)
-    values: np.ndarray  # (actions,)
+    observation: np.ndarray  # (H, W, C * stack) uint8
+    values: np.ndarray  # (actions,) float32
     score: float  # so far
 
 
-def best_game(model, games: Games, seed: int, how: Protocol) -> list[Moment]:
-    """The one of the highest score, of `games` side by side that are each played once."""
-    told = [[] for _ in range(games.count)]
-    score, going = np.zeros(games.count), np.ones(games.count, bool)
-    for step, seen, values in played(model, games, np.random.default_rng(seed), how):
-        score += np.where(going, step.rewards, 0)
-        for game in np.flatnonzero(going):
-            told[game].append(Moment(seen[game].copy(), values[game], float(score[game])))
-        going &= step.kinds != LAST
-        if not going.any():
+def best_game(model, games: Games, seed: int, protocol: Protocol) -> list[Turn]:
+    """The turns of the game with the highest score; each of `games` is played once."""
+    turns = [[] for _ in range(games.count)]
+    score, active = np.zeros(games.count), np.ones(games.count, bool)
+    for step, observations, values in play(model, games, np.random.default_rng(seed), protocol):
+        score += np.where(active, step.rewards, 0)
+        for i in np.flatnonzero(active):
+            turns[i].append(Turn(observations[i].copy(), values[i], float(score[i])))
+        active &= step.kinds != LAST
+        if not active.any():
             break
-    return told[int(score.argmax())]
+    return turns[int(score.argmax())]
 
 
-def animation(moments: list[Moment], games: Games) -> bytes:
-    """A GIF of a game's first moments, with the values of the actions beside the screen."""
-    shown = moments[:SHOWN]
+def animation(turns: list[Turn], games: Games) -> bytes:
+    """A GIF of a game's first turns, with the values of the actions beside the screen."""
+    shown = turns[:SHOWN]
     figure = Figure(figsize=(4.6, 2.4), dpi=80, layout="constrained")
     left, right = figure.subplots(1, 2)
     screen = left.imshow(np.zeros(games.shape[:2]), "gray", vmin=0, vmax=255)
@@ -132,13 +136,13 @@ def animation(moments: list[Moment], games: Games) -> bytes:
     bars = right.barh(range(len(games.actions)), shown[0].values)
     right.set_yticks(range(len(games.actions)), games.actions, fontsize=7)
     right.tick_params(axis="x", labelsize=7)
-    every = np.concatenate([moment.values for moment in shown])
+    every = np.concatenate([turn.values for turn in shown])
     right.set_xlim(min(0, every.min()), max(0, every.max()))
     right.invert_yaxis()
     right.set_title("value of each action", fontsize=8)
     frames = []
-    for seen, values, score in shown:
-        screen.set_data(seen[..., -games.shape[2] :].max(axis=-1))
+    for observation, values, score in shown:
+        screen.set_data(observation[..., -games.shape[2] :].max(axis=-1))
         left.set_title(f"score {score:g}", fontsize=8)
         for i, bar in enumerate(bars):
             bar.set_width(values[i])
@@ -147,7 +151,7 @@ def animation(moments: list[Moment], games: Games) -> bytes:
         figure.savefig(file, format="png")
         frames.append(Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=32))
     file = io.BytesIO()
-    pause = 300 if games.repeat == 1 else 66  # ms: a slow game, or the emulator's 15 actions a s
+    pause = 300 if games.repeat == 1 else 66  # ms; the emulator has 15 actions a second
     frames[0].save(
         file, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, optimize=True
     )

@@ -1,4 +1,4 @@
-"""What the report of a DQN run shows, and where its network looks."""
+"""The figures of a DQN run's report, and saliency over its screens."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter
 
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import evaluation, published
-from tinyconv.plugins.dqn.evaluation import Moment
+from tinyconv.plugins.dqn.evaluation import Turn
 from tinyconv.plugins.dqn.steps import Games
 from tinyconv.report.figures import TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table
@@ -18,15 +18,15 @@ CURVES = {
     "score": "score of the last games",
     "value": "mean value of the best action",
     "loss": "loss",
-    "epsilon": "share of random actions",
-    "length": "actions a game",
+    "epsilon": "fraction of random actions",
+    "length": "actions per game",
 }
-TRIED = 4  # games of which the best one is shown
-COLUMNS = 8  # moments of it
+GAMES_PLAYED = 4  # the best one is shown
+COLUMNS = 8  # turns of the best game
 
 
 def curves(run) -> Picture:
-    """The history against frames, with the scores that others published."""
+    """The history by frames, with published scores."""
     history, env = run.history, run.options.env
     figure = Figure(figsize=(13, 5.6), layout="constrained")
     frames = [row["frames"] for row in history]
@@ -41,8 +41,8 @@ def curves(run) -> Picture:
         axes.grid(alpha=0.3)
     figure.axes[-1].set_axis_off()
     caption = (
-        "The score should rise while the share of random actions falls. Values that grow without "
-        "bound while the score does not are the overestimation that --double holds down."
+        "The score should rise while the fraction of random actions falls. Values that grow "
+        "without bound while the score does not are overestimated; --double reduces this."
     )
     last = history[-1]
     ends = ", ".join(f"{title} {last[name]:.3g}" for name, title in CURVES.items())
@@ -51,45 +51,48 @@ def curves(run) -> Picture:
 
 
 def score(run) -> Iterator[Table]:
-    """The result, how it was played for, and whose scores it is held beside."""
+    """The result, its evaluation protocol, and published scores."""
     result = run.settings.get("result")
     if not result:
         return
     env, metrics = run.options.env, result["metrics"]
-    how = evaluation.protocol(env, None, run.options.sticky)
+    protocol = evaluation.find_protocol(env, None, run.options.sticky)
     rows = [
         ("this run", f"{metrics['return_mean']:.1f} ± {metrics['return_std']:.1f}"),
-        *((name, f"{value:g}") for name, value in published.of_others(env)),
+        *((name, f"{value:g}") for name, value in published.baselines(env)),
     ]
-    caption = f"The mean and the deviation of {evaluation.GAMES} games, {how.told}."
+    caption = (
+        f"Mean and standard deviation of {evaluation.GAMES} games, played {protocol.description}."
+    )
     if "human_normalised" in metrics:
         rows.append(("human-normalised", f"{metrics['human_normalised']:.0f} %"))
         caption += f" Random play and people: {published.SOURCE}."
     yield Table("score", "Its score", caption, ("", "score of a game"), rows)
 
 
-def game(moments: list[Moment], games: Games) -> Picture:
-    """Pictures of a game from its beginning to its end."""
-    chosen = _chosen(moments, 10)
+def game(turns: list[Turn], games: Games) -> Picture:
+    """Screens of a game from its beginning to its end."""
+    indices = _spread(turns, 10)
     figure = Figure(figsize=(13, 3.2), layout="constrained")
-    for axes, i in zip(figure.subplots(1, len(chosen), squeeze=False).flat, chosen):
-        seen, values, _ = moments[i]
-        axes.imshow(_newest(seen, games), cmap="gray", vmin=0, vmax=255)
+    for axes, i in zip(figure.subplots(1, len(indices), squeeze=False).flat, indices):
+        observation, values, _ = turns[i]
+        axes.imshow(_newest(observation, games), cmap="gray", vmin=0, vmax=255)
         best = games.actions[int(values.argmax())]
         axes.set_title(f"{i}: {best}\n{values.max():.2f}", fontsize=8)
         _frame(axes)
     caption = (
-        f"The best of {TRIED} games; score {moments[-1].score:g} after {len(moments) - 1} actions. "
-        "Above each picture the action that the network takes, and what it expects of it."
+        f"The best of {GAMES_PLAYED} games; score {turns[-1].score:g} after {len(turns) - 1} "
+        "actions. Above each screen: the network's action and its Q-value."
     )
-    alt = f"{len(chosen)} screens of the game, from its beginning to its end."
+    alt = f"{len(indices)} screens of the game, from its beginning to its end."
     return Picture("game", "Its best game", caption, png(figure), alt)
 
 
-def saliency(model, seen: np.ndarray) -> np.ndarray:
-    """How much each pixel of `seen` (B, H, W, C) moves the value of the best action: (B, H, W, C).
+def saliency(model, observations: np.ndarray) -> np.ndarray:
+    """The absolute gradient of the best action's value by each pixel, (B, H, W, C) both.
 
-    The absolute gradient (Simonyan et al. 2014, section 3; of Q-values Wang et al. 2016, figure 2).
+    Simonyan et al. 2014, section 3; for Q-values Wang et al. 2016, figure 2. Raises UserError for
+    another backend than TensorFlow.
     """
     if keras.config.backend() != "tensorflow":
         raise UserError(
@@ -98,53 +101,56 @@ def saliency(model, seen: np.ndarray) -> np.ndarray:
         )
     import tensorflow as tf
 
-    pixels = tf.constant(seen, tf.float32)
+    pixels = tf.constant(observations, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(pixels)
         best = tf.reduce_max(model(pixels), axis=-1)
     return np.abs(tape.gradient(best, pixels).numpy())
 
 
-def looked_at(model, name: str, moments: list[Moment], games: Games) -> Picture:
-    """Saliency over frames: a column for each of some moments, the oldest frame on top."""
-    chosen = [moments[i] for i in _chosen(moments, COLUMNS)]
-    seen = np.stack([moment.seen for moment in chosen])
-    found = saliency(model, seen)
+def saliency_figure(model, name: str, turns: list[Turn], games: Games) -> Picture:
+    """Saliency over frames: a column for each of up to COLUMNS turns, the oldest frame on top."""
+    shown = [turns[i] for i in _spread(turns, COLUMNS)]
+    observations = np.stack([turn.observation for turn in shown])
+    gradients = saliency(model, observations)
     channels = games.shape[2]
     figure = Figure(
-        figsize=(max(3.0, 1.65 * len(chosen)), 1.75 * games.stack + 0.5), layout="constrained"
+        figsize=(max(3.0, 1.65 * len(shown)), 1.75 * games.stack + 0.5), layout="constrained"
     )
-    for row, every in enumerate(figure.subplots(games.stack, len(chosen), squeeze=False)):
+    for row, axes_row in enumerate(figure.subplots(games.stack, len(shown), squeeze=False)):
         part = slice(row * channels, (row + 1) * channels)
-        for column, axes in enumerate(every):
-            screen = seen[column][..., part].max(axis=-1, keepdims=True) / 255
-            heat = found[column][..., part].max(axis=-1, keepdims=True) / (found[column].max() or 1)
-            # The screen in grey, and over it what glows from red to yellow.
+        for column, axes in enumerate(axes_row):
+            screen = observations[column][..., part].max(axis=-1, keepdims=True) / 255
+            heat = gradients[column] / (gradients[column].max() or 1)
+            heat = heat[..., part].max(axis=-1, keepdims=True)
+            # The screen in grey, and the saliency over it from red to yellow.
             glow = heat * np.stack([1.0, 0.4, 0.0], axis=-1)
             axes.imshow(np.clip(0.5 * screen + glow, 0, 1))
             _frame(axes)
             if row == 0:
-                values = chosen[column].values
+                values = shown[column].values
                 best = games.actions[int(values.argmax())]
                 axes.set_title(f"{best}\n{values.max():.2f}", fontsize=8)
     caption = (
-        "The brighter a pixel, the more it moves the value of the action above the column; from "
-        "top to bottom the frames that the network sees at once, the newest last."
+        "The brighter a pixel, the more it changes the value of the action above the column; from "
+        "top to bottom the frames of one observation, the newest last."
     )
-    alt = f"{len(chosen)} screens of the game, with a glow over the pixels that count."
+    alt = f"{len(shown)} screens of the game, with a glow over the pixels with large gradients."
     return Picture(name, "Where it looks", caption, png(figure), alt)
 
 
 def _frame(axes) -> None:
-    """No numbers, and an edge around what may be white."""
+    """Remove the ticks, and draw a border, for screens with white edges."""
     axes.set(xticks=[], yticks=[])
     for edge in axes.spines.values():
         edge.set_color("#999999")
 
 
-def _chosen(moments: list[Moment], count: int) -> np.ndarray:
-    return np.linspace(0, len(moments) - 1, min(count, len(moments))).astype(int)
+def _spread(turns: list[Turn], count: int) -> np.ndarray:
+    """The indices of up to `count` turns, evenly spaced."""
+    return np.linspace(0, len(turns) - 1, min(count, len(turns))).astype(int)
 
 
-def _newest(seen: np.ndarray, games: Games) -> np.ndarray:
-    return seen[..., -games.shape[2] :].max(axis=-1)
+def _newest(observation: np.ndarray, games: Games) -> np.ndarray:
+    """The newest frame of an observation, (H, W)."""
+    return observation[..., -games.shape[2] :].max(axis=-1)

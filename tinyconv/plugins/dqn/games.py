@@ -1,4 +1,4 @@
-"""Games by name, side by side: Catch, Atari, MinAtar and Gymnasium's games on pictures."""
+"""Parallel games by name: Catch, Atari, MinAtar and Gymnasium's games on pictures."""
 
 import logging
 import warnings
@@ -9,11 +9,14 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.dqn.catch import Catch
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Games, Step
 
-LONGEST = 27_000  # steps of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
+MAX_STEPS = 27_000  # of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
 
 
 class VectorGames:
-    """Games of a Gymnasium vector environment that begins a game in the step after its end."""
+    """Games of a Gymnasium vector environment, which restarts a game in the step after its end.
+
+    `frames` converts the environment's observations to (N, H, W, C) uint8.
+    """
 
     def __init__(self, environment, frames, stack: int, repeat: int, seed: int, lives_end: bool):
         self.environment, self.frames, self.seed = environment, frames, seed
@@ -23,34 +26,35 @@ class VectorGames:
         self.actions = tuple(f"action {i}" for i in range(int(space.n)))
         self.shape = frames(np.zeros((1, *environment.single_observation_space.shape))).shape[1:]
 
-    def begin(self) -> Step:
+    def reset(self) -> Step:
         """The first step of every game."""
-        seen, told = self.environment.reset(seed=self.seed)
-        self.ended, self.lives = np.zeros(self.count, bool), told.get("lives")
+        observations, info = self.environment.reset(seed=self.seed)
+        self.ended, self.lives = np.zeros(self.count, bool), info.get("lives")
         kinds = np.full(self.count, FIRST, "int8")
         ones = np.ones(self.count, "float32")
-        return Step(self.frames(seen), kinds, 0 * ones, ones)
+        return Step(self.frames(observations), kinds, 0 * ones, ones)
 
     def step(self, actions) -> Step:
-        """What the actions (N,) lead to."""
-        seen, rewards, over, cut, told = self.environment.step(np.asarray(actions))
-        begins, self.ended = self.ended, over | cut
-        kinds = np.where(begins, FIRST, np.where(self.ended, LAST, MID)).astype("int8")
-        lives, lost = told.get("lives"), False
+        """The step after the actions (N,)."""
+        observations, rewards, over, truncated, info = self.environment.step(np.asarray(actions))
+        starts, self.ended = self.ended, over | truncated
+        kinds = np.where(starts, FIRST, np.where(self.ended, LAST, MID)).astype("int8")
+        lives, lost = info.get("lives"), False
         if self.lives_end and lives is not None:
-            lost = (lives < self.lives) & (lives > 0) & ~begins
+            lost = (lives < self.lives) & (lives > 0) & ~starts
         self.lives = lives
         discounts = np.where(over | lost, 0, 1).astype("float32")
-        return Step(self.frames(seen), kinds, np.asarray(rewards, "float32"), discounts)
+        return Step(self.frames(observations), kinds, np.asarray(rewards, "float32"), discounts)
 
 
 def open_games(
     name: str, count: int, seed: int, sticky: float = 0.0, lives_end: bool = False
 ) -> Games:
-    """`count` games called `name`: "catch", "catch-large", "ALE/…", "minatar/…" or Gymnasium's.
+    """`count` games of `name`: "catch", "catch-large", "ALE/…", "minatar/…" or Gymnasium's.
 
-    `sticky` is the probability that an Atari game repeats the last action in place of the one
-    given; `lives_end` has a lost life end what can still be won. Raises UserError.
+    `sticky` is the probability that an Atari game repeats the last action instead of the new one;
+    with `lives_end` a lost life has the discount 0. Raises UserError for an unknown game, and for
+    one whose package is not installed.
     """
     if name.startswith("catch"):
         sizes = {"catch": (10, 5), "catch-large": (24, 24)}
@@ -66,53 +70,53 @@ def open_games(
     except ImportError as error:
         package = {"minatar": "minatar"}.get(error.name, "'tinyconv[dqn]'")
         raise UserError(
-            f"The game {name!r} needs {error.name}, which is not installed; if it is the one that "
+            f"The game {name!r} needs {error.name}, which is not installed; if this is the game "
             f"you mean, install it with: pip install {package}"
         ) from error
 
 
 def _atari(name, count, seed, sticky, lives_end) -> Games:
-    """The Arcade Learning Environment by its own vector environment; the ROMs are in the wheel."""
+    """Atari by the Arcade Learning Environment's vector environment; its wheel has the ROMs."""
     from ale_py.vector_env import AtariVectorEnv
 
-    known = _atari_games()
-    if name not in known:
-        raise _unknown(name, known)
+    roms_by_name = _atari_games()
+    if name not in roms_by_name:
+        raise _unknown(name, roms_by_name)
     environment = AtariVectorEnv(
-        known[name],
+        roms_by_name[name],
         count,
-        stack_num=1,  # the replay memory keeps a frame once, and stacks them itself
-        max_num_frames_per_episode=4 * LONGEST,
+        stack_num=1,  # the replay buffer stores a frame once, and stacks frames itself
+        max_num_frames_per_episode=4 * MAX_STEPS,
         repeat_action_probability=sticky,
-        # Two ways to have no game be like another: Mnih et al. 2015 begin with up to 30 idle
-        # actions, and Machado et al. 2018, section 5.3, put sticky actions in their place.
+        # Two ways to make games differ: Mnih et al. 2015 start with up to 30 no-op actions;
+        # Machado et al. 2018, section 5.3, replace them with sticky actions.
         noop_max=0 if sticky else 30,
-        reward_clipping=False,  # the score is told as it is; the agent clips
+        reward_clipping=False,  # scores are reported as they are; the agent clips rewards
         use_fire_reset=True,
     )
     games = VectorGames(
-        environment, lambda seen: seen.transpose(0, 2, 3, 1).astype("uint8"), 4, 4, seed, lives_end
+        environment, lambda one: one.transpose(0, 2, 3, 1).astype("uint8"), 4, 4, seed, lives_end
     )
     from ale_py import ALEInterface, LoggerMode, roms
 
     ALEInterface.setLoggerMode(LoggerMode.Error)
     machine = ALEInterface()
-    machine.loadROM(roms.get_rom_path(known[name]))
+    machine.loadROM(roms.get_rom_path(roms_by_name[name]))
     games.actions = tuple(action.name.lower() for action in machine.getMinimalActionSet())
     return games
 
 
-def _unknown(name: str, known) -> UserError:
-    """The error for a game that is none of `known`, by the names that come near."""
-    bare = {game.removeprefix("ALE/").removesuffix("-v5").lower(): game for game in known}
-    told = nearest(bare.get(name.removesuffix("-v5").lower(), name), known)
-    if told.startswith("choose"):  # from a hundred
-        told = "give catch, catch-large, ALE/NAME-v5, minatar/NAME, or a game of Gymnasium's."
-    return UserError(f"There is no game {name!r}; {told}")
+def _unknown(name: str, games) -> UserError:
+    """The error for a name that is not in `games`, with the nearest names."""
+    bare = {game.removeprefix("ALE/").removesuffix("-v5").lower(): game for game in games}
+    advice = nearest(bare.get(name.removesuffix("-v5").lower(), name), games)
+    if advice.startswith("choose"):  # from a hundred names
+        advice = "give catch, catch-large, ALE/NAME-v5, minatar/NAME, or a game of Gymnasium's."
+    return UserError(f"There is no game {name!r}; {advice}")
 
 
 def _atari_games() -> dict[str, str]:
-    """ROMs by the names of Gymnasium's games: space_invaders by ALE/SpaceInvaders-v5."""
+    """ROMs by Gymnasium's names of the games: {"ALE/SpaceInvaders-v5": "space_invaders", …}."""
     from ale_py.roms import get_all_rom_ids
 
     return {
@@ -122,10 +126,10 @@ def _atari_games() -> dict[str, str]:
 
 
 def _minatar(name, count, seed) -> Games:
-    """MinAtar (Young & Tian 2019), where it is installed: 10x10 cells, a channel a thing."""
+    """MinAtar (Young & Tian 2019), where it is installed: 10x10 cells, one channel per object."""
     import gymnasium
 
-    logging.disable(logging.WARNING)  # of what only its own windows need
+    logging.disable(logging.WARNING)  # about packages that only its windows need
     try:
         import minatar.gym
     finally:
@@ -141,31 +145,34 @@ def _minatar(name, count, seed) -> Games:
         raise UserError(f"There is no game {name!r}; {nearest(name, ids)}")
     environment = gymnasium.make_vec(ids[name], count, vectorization_mode="sync")
     return VectorGames(
-        environment, lambda seen: np.asarray(seen, "uint8") * 255, 1, 1, seed, lives_end=False
+        environment, lambda one: np.asarray(one, "uint8") * 255, 1, 1, seed, lives_end=False
     )
 
 
 def _gymnasium(name, count, seed) -> Games:
-    """Any game that Gymnasium knows, with discrete actions and pictures to look at."""
+    """Any game in Gymnasium's registry with discrete actions and pictures as observations."""
     import gymnasium
 
     rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
-    known = ["catch", "catch-large", *_atari_games(), *rest]
+    names = ["catch", "catch-large", *_atari_games(), *rest]
     try:
-        with warnings.catch_warnings():  # of versions, which the error names
+        with warnings.catch_warnings():  # about versions, which the error names
             warnings.simplefilter("ignore")
             environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"The game {name!r} needs more than is installed: {error}") from error
     except gymnasium.error.Error as error:
-        raise _unknown(name, known) from error
-    if "ale_py" in str(environment.spec.entry_point):  # the screen in colour, and no fast vector
-        raise _unknown(name, known)
-    actions, seen = environment.single_action_space, environment.single_observation_space
+        raise _unknown(name, names) from error
+    if "ale_py" in str(environment.spec.entry_point):  # colour screens, not vectorised
+        raise _unknown(name, names)
+    actions, observations = environment.single_action_space, environment.single_observation_space
     if not isinstance(actions, gymnasium.spaces.Discrete):
-        raise UserError(f"{name} has the actions {actions}; deep Q-learning chooses one of a few.")
-    if seen.dtype != np.uint8 or len(seen.shape) != 3:
-        raise UserError(f"{name} shows {seen}, and the agent looks at pictures, (H, W, C) uint8.")
+        raise UserError(f"{name} has the actions {actions}; deep Q-learning needs discrete ones.")
+    if observations.dtype != np.uint8 or len(observations.shape) != 3:
+        raise UserError(
+            f"{name} has the observations {observations}; the agent needs pictures, (H, W, C) "
+            "uint8."
+        )
     return VectorGames(
-        environment, lambda seen: np.asarray(seen, "uint8"), 4, 1, seed, lives_end=False
+        environment, lambda one: np.asarray(one, "uint8"), 4, 1, seed, lives_end=False
     )

@@ -8,8 +8,8 @@ from tinyconv import layers
 def nature(input_shape, classes, activation="relu", widths=(32, 64, 64), hidden=512):
     """The Q-network of the Nature paper: 1,686,180 parameters at 84x84x4 and 4 actions.
 
-    Games of fewer than 36 cells a side get one 3x3 convolution of 16 filters and a quarter of
-    the hidden units, as in MinAtar (Young & Tian 2019, arXiv 1903.03176, section 4).
+    For frames with a side of less than 36 pixels it has one 3x3 convolution with 16 filters and a
+    quarter of the hidden units, as in MinAtar (Young & Tian 2019, arXiv 1903.03176, section 4).
     """
     pictures = keras.Input(input_shape, name="pictures")
     x = keras.layers.Rescaling(1 / 255, name="pixels")(pictures)

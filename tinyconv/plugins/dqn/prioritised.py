@@ -1,8 +1,8 @@
 """Prioritised experience replay (Schaul et al. 2016, arXiv 1511.05952, section 3.3).
 
-Transitions are drawn in proportion to priority^alpha, their last temporal difference and a little
-more, and weighed down by how much more often than by chance that is. A sum tree makes a draw
-and a change cost log2 of the memory, for a whole batch at once in NumPy.
+A transition is sampled in proportion to priority^alpha; its priority is its last absolute TD error
+plus a small constant. Importance weights correct the bias of this. With a sum tree sampling and
+updates take time in log2 of the capacity, for a whole batch at once in NumPy.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from tinyconv.plugins.dqn.replay import Replay, Transitions
 from tinyconv.plugins.dqn.steps import LAST
 
-ALPHA = 0.5  # 0 draws uniformly; 0.5 as in Hessel et al. 2018
-BETA = 0.4  # how much of the bias the weights take away at first; 1 at the end of the run
-SMALLEST = 1e-6  # added to a difference, so that nothing is forgotten
+ALPHA = 0.5  # 0 samples uniformly; 0.5 as in Hessel et al. 2018
+BETA = 0.4  # the initial correction of the bias by the weights; 1 at the end of the run
+MIN_PRIORITY = 1e-6  # added to an absolute TD error, so that every transition can be sampled
 
 
 class SumTree:
-    """Non-negative numbers, and the sums of their halves, quarters and so on."""
+    """Non-negative values as the leaves of a binary tree whose nodes hold their sums."""
 
     def __init__(self, length: int):
         self.leaves = 1 << (length - 1).bit_length()
@@ -26,17 +26,17 @@ class SumTree:
     def total(self) -> float:
         return self.sums[1]
 
-    def __getitem__(self, places):
-        return self.sums[self.leaves + places]
+    def __getitem__(self, indices):
+        return self.sums[self.leaves + indices]
 
-    def __setitem__(self, places, values):
-        nodes = self.leaves + np.asarray(places)
+    def __setitem__(self, indices, values):
+        nodes = self.leaves + np.asarray(indices)
         self.sums[nodes] = values
         while (nodes := np.unique(nodes // 2))[0] > 0:
             self.sums[nodes] = self.sums[2 * nodes] + self.sums[2 * nodes + 1]
 
     def find(self, marks) -> np.ndarray:
-        """The places (B,) at which the running sum passes each of `marks` (B,)."""
+        """The indices (B,) at which the cumulative sum exceeds each of `marks` (B,)."""
         nodes = np.ones(len(marks), "int64")
         marks = marks.copy()
         while nodes[0] < self.leaves:
@@ -48,44 +48,44 @@ class SumTree:
 
 
 class PrioritisedReplay(Replay):
-    """A replay memory that is drawn from by priority."""
+    """A replay buffer that is sampled by priority; its arguments are those of `Replay`."""
 
-    def __init__(self, *given, **more):
-        super().__init__(*given, **more)
-        self.tree = SumTree(self.room * self.games)
-        self.largest = 1.0  # the priority of what was never drawn
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tree = SumTree(self.rows * self.games)
+        self.largest = 1.0  # the priority of a transition that was never sampled
 
     def add(self, frames, kinds, rewards, discounts, actions) -> None:
         super().add(frames, kinds, rewards, discounts, actions)
         newest = self.added - 1
-        self._set(newest, np.zeros(self.games))  # nothing is known yet of what comes of it
-        if newest >= self.length:  # the oldest ones lose frames of their stack
+        self._set(newest, np.zeros(self.games))  # its next steps are not stored yet
+        if newest >= self.length:  # the oldest steps lose frames of their stack
             self._set(newest - self.length + self.stack - 1, np.zeros(self.games))
         if newest >= self.n:
-            kinds = self.kinds[(newest - self.n) % self.room]
+            kinds = self.kinds[(newest - self.n) % self.rows]
             self._set(newest - self.n, np.where(kinds == LAST, 0, self.largest))
 
     def _set(self, time: int, priorities) -> None:
-        first = time % self.room * self.games
+        first = time % self.rows * self.games
         self.tree[np.arange(first, first + self.games)] = priorities
 
-    def draw(self, batch: int, random, progress: float = 0.0) -> Transitions:
-        """`batch` transitions by priority, with the weights that take the bias away."""
+    def sample(self, batch: int, random, progress: float = 0.0) -> Transitions:
+        """`batch` transitions by priority, with importance weights; `progress` is 0 to 1."""
         beta = BETA + (1 - BETA) * progress
         marks = (np.arange(batch) + random.random(batch)) * (self.tree.total / batch)
-        found = self.tree.find(np.minimum(marks, self.tree.total * (1 - 1e-12)))
-        places, games = found // self.games, found % self.games
+        leaves = self.tree.find(np.minimum(marks, self.tree.total * (1 - 1e-12)))
+        rows, games = leaves // self.games, leaves % self.games
         newest = self.added - 1
-        times = newest - (newest - places) % self.room
-        weights = (self.tree[found] / self.tree.total * self.size) ** -beta
-        drawn = self.transitions(times, games)
-        return drawn._replace(weights=(weights / weights.max()).astype("float32"))
+        times = newest - (newest - rows) % self.rows
+        weights = (self.tree[leaves] / self.tree.total * self.size) ** -beta
+        transitions = self.transitions(times, games)
+        return transitions._replace(weights=(weights / weights.max()).astype("float32"))
 
-    def learnt(self, places, differences) -> None:
-        """Take the temporal differences (B,) of the transitions that began at `places` (B, 2)."""
-        priorities = (np.abs(differences) + SMALLEST) ** ALPHA
+    def update_priorities(self, indices, td_errors) -> None:
+        """Set the priorities of the transitions at `indices` (B, 2) by their TD errors (B,)."""
+        priorities = (np.abs(td_errors) + MIN_PRIORITY) ** ALPHA
         self.largest = max(self.largest, float(priorities.max()))
-        self.tree[places[:, 0] * self.games + places[:, 1]] = priorities
+        self.tree[indices[:, 0] * self.games + indices[:, 1]] = priorities
 
     def save(self, folder) -> None:
         super().save(folder)

@@ -1,6 +1,6 @@
-"""What tf-agents and TensorFlow do not promise and the agent uses all the same, a function each.
+"""The private names of tf-agents and TensorFlow that the agent uses, one function for each.
 
-tf-agents 0.19.0 is pinned; TensorFlow is not. Each has a test of its name in
+tf-agents 0.19.0 is pinned; TensorFlow is not. Each function has a test of its name in
 tests/plugins/dqn/test_private.py.
 """
 
@@ -10,13 +10,14 @@ from tf_agents.utils import common
 
 
 class DqnAgent(dqn_agent.DqnAgent):
-    """tf-agents' agent with the loss of `function(agent, transition)` -> (td_loss, td_error), (B,).
+    """tf-agents' agent with the loss `loss_function(agent, transition)`.
 
-    tf-agents' `train` takes the loss from `_loss`, applies its gradients, and copies the target.
+    The function returns (td_loss, td_error), each (B,). tf-agents' `train` calls `_loss`, applies
+    the gradients, and copies the weights to the target network.
     """
 
-    def __init__(self, *args, loss_function, **named):
-        super().__init__(*args, **named)
+    def __init__(self, *args, loss_function, **options):
+        super().__init__(*args, **options)
         self.loss_function = loss_function
 
     def _loss(self, experience, weights=None, **_):
@@ -30,38 +31,38 @@ class DqnAgent(dqn_agent.DqnAgent):
 
 
 def online_network(agent):
-    """The network that learns: `_q_network`, as it was given to the agent."""
+    """The online network: `_q_network`, the object passed to the agent."""
     return agent._q_network
 
 
 def target_network(agent):
-    """The network that the targets come from: `_target_q_network`, as it was given."""
+    """The target network: `_target_q_network`, the object passed to the agent."""
     return agent._target_q_network
 
 
 def declare_output(network, spec) -> None:
-    """Say what a network gives, and that it is built.
+    """Set a network's output spec, and mark the network as built.
 
-    tf-agents' `create_variables` does so in `_network_output_spec`, which its own network fills
-    by a call on noise.
+    tf-agents' `create_variables` stores the spec in `_network_output_spec`, after a call of the
+    network on noise.
     """
     network._network_output_spec = spec
     network.built = True
 
 
 def create_slots(agent) -> None:
-    """Create the optimizer's variables, which are there to be restored before the first update.
+    """Create the optimizer's variables, so that they can be restored before the first update.
 
-    TensorFlow's optimizers of version 1 do so in `_create_slots` as they first apply gradients,
-    and create none a second time.
+    TensorFlow's optimizers of version 1 create them in `_create_slots` when they first apply
+    gradients, and create none a second time.
     """
     agent._optimizer._create_slots(online_network(agent).trainable_weights)
 
 
 def counted_variables(agent) -> list:
-    """The optimizer's variables, and the number of updates, by which the target network is copied.
+    """The optimizer's variables, and the counter of updates that times the target network's copy.
 
-    tf-agents keeps the optimizer as `_optimizer`, and copies by `_update_target`, a
-    common.Periodically whose one variable counts.
+    tf-agents stores the optimizer as `_optimizer`, and copies in `_update_target`, a
+    common.Periodically whose one variable is the counter.
     """
     return [*agent._optimizer.variables(), *agent._update_target.variables]

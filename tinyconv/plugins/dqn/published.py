@@ -1,8 +1,8 @@
-"""Scores that others published, to hold a run beside.
+"""Published scores, for comparison with a run's.
 
-Random play and people: Mnih et al. 2015, Extended Data Table 2 (the human column of later work is
-another one, from another protocol). `(frames, score)` points: Dopamine's DQN (JAX, Adam), the
-training average of five seeds with sticky actions, Castro et al. 2018.
+Random play and people: Mnih et al. 2015, Extended Data Table 2 (later papers have another human
+column, from another protocol). `(frames, score)` points: Dopamine's DQN (JAX, Adam), the training
+average of five seeds with sticky actions, Castro et al. 2018.
 """
 
 RANDOM_AND_HUMAN = {
@@ -24,13 +24,13 @@ PUBLISHED = {
 PUBLISHED_BY = "Dopamine's DQN (five seeds)"
 
 
-def of_others(env: str) -> list[tuple[str, float]]:
-    """(who, score) of those that are known to have played the game."""
+def baselines(env: str) -> list[tuple[str, float]]:
+    """(player, score) for random play and people; empty where none are published."""
     return list(zip(("random play", "people"), RANDOM_AND_HUMAN.get(env, ())))
 
 
 def human_normalised(env: str, score: float) -> float | None:
-    """100 (score - random) / (human - random), in per cent; None where no one measured people."""
+    """100 (score - random) / (human - random), in per cent; None without a human score."""
     if env not in RANDOM_AND_HUMAN:
         return None
     random, human = RANDOM_AND_HUMAN[env]

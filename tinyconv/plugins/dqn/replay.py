@@ -1,8 +1,9 @@
-"""Experience replay (Lin 1992; Mnih et al. 2015): every frame is kept once.
+"""Experience replay (Lin 1992; Mnih et al. 2015) that stores every frame once.
 
-A transition of the paper holds two stacks of four frames, 56 kB at 84x84; kept once, a frame is
-in eight of them, and a million transitions take 7 GB in place of 56. Stacks are rebuilt when they
-are drawn, and so are the returns over n steps (Sutton 1988; Hessel et al. 2018, section 3).
+A transition of the paper holds two stacks of four frames, 56 kB at 84x84, and each frame is in
+eight of them. With frames stored once, a million transitions take 7 GB instead of 56. Stacks are
+rebuilt when they are sampled, and so are the n-step returns (Sutton 1988; Hessel et al. 2018,
+section 3).
 """
 
 from pathlib import Path
@@ -20,19 +21,27 @@ class Transitions(NamedTuple):
     observations: np.ndarray  # (B, H, W, C * stack) uint8, the oldest frame first
     actions: np.ndarray  # (B,) int32
     returns: np.ndarray  # (B,) float32: r_1 + g r_2 + ... + g^(m-1) r_m
-    discounts: np.ndarray  # (B,) float32: g^m, 0 where the game was over or a life lost
+    discounts: np.ndarray  # (B,) float32: g^m, or 0 where the game was over or a life lost
     next_observations: np.ndarray  # (B, H, W, C * stack) uint8, m steps later
-    places: np.ndarray  # (B, 2): where in the memory they begin, for priorities
+    indices: np.ndarray  # (B, 2) int64: row and game where they start, for priorities
     weights: np.ndarray  # (B,) float32: importance weights, 1 where draws are uniform
 
 
 class Replay:
-    """A ring that remembers the last `capacity` time steps of N games side by side.
+    """A ring buffer of the last `capacity` time steps of N parallel games.
 
-    `gamma` discounts a step; `n` is the number of steps of a return. With a `folder` the ring is
-    a set of files there, of which the operating system keeps in memory what is asked for; it
-    then has room for `spare` steps more, so that those added after `save` leave all that it
-    saved in its place. Built by hand in tutorials/15.
+    Built by hand in tutorials/15.
+
+    Args:
+        capacity: the number of time steps, over all games.
+        games: the number of parallel games, N.
+        shape: (H, W, C) of a frame.
+        stack: the frames of an observation.
+        n: the steps of a return.
+        gamma: the discount factor per step.
+        folder: where the buffer is stored as memory-mapped files; None for in memory.
+        spare: additional time steps in the files, so that steps added after `save` do not
+            overwrite those that it saved.
     """
 
     def __init__(
@@ -46,9 +55,8 @@ class Replay:
         folder: Path | None = None,
         spare: int = 0,
     ):
-        self.length = capacity // games  # time steps that are remembered
-        # Time steps that the ring holds.
-        self.room = self.length + (-(-spare // games) if folder else 0)
+        self.length = capacity // games  # time steps per game that can be sampled
+        self.rows = self.length + (-(-spare // games) if folder else 0)  # time steps per game
         self.games, self.stack, self.n, self.gamma = games, stack, n, gamma
         self.folder = folder
         self.frames = self._array("frames", "uint8", shape)
@@ -56,45 +64,45 @@ class Replay:
         self.rewards = self._array("rewards", "float32")
         self.discounts = self._array("discounts", "float32")
         self.kinds = self._array("kinds", "int8")
-        self.added = 0  # time steps, since the beginning
+        self.added = 0  # time steps per game since the start
 
     def _array(self, name: str, dtype: str, shape=()) -> np.ndarray:
-        shape = (self.room, self.games, *shape)
+        shape = (self.rows, self.games, *shape)
         if self.folder is None:
             return np.zeros(shape, dtype)
         path = self.folder / f"{name}.npy"
         if not path.exists():
             return np.lib.format.open_memmap(path, "w+", dtype, shape)
-        found = np.load(path, mmap_mode="r+", allow_pickle=False)
-        if found.shape != shape or found.dtype != dtype:
+        array = np.load(path, mmap_mode="r+", allow_pickle=False)
+        if array.shape != shape or array.dtype != dtype:
             raise UserError(
-                f"{path} is another run's: it holds {found.shape} {found.dtype}, and this one "
-                f"remembers {shape} {dtype}."
+                f"{path} is another run's: it holds {array.shape} {array.dtype}, and this run "
+                f"needs {shape} {dtype}."
             )
-        return found
+        return array
 
     @staticmethod
-    def bytes(capacity: int, shape) -> int:
-        """Memory that a ring of `capacity` time steps takes."""
+    def byte_size(capacity: int, shape) -> int:
+        """Bytes of a buffer of `capacity` time steps with frames of `shape`."""
         return capacity * (int(np.prod(shape)) + 4 + 4 + 4 + 1)
 
     @property
     def size(self) -> int:
-        """Time steps that can be drawn from."""
+        """Time steps that can be sampled, over all games."""
         return min(self.added, self.length) * self.games
 
     def add(self, frames, kinds, rewards, discounts, actions) -> None:
-        """Keep a time step: what each of the N games showed and gave, and what was done then."""
-        place = self.added % self.room
-        self.frames[place], self.kinds[place] = frames, kinds
-        self.rewards[place], self.discounts[place] = rewards, discounts
-        self.actions[place] = actions
+        """Store a time step of the N games, as in `Step`, and the actions (N,) that followed."""
+        row = self.added % self.rows
+        self.frames[row], self.kinds[row] = frames, kinds
+        self.rewards[row], self.discounts[row] = rewards, discounts
+        self.actions[row] = actions
         self.added += 1
 
-    def draw(self, batch: int, random: np.random.Generator, progress=0.0) -> Transitions:
-        """`batch` transitions, each as likely as any other, at any `progress` of the run."""
+    def sample(self, batch: int, random: np.random.Generator, progress=0.0) -> Transitions:
+        """`batch` transitions, sampled uniformly; `progress` of the run has no effect here."""
         oldest = max(0, self.added - self.length)
-        # The oldest ones have lost frames of their stack, the newest ones lack what came of them.
+        # The oldest steps have lost frames of their stack; the newest lack their n next steps.
         low = oldest + self.stack - 1 if oldest else 0
         high = self.added - self.n
         times = np.empty(0, "int64")
@@ -102,55 +110,55 @@ class Replay:
         while len(times) < batch:
             t = random.integers(low, high, batch)
             g = random.integers(0, self.games, batch)
-            starts = self.kinds[t % self.room, g] != LAST  # nothing is done in a last step
+            starts = self.kinds[t % self.rows, g] != LAST  # a last step has no action
             times, games = np.append(times, t[starts]), np.append(games, g[starts])
         return self.transitions(times[:batch], games[:batch])
 
     def transitions(self, times, games) -> Transitions:
-        """Those that begin at `times` (B,), counted from the first step ever, in `games` (B,)."""
+        """The transitions from `times` (B,), counted from the run's first step, in `games` (B,)."""
         returns = np.zeros(len(times), "float32")
         discounts = np.ones(len(times), "float32")
-        ends, going = times.copy(), np.ones(len(times), bool)
+        ends, active = times.copy(), np.ones(len(times), bool)
         for _ in range(self.n):
-            place = (ends + 1) % self.room
-            returns += np.where(going, discounts * self.rewards[place, games], 0)
-            discounts *= np.where(going, self.gamma * self.discounts[place, games], 1)
-            ends += going
-            going &= (self.kinds[place, games] != LAST) & (discounts > 0)
+            row = (ends + 1) % self.rows
+            returns += np.where(active, discounts * self.rewards[row, games], 0)
+            discounts *= np.where(active, self.gamma * self.discounts[row, games], 1)
+            ends += active
+            active &= (self.kinds[row, games] != LAST) & (discounts > 0)
         return Transitions(
             self.stacks(times, games),
-            self.actions[times % self.room, games],
+            self.actions[times % self.rows, games],
             returns,
             discounts,
             self.stacks(ends, games),
-            np.stack([times % self.room, games], axis=1),
+            np.stack([times % self.rows, games], axis=1),
             np.ones(len(times), "float32"),
         )
 
     def stacks(self, times, games) -> np.ndarray:
         """(B, H, W, C * stack): the last frames, black before a game's first one."""
         height, width, channels = self.frames.shape[2:]
-        seen = np.empty((len(times), height, width, channels * self.stack), "uint8")
+        stacks = np.empty((len(times), height, width, channels * self.stack), "uint8")
         inside = np.ones(len(times), bool)
         for back in range(self.stack):
-            place = (times - back) % self.room
+            row = (times - back) % self.rows
             inside &= times >= back
             first = channels * (self.stack - 1 - back)
-            # Written where it belongs: to join the frames at last would copy each once more.
-            seen[..., first : first + channels] = self.frames[place, games]
-            seen[~inside, ..., first : first + channels] = 0
-            inside = inside & (self.kinds[place, games] != FIRST)
-        return seen
+            # Written in place: a concatenation would copy each frame once more.
+            stacks[..., first : first + channels] = self.frames[row, games]
+            stacks[~inside, ..., first : first + channels] = 0
+            inside = inside & (self.kinds[row, games] != FIRST)
+        return stacks
 
-    def learnt(self, places, differences) -> None:
-        """Told the temporal differences of what was drawn, which count for nothing here."""
+    def update_priorities(self, indices, td_errors) -> None:
+        """Has no effect: uniform sampling has no priorities."""
 
     # Files ----------------------------------------------------------------------------------
 
     ARRAYS = ("frames", "actions", "rewards", "discounts", "kinds")
 
     def save(self, folder) -> None:
-        """Write what is remembered into `folder`, an array a file; or see that the ring is."""
+        """Write the buffer into `folder`, one file per array; on disk already, flush its files."""
         count = min(self.added, self.length)
         for name in self.ARRAYS:
             if self.folder:
@@ -160,9 +168,9 @@ class Replay:
         np.save(folder / "added.npy", np.int64(self.added))
 
     def restore(self, folder) -> None:
-        """Remember what `save` wrote."""
+        """Read what `save` wrote."""
         self.added = int(np.load(folder / "added.npy", allow_pickle=False))
         count = min(self.added, self.length)
         for name in self.ARRAYS if self.folder is None else ():
-            kept = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            getattr(self, name)[:count] = kept
+            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            getattr(self, name)[:count] = array

@@ -1,8 +1,8 @@
-"""Where a run of deep Q-learning stands, on disk: what `--resume` goes on from to the same losses.
+"""Checkpoints of deep Q-learning, from which `--resume` continues with the same losses.
 
-last.keras holds the network and the counts; the folder memory-N beside it, N being the actions
-taken, holds the rest: the replay memory, both networks, the optimizer, and the actions since the
-games began. No emulator tells all of its state, but the same actions lead it to the same place.
+last.keras holds the network and the counts; the folder memory-N beside it, after N actions, holds
+the rest: the replay buffer, both networks, the optimizer, and the actions since the games started.
+An emulator's state cannot be saved completely, but the same actions lead to the same state.
 """
 
 import dataclasses
@@ -15,11 +15,11 @@ from tinyconv.plugins.dqn.private import counted_variables, online_network, targ
 from tinyconv.system import console
 from tinyconv.training.checkpoints import write_best
 
-LONG = 20_000  # actions whose repetition takes long enough to be told of
+MANY_ACTIONS = 20_000  # whose repetition takes long enough for a message
 
 
 def variables(learning) -> list:
-    """Weights of both networks, the optimizer's, and the agent's counts of steps."""
+    """The weights of both networks, the optimizer's variables, and the agent's counters."""
     agent = learning.agent
     return [
         *online_network(agent).variables,
@@ -30,68 +30,74 @@ def variables(learning) -> list:
 
 
 def save(learning) -> None:
-    """Write the folder, then the best network, then last.keras, which names the folder, and remove
-    the one of before."""
-    state, path = learning.state, learning.folder.path
+    """Write the folder, then the best network, then last.keras, which names the folder.
+
+    The previous folder is removed last.
+    """
+    state, path = learning.state, learning.run_folder.path
     state.random = learning.random.bit_generator.state
     folder = path / f"memory-{state.done}"
-    if learning.saved != state.done:  # a reader finds the old folder or the new one, both whole
+    if learning.saved != state.done:  # a reader gets the old folder or the new one, both complete
         try:
             folder.mkdir(exist_ok=True)
             learning.replay.save(folder)
             count = (state.done - state.begun) // learning.options.games
-            np.save(folder / "taken.npy", learning.taken[:count])
+            np.save(folder / "taken.npy", learning.actions[:count])
             for i, variable in enumerate(variables(learning)):
                 np.save(folder / f"variable-{i}.npy", variable.numpy())
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)  # half a memory that only takes room
+            shutil.rmtree(folder, ignore_errors=True)  # an incomplete buffer only takes space
             raise UserError(
-                f"The memory cannot be saved in {path} ({error.strerror or error}); mend that, "
-                f"then go on from its last save with: tinyconv fit --resume {path}"
+                f"The replay buffer cannot be saved in {path} ({error.strerror or error}); fix "
+                f"that, then resume from the last checkpoint with: tinyconv fit --resume {path}"
             ) from error
     if learning.best is not None:
-        write_best(learning.folder, learning.model, learning.best)
+        write_best(learning.run_folder, learning.model, learning.best)
         learning.best = None
     is_first = not (path / "best.keras").exists()
-    learning.folder.save(learning.model, dataclasses.asdict(state), is_first)
+    learning.run_folder.save(learning.model, dataclasses.asdict(state), is_first)
     learning.saved = state.done
     if state.rows:
-        learning.folder.write_history(state.rows)
+        learning.run_folder.write_history(state.rows)
     for other in path.glob("memory-*"):
         if other != folder:
             shutil.rmtree(other)
 
 
 def restore(learning) -> None:
-    """Take up what `save` left, and lead the games to where they were."""
+    """Read what `save` wrote, and replay the actions of the games.
+
+    Raises UserError where the folder is missing, or of another game or network.
+    """
     state = learning.state
     if state.rows:  # a run killed between a checkpoint and its history lacks a row
-        learning.folder.write_history(state.rows)
-    folder = learning.folder.path / f"memory-{state.done}"
+        learning.run_folder.write_history(state.rows)
+    folder = learning.run_folder.path / f"memory-{state.done}"
     if not folder.is_dir():
-        raise UserError(f"{folder} is missing, without which the run cannot go on.")
+        raise UserError(f"{folder} is missing; the run cannot be resumed without it.")
     for i, variable in enumerate(variables(learning)):
         value = np.load(folder / f"variable-{i}.npy", allow_pickle=False)
         if value.shape != variable.shape:
             raise UserError(
-                f"{folder} is of another game or network: it has {value.shape} numbers where "
-                f"{learning.options.env} with {learning.options.model} has {variable.shape}."
+                f"{folder} is of another game or network: it has a variable of shape "
+                f"{value.shape}, {learning.options.env} with {learning.options.model} has "
+                f"{variable.shape}."
             )
         variable.assign(value)
     learning.replay.restore(folder)
     learning.random.bit_generator.state = state.random
-    taken = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
-    if taken.size > LONG:
-        console.say(f"games      led back to where they were, by {taken.size:,} actions")
-    learning.taken[: len(taken)] = taken
-    shown = learning.step.frames
-    for actions in taken:
-        shown = learning.step.frames
-        learning.move(actions)
-    newest = learning.replay.frames[(learning.replay.added - 1) % learning.replay.room]
-    if len(taken) and not np.array_equal(shown, newest):
+    history = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
+    if history.size > MANY_ACTIONS:
+        console.say(f"games      restored by a replay of {history.size:,} actions")
+    learning.actions[: len(history)] = history
+    frames = learning.step.frames
+    for actions in history:
+        frames = learning.step.frames
+        learning.apply(actions)
+    newest = learning.replay.frames[(learning.replay.added - 1) % learning.replay.rows]
+    if len(history) and not np.array_equal(frames, newest):
         console.say(
-            f"games      {learning.options.env} does not repeat itself by its seed: they begin "
-            "anew, and the run goes on otherwise than one that was not stopped"
+            f"games      {learning.options.env} is not reproducible by its seed: the games "
+            "restart, and the run continues differently from an uninterrupted one"
         )
-        learning.anew()
+        learning.restart_games()

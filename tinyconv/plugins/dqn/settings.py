@@ -1,9 +1,9 @@
-"""The settings of deep Q-learning, and the presets that give them their values.
+"""The settings of deep Q-learning, and the presets of their values.
 
 Sources: "nature" is Mnih et al. 2015 (Extended Data Table 1 and the released code), "dopamine"
 Castro et al. 2018 (arXiv 1812.06110, dqn.gin), "modern" adds what Hessel et al. 2018 (arXiv
-1710.02298) found to help most at no cost, "fast" is "modern" with batches that suit a CPU, and
-"small" is ours, for games of a few cells. A number without a source of its own is ours.
+1710.02298) report to help most at no cost, "fast" is "modern" with batches that suit a CPU, and
+"small" is ours, for games with small frames. A number without a source of its own is ours.
 """
 
 import dataclasses
@@ -46,11 +46,11 @@ MODERN = DOPAMINE | {
     "double": True,  # van Hasselt et al. 2016
     "n_step": 3,  # Hessel et al. 2018, table 1
     "loss": "huber",
-    "learning_rate": 1e-4,  # of CleanRL's and Stable-Baselines3's recipes for Atari
+    "learning_rate": 1e-4,  # as CleanRL and Stable-Baselines3 use for Atari
 }
 FAST = MODERN | {
     "steps": 1_000_000,
-    "batch_size": 128,  # as many transitions an action as 32 every 4, in a quarter of the updates
+    "batch_size": 128,  # as many transitions per action as 32 every 4, in a quarter of the updates
     "update_every": 16,
     "replay": 500_000,
 }
@@ -76,26 +76,26 @@ PRESETS = {
 
 
 def _of_preset(help: str, **more):
-    """A setting whose value the preset gives."""
+    """A setting whose default is the preset's."""
     return setting(None, f"{help}  [default: the preset's]", **more)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Everything that `tinyconv fit dqn` can be told."""
+    """All settings of `tinyconv fit dqn`."""
 
     env: str = setting(
-        "catch", "catch, catch-large, ALE/NAME-v5, minatar/NAME, or any game of Gymnasium."
+        "catch", "Game: catch, catch-large, ALE/NAME-v5, minatar/NAME, or any game of Gymnasium."
     )
     preset: str = setting(
-        "fast", "Values that go together; small games take small.", choices=tuple(PRESETS)
+        "fast", "Preset of the other settings; small games take small.", choices=tuple(PRESETS)
     )
     model: str = setting("nature", "Q-network by name; `tinyconv models` lists them.")
-    steps: int | None = _of_preset("Actions to take in all.", minimum=1)
+    steps: int | None = _of_preset("Total number of actions.", minimum=1)
     games: int | None = _of_preset(
         "Games played in parallel.", minimum=1, maximum=1024, alias="num-envs"
     )
-    batch_size: int | None = _of_preset("Transitions an update.", minimum=1)
+    batch_size: int | None = _of_preset("Transitions per update.", minimum=1)
     update_every: int | None = _of_preset("Actions between two updates.", minimum=1)
     target_every: int | None = _of_preset(
         "Actions between copies of the weights to the target network.",
@@ -103,12 +103,12 @@ class Settings:
         alias="target-update-every",
     )
     optimizer: str | None = _of_preset(
-        "rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
+        "Optimizer: rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
     )
-    learning_rate: float | None = _of_preset("Step size.", minimum=0.0)
-    loss: str | None = _of_preset("Of the temporal difference.", choices=("huber", "mse"))
-    discount: float = setting(0.99, "What a reward is worth a step later.", minimum=0, maximum=1)
-    n_step: int | None = _of_preset("Steps of reward before a value is trusted.", minimum=1)
+    learning_rate: float | None = _of_preset("Learning rate.", minimum=0.0)
+    loss: str | None = _of_preset("Loss of the TD error.", choices=("huber", "mse"))
+    discount: float = setting(0.99, "Discount factor per step (gamma).", minimum=0, maximum=1)
+    n_step: int | None = _of_preset("Number of steps in the n-step return.", minimum=1)
     start: int | None = _of_preset(
         "Random actions before the first update.", minimum=1, alias="learning-starts"
     )
@@ -116,7 +116,7 @@ class Settings:
         "Capacity of the replay buffer, in steps.", minimum=1, alias="replay-size"
     )
     replay_on_disk: bool = setting(
-        False, "Keep them in files of the run: for more than the machine's memory."
+        False, "Store the replay buffer in files of the run, if it exceeds the machine's memory."
     )
     epsilon: float | None = _of_preset(
         "Final fraction of random actions.", minimum=0, maximum=1, alias="final-epsilon"
@@ -129,37 +129,44 @@ class Settings:
         alias="terminal-on-life-loss",
     )
     sticky: float | None = _of_preset(
-        "Share of actions that Atari repeats in place of the given one.", minimum=0, maximum=1
+        "Probability that Atari repeats the last action (sticky actions).", minimum=0, maximum=1
     )
-    double: bool | None = _of_preset("The online network chooses, the target judges.")
-    prioritised: bool = setting(False, "Draw by surprise (Schaul et al. 2016).")
-    dueling: bool = setting(False, "Value and advantages apart (Wang et al. 2016).")
+    double: bool | None = _of_preset(
+        "Double Q-learning: the online network selects the next action, the target network "
+        "evaluates it."
+    )
+    prioritised: bool = setting(False, "Prioritised replay (Schaul et al. 2016).")
+    dueling: bool = setting(
+        False, "Dueling network: separate value and advantage heads (Wang et al. 2016)."
+    )
     precision: str = setting(
-        "auto", "Number format; auto chooses by hardware, not mixed_float16.", choices=PRECISIONS
+        "auto",
+        "Dtype policy; auto chooses by hardware, never mixed_float16.",
+        choices=PRECISIONS,
     )
-    force: bool = setting(False, "Run a precision that this machine is slow with.")
-    seed: int = setting(0, "Start of every random number.", minimum=0, maximum=2**31 - 1)
+    force: bool = setting(False, "Use the requested precision even if it is slow on this machine.")
+    seed: int = setting(0, "Random seed.", minimum=0, maximum=2**31 - 1)
 
     @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """What the preset says, by the name of the setting."""
-        small = given.get("env", "catch").startswith(("catch", "minatar/"))
-        preset = given.get("preset") or ("small" if small else "fast")
+    def implied(cls, options: Mapping) -> dict:
+        """The preset of `options`, and its values by the names of the settings."""
+        small = options.get("env", "catch").startswith(("catch", "minatar/"))
+        preset = options.get("preset") or ("small" if small else "fast")
         return {"preset": preset, **PRESETS[preset]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Which game is scored, and how."""
+    """The game on which an agent is evaluated, and the protocol."""
 
-    data: str | None = setting(None, "Another game with the same pictures.")
+    data: str | None = setting(None, "Another game with the same frames and actions.")
     protocol: str | None = setting(
-        None, "How games of Atari are scored: nature or ale.  [default: by the run's --sticky]"
+        None, "Protocol for games of Atari: nature or ale.  [default: by the run's --sticky]"
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Screens:
-    """How pictures of the screen are read."""
+    """How screenshots of another size are read."""
 
     resize: bool = setting(False, "Scale and crop pictures of another size.")

@@ -1,10 +1,10 @@
-"""A step of games side by side, and how a game's end differs from a lost life or a cut.
+"""A step of parallel games: how a game's end differs from a lost life or from truncation.
 
-A game is a sequence of steps, as in tf-agents: the FIRST one shows a new game, the LAST one how
-it ended, and the step after a LAST one is FIRST again, whatever was done. The discount says
-what may still come: 0 where the game is over, 1 where it was only cut short after its longest
-time (Pardo et al. 2018), and 0 in the middle of a game where a life was lost and that counts as
-an end (Mnih et al. 2015), without the game being begun anew.
+A game is a sequence of steps, as in tf-agents: the FIRST step shows a new game, the LAST step how
+it ended, and the step after a LAST one is FIRST again, whatever the action. The discount of a step
+is 0 where the game is over, 1 where it was only truncated at its maximum length (Pardo et al.
+2018), and 0 in the middle of a game where a life was lost and that counts as an end (Mnih et al.
+2015), without a restart of the game.
 """
 
 from typing import NamedTuple, Protocol
@@ -17,9 +17,9 @@ FIRST, MID, LAST = 0, 1, 2  # tf-agents' StepType
 class Step(NamedTuple):
     """A step of N games."""
 
-    frames: np.ndarray  # (N, H, W, C) uint8, the newest picture alone
+    frames: np.ndarray  # (N, H, W, C) uint8, the newest frame alone
     kinds: np.ndarray  # (N,) int8: FIRST, MID or LAST
-    rewards: np.ndarray  # (N,) float32, as the game gives them
+    rewards: np.ndarray  # (N,) float32, as the game returns them
     discounts: np.ndarray  # (N,) float32
 
 
@@ -29,24 +29,24 @@ class Games(Protocol):
     count: int
     shape: tuple[int, int, int]  # of a frame
     actions: tuple[str, ...]
-    stack: int  # frames that should be seen at once
-    repeat: int  # frames that an action lasts
+    stack: int  # frames of an observation
+    repeat: int  # frames per action
 
-    def begin(self) -> Step: ...
+    def reset(self) -> Step: ...
     def step(self, actions: np.ndarray) -> Step: ...
 
 
-def no_frames(games: Games) -> np.ndarray:
+def blank_observations(games: Games) -> np.ndarray:
     """The observations (N, H, W, C * stack) before the first step: black."""
     height, width, channels = games.shape
     return np.zeros((games.count, height, width, channels * games.stack), "uint8")
 
 
-def with_frames(observations: np.ndarray, step: Step) -> np.ndarray:
-    """The observations (N, H, W, C * stack) with the step's frames as their newest.
+def append_frames(observations: np.ndarray, step: Step) -> np.ndarray:
+    """The next observations (N, H, W, C * stack), with the step's frames as the newest.
 
-    The frames before the first one of a game are black (Mnih et al. 2015, "Preprocessing": an
-    observation is the last four frames).
+    Frames before a game's first one are black (Mnih et al. 2015, "Preprocessing": an observation
+    is the last four frames).
     """
     channels = step.frames.shape[-1]
     rest = np.where((step.kinds == FIRST)[:, None, None, None], 0, observations[..., channels:])
