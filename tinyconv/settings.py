@@ -30,10 +30,20 @@ from tinyconv.errors import UserError, nearest
 def setting(
     default, help, *, unit=None, choices=None, minimum=None, maximum=None, option=None, alias=None
 ):
-    """A dataclass field with its help, unit, choices and the closed range it must lie in.
+    """A dataclass field that is a setting: an option, a Python argument and a key of JSON.
 
-    `option` is the command's name for it, such as "--class", where that is another one. `alias` is
-    a second name, such as "min-count", which the help shows before the field's own.
+    Args:
+        default: the default value; None is allowed where the annotation has `| None`.
+        help: one sentence for the help and the reference page.
+        unit: the unit of the value, such as "epochs", shown in the help; or None.
+        choices: the allowed values of a str; None for any.
+        minimum: the smallest allowed value; None for no limit.
+        maximum: the largest allowed value; None for no limit.
+        option: the command's option, such as "--class"; None for one by the field's name.
+        alias: a second name, such as "min-count", which the help shows first; or None.
+
+    Returns:
+        A `dataclasses.Field` with all of these as metadata.
     """
     metadata = {
         "option": option,

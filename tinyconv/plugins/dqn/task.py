@@ -59,16 +59,8 @@ class Dqn:
         policy, why = precision.choose_for_run(run, is_long, scales_losses=False)
         model = _network(build, options, games, policy)
         console.say(f"device     {hardware.cpu_name()}; {policy}: {why}")
-        console.say(
-            f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
-            f"actions {', '.join(games.actions)}; {options.games} games in parallel"
-        )
+        _describe(options, games, model)
         keras.utils.set_random_seed(options.seed)
-        console.say(
-            f"model      {model.name}: {model.count_params():,} parameters; "
-            f"replay buffer of {options.replay:,} steps"
-            f"{' on disk' if options.replay_on_disk else ''}"
-        )
         if run.path is None:
             run.add(
                 picture_shape=games.shape,
@@ -189,6 +181,20 @@ class Dqn:
         yield figures.curves(run)
         yield figures.game(turns, games)
         yield figures.saliency_figure(run.model(), "saliency", turns, games)
+
+
+def _describe(options, games, model) -> None:
+    """Print the lines on the game and the network."""
+    from tinyconv.system import console
+
+    console.say(
+        f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
+        f"actions {', '.join(games.actions)}; {options.games} games in parallel"
+    )
+    console.say(
+        f"model      {model.name}: {model.count_params():,} parameters; "
+        f"replay buffer of {options.replay:,} steps{' on disk' if options.replay_on_disk else ''}"
+    )
 
 
 def _game(run, count: int):
