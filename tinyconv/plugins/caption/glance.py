@@ -15,7 +15,17 @@ from tinyconv.zoo.sprint import PartialIdentity
 
 
 def glance(input_shape, classes, activation="prelu", width=64):
-    """Four convolutions that keep locations apart: 94,346 parameters at 64x64x3 and 10 classes."""
+    """Four convolutions that keep locations apart: 94,346 parameters at 64x64x3 and 10 classes.
+
+    Args:
+        input_shape: (H, W, C) of the pictures.
+        classes: the number of scores.
+        activation: "prelu", "prelu-shared" or "relu".
+        width: the filters of the last three convolutions.
+
+    Returns:
+        The untrained keras.Model: pixels 0 to 255 (B, H, W, C) to scores (logits) (B, classes).
+    """
     inputs, x = layers.pixels(input_shape)
     for i, (filters, stride) in enumerate(((32, 2), (width, 2), *[(width, 1)] * 2), start=1):
         start = PartialIdentity(activation) if stride == 1 else None

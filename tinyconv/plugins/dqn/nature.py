@@ -10,6 +10,16 @@ def nature(input_shape, classes, activation="relu", widths=(32, 64, 64), hidden=
 
     For frames with a side of less than 36 pixels it has one 3x3 convolution with 16 filters and a
     quarter of the hidden units, as in MinAtar (Young & Tian 2019, arXiv 1903.03176, section 4).
+
+    Args:
+        input_shape: (H, W, C) of an observation.
+        classes: the number of actions.
+        activation: "prelu", "prelu-shared" or "relu".
+        widths: the filters of the three convolutions.
+        hidden: the units of the hidden layer.
+
+    Returns:
+        The untrained keras.Model: pixels 0 to 255 (B, H, W, C) to Q-values (B, actions).
     """
     pictures = keras.Input(input_shape, name="pictures")
     x = keras.layers.Rescaling(1 / 255, name="pixels")(pictures)

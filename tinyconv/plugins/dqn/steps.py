@@ -32,8 +32,11 @@ class Games(Protocol):
     stack: int  # frames of an observation
     repeat: int  # frames per action
 
-    def reset(self) -> Step: ...
-    def step(self, actions: np.ndarray) -> Step: ...
+    def reset(self) -> Step:
+        """The FIRST step of every game."""
+
+    def step(self, actions: np.ndarray) -> Step:
+        """The step after the actions, (N,) integers."""
 
 
 def blank_observations(games: Games) -> np.ndarray:
