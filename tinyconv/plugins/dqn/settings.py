@@ -122,7 +122,9 @@ class Settings:
         "Final fraction of random actions.", minimum=0, maximum=1, alias="final-epsilon"
     )
     epsilon_steps: int | None = _of_preset(
-        "Actions until epsilon reaches its final value.", minimum=1, alias="epsilon-decay-steps"
+        "Actions from the first update to the final epsilon.",
+        minimum=1,
+        alias="epsilon-decay-steps",
     )
     lives_end: bool | None = _of_preset(
         "Treat a lost life as the end of the episode when computing targets.",
