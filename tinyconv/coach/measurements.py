@@ -1,8 +1,8 @@
-"""What the coach measures: of the data before, and of the training as it goes.
+"""The coach's measurements: of the data before training, and of the training while it runs.
 
-Nothing here draws a random number of the run's or runs the network: gradients by layer are read
-off the optimizer, which keeps their moving average anyway. So training is the same with and
-without, bit by bit, on every backend, and a look costs a pass over the weights.
+No function here draws from the run's random numbers or runs the network: gradients by layer are
+read from the optimizer, which keeps their moving averages anyway. So the training is bit for bit
+the same with the coach and without, on every backend, and a check costs one pass over the weights.
 """
 
 import json
@@ -16,32 +16,32 @@ from tinyconv.data.pipeline import release
 from tinyconv.losses import MulticlassHinge, SoftmaxCrossEntropy
 from tinyconv.system import private
 
-LOOKED_AT = 500  # training pictures, for the range of their pixels
-NOTHING = 1e-6  # of the largest gradient of the last layer: in float32 that is none
+SAMPLE = 500  # training pictures, for the range of their pixels
+NO_GRADIENT = 1e-6  # of the largest gradient of the last layer: in float32 that is none
 
 
 def pixels(split: Split) -> dict[str, float]:
-    """The spread and the greatest of the pixels of some pictures, in levels from 0 to 255."""
-    chosen = np.linspace(0, len(split.pictures) - 1, min(LOOKED_AT, len(split.pictures)))
+    """Standard deviation and maximum of the pixels of a sample, in levels from 0 to 255."""
+    chosen = np.linspace(0, len(split.pictures) - 1, min(SAMPLE, len(split.pictures)))
     some = np.asarray(split.pictures[chosen.astype(int)])
     return {"pixel_spread": float(some.std()), "brightest_pixel": int(some.max())}
 
 
 def duplicates(training: Split, held_out: Split) -> int:
-    """How many held-out examples are among the training examples, of pictures pixel by pixel.
+    """Count the held-out examples that are also training examples; pictures pixel by pixel.
 
-    Their middle rows are compared first, and the whole of those alone that agree there.
+    The middle rows of pictures are compared first, and then whole pictures whose middle rows agree.
     """
     if training.inputs is not None:
-        known = set(map(_key, training.inputs))
-        return sum(_key(each) in known for each in held_out.inputs)
+        examples = set(map(_key, training.inputs))
+        return sum(_key(each) in examples for each in held_out.inputs)
     rows = {row.tobytes() for row in _middle(held_out)}
-    alike = [i for i, row in enumerate(_middle(training)) if row.tobytes() in rows]
-    known = {training.pictures[i].tobytes() for i in alike}
-    found = sum(picture.tobytes() in known for picture in held_out.pictures) if known else 0
+    candidates = [i for i, row in enumerate(_middle(training)) if row.tobytes() in rows]
+    examples = {training.pictures[i].tobytes() for i in candidates}
+    count = sum(each.tobytes() in examples for each in held_out.pictures) if examples else 0
     release(training.pictures)
     release(held_out.pictures)
-    return found
+    return count
 
 
 def _key(example) -> bytes:
@@ -53,7 +53,7 @@ def _middle(split: Split) -> np.ndarray:
 
 
 def chance(model, targets) -> float | None:
-    """The loss of scores that are all 0, which say nothing; None where the loss takes no scores."""
+    """The loss of scores that are all 0; None where the loss does not take scores (logits)."""
     loss = getattr(model, "loss", None)
     takes_scores = isinstance(loss, (SoftmaxCrossEntropy, MulticlassHinge)) or (
         isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
@@ -66,11 +66,11 @@ def chance(model, targets) -> float | None:
 
 
 def mean_gradients(optimizer) -> list[tuple] | None:
-    """(weight, mean gradient of about the last ten steps, an array) of kernels, from the input on.
+    """(kernel, array of its mean gradient over about ten steps), in order from the input.
 
-    None of an optimizer that keeps no such mean.
+    None for an optimizer that keeps no such mean.
     """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16's loss scaling
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside float16's loss scaling
     means = private.mean_gradients(optimizer)
     if means is None:
         return None
@@ -81,17 +81,17 @@ def mean_gradients(optimizer) -> list[tuple] | None:
     ]
 
 
-def by_layer(optimizer, idle_loss: float) -> dict[str, Mapping]:
-    """`pull` and `silent` of rules.py; nothing where the optimizer keeps no gradients."""
-    found = mean_gradients(optimizer)
-    if not found:
+def by_layer(optimizer, chance_loss: float) -> dict[str, Mapping]:
+    """`influence` and `dead` of rules.py; {} where the optimizer keeps no mean gradients."""
+    gradients = mean_gradients(optimizer)
+    if not gradients:
         return {}
-    last = np.abs(found[-1][1]).max()
-    pull, silent = {}, {}
-    for weight, mean in found:
+    last = np.abs(gradients[-1][1]).max()
+    influence, dead = {}, {}
+    for weight, mean in gradients:
         layer = weight.path.rpartition("/")[0] or weight.path
         size = np.linalg.norm(keras.ops.convert_to_numpy(weight))
-        pull[layer] = float(np.linalg.norm(mean) * size / max(idle_loss, 1e-12))
+        influence[layer] = float(np.linalg.norm(mean) * size / max(chance_loss, 1e-12))
         units = np.abs(mean).reshape(-1, mean.shape[-1]).max(axis=0)
-        silent[layer] = int((units <= NOTHING * last).sum()), len(units)
-    return {"pull": pull, "silent": silent}
+        dead[layer] = int((units <= NO_GRADIENT * last).sum()), len(units)
+    return {"influence": influence, "dead": dead}

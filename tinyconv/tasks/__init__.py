@@ -53,7 +53,7 @@ def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
     policy = training.prepare(run, data.splits["train"].rows)
     selection.describe(data)
     selection.check_same(data, run.settings.get("data_sha256"))
-    coach.before(run, data)
+    coach.examine_data(run, data)
     if run.path is None:
         run.add(**selection.facts(data))
     return data, policy, run.model("last", compiled=True) if run.state() else None
