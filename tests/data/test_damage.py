@@ -3,6 +3,7 @@
 import http.server
 import io
 import os
+import shutil
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -122,13 +123,12 @@ def test_a_link_back_to_its_own_folder(pets):
 def test_unclear_split_folders(tmp_path):
     (tmp_path / "pets").mkdir()
     root = sources.split_folders(tmp_path / "pets")
-    (root / "valid").mkdir()
+    shutil.copytree(root / "val", root / "valid")
     with pytest.raises(UserError, match="val and .*valid both are the validation split"):
         folder(root)
-    (root / "valid").rmdir()
+    shutil.rmtree(root / "valid")
     (root / "train").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="no folder train"):
-        folder(root)
+    assert set(folder(root).splits) == {"validation", "test"}  # enough to evaluate
 
 
 # MNIST beside Fashion-MNIST ---------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinyconv.checks.datasets import empty_cache, opened
 from tinyconv.checks.subject import Skipped, Subject
-from tinyconv.data.folder import ENDINGS
+from tinyconv.data.picture_files import is_picture
 from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
@@ -20,7 +20,7 @@ def names_a_corrupt_file(subject: Subject) -> None:
     """A torn file is refused by its name; a torn picture can be left out and is then told."""
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
-        pictures = [file for file in files if file.suffix.lower() in ENDINGS]
+        pictures = [file for file in files if is_picture(file.name)]
         if not (pictures or has_pictures(opened(subject))):
             raise Skipped("half a text file is a text file, too")
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
@@ -34,7 +34,7 @@ def names_a_corrupt_file(subject: Subject) -> None:
 def names_a_torn_target(subject: Subject) -> None:
     """A torn picture of any folder, such as a mask, is refused by its name."""
     with _copy(subject) as copy, empty_cache():
-        pictures = [file for file in _files(copy) if file.suffix.lower() in ENDINGS]
+        pictures = [file for file in _files(copy) if is_picture(file.name)]
         splits = subject.found(root=copy).splits.values()
         stems = {Path(name).stem for split in splits for name in split.names}
         victims = {  # a file that belongs to no example may be torn unnoticed
@@ -53,7 +53,7 @@ def notices_changed_files(subject: Subject) -> None:
     """What is in the cache does not outlive a change of the files that it came from."""
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
-        pictures = [file for file in files if file.suffix.lower() in ENDINGS]
+        pictures = [file for file in files if is_picture(file.name)]
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
         before = subject.found(root=copy).identity()
         with _torn(victim):

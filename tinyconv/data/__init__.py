@@ -6,7 +6,7 @@ local files, and without it the data set is downloaded and checked.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 HASHED = 1024  # pictures taken at a time
+SIXTEEN_BITS = 2**16  # grey levels
+ASPECTS = ("crop", "pad", "stretch")  # how a picture becomes one of another shape
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Dataset:
     codes: tuple[str, ...] = ()  # the source's own name of each class, such as n01443537
     sha256: str = ""  # of its content, where the cache has counted it
     unit: str = "pictures"  # what its examples are, such as "sentences"
+    levels: int = SIXTEEN_BITS  # grey levels that its 16-bit files use
+    notes: tuple[str, ...] = ()  # on what was left out or changed, for the screen
+    divided: bool = False  # whether train and validation come from one folder, divided here
+    division: Mapping[str, str] | None = None  # the split of each picture by name, if divided
 
     def identity(self) -> str:
         """The SHA-256 of classes, pictures, labels, boxes and targets, wherever they lie."""

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import Dataset, Split, identity
+from tinyconv.data import SIXTEEN_BITS, Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
 from tinyconv.system import console
 from tinyconv.system.files import cache_root, replace
 
-FORMAT = 4  # of this file's layout and of the decoding; part of every key
+FORMAT = 5  # of this file's layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of a .npy file here
 CONTENT = ("labels", "boxes", "targets")  # of a split, beside its pictures
 CHUNK = 1024  # pictures decoded before they are written
@@ -56,6 +56,9 @@ class Sources:
     mirror: bool
     resized: bool = False
     codes: Sequence[str] = ()
+    levels: int = SIXTEEN_BITS
+    notes: Sequence[str] = ()
+    divided: bool = False
 
 
 def fingerprint(path: Path, above: frozenset[str] = frozenset()) -> list:
@@ -153,6 +156,9 @@ def _open(name: str, folder: Path) -> Dataset | None:
             cache=folder,
             codes=tuple(index["codes"]),
             sha256=str(index["sha256"]),
+            levels=int(index["levels"]),
+            notes=tuple(index["notes"]),
+            divided=bool(index["divided"]),
         )
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -165,6 +171,9 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "mirror": sources.mirror,
         "resized": sources.resized,
         "codes": list(sources.codes),
+        "levels": sources.levels,
+        "notes": list(sources.notes),
+        "divided": sources.divided,
         "skipped": [],
         "splits": {},
     }

@@ -5,12 +5,17 @@ it); every other format, and the rarer kinds of JPEG, through Pillow.
 """
 
 import io
+import warnings
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-MOST_PIXELS = 100_000_000  # a header that promises more is refused before decoding
+from tinyconv.data import SIXTEEN_BITS
+
+MOST_PIXELS = 100_000_000  # a larger picture is refused before it is decoded
+# Pillow warns from 89 million pixels on; `_with_pillow` has a limit of its own.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 JPEG_START = b"\xff\xd8\xff"
 TURNED = (b"Exif\0\0", b"tiff:Orientation")  # what may say that a JPEG is not upright
 
@@ -23,11 +28,19 @@ class UnusablePicture(CorruptPicture):
     """A picture that the data set names and has no file of, or nothing to be learnt."""
 
 
-def decode(data: bytes, channels: int = 3) -> np.ndarray:
-    """The picture as (H, W, channels) uint8: RGB for 3 channels, grey for 1.
+def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.ndarray:
+    """Decode a picture: upright by its EXIF orientation, transparent parts on white, first frame.
 
-    Upright by its EXIF orientation, on white where it is transparent, the first frame where
-    it moves. Raises CorruptPicture for anything that is not a whole picture.
+    Args:
+        data: the content of the file.
+        channels: 3 for RGB, 1 for grey.
+        levels: number of grey levels that 16-bit files use, a power of two of at least 256.
+
+    Returns:
+        uint8 (H, W, channels).
+
+    Raises:
+        CorruptPicture: for anything that is not a whole picture, and for one that is too large.
     """
     if data.startswith(JPEG_START) and not any(mark in data for mark in TURNED):
         try:
@@ -38,20 +51,24 @@ def decode(data: bytes, channels: int = 3) -> np.ndarray:
                     return simplejpeg.decode_jpeg(data, colorspace=colour, strict=True)
         except ValueError as error:
             raise CorruptPicture(str(error)) from error
-    return _with_pillow(data, channels)
+    return _with_pillow(data, channels, levels)
 
 
-def _with_pillow(data: bytes, channels: int) -> np.ndarray:
+def _with_pillow(data: bytes, channels: int, levels: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise CorruptPicture(f"its header promises {image.width}x{image.height} pixels")
+                raise _too_large(f"{image.width * image.height / 1e6:,.0f} million pixels")
             image.load()
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I;16") or image.mode == "I":
-                # Pillow would clip 16-bit grey at 255; keep its upper eight bits instead.
-                grey = np.asarray(image).astype("int64") >> 8
+                # Pillow would clip 16-bit grey at 255; keep the upper eight of its bits instead.
+                grey = np.asarray(image).astype("int64") * 256 // levels
                 image = Image.fromarray(np.clip(grey, 0, 255).astype("uint8"))
+            elif image.mode == "F":  # 0 to 1, or 0 to 255
+                grey = np.nan_to_num(np.asarray(image))
+                grey = grey * (255 if grey.max() <= 1 else 1)
+                image = Image.fromarray(np.clip(np.round(grey), 0, 255).astype("uint8"))
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")
@@ -64,8 +81,14 @@ def _with_pillow(data: bytes, channels: int) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise CorruptPicture(str(error) or "it ends too early") from error
     except Image.DecompressionBombError as error:
-        raise CorruptPicture(str(error)) from error
+        raise _too_large("more than 178 million pixels") from error
     return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def _too_large(size: str) -> CorruptPicture:
+    return UnusablePicture(
+        f"it has {size}, and the limit is {MOST_PIXELS / 1e6:.0f} million: scale it down first"
+    )
 
 
 def resized_boxes(boxes, shape: tuple[int, int], size: int) -> np.ndarray:
@@ -81,12 +104,27 @@ def resized_boxes(boxes, shape: tuple[int, int], size: int) -> np.ndarray:
     return np.where(np.asarray(boxes)[:, :1] < 0, -1, found).astype("int32")
 
 
-def resize(picture: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Scale and crop the middle: (H, W, C) -> (size, size, C), or to `size` (height, width)."""
+def resize(picture: np.ndarray, size: int | tuple[int, int], aspect: str = "crop") -> np.ndarray:
+    """Scale a picture to a size, by bicubic interpolation.
+
+    Args:
+        picture: uint8 (H, W, C).
+        size: the side of a square, or (height, width), in pixels.
+        aspect: for a picture of another shape "crop" keeps its middle, "pad" adds black bars, and
+            "stretch" scales height and width apart.
+
+    Returns:
+        uint8 (height, width, C).
+    """
     height, width = (size, size) if isinstance(size, int) else size
     channels = picture.shape[-1]
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(picture.squeeze(-1) if channels == 1 else picture)
-    image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    method = Image.Resampling.BICUBIC
+    if aspect == "stretch":
+        image = image.resize((width, height), method)
+    else:
+        fit = ImageOps.pad if aspect == "pad" else ImageOps.fit
+        image = fit(image, (width, height), method)
     return np.asarray(image).reshape(height, width, channels)

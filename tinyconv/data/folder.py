@@ -1,149 +1,187 @@
-"""Any folder of class folders, with pictures of any size and kind.
+"""Any folder of class folders, with pictures of any size and format.
 
-root/<class>/**/*.jpg                 split here: a fifth of each class for validation
-root/train/<class>/…  root/val/<class>/…  root/test/<class>/…     or split already
+root/<class>/**/*.jpg                 divided here: a fifth of each class for validation
+root/train/<class>/…  root/val/<class>/…  root/test/<class>/…     or with its own splits
+root/**/*.jpg and a table             labels in a CSV file (label_table.py)
 """
 
 import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tinyconv.data import Dataset
+from tinyconv.data import SIXTEEN_BITS, Dataset, folder_tree, label_table
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import decode, resize
+from tinyconv.data.division import divide
 from tinyconv.data.download import existing
+from tinyconv.data.folder_tree import Tree, split_of
+from tinyconv.data.picture_files import describe, listing
 from tinyconv.errors import UserError
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
-SPLITS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-VALIDATION = 5  # one picture in five of each class
 LARGEST = 256  # pictures of one size up to this keep it
 USUAL = 64  # the size of all others
-GREY_MODES = {"1", "L", "I;16", "I;16B", "I"}
+GREY_MODES = {"1", "L", "F", "I;16", "I;16B", "I"}
+WORTH_A_NOTE = 0.1  # fraction of the pictures' area that is cropped away
 
 
 def folder(
-    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+    root: Path | None = None,
+    image_size: int | None = None,
+    skip_corrupt: bool = False,
+    *,
+    aspect: str = "crop",
+    labels: Path | None = None,
+    division: Mapping[str, str] | None = None,
+    whole: bool = False,
+    shape: tuple[int, int, int] | None = None,
+    levels: int | None = None,
 ) -> Dataset:
-    """Your own pictures: any folder of class folders, with or without train, val and test."""
+    """Your own pictures: any folder of class folders, with or without train, val and test.
+
+    Args:
+        root: the folder.
+        image_size: side of the square that pictures are scaled to, in pixels. By default the
+            pictures' own size if they are squares of one size up to 256, else 64.
+        skip_corrupt: leave out files that cannot be decoded.
+        aspect: how a picture of another shape becomes a square: "crop", "pad" or "stretch".
+        labels: a table with the columns file, label and optionally split, instead of class folders.
+        division: the split, "train" or "validation", of pictures by path: that of a run that
+            was trained on an earlier state of the folder. New pictures are added by their hash.
+        whole: without folders for splits, put all pictures into the split "test".
+        shape: (H, W, C) of the pictures in the data set, instead of a size by the files.
+        levels: number of grey levels that 16-bit files use, instead of one by the files.
+
+    Raises:
+        UserError: if the folder is missing, or its arrangement is unclear.
+    """
     if root is None:
         raise UserError("The data set folder needs --root PATH, a folder of class folders.")
     existing(root, "a folder of class folders")
     if not root.is_dir():
         raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
     key = [fingerprint(root), image_size]
-    made = cached("folder", key, skip_corrupt, lambda: _read(root, image_size, skip_corrupt))
-    return Dataset(**{**vars(made), "name": root.resolve().name})
+    # Each of these is part of the key only if it is used, so that earlier caches stay valid.
+    key += [["aspect", aspect]] if aspect != "crop" else []
+    key += [["labels", fingerprint(labels)]] if labels is not None and labels.is_file() else []
+    key += [["whole"]] if whole else []
+    key += [["shape", *shape]] if shape else []
+    key += [["levels", levels]] if levels else []
+    if division:
+        digest = hashlib.sha256(repr(sorted(division.items())).encode()).hexdigest()
+        key += [["division", digest]]
+
+    def sources() -> Sources:
+        tree = folder_tree.read(root) if labels is None else _labelled(root, labels)
+        divided, rows = _splits(root, tree, division, whole)
+        size = image_size if shape is None else shape
+        return _sources(root, replace(tree, rows=rows), size, aspect, levels, divided)
+
+    dataset = cached("folder", key, skip_corrupt, sources)
+    if dataset.divided:
+        splits = {name: dataset.splits[name].names for name in ("train", "validation")}
+        current = {path: split for split, names in splits.items() for path in names}
+        dataset = replace(dataset, division={**(division or {}), **current})
+    return replace(dataset, name=root.resolve().name)
 
 
-def _read(root: Path, image_size: int | None, skip_corrupt: bool) -> Sources:
-    split_folders = _split_folders(root)
-    top = split_folders.get("train", root)
-    classes = [f.name for f in _folders(top)]
-    if len(classes) < 2:
+def _labelled(root: Path, table: Path) -> Tree:
+    """The pictures of a folder by the splits and labels of a table."""
+    found = listing(root)
+    content = label_table.read(table, root, found)
+    label = {name: i for i, name in enumerate(content.classes)}
+    if len(label) < 2:
+        raise UserError(f"{table} has the label {content.classes[0]!r} alone; two are needed.")
+    rows: dict[str, list[tuple[str, int]]] = {}
+    for path, name, word in content.rows:
+        split = split_of(word) if word else "train"
+        if split is None:
+            raise UserError(
+                f"{table} gives {path} the split {word!r}; the splits are train, validation and "
+                "test."
+            )
+        rows.setdefault(split, []).append((path, label[name]))
+    others = found.others + Counter(content.left_out)
+    return Tree(content.classes, rows, others)
+
+
+def _splits(root: Path, tree: Tree, division, whole: bool):
+    """(whether train was divided here, rows by split)."""
+    rows = tree.rows
+    if whole and list(rows) == ["train"]:
+        return False, {"test": rows["train"]}
+    if len(tree.classes) < 2:
         raise UserError(
-            f"{top} has {len(classes)} class folders, and two are needed to tell apart: "
+            f"{root} has {len(tree.classes)} class folders, and two are needed to tell apart: "
             "put the pictures of each class into a folder of its own."
         )
-    if top == root:
-        listed = {"train": _listed(root, root, classes, required=True)}
-    else:
-        listed = {
-            split: _listed(root, place, classes, required=split == "train")
-            for split, place in split_folders.items()
-        }
-    if not listed.get("validation"):
-        listed["train"], listed["validation"] = _divide(listed["train"])
-    sizes, grey = _survey(root, [name for rows in listed.values() for name, _ in rows])
-    common = sizes.pop() if len(sizes) == 1 else None
-    keep = image_size is None and common is not None and max(common) <= LARGEST
+    if "train" not in rows or rows.get("validation"):
+        return False, rows
+    train, validation = divide(rows["train"], division or {})
+    return True, rows | {"train": train, "validation": validation}
+
+
+def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -> Sources:
+    """The data set before it is cached; `size` is a side, (H, W, C), or None for the files' own."""
+    names = [name for rows in tree.rows.values() for name, _ in rows]
+    sizes, grey = _survey(root, names)
+    channels = 1 if grey else 3
+    common = next(iter(sizes)) if len(sizes) == 1 else None
+    keep = size is None and common is not None and max(common) <= LARGEST
     keep = keep and common[0] == common[1]
-    size = image_size or (common[0] if keep else USUAL)
+    if isinstance(size, tuple):
+        *size, channels = size
+        keep = common == tuple(size)
+    elif size is None:
+        size = common[0] if keep else USUAL
+    levels = levels or (_levels(root, names) if grey else SIXTEEN_BITS)
+    notes = [f"left out: {describe(tree.others)}"] if tree.others else []
+    notes += _notes_on_sizes(sizes, aspect)
+    if levels != SIXTEEN_BITS:
+        notes.append(f"16-bit files use {math.log2(levels):.0f} bits, which are scaled to 8")
+
+    def source(rows) -> Source:
+        paths, labels = zip(*rows)
+        return Source(
+            paths,
+            labels,
+            lambda i: resize(
+                decode((root / paths[i]).read_bytes(), channels, levels), size, aspect
+            ),
+        )
+
     splits = {
-        split: _source(root, listed[split], size, channels=1 if grey else 3)
+        split: source(tree.rows[split])
         for split in ("train", "validation", "test")
-        if listed.get(split)
+        if tree.rows.get(split)
     }
-    return Sources(classes, splits, mirror=True, resized=not keep)
+    return Sources(
+        tree.classes,
+        splits,
+        mirror=True,
+        resized=not keep,
+        levels=levels,
+        notes=notes,
+        divided=divided,
+    )
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split that is there; none where the root holds classes."""
-    found = {}
-    for place in _folders(root):
-        split = SPLITS.get(place.name.lower())
-        if split in found:
-            raise UserError(
-                f"{found[split]} and {place} both are the {split} split; leave one of them."
-            )
-        if split:
-            found[split] = place
-    if found and "train" not in found and len(found) == len(_folders(root)):
-        raise UserError(f"{root} has {' and '.join(sorted(found))} pictures, and no folder train.")
-    return found if "train" in found else {}
+def _survey(root, names) -> tuple[Counter, bool]:
+    """(number of pictures by size, whether all are grey) by the headers.
 
-
-def _folders(place: Path) -> list[Path]:
-    return sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _listed(root, place, classes, required) -> list[tuple[str, int]]:
-    """(path below the root, label) of every picture; each class in turn."""
-    unknown = [f.name for f in _folders(place) if f.name not in classes]
-    if unknown:
-        raise UserError(f"{place / unknown[0]} is a class that the training pictures lack.")
-    rows = []
-    for label, name in enumerate(classes):
-        found = sorted(
-            str(path.relative_to(root))
-            for path in (place / name).rglob("*")
-            if path.suffix.lower() in ENDINGS
-            and not any(part.startswith(".") for part in path.relative_to(place / name).parts)
-            and not path.is_dir()
-        )
-        if not found and required:
-            raise UserError(
-                f"{place / name} has no pictures ({', '.join(sorted(ENDINGS))}); "
-                "put some there, or remove the folder."
-            )
-        rows += [(path, label) for path in found]
-    return rows
-
-
-def _divide(rows):
-    """(train, validation): a fixed fifth of each class, whatever the order of listing.
-
-    The order is that of each path's hash, so that a new picture does not move the others.
+    A bad header is left to the decoding.
     """
-    train, validation = [], []
-    for label in sorted({label for _, label in rows}):
-        members = sorted(
-            (path for path, of in rows if of == label),
-            key=lambda path: hashlib.sha256(Path(path).as_posix().encode()).digest(),
-        )
-        held_out = 0 if len(members) == 1 else max(1, len(members) // VALIDATION)
-        validation += [(path, label) for path in sorted(members[:held_out])]
-        train += [(path, label) for path in sorted(members[held_out:])]
-    if not validation:
-        raise UserError("Each class has one picture alone; two are needed to train and to check.")
-    return train, validation
-
-
-def _survey(root, names) -> tuple[set[tuple[int, int]], bool]:
-    """(sizes, whether all are grey) by the headers; a bad header is left to the decoding."""
-    sizes, grey = set(), True
+    sizes, grey = Counter(), True
     for name in names:
         try:
             with Image.open(root / name) as image:
                 turned = image.getexif().get(0x0112, 1) >= 5  # lies on its side
-                sizes.add(image.size[::-1] if turned else image.size)
+                sizes[image.size[::-1] if turned else image.size] += 1
                 grey = grey and image.mode in GREY_MODES
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
             continue
@@ -152,8 +190,26 @@ def _survey(root, names) -> tuple[set[tuple[int, int]], bool]:
     return sizes, grey and bool(sizes)
 
 
-def _source(root, rows, size, channels) -> Source:
-    names, labels = zip(*rows)
-    return Source(
-        names, labels, lambda i: resize(decode((root / names[i]).read_bytes(), channels), size)
-    )
+def _notes_on_sizes(sizes: Counter, aspect: str) -> list[str]:
+    """How much of the pictures is cropped away, if that is much."""
+    total = sum(sizes.values())
+    if aspect != "crop" or not total:
+        return []
+    lost = sum(n * (1 - min(size) / max(size)) for size, n in sizes.items()) / total
+    if lost < WORTH_A_NOTE:
+        return []
+    return [f"{lost:.0%} of the pictures' area is cropped away (--aspect pad or stretch keeps it)"]
+
+
+def _levels(root, names) -> int:
+    """Grey levels that 16-bit files use: a power of two, such as 4096 for 12 bits."""
+    highest = 0
+    for name in names:
+        try:
+            with Image.open(root / name) as image:
+                if not image.mode.startswith("I"):
+                    continue
+                highest = max(highest, int(np.asarray(image).max()))
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+            continue
+    return 2 ** max(8, highest.bit_length()) if 0 < highest < SIXTEEN_BITS else SIXTEEN_BITS

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyconv.data import SIXTEEN_BITS
 from tinyconv.data.decode import CorruptPicture, decode, resize
-from tinyconv.data.folder import ENDINGS
+from tinyconv.data.picture_files import describe, is_litter, listing
 from tinyconv.data.selection import size
 from tinyconv.errors import UserError
 from tinyconv.system import console
@@ -17,34 +18,43 @@ BATCH = 256  # pictures read at a time
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
-    """The picture files that paths, folders and globs stand for, in order."""
+    """The picture files that paths, folders and globs stand for, in order.
+
+    Other files in a folder are counted on the screen.
+    """
     files = []
     for item in inputs:
-        if os.path.isdir(item):
-            found = [
-                os.path.join(folder, name)
-                for folder, _, names in os.walk(item)
-                for name in names
-                if Path(name).suffix.lower() in ENDINGS
-            ]
-        elif os.path.exists(item):
-            found = [item]
+        path = Path(item).expanduser()
+        if path.is_dir():
+            content = listing(path)
+            names = [os.path.join(path, name) for name in content.pictures]
+            if content.others:
+                console.say(f"left out   in {item}: {describe(content.others)}")
+        elif path.exists():
+            names = [str(path)]
         else:
-            found = glob.glob(item, recursive=True)
-        if not found:
+            matches = glob.glob(str(path), recursive=True)
+            names = [name for name in matches if not is_litter(Path(name).name)]
+        if not names:
             raise UserError(f"There is no picture at {item}.")
-        files += sorted(found)
+        files += sorted(names)
     return files
 
 
-def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np.ndarray:
+def read_picture(
+    file: str,
+    shape: tuple[int, int, int],
+    may_resize: bool,
+    levels: int = SIXTEEN_BITS,
+    aspect: str = "crop",
+) -> np.ndarray:
     """One uint8 picture of `shape` (H, W, C) from a file; CorruptPicture if it is none."""
     try:
-        picture = decode(Path(file).read_bytes(), shape[2])
+        picture = decode(Path(file).read_bytes(), shape[2], levels)
     except OSError as error:
         raise CorruptPicture(error.strerror) from error
     if may_resize:
-        return resize(picture, tuple(shape[:2]))
+        return resize(picture, tuple(shape[:2]), aspect)
     if picture.shape != shape:
         raise UserError(
             f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "
@@ -53,20 +63,57 @@ def read_picture(file: str, shape: tuple[int, int, int], may_resize: bool) -> np
     return picture
 
 
-def read_pictures(
-    inputs: Sequence[str], shape: tuple[int, int, int], may_resize: bool, skip_corrupt: bool
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The pictures that paths, folders and globs stand for: (names, uint8 (B, H, W, C)).
+def read_for(run, inputs: Sequence[str], options) -> Iterator[tuple[list[str], np.ndarray]]:
+    """The pictures for a network of a run, read as those that it was trained on.
 
-    In batches of at most BATCH. Raises UserError, naming the file, for one that cannot be
-    read, unless `skip_corrupt` leaves it out.
+    Args:
+        run: the Run; its settings have the shape of its pictures, and how they were scaled.
+        inputs: paths, folders and globs.
+        options: PredictOptions.
+
+    Returns:
+        As `read_pictures`.
+    """
+    return read_pictures(
+        inputs,
+        tuple(run.settings["picture_shape"]),
+        options.resize or run.settings["resized"],
+        options.skip_corrupt,
+        run.settings.get("levels", SIXTEEN_BITS),
+        getattr(run.options, "aspect", "crop"),
+    )
+
+
+def read_pictures(
+    inputs: Sequence[str],
+    shape: tuple[int, int, int],
+    may_resize: bool,
+    skip_corrupt: bool,
+    levels: int = SIXTEEN_BITS,
+    aspect: str = "crop",
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """The pictures that paths, folders and globs stand for, in batches.
+
+    Args:
+        inputs: paths, folders and globs.
+        shape: (H, W, C) of the pictures to return; C is 1 or 3.
+        may_resize: scale pictures of another size.
+        skip_corrupt: leave out files that cannot be read, and report them on the screen.
+        levels: number of grey levels that 16-bit files use.
+        aspect: "crop", "pad" or "stretch", for pictures of another shape.
+
+    Returns:
+        (names of B files, uint8 (B, H, W, C)) for each batch.
+
+    Raises:
+        UserError: for a file that cannot be read, by its name.
     """
     files = expand(inputs)
     for start in range(0, len(files), BATCH):
         names, pictures = [], []
         for file in files[start : start + BATCH]:
             try:
-                pictures.append(read_picture(file, shape, may_resize))
+                pictures.append(read_picture(file, shape, may_resize, levels, aspect))
                 names.append(file)
             except CorruptPicture as error:
                 if not skip_corrupt:

@@ -6,13 +6,14 @@ Tasks on pictures share this file.
 import inspect
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import Dataset, Split, arrays
-from tinyconv.errors import UserError
+from tinyconv.data import ASPECTS, SIXTEEN_BITS, Dataset, Split, arrays, division
+from tinyconv.errors import UserError, nearest
+from tinyconv.results import plural
 from tinyconv.settings import setting
 from tinyconv.system import console
 
@@ -37,6 +38,16 @@ class DataSettings(ExampleSettings):
         None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
     )
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
+    aspect: str = setting(
+        "crop",
+        "Make pictures of a folder square: crop the middle, pad with black, or stretch.",
+        choices=ASPECTS,
+    )
+    labels: Path | None = setting(
+        None,
+        "Table (CSV or TSV) with the columns file, label and, if there is one, split, for a "
+        "folder without class folders.",
+    )
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,14 @@ class PredictOptions(ResizeOptions):
     skip_corrupt: bool = setting(False, "Leave out files that cannot be read.")
 
 
-def open_dataset(catalogue, options: ExampleSettings, data: str, root: Path | None) -> Dataset:
-    """The data set called `data`, the folder of class folders at that path, or such arrays."""
+def open_dataset(
+    catalogue, options: ExampleSettings, data: str, root: Path | None, **circumstances
+) -> Dataset:
+    """The data set called `data`, the folder at that path, or arrays in the cache.
+
+    `circumstances` are further arguments for a loader that takes them, such as the division of a
+    run that exists.
+    """
     if arrays.is_name(data):
         if root is not None:
             raise UserError(f"{data} are arrays in the cache; leave out --root {root}.")
@@ -72,50 +89,125 @@ def open_dataset(catalogue, options: ExampleSettings, data: str, root: Path | No
         if is_folder(catalogue, data):
             if root is not None:
                 raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
-            data, root = "folder", Path(data)
+            data, root = "folder", Path(data).expanduser()
+        elif Path(data).is_dir():
+            console.say(
+                f"data       {data} is the data set of that name; the folder {data} beside it is "
+                f"--data .{os.sep}{data}"
+            )
         load = catalogue.find("datasets", data)
-        dataset = load(root=root, **_picture_options(load, options, data))
+        parameters = inspect.signature(load).parameters
+        extra = {name: value for name, value in circumstances.items() if name in parameters}
+        dataset = load(root=root, **_picture_options(parameters, options, data), **extra)
     if has_pictures(dataset) != isinstance(options, DataSettings):
         raise UserError(f"{dataset.name} has {dataset.unit}, which this task has no use for.")
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
-        dataset = Dataset(**{**vars(dataset), "splits": splits})  # of the same identity
+        dataset = replace(dataset, splits=splits)  # of the same identity
     return dataset
 
 
-def _picture_options(load, options: ExampleSettings, data: str) -> dict:
-    """The settings that are about pictures, for a loader that takes them."""
-    asked = {name: getattr(options, name, None) for name in ("image_size", "skip_corrupt")}
-    taken = inspect.signature(load).parameters
-    for name, value in asked.items():
-        if value and name not in taken:
-            raise UserError(f"{data} has no pictures: leave out --{name.replace('_', '-')}.")
-    return {name: value for name, value in asked.items() if name in taken and value is not None}
+def _picture_options(parameters, options: ExampleSettings, data: str) -> dict:
+    """The settings that are about pictures, for a loader with these parameters."""
+    names = ("image_size", "skip_corrupt", "aspect", "labels")
+    values = {name: getattr(options, name, None) for name in names}
+    for name, value in values.items():
+        if value and value != "crop" and name not in parameters:
+            raise UserError(f"{data} does not take --{name.replace('_', '-')}: leave it out.")
+    return {
+        name: value for name, value in values.items() if name in parameters and value is not None
+    }
 
 
 def own(run) -> Dataset:
-    """The data set that the settings of a run name."""
-    return open_dataset(run.catalogue, run.options, run.options.data, run.options.root)
+    """The data set that the settings of a run name.
+
+    Args:
+        run: the Run. One that exists keeps its division into training and validation pictures.
+
+    Returns:
+        The Dataset.
+    """
+    return open_dataset(
+        run.catalogue, run.options, run.options.data, run.options.root, **_circumstances(run)
+    )
+
+
+def _circumstances(run) -> dict:
+    """How the pictures of a run that exists were divided and decoded; nothing for a new run."""
+    if run.path is None:
+        return {}
+    return {
+        "levels": run.settings.get("levels", SIXTEEN_BITS),
+        "division": division.read(run.path),
+    }
 
 
 def of_run(run, data: str | None, root: Path | None) -> Dataset:
-    """A run's own data set, or another one with the same classes and picture shape."""
+    """A run's own data set, or another one, with the classes and the picture size of the run.
+
+    Another folder without splits is taken whole, as its split "test", and may lack classes.
+    """
     options = run.options
-    root = root or (options.root if data in (None, options.data) else None)
-    dataset = open_dataset(run.catalogue, options, data or options.data, root)
-    shape = list(picture_shape(dataset))
-    if list(dataset.classes) != run.settings["classes"]:
-        raise UserError(
-            f"{dataset.name} has other classes than those the run was trained on: "
-            f"{len(dataset.classes)} against {len(run.settings['classes'])}, "
-            f"such as {dataset.classes[0]!r} against {run.settings['classes'][0]!r}."
+    if data is None or data == options.data or _is_same_folder(data, options.data):
+        dataset = open_dataset(
+            run.catalogue, options, options.data, root or options.root, **_circumstances(run)
         )
+        _report_changes(run, dataset)
+    else:
+        of_others = {"levels": run.settings.get("levels", SIXTEEN_BITS)}
+        if is_folder(run.catalogue, data) and isinstance(options, DataSettings):
+            of_others |= {"whole": True, "shape": tuple(run.settings["picture_shape"])}
+            options = replace(options, image_size=None, labels=None)
+        dataset = open_dataset(run.catalogue, options, data, root, **of_others)
+    dataset = _with_labels_of(run, dataset)
+    shape = list(picture_shape(dataset))
     if shape != run.settings["picture_shape"]:
         raise UserError(
             f"{dataset.name} has pictures of {size(shape)} and the run takes "
             f"{size(run.settings['picture_shape'])}."
         )
     return dataset
+
+
+def _is_same_folder(data: str, other: str) -> bool:
+    return is_path(other) and Path(data).expanduser().resolve() == Path(other).resolve()
+
+
+def _with_labels_of(run, dataset: Dataset) -> Dataset:
+    """The data set with the labels that the run has for its classes, by their names."""
+    classes = run.settings["classes"]
+    if list(dataset.classes) == classes:
+        return dataset
+    unknown = [name for name in dataset.classes if name not in classes]
+    if unknown or not dataset.classes:
+        raise UserError(
+            f"{dataset.name} has the class {unknown[0]!r}, which the run was not trained on: "
+            f"{nearest(unknown[0], classes)}"
+            if unknown
+            else f"{dataset.name} has no classes, and the run has {len(classes)}."
+        )
+    labels = np.array([classes.index(name) for name in dataset.classes], np.int32)
+    splits = {
+        name: replace(split, labels=np.where(split.labels < 0, -1, labels[split.labels]))
+        for name, split in dataset.splits.items()
+    }
+    return replace(dataset, classes=tuple(classes), splits=splits)
+
+
+def _report_changes(run, dataset: Dataset) -> None:
+    """Print that a run's data are no longer those that it was trained on."""
+    recorded = run.settings.get("data_sha256")
+    if recorded is None or dataset.identity() == recorded:
+        return
+    change = "its content is another"
+    if dataset.division is not None and run.options.limit is None:
+        names = {name for split in dataset.splits.values() for name in split.names}
+        before = division.read(run.path)
+        new, gone = len(names - before.keys()), len(before.keys() - names)
+        if before and (new or gone):
+            change = f"{plural(new, 'new picture')}, {gone:,} gone"
+    console.say(f"data       {dataset.name} has changed since the training: {change}")
 
 
 def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
@@ -133,6 +225,7 @@ def facts(dataset: Dataset) -> dict:
     known = {"data_sha256": dataset.identity()}
     if has_pictures(dataset):
         known |= {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
+        known |= {"levels": dataset.levels} if dataset.levels != SIXTEEN_BITS else {}
     return known | ({"classes": dataset.classes} if dataset.classes else {})
 
 
@@ -157,7 +250,7 @@ def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
     if arrays.is_name(data) or catalogue.has("datasets", data):
         return False
-    return is_path(data) or Path(data).is_dir()
+    return is_path(data) or Path(data).is_dir() or data.startswith("~")
 
 
 def is_path(text: str) -> bool:
@@ -172,6 +265,7 @@ def describe(dataset: Dataset) -> None:
     cache = f"; cache {dataset.cache}" if dataset.cache else ""
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
+    skipped += "".join(f"; {note}" for note in dataset.notes)
     console.say(
         f"data       {dataset.name}: {counts} {dataset.unit}{of_size}{classes}{skipped}{cache}"
     )

@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +58,7 @@ class Run(RunFolder):
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a resumed run that settings.json lacks so far
         self.exit_stack = contextlib.ExitStack()  # closed after the training: the folder's lock
-        self.initial_files: dict[str, Path] = {}  # copied into a new folder, by name
+        self.initial_files: dict[str, Path | bytes] = {}  # content of a new folder, by name
 
     def create(self, default_name: str, **facts) -> None:
         """Make the run folder and write settings.json.
@@ -80,8 +79,9 @@ class Run(RunFolder):
         today = datetime.date.today().isoformat()
         self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
         self.exit_stack.enter_context(files.only_writer(self.path))
-        for name, file in self.initial_files.items():
-            shutil.copyfile(file, self.path / name)
+        for name, content in self.initial_files.items():
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            files.write(self.path / name, data)
         facts = {
             "task": self.catalogue.used["tasks"].called,
             **values,

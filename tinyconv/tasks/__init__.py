@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinyconv.data import Dataset, selection
+from tinyconv.data import Dataset, division, selection
 from tinyconv.data.selection import DataSettings
+from tinyconv.errors import UserError
 from tinyconv.recipe import RecipeSettings
 from tinyconv.settings import setting
 from tinyconv.tasks import network
@@ -48,12 +49,21 @@ def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
     from tinyconv import coach, training
 
     if selection.is_folder(run.catalogue, run.options.data):
-        run.options = replace(run.options, data=str(Path(run.options.data).resolve()))
+        run.options = replace(run.options, data=str(Path(run.options.data).expanduser().resolve()))
+        if getattr(run.options, "labels", None) is not None:
+            run.options = replace(run.options, labels=run.options.labels.expanduser().resolve())
     data = dataset(run)
+    if "train" not in data.splits:
+        raise UserError(
+            f"{data.name} has no training pictures, only {' and '.join(data.splits)}; a folder "
+            "train is missing."
+        )
     policy = training.prepare(run, data.splits["train"].rows)
     selection.describe(data)
     selection.check_same(data, run.settings.get("data_sha256"))
     coach.examine_data(run, data)
     if run.path is None:
         run.add(**selection.facts(data))
+        if data.division is not None:
+            run.initial_files[division.FILE] = division.content(data.division)
     return data, policy, run.model("last", compiled=True) if run.state() else None

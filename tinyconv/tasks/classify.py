@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyconv.data import Dataset, selection
 from tinyconv.data.augment import POLICIES, policy
-from tinyconv.data.image_files import read_pictures
+from tinyconv.data.image_files import read_for
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
 from tinyconv.data.selection import (
     EvaluateOptions,
@@ -178,9 +178,7 @@ class Classify:
         if not inputs:
             raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
         model = run.model()
-        shape = tuple(run.settings["picture_shape"])
-        may_resize = options.resize or run.settings["resized"]
-        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
+        for names, pictures in read_for(run, inputs, options):
             found = scores(model, pictures, run.options.test_augment)
             for name, row in zip(names, found, strict=True):
                 yield Prediction(name, answers(row, run.settings["classes"]))

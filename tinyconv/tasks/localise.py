@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv.data import Dataset, augment, boxes, selection
-from tinyconv.data.image_files import read_pictures
+from tinyconv.data.image_files import read_for
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
 from tinyconv.data.selection import EvaluateOptions, PredictOptions, split_to_measure
 from tinyconv.errors import UserError
@@ -113,9 +113,7 @@ class Localise:
         model, classes = run.model(), run.settings["classes"]
         folder = run.path / "boxes"
         folder.mkdir(exist_ok=True)
-        shape = tuple(run.settings["picture_shape"])
-        may_resize = options.resize or run.settings["resized"]
-        for names, batch in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
+        for names, batch in read_for(run, inputs, options):
             scores, found = answer(model, batch)
             for i, name in enumerate(names):
                 (best, *_) = answers(scores[i], classes)

@@ -13,7 +13,7 @@ from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import UnusablePicture, decode, resize
 from tinyconv.data.download import existing
-from tinyconv.data.folder import ENDINGS
+from tinyconv.data.picture_files import is_picture
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import caption_files
 from tinyconv.plugins.caption.caption_files import Captions
@@ -165,7 +165,7 @@ def _folder(root: Path) -> dict:
         else caption_files.jsonl(files[0])
     )
     for path in root.rglob("*"):
-        if path.suffix.lower() in ENDINGS:
+        if is_picture(path.name):
             captions.setdefault(path.relative_to(root).as_posix(), [])
     return {name: (root, each) for name, each in _split(captions, 10).items()}
 

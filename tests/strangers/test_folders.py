@@ -1,0 +1,279 @@
+"""Folders as people have them: other names for splits, other files, tables of labels."""
+
+import os
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyconv
+from tests.helpers.command import run as command
+from tinyconv import plugins
+from tinyconv.data.division import divide
+from tinyconv.data.folder import folder
+from tinyconv.errors import UserError
+
+COLOURS = {"a": (220, 30, 30), "b": (30, 220, 30), "c": (30, 30, 220)}
+random = np.random.default_rng(0)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """An empty folder, beside the one that the test runs in."""
+    (tmp_path / "pets").mkdir()
+    return tmp_path / "pets"
+
+
+def save(path, colour, size=(16, 16)):
+    """A noisy picture of one colour, so that no two files are the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = random.normal(0, 20, (*size, 3))
+    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype("uint8")).save(path)
+
+
+def fill(root, count, classes="abc", ending="png", first=0, **kind):
+    for name in classes:
+        for i in range(first, first + count):
+            save(root / name / f"{i:03}.{ending}", COLOURS[name], **kind)
+    return root
+
+
+def counts(dataset):
+    return {name: len(split) for name, split in dataset.splits.items()}
+
+
+@pytest.mark.parametrize(
+    "train, held_out, split",
+    [
+        ("Training", "Testing", "test"),
+        ("training_set", "test_set", "test"),
+        ("seg_train/seg_train", "seg_test/seg_test", "test"),
+        ("TRAIN", "dev", "validation"),
+        ("trainset", "valid", "validation"),
+        ("train images", "test images", "test"),
+        ("data/brain/train", "data/brain/val", "validation"),
+    ],
+)
+def test_splits_by_other_names(place, train, held_out, split):
+    fill(place / train, 10)
+    fill(place / held_out, 4)
+    dataset = folder(place)
+    assert dataset.classes == ("a", "b", "c")
+    expected = {"train": 30, "validation": 12}
+    if split == "test":
+        expected = {"train": 24, "validation": 6, "test": 12}
+    assert counts(dataset) == expected
+
+
+def test_a_class_called_train_stays_a_class(place):
+    for name, colour in zip(("train", "bus", "test"), COLOURS.values(), strict=True):
+        for i in range(5):
+            save(place / name / f"{i}.png", colour)
+    assert folder(place).classes == ("bus", "test", "train")
+
+
+def test_splits_by_unknown_names_are_refused(place):
+    fill(place / "alpha", 3)
+    fill(place / "beta", 3)
+    with pytest.raises(UserError, match="alpha, beta, and each of them holds a, b, c: name"):
+        folder(place)
+    fill(place / "alpha", 1, classes="a", first=9)  # still no pictures beside the folders
+    save(place / "alpha/loose.png", (0, 0, 0))  # now it is a class, with folders in it
+    save(place / "beta/loose.png", (9, 9, 9))
+    assert folder(place).classes == ("alpha", "beta")
+
+
+def test_class_folders_beside_a_folder_test_are_refused(place):
+    fill(place, 3)
+    fill(place / "test", 3)
+    with pytest.raises(UserError, match="has test beside a, b, c; put .* into a folder train"):
+        folder(place)
+
+
+def test_every_format_is_read_and_the_rest_is_counted(place):
+    endings = ("png", "tif", "ppm", "jfif", "jpe", "webp", "avif", "bmp", "TIFF")
+    for first, ending in enumerate(endings):
+        fill(place, 1, classes="ab", ending=ending, first=first)
+    for name in "ab":
+        (place / name / "photo.heic").write_bytes(b"not read")
+        (place / name / "notes.txt").write_text("not a picture")
+        for litter in ("._000.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+            (place / name / litter).write_bytes(b"litter")
+        save(place / name / "@eaDir/000.png/thumb.jpg", (0, 0, 0))
+    save(place / "__MACOSX/a/000.png", (0, 0, 0))
+    save(place / "loose.png", (0, 0, 0))
+    dataset = folder(place)
+    assert sum(counts(dataset).values()) == 2 * len(endings)
+    (note,) = dataset.notes
+    assert Counter(note.removeprefix("left out: ").split(", ")) == Counter(
+        ["2 .heic", "2 .txt", "1 pictures outside the class folders"]
+    )
+
+
+def test_a_linked_folder_inside_a_class_is_followed_once(tmp_path):
+    fill(tmp_path / "pets", 5, classes="ab")
+    fill(tmp_path / "elsewhere", 4, classes="a")
+    (tmp_path / "pets/a/linked").symlink_to(tmp_path / "elsewhere/a", target_is_directory=True)
+    (tmp_path / "pets/a/again").symlink_to(tmp_path / "elsewhere/a", target_is_directory=True)
+    assert sum(counts(folder(tmp_path / "pets")).values()) == 14
+
+
+def test_the_crop_is_reported_and_can_be_avoided(place):
+    for name, ends in (("a", (255, 0)), ("b", (0, 255))):
+        for i in range(4):
+            picture = np.full((32, 200, 3), 128, "uint8")
+            picture[:, :20], picture[:, -20:] = ends[0], ends[1]
+            picture[0, 0] = i
+            (place / name).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(place / name / f"{i}.png")
+    cropped = folder(place, image_size=32)
+    assert cropped.notes[0].startswith("84% of the pictures' area is cropped away")
+    assert not np.ptp(cropped.splits["train"].pictures[:, 8:], axis=(1, 2)).any()  # one grey
+    for aspect in ("pad", "stretch"):
+        dataset = folder(place, image_size=32, aspect=aspect)
+        assert dataset.notes == ()
+        pictures, labels = dataset.splits["train"].pictures, dataset.splits["train"].labels
+        left = pictures[:, 16, 1, 0] > pictures[:, 16, -2, 0]
+        np.testing.assert_array_equal(left, labels == 0)
+
+
+@pytest.mark.parametrize("highest, levels", [(200, 256), (4095, 4096), (65535, 65536)])
+def test_sixteen_bit_files_are_scaled_by_their_range(place, highest, levels):
+    for label, name in enumerate("ab"):
+        (place / name).mkdir()
+        for i in range(3):
+            ramp = np.linspace(0, highest, 256).reshape(16, 16).round().astype("uint16")
+            Image.fromarray(np.rot90(ramp, label)).save(place / name / f"{i}.png")
+    dataset = folder(place)
+    assert dataset.levels == levels
+    grey = np.unique(dataset.splits["train"].pictures)
+    assert len(grey) > 190 and grey.max() == highest * 256 // levels
+    assert bool(dataset.notes) == (levels != 65536)
+
+
+def test_a_division_stays_when_the_folder_grows():
+    rows = [(f"{name}/{i}", label) for label, name in enumerate("ab") for i in range(20)]
+    train, validation = divide(rows, {})
+    division = {path: "train" for path, _ in train} | {path: "validation" for path, _ in validation}
+    more = rows + [(f"a/new{i}", 0) for i in range(500)]
+    train_after, validation_after = divide(more, division)
+    assert set(train) <= set(train_after) and set(validation) <= set(validation_after)
+    new = len(validation_after) - len(validation)
+    assert 70 <= new <= 130  # a fifth of 500, by hash
+    small, held_out = divide([(f"c/{i}", 0) for i in range(5)], {})
+    assert len(small) == 4 and len(held_out) == 1
+
+
+def test_a_run_keeps_its_division_and_reports_what_changed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "pets", 12)
+    run = tinyconv.fit(data="pets", model="linear", epochs=1, no_coach=True, name="first")
+    before = plugins.own(run).splits
+    fill(tmp_path / "pets", 40, first=100)
+    (tmp_path / "pets/a/000.png").unlink()
+    code, _, err = command(capsys, "evaluate", "runs/first", "--split", "validation")
+    assert code == 0, err
+    assert "pets has changed since the training: 120 new pictures, 1 gone" in err
+    after = plugins.own(tinyconv.load(run.path)).splits
+    assert not set(before["train"].names) & set(after["validation"].names)
+    assert set(before["validation"].names) - {"a/000.png"} <= set(after["validation"].names)
+    code, _, err = command(capsys, "fit", "--resume", "runs/first", "--epochs", "2")
+    assert code == 2 and "not the data that the run began with" in err
+
+
+def test_a_held_out_folder_is_evaluated_whole_and_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "pets", 20)
+    run = tinyconv.fit(data="pets", model="linear", epochs=30, no_coach=True, name="first")
+    fill(tmp_path / "held_out", 7, classes="cb", size=(40, 24))  # a subset, of another size
+    measured = run.measure(data="held_out")
+    assert (measured.split, measured.count) == ("test", 14)
+    assert measured.metrics["top1"] > 0.9
+    fill(tmp_path / "test_only/test", 5)
+    assert run.measure(data="test_only").count == 15
+    fill(tmp_path / "others", 3, classes="ab")
+    (tmp_path / "others/a").rename(tmp_path / "others/aa")
+    with pytest.raises(UserError, match="class 'aa', which the run was not trained on: did you"):
+        run.measure(data="others")
+    with pytest.raises(UserError, match="no training pictures, only test"):
+        tinyconv.fit(data="test_only")
+
+
+TABLES = {
+    "plain": "file,label\n{rows}",
+    "a byte-order mark, CRLF, quotes and spaces": '\ufeff"label" ; file\r\n{swapped}',
+    "tabs and other columns": "id\tfile\tlabel\n{tabs}",
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+@pytest.mark.parametrize("names", [("cat", "dog"), ("2", "10")], ids=["words", "numbers"])
+def test_labels_in_a_table(tmp_path, form, names):
+    rows = []
+    for label, name in enumerate(names):
+        for i in range(6):
+            save(tmp_path / f"photos/deep/{name}-{i}.png", COLOURS["ab"[label]])
+            rows.append((f"deep/{name}-{i}.png", name))
+    save(tmp_path / "photos/unlisted.png", (0, 0, 0))
+    rows += [("deep/missing.png", names[0])]
+    text = TABLES[form].format(
+        rows="\n".join(f"{file},{label}" for file, label in rows),
+        swapped="".join(f'"{label}" ; {file}\r\n' for file, label in rows),
+        tabs="".join(f"{i}\t{file}\t{label}\n" for i, (file, label) in enumerate(rows)),
+    )
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8", newline="")
+    dataset = folder(tmp_path / "photos", labels=tmp_path / "labels.csv")
+    assert dataset.classes == names  # numbers by their value
+    assert counts(dataset) == {"train": 10, "validation": 2}
+    assert dataset.notes == ("left out: 1 listed without a file, 1 not listed",)
+    for split in dataset.splits.values():
+        red = split.pictures.mean(axis=(1, 2))[:, 0] > 128
+        np.testing.assert_array_equal(split.labels, np.where(red, 0, 1))
+
+
+def test_a_table_with_splits_and_paths_of_its_own_folder(tmp_path):
+    lines = ["split,file,label"]
+    for i, split in enumerate(("training", "val", "test") * 4):
+        save(tmp_path / f"photos/{i}.png", COLOURS["ab"[i % 2]])
+        lines.append(f"{split},photos{os.sep}{i}.png,{'xy'[i % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    dataset = folder(tmp_path / "photos", labels=tmp_path / "table.csv")
+    assert counts(dataset) == {"train": 4, "validation": 4, "test": 4}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("picture,label\n0.png,a\n", "no column 'file'; choose from label, picture"),
+        ("file,label\n0.png,a\n0.png,b\n", "line 3 gives 0.png the label 'b', and .* 'a'"),
+        ("file,label\nnone.png,a\n", "lists no picture that is in"),
+        ("file,label,split\n0.png,a,later\n1.png,b,train\n", "the split 'later'; the splits are"),
+        ("file,label\n0.png,a\n1.png,a\n", "has the label 'a' alone; two are needed"),
+        ("", "is empty; it needs the columns file and label"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, text, message):
+    for i in range(4):
+        save(tmp_path / f"photos/{i}.png", COLOURS["a"])
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        folder(tmp_path / "photos", labels=tmp_path / "labels.csv")
+
+
+def test_a_table_and_an_aspect_from_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = ["file,label"]
+    for i in range(20):
+        save(tmp_path / f"photos/{i}.png", COLOURS["ab"[i % 2]], size=(10, 30))
+        lines.append(f"{i}.png,{'xy'[i % 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    options = ["--data", "photos", "--labels", "labels.csv", "--aspect", "pad"]
+    options += ["--model", "linear", "--epochs", "1", "--name", "table"]
+    code, _, err = command(capsys, "fit", *options)
+    assert code == 0, err
+    assert "16 train, 4 validation" in err
+    assert command(capsys, "predict", "runs/table", "photos/3.png")[0] == 0
+    assert command(capsys, "fit", "--resume", "runs/table", "--epochs", "2")[0] == 0
+    code, _, err = command(capsys, "fit", "--labels", "labels.csv")
+    assert code == 2 and "digits does not take --labels: leave it out" in err

@@ -1,0 +1,73 @@
+"""Which pictures of a folder are for training and which for validation, also when it grows."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tinyconv.errors import UserError
+
+VALIDATION = 5  # one picture in five of each class
+FILE = "split.json"  # in the folder of a run
+
+
+def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
+    """Divide the training pictures: a fixed fifth of each class, whatever the order of listing.
+
+    The order is that of each path's hash. A division of before stays as it is, and a picture that
+    it lacks is for validation if its hash is in the lowest fifth of all hashes.
+
+    Args:
+        rows: (path, label) of each picture.
+        division: the split of each path that is settled already.
+
+    Returns:
+        (train, validation), rows in the order given.
+
+    Raises:
+        UserError: if each class has a single picture.
+    """
+    digests = {path: hashlib.sha256(path.encode()).digest() for path, _ in rows}
+    held_out = set()
+    by_class: dict[int, list[str]] = {}
+    for path, label in rows:
+        by_class.setdefault(label, []).append(path)
+    for members in by_class.values():
+        if any(path in division for path in members):
+            lowest = (2**256 // VALIDATION).to_bytes(32)
+            held_out |= {
+                path
+                for path in members
+                if division.get(path, "validation" if digests[path] < lowest else "train")
+                == "validation"
+            }
+        elif len(members) > 1:
+            count = max(1, len(members) // VALIDATION)
+            held_out |= set(sorted(members, key=digests.get)[:count])
+    if not held_out:
+        raise UserError("Each class has one picture alone; two are needed to train and to check.")
+    train = [row for row in rows if row[0] not in held_out]
+    return train, [row for row in rows if row[0] in held_out]
+
+
+def content(division: Mapping[str, str]) -> bytes:
+    """The content of a run's split.json: the names of the pictures of each split."""
+    names: dict[str, list[str]] = {"train": [], "validation": []}
+    for name, split in division.items():
+        names[split].append(name)
+    return json.dumps(names, ensure_ascii=False).encode()
+
+
+def read(run_folder: Path) -> dict[str, str]:
+    """The split of each picture that a run was trained on, by name.
+
+    Empty for a run on other data than a folder, and for one of an earlier version.
+    """
+    file = run_folder / FILE
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+        return {name: split for split in ("train", "validation") for name in names[split]}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{file} cannot be read ({error}).") from error

@@ -1,0 +1,189 @@
+"""Which folders of a tree are splits, which are classes, and which pictures belong to each."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tinyconv.data.picture_files import is_litter, is_picture, listing
+from tinyconv.errors import UserError
+
+WORDS = {
+    "train": {"train", "training", "trainset", "trainingset", "traindata"},
+    "validation": {"val", "valid", "validation", "dev", "valset", "validset", "devset"},
+    "test": {"test", "testing", "testset", "testingset", "testdata"},
+}
+SPLITS = tuple(WORDS)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The pictures of a folder by split, before train is divided.
+
+    Attributes:
+        classes: names in the order of their labels.
+        rows: (path below the root with `/`, label) of each picture, by split.
+        others: number of files that are passed over, by ending or place.
+    """
+
+    classes: list[str]
+    rows: dict[str, list[tuple[str, int]]]
+    others: Counter
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder's or table's word stands for, such as "train" for "seg_train".
+
+    None for a name with no such word, or with two of them.
+    """
+    words = set(re.findall("[a-z]+", name.lower()))
+    splits = [split for split, synonyms in WORDS.items() if words & synonyms]
+    return splits[0] if len(splits) == 1 else None
+
+
+def read(root: Path) -> Tree:
+    """The pictures of a tree of class folders, with or without folders for splits above them.
+
+    Raises:
+        UserError: for fewer than two classes, an empty class, two folders for one split, and for
+            folders that may be splits under names that are not known.
+    """
+    found = listing(root)
+    others = found.others.copy()
+    top = _below_wrappers(root)
+    inside = str(top.relative_to(root).as_posix()) + "/" if top != root else ""
+    names = [name.removeprefix(inside) for name in found.pictures]
+    loose = sum("/" not in name for name in names)
+    if loose:
+        others["pictures outside the class folders"] += loose
+    split_folders = _split_folders(top, names)
+    if not split_folders:
+        _refuse_unnamed_splits(top, names)
+        places = {"train": ""}
+    else:
+        places = {split: f"{folder}/" for split, folder in split_folders.items()}
+        unused = [
+            f.name
+            for f in _folders(top)
+            if not any(place.startswith(f"{f.name}/") for place in places.values())
+        ]
+        for folder in unused:
+            count = sum(name.startswith(f"{folder}/") for name in names)
+            if count:
+                others[f"pictures in {folder}"] += count
+    first = next(split for split in SPLITS if split in places)
+    classes = [folder.name for folder in _folders(top / places[first])]
+    rows = {
+        split: _rows(top, place, classes, names, required=split == first)
+        for split, place in places.items()
+    }
+    rows = {
+        split: [(inside + name, label) for name, label in pairs] for split, pairs in rows.items()
+    }
+    return Tree(classes, rows, others)
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(p for p in place.iterdir() if p.is_dir() and not is_litter(p.name))
+
+
+def _below_wrappers(root: Path) -> Path:
+    """The first folder below the root that holds several folders, a split, or pictures."""
+    while len(inner := _folders(root)) == 1 and _folders(inner[0]):
+        files = [path.name for place in (root, inner[0]) for path in place.iterdir()]
+        if split_of(inner[0].name) or any(map(is_picture, files)):
+            break
+        root = inner[0]
+    return root
+
+
+def _split_folders(top: Path, names: Sequence[str]) -> dict[str, str]:
+    """The folder of each split, as a path below the top; none where the top holds classes.
+
+    A folder is a split by its name only if it holds class folders: a class may be called train.
+    """
+    folders = {}
+    for folder in _folders(top):
+        split = split_of(folder.name)
+        if split is None:
+            continue
+        inner = folder
+        while len(below := _folders(inner)) == 1 and split_of(below[0].name) == split:
+            inner = below[0]  # seg_train/seg_train/forest, as some archives are packed
+        place = inner.relative_to(top).as_posix()
+        if not any(name.startswith(f"{place}/") and _depth(name, place) > 1 for name in names):
+            continue
+        if split in folders:
+            raise UserError(
+                f"{top / folders[split]} and {folder} both are the {split} split; leave one of "
+                "them."
+            )
+        folders[split] = place
+    if folders and "train" not in folders:
+        _train_beside(top, folders, names)
+    return folders
+
+
+def _train_beside(top: Path, folders: dict[str, str], names: Sequence[str]) -> None:
+    """Raise UserError for class folders beside a folder of test or validation pictures."""
+    beside = [
+        folder.name
+        for folder in _folders(top)
+        if not any(f"{place}/".startswith(f"{folder.name}/") for place in folders.values())
+        and any(name.startswith(f"{folder.name}/") for name in names)
+    ]
+    if beside:
+        raise UserError(
+            f"{top} has {' and '.join(sorted(folders.values()))} beside {_listed(beside)}; put the "
+            "class folders with training pictures into a folder train."
+        )
+
+
+def _depth(name: str, place: str) -> int:
+    return len(PurePosixPath(name).parts) - len(PurePosixPath(place).parts)
+
+
+def _refuse_unnamed_splits(top: Path, names: Sequence[str]) -> None:
+    """Raise UserError for "classes" that hold folders of the same names: they are splits."""
+    inner: dict[str, set[str]] = {}
+    for name in names:
+        first, *rest = name.split("/")
+        if rest:
+            inner.setdefault(first, set()).add(rest[0] if len(rest) > 1 else "")
+    nested = {folder: below for folder, below in inner.items() if "" not in below}
+    for folder, below in sorted(nested.items()):
+        alike = [other for other in sorted(nested) if other != folder and nested[other] & below]
+        if alike:
+            common = sorted(below & nested[alike[0]])
+            raise UserError(
+                f"{top} has the folders {_listed([folder, *alike])}, and each of them holds "
+                f"{_listed(common)}: name the outer ones train, validation and test if they are "
+                "splits, or give one of them alone."
+            )
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[str, int]]:
+    """(path below the top, label) of every picture of a split, class by class."""
+    unknown = [f.name for f in _folders(top / place) if f.name not in classes]
+    if unknown:
+        raise UserError(f"{top / place / unknown[0]} is a class that the training pictures lack.")
+    members: dict[str, list[str]] = {name: [] for name in classes}
+    for path in names:
+        name, separator, _ = path.removeprefix(place).partition("/")
+        if path.startswith(place) and separator:
+            members[name].append(path)
+    rows = []
+    for label, name in enumerate(classes):
+        if not members[name] and required:
+            raise UserError(
+                f"{top / place / name} has no pictures (.jpg, .png, .tif, .webp or another format "
+                "of Pillow); put some there, or remove the folder."
+            )
+        rows += [(path, label) for path in members[name]]
+    return rows

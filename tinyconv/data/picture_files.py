@@ -1,0 +1,81 @@
+"""Which files of a folder are pictures: those that Pillow decodes, without system files."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+# Pillow's names of raster formats; it also opens documents and fonts, which are no pictures.
+FORMATS = {
+    *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG"),
+    *("PPM", "SGI", "TGA", "TIFF", "WEBP"),
+}
+# Folders and files that file managers and archives leave behind; thumbnails among them look like
+# pictures. Names that begin with a dot belong to them too (macOS: ._x.png, .DS_Store).
+LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
+
+
+@dataclass
+class Listing:
+    """The files below a folder.
+
+    Attributes:
+        pictures: paths below the folder with `/`, sorted.
+        others: number of other files by their ending, such as ".heic"; "" without an ending.
+    """
+
+    pictures: list[str] = field(default_factory=list)
+    others: Counter = field(default_factory=Counter)
+
+
+@cache
+def endings() -> frozenset[str]:
+    """The lower-case endings of files that this Pillow can decode, such as ".jpg"."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    return frozenset(ending for ending, name in known if name in FORMATS and name in Image.OPEN)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or a folder of that name was left by a file manager or an archive."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of that name counts as a picture."""
+    return Path(name).suffix.lower() in endings() and not is_litter(name)
+
+
+def listing(folder: Path) -> Listing:
+    """The pictures below a folder and the number of other files; litter is in neither.
+
+    Linked folders are followed once.
+    """
+    found = Listing()
+    visited = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not is_litter(name))
+        for name in names:
+            if is_litter(name):
+                continue
+            if is_picture(name):
+                found.pictures.append(Path(place, name).relative_to(folder).as_posix())
+            else:
+                found.others[Path(name).suffix.lower()] += 1
+    found.pictures.sort()
+    return found
+
+
+def describe(others: Counter) -> str:
+    """The other files in words, most frequent first: "40 .heic, 2 .txt"; empty for none."""
+    return ", ".join(
+        f"{count:,} {ending or 'without an ending'}" for ending, count in others.most_common()
+    )
