@@ -155,7 +155,7 @@ def test_predict_refuses_what_is_no_picture_of_its_size(trained, tmp_path):
 
 def test_other_classes_are_refused(trained, tmp_path):
     (tmp_path / "pets").mkdir()
-    with pytest.raises(UserError, match="has other classes than those the run was trained on"):
+    with pytest.raises(UserError, match="class .cat., which the run was not trained on"):
         trained.evaluate(data=str(class_folders(tmp_path / "pets")))
 
 
