@@ -55,6 +55,7 @@ def tasks(ctx, as_json, reference):
     if not reference:
         ctx.invoke(_listing("tasks", ""), as_json=as_json)
         return
+    click.echo("# Every setting\n\nWritten by `tinyconv tasks --reference > REFERENCE.md`.\n")
     for entry in registry.entries("tasks"):
         task = entry.load()
         click.echo(f"## {entry.called}\n\n{inspect.getdoc(task)}\n")
