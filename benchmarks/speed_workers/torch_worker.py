@@ -15,19 +15,19 @@ torch.manual_seed(0)
 
 
 class Padded(nn.Module):
-    """The shortcut without parameters: every second pixel, and zeros for new channels."""
+    """The shortcut without parameters: every other pixel, and zeros for new channels."""
 
     def __init__(self, row, channels):
         super().__init__()
         self.strides, self.new = row["strides"], row["filters"] - channels
 
     def forward(self, x):
-        kept = x[:, :, :: self.strides, :: self.strides]
-        return nn.functional.pad(kept, (0, 0, 0, 0, 0, self.new))
+        pixels = x[:, :, :: self.strides, :: self.strides]
+        return nn.functional.pad(pixels, (0, 0, 0, 0, 0, self.new))
 
 
 def module(row, channels):
-    """The PyTorch module of a layer that takes `channels`."""
+    """The PyTorch module of a layer with so many input channels."""
     kind = row["kind"]
     if kind == "Conv2D":
         kernel, strides = row["kernel_size"][0], row["strides"][0]
