@@ -154,7 +154,7 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
 def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(every_epoch, file, number):
     with (
         full_disk(file, number=number),
-        pytest.raises(UserError, match=f"{os.strerror(number)}.*go on .*--resume"),
+        pytest.raises(UserError, match=f"{os.strerror(number)}.*resume .*--resume"),
     ):
         tinyconv.fit(**QUICK, name="full")
     resumed = tinyconv.resume("full")
