@@ -185,22 +185,22 @@ def options(Settings: type) -> list[click.Option]:
     and UserError for a default that does not fit.
     """
     hints = typing.get_type_hints(Settings)
-    taken = [*RESERVED]
+    used_names = [*RESERVED]
     for field in dataclasses.fields(Settings):
         if "choices" not in field.metadata:
             raise TypeError(f"{field.name} is not made by tinyconv.settings.setting")
         for keyword in dict.fromkeys((_keyword(field), field.name)):
-            if keyword in taken:
+            if keyword in used_names:
                 raise TypeError(f"{keyword} is the name of another option")
-            taken.append(keyword)
+            used_names.append(keyword)
         if _kind(hints[field.name])[0] not in _KIND_NAMES:
             kinds = ", ".join(kind.__name__ for kind in _KIND_NAMES)
             raise TypeError(f"{field.name} is of another type than {kinds}")
         _checked(field, hints[field.name], field.default, field.name)
     fields = dataclasses.fields(Settings)
-    shown = [_option(field, hints[field.name]) for field in fields]
+    visible = [_option(field, hints[field.name]) for field in fields]
     aliased = [field for field in fields if field.metadata["alias"]]
-    return [*shown, *(_option(field, hints[field.name], hidden=True) for field in aliased)]
+    return [*visible, *(_option(field, hints[field.name], hidden=True) for field in aliased)]
 
 
 def reference(Settings: type) -> str:

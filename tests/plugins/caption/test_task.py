@@ -39,13 +39,13 @@ def drawn_once(cache, monkeypatch, few_scenes):
 
 
 @pytest.fixture(scope="module")
-def learnt(make_run):
+def shared_run(make_run):
     """A run on drawn scenes; tests do not change it."""
-    return make_run(task="caption", name="learnt", pages=True, **SMALL)
+    return make_run(task="caption", name="shared_run", pages=True, **SMALL)
 
 
 @pytest.fixture
-def scene_files(learnt, tmp_path):
+def scene_files(shared_run, tmp_path):
     """Two drawn scenes as files."""
     files = []
     for i in range(2):
@@ -64,32 +64,34 @@ def test_it_learns_words_and_attends_to_the_objects_that_it_names():
     assert last["val_pointing_accuracy"] > 3 * last["val_pointing_chance"]
 
 
-def test_evaluate_measures_what_scripts_rely_on(learnt, capsys):
+def test_evaluate_measures_what_scripts_rely_on(shared_run, capsys):
     names = {"loss", "bleu1", "bleu2", "bleu3", "bleu4"}
     names |= {"exact_match", "attribute_accuracy", "pointing_accuracy", "pointing_chance"}
-    metrics = learnt.settings["result"]["metrics"]
+    metrics = shared_run.settings["result"]["metrics"]
     assert set(metrics) == names and metrics["pointing_chance"] == pytest.approx(0.075, abs=0.03)
     with pytest.raises(SystemExit) as stop:
-        main(["evaluate", str(learnt.path), "--beam", "1", "--split", "validation", "--json"])
+        main(["evaluate", str(shared_run.path), "--beam", "1", "--split", "validation", "--json"])
     assert not stop.value.code
     document = json.loads(capsys.readouterr().out)
     assert document["split"] == "validation" and set(document["metrics"]) == names
 
 
-def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
+def test_predict_answers_and_draws_without_replacing(shared_run, scene_files):
     before = (
-        set((learnt.path / "captions").glob("*")) if (learnt.path / "captions").exists() else set()
+        set((shared_run.path / "captions").glob("*"))
+        if (shared_run.path / "captions").exists()
+        else set()
     )
-    first = list(learnt.predict(*scene_files))
+    first = list(shared_run.predict(*scene_files))
     for prediction, file in zip(first, scene_files, strict=True):
         assert prediction.input == file
         assert {frozenset(answer) for answer in prediction.answers} == {
             frozenset({"caption", "log_probability"})
         }
         assert len(prediction.answers) == 3
-    (one,) = learnt.predict(scene_files[0], beam=1)
+    (one,) = shared_run.predict(scene_files[0], beam=1)
     assert len(one.answers) == 1
-    new = set((learnt.path / "captions").glob("*")) - before
+    new = set((shared_run.path / "captions").glob("*")) - before
     assert {path.suffix for path in new} <= {".png", ".gif"}
     assert len([path for path in new if path.suffix == ".png"]) == 3  # scene0 twice
     for path in new:
@@ -97,11 +99,13 @@ def test_predict_answers_and_draws_without_replacing(learnt, scene_files):
             assert figure.size[0] > 100
 
 
-def test_explain_draws_the_attention_for_a_caption(learnt, scene_files, tmp_path):
-    (path,) = verbs.explain(learnt, scene_files[0], say="a red square", output=tmp_path / "out")
-    again = verbs.explain(learnt, scene_files[0], caption="a red square", output=tmp_path / "out")
+def test_explain_draws_the_attention_for_a_caption(shared_run, scene_files, tmp_path):
+    (path,) = verbs.explain(shared_run, scene_files[0], say="a red square", output=tmp_path / "out")
+    again = verbs.explain(
+        shared_run, scene_files[0], caption="a red square", output=tmp_path / "out"
+    )
     assert again != [path] and path.read_bytes() == again[0].read_bytes()
-    model = CaptionModel(learnt)
+    model = CaptionModel(shared_run)
     weights, samples, log_p = model.attend(np.zeros((1, 64, 64, 3), "uint8"), ["a red square"])
     assert weights[0].shape == samples[0].shape == (4, 256)  # three words and the end
     np.testing.assert_allclose(weights[0].sum(axis=1), 1, rtol=1e-4)
@@ -109,19 +113,19 @@ def test_explain_draws_the_attention_for_a_caption(learnt, scene_files, tmp_path
     with pytest.raises(
         UserError, match="'sqare' is not in the network's vocabulary; did you mean square"
     ):
-        list(learnt.explain(scene_files[0], say="a red sqare"))
+        list(shared_run.explain(scene_files[0], say="a red sqare"))
     with pytest.raises(UserError, match="--caption has no word; choose from a"):
-        list(learnt.explain(scene_files[0], say=""))
+        list(shared_run.explain(scene_files[0], say=""))
 
 
-def test_a_saved_run_takes_options_by_either_name(learnt):
-    assert learnt.settings["longest"] == 16 and "max_length" not in learnt.settings
+def test_a_saved_run_takes_options_by_either_name(shared_run):
+    assert shared_run.settings["longest"] == 16 and "max_length" not in shared_run.settings
     for keyword in ("longest", "max_length"):
-        assert tinyconv.load(learnt.path, **{keyword: 9}).options.longest == 9
+        assert tinyconv.load(shared_run.path, **{keyword: 9}).options.longest == 9
     with pytest.raises(UserError, match="cannot change max_length, only epochs"):
-        tinyconv.resume(learnt.path, max_length=9)
+        tinyconv.resume(shared_run.path, max_length=9)
     with pytest.raises(UserError, match="say and caption are two names of one setting"):
-        verbs.explain(learnt, say="a", caption="b")
+        verbs.explain(shared_run, say="a", caption="b")
 
 
 def test_hard_attention_draws_the_sampled_location(scene_files):
@@ -133,11 +137,11 @@ def test_hard_attention_draws_the_sampled_location(scene_files):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_path):
+def test_exported_networks_decode_to_the_same_captions(shared_run, scene_files, tmp_path):
     """Greedy search by hand with onnxruntime, from nothing but the two files."""
     import onnxruntime
 
-    folder = verbs.export(learnt, "onnx", tmp_path / "exported")
+    folder = verbs.export(shared_run, "onnx", tmp_path / "exported")
     sessions = {
         name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("begin", "step")
     }
@@ -149,7 +153,7 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_
         )
     )
     words, word, total = [], START, 0.0
-    while len(words) < learnt.options.longest:
+    while len(words) < shared_run.options.longest:
         inputs = {**state, "word": np.array([word], "int32")}
         log_p, state["hidden"], state["cell"], attention = sessions["step"].run(None, inputs)
         log_p[0, [0, START, 3]] = -np.inf
@@ -159,11 +163,11 @@ def test_exported_networks_decode_to_the_same_captions(learnt, scene_files, tmp_
         if word == END:
             break
         words.append(word)
-    (own,) = learnt.predict(scene_files[0], beam=1)
-    assert CaptionModel(learnt).vocabulary.decode(words) == own.answers[0]["caption"]
+    (own,) = shared_run.predict(scene_files[0], beam=1)
+    assert CaptionModel(shared_run).vocabulary.decode(words) == own.answers[0]["caption"]
     assert total == pytest.approx(own.answers[0]["log_probability"], abs=1e-3)
     for format in ("keras", "savedmodel"):
-        assert len(list(verbs.export(learnt, format, tmp_path / format).iterdir())) == 2
+        assert len(list(verbs.export(shared_run, format, tmp_path / format).iterdir())) == 2
 
 
 def classifier(name):
@@ -247,19 +251,19 @@ def test_invalid_settings_are_refused_before_anything_is_written(settings, messa
     assert not runs.runs_folder().exists()
 
 
-def test_its_network_opens_in_a_fresh_process(learnt):
+def test_its_network_opens_in_a_fresh_process(shared_run):
     """The process has only the run's path: no verb has imported the network's classes."""
     script = "import sys, tinyconv; print(type(tinyconv.load(sys.argv[1]).model()).__name__)"
-    done = subprocess.run([sys.executable, "-c", script, learnt.path], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", script, shared_run.path], capture_output=True)
     assert done.stdout.split() == [b"Captioner"], done.stderr
 
 
-def test_a_picture_of_another_size_or_mode(learnt, tmp_path):
+def test_a_picture_of_another_size_or_mode(shared_run, tmp_path):
     file = tmp_path / "large.png"
     Image.fromarray(np.full((40, 90), 128, "uint8")).save(file)
     with pytest.raises(UserError, match=r"large.png has 40x90.*--resize"):
-        list(learnt.predict(file))
-    assert len(list(learnt.predict(file, resize=True))) == 1
+        list(shared_run.predict(file))
+    assert len(list(shared_run.predict(file, resize=True))) == 1
 
 
 def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):

@@ -20,35 +20,35 @@ SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every":
 
 
 @pytest.fixture(scope="module")
-def learnt(make_run):
+def shared_run(make_run):
     """A run with the default settings; tests do not change it."""
     return make_run(task="dqn")
 
 
-def test_catch_is_learnt(learnt):
-    assert learnt.settings["result"]["metrics"]["return_mean"] >= 0.95
-    first, last = learnt.history[0], learnt.history[-1]
+def test_catch_is_learnt(shared_run):
+    assert shared_run.settings["result"]["metrics"]["return_mean"] >= 0.95
+    first, last = shared_run.history[0], shared_run.history[-1]
     assert first["score"] < 0 < last["score"] and last["epsilon"] == pytest.approx(0.01)
     assert 0.5 < last["value"] < 1.3  # of the best action: a ball caught within nine steps
 
 
-def test_a_game_is_played_and_drawn(learnt):
-    (prediction,) = learnt.predict()
+def test_a_game_is_played_and_drawn(shared_run):
+    (prediction,) = shared_run.predict()
     (answer,) = prediction.answers
     assert answer["return"] == 1.0 and answer["actions"] == 9
     with Image.open(answer["game"]) as game:
         assert game.n_frames == 10
-    ((again,),) = [prediction.answers for prediction in learnt.predict()]
+    ((again,),) = [prediction.answers for prediction in shared_run.predict()]
     assert again["game"] != answer["game"]  # nothing is overwritten
-    names = {picture.name for picture in learnt.pictures()}
+    names = {picture.name for picture in shared_run.pictures()}
     assert names == {"score", "curves", "game", "saliency"}
-    table, *pictures = learnt.pictures()
+    table, *pictures = shared_run.pictures()
     assert table.rows[0] == ("this run", "1.0 ± 0.0")
     for picture in pictures:
         assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 
 
-def test_screenshots_get_the_value_of_each_action(learnt, tmp_path):
+def test_screenshots_get_the_value_of_each_action(shared_run, tmp_path):
     """A step before the end, one action catches the ball (+1), and two miss it (-1).
 
     Training ensures the policy, and values that are right on average: a single screen is seldom
@@ -67,7 +67,7 @@ def test_screenshots_get_the_value_of_each_action(learnt, tmp_path):
             if ball == paddle and ball in (0, 4):  # the wall holds the paddle
                 screens[str(path)].add("left" if ball == 0 else "right")
     best, caught, missed = 0, [], []
-    for prediction in learnt.predict(*screens):
+    for prediction in shared_run.predict(*screens):
         values = {answer["action"]: answer["value"] for answer in prediction.answers}
         assert set(values) == set(actions)
         assert list(values.values()) == sorted(values.values(), reverse=True)
@@ -79,19 +79,19 @@ def test_screenshots_get_the_value_of_each_action(learnt, tmp_path):
     assert np.mean(caught) - np.mean(missed) > 0.6
 
 
-def test_saliency_is_larger_on_the_ball_and_the_paddle(learnt, tmp_path):
+def test_saliency_is_larger_on_the_ball_and_the_paddle(shared_run, tmp_path):
     """They decide the value; the empty cells do not."""
     from tinyconv.plugins.dqn import figures
 
     screens = np.zeros((5, 10, 5, 1), "uint8")
     screens[np.arange(5), 6, np.arange(5)] = 255
     screens[:, 9, 2] = 255
-    gradients = figures.saliency(learnt.model(), screens)
+    gradients = figures.saliency(shared_run.model(), screens)
     assert gradients[screens == 255].mean() > 1.3 * gradients[screens == 0].mean()
-    (picture,) = learnt.explain()
+    (picture,) = shared_run.explain()
     assert picture.name.endswith("-saliency")
     Image.fromarray(screens[1, ..., 0]).save(tmp_path / "one.png")
-    (picture,) = learnt.explain(tmp_path / "one.png")
+    (picture,) = shared_run.explain(tmp_path / "one.png")
     assert picture.name == "one-saliency"
     assert np.asarray(Image.open(io.BytesIO(picture.png))).std() > 5
 

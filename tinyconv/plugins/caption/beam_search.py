@@ -191,8 +191,8 @@ def add_captions(finished, totals, words, sums):
     """The finished captions and, as far as there is room, more; a sum of -inf is no caption."""
     finished = ops.concatenate([finished, words], axis=1)
     totals = ops.concatenate([totals, sums], axis=1)
-    chosen = first_true(totals > -np.inf, words.shape[1])
-    return take(finished, chosen), take(totals, chosen)
+    first = first_true(totals > -np.inf, words.shape[1])
+    return take(finished, first), take(totals, first)
 
 
 def search_model(parts: dict, beam: int, max_length: int) -> keras.Model:

@@ -91,16 +91,16 @@ class Caption:
         from tinyconv.plugins.caption.inference import CaptionModel
 
         dataset = _dataset(run, options.data, options.root)
-        chosen = options.split or ("test" if "test" in dataset.splits else "validation")
-        if chosen not in dataset.splits:
+        split_name = options.split or ("test" if "test" in dataset.splits else "validation")
+        if split_name not in dataset.splits:
             raise UserError(
-                f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+                f"{dataset.name} has no split {split_name!r}; it has {', '.join(dataset.splits)}."
             )
-        examples = dataset.splits[chosen]
+        examples = dataset.splits[split_name]
         model = CaptionModel(run)
         inputs = model.encode(examples.pictures)
         metrics = model.measure(inputs, examples.targets, options.beam or run.options.beam)
-        return Evaluation(metrics, dataset.name, chosen, len(examples.names))
+        return Evaluation(metrics, dataset.name, split_name, len(examples.names))
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """Captions of each picture, and figures of the attention in the run's folder captions/.
