@@ -92,8 +92,8 @@ def folder(
 
 def _labelled(root: Path, table: Path) -> Tree:
     """The pictures of a folder by the splits and labels of a table."""
-    found = listing(root)
-    content = label_table.read(table, root, found)
+    files = listing(root)
+    content = label_table.read(table, root, files)
     label = {name: i for i, name in enumerate(content.classes)}
     if len(label) < 2:
         raise UserError(f"{table} has the label {content.classes[0]!r} alone; two are needed.")
@@ -106,7 +106,7 @@ def _labelled(root: Path, table: Path) -> Tree:
                 "test."
             )
         rows.setdefault(split, []).append((path, label[name]))
-    others = found.others + Counter(content.left_out)
+    others = files.others + Counter(content.left_out)
     return Tree(content.classes, rows, others)
 
 

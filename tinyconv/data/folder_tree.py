@@ -49,11 +49,11 @@ def read(root: Path) -> Tree:
         UserError: for fewer than two classes, an empty class, two folders for one split, and for
             folders that may be splits under names that are not known.
     """
-    found = listing(root)
-    others = found.others.copy()
+    files = listing(root)
+    others = files.others.copy()
     top = _below_wrappers(root)
     inside = str(top.relative_to(root).as_posix()) + "/" if top != root else ""
-    names = [name.removeprefix(inside) for name in found.pictures]
+    names = [name.removeprefix(inside) for name in files.pictures]
     loose = sum("/" not in name for name in names)
     if loose:
         others["pictures outside the class folders"] += loose

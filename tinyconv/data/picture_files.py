@@ -54,7 +54,7 @@ def listing(folder: Path) -> Listing:
 
     Linked folders are followed once.
     """
-    found = Listing()
+    files = Listing()
     visited = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -67,11 +67,11 @@ def listing(folder: Path) -> Listing:
             if is_litter(name):
                 continue
             if is_picture(name):
-                found.pictures.append(Path(place, name).relative_to(folder).as_posix())
+                files.pictures.append(Path(place, name).relative_to(folder).as_posix())
             else:
-                found.others[Path(name).suffix.lower()] += 1
-    found.pictures.sort()
-    return found
+                files.others[Path(name).suffix.lower()] += 1
+    files.pictures.sort()
+    return files
 
 
 def describe(others: Counter) -> str:
