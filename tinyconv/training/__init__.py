@@ -256,10 +256,12 @@ class Training:
         self.row |= {f"val_{name}": value for name, value in metrics.items()}
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
         state.rows.append(self.row)
-        is_best = state.best is None or self.rank(metrics) >= state.best
-        state.since_best = 0 if is_best else state.since_best + 1
+        rank = self.rank(metrics)
+        is_best = state.best is None or rank >= state.best
+        improves = state.best is None or rank > state.best  # an equal epoch does not
+        state.since_best = 0 if improves else state.since_best + 1
         if is_best:
-            state.best = self.rank(metrics)
+            state.best = rank
         is_over = self.is_over
         self.save(is_best, now=is_over)
         self.clock.validation = self.clock.now() - start

@@ -130,8 +130,8 @@ def resume(path, **changes) -> Run:
 
     Args:
         path: of the run folder, or its name inside the folder of runs.
-        changes: `epochs`, `minutes` or `steps` to extend the run, or `data` and `root` where its
-            data have moved.
+        changes: `epochs`, `minutes`, `steps` or `patience` to extend the run, or `data` and `root`
+            where its data have moved.
 
     Returns:
         The Run, evaluated.
@@ -152,7 +152,7 @@ def _resume(path, changes: dict) -> Run:
     if removed := run.removed_settings():
         raise UserError(f"{removed}: the run cannot be resumed as it began; start a new run.")
     names, aliases = settings.names(run.task.Settings), settings.aliases(run.task.Settings)
-    extensions = [name for name in runs.EXTENSIONS if name in names]
+    extensions = [name for name in (*runs.EXTENSIONS, "patience") if name in names]
     locations = [name for name in LOCATIONS if name in names and "data_sha256" in run.settings]
     for name in changes:
         if aliases.get(name, name) not in (*extensions, *locations):
@@ -166,6 +166,7 @@ def _resume(path, changes: dict) -> Run:
     run.changed = [name for name in changes if changes[name] is not None]
     for name in locations:
         changes.pop(name, None)
+    _refuse_without_patience(run)
     if _is_finished(run, changes):
         extend = f"extend it with --{' or --'.join(extensions)}, or " if extensions else ""
         raise UserError(f"{run.path} has finished training; {extend}start a new run.")
@@ -177,6 +178,17 @@ def _resume(path, changes: dict) -> Run:
         raise
     run.keep_changes()  # where the task's own loop does not
     return run
+
+
+def _refuse_without_patience(run: Run) -> None:
+    """Raise UserError for a run that early stopping has ended, and would end again at once."""
+    patience, state = getattr(run.options, "patience", None), run.state() or {}
+    waited = state.get("since_best", 0)
+    if "result" in run.settings and patience is not None and waited >= patience:
+        raise UserError(
+            f"{run.path} was ended by early stopping: {waited} epochs brought no improvement, and "
+            f"patience is {patience}; raise it with --patience, or start a new run."
+        )
 
 
 def _is_finished(run: Run, changes: dict) -> bool:
