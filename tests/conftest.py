@@ -99,7 +99,7 @@ def every_epoch(at_step):
     """Have every epoch of every training saved."""
 
     def save(loop, *_):
-        loop.folder.saves_always = True
+        loop.run_folder.saves_always = True
 
     at_step(None, save)
 

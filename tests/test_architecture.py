@@ -201,4 +201,4 @@ def test_no_pickle_is_opened_while_a_run_is_trained_used_and_resumed():
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document == {"witness": ["json.decoder", "JSONDecoder"], "found": []}
+    assert document == {"witness": ["json.decoder", "JSONDecoder"], "classes": []}

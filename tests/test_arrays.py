@@ -102,7 +102,7 @@ def test_a_run_of_arrays_and_a_network_answers_every_verb(
     assert verify(run, None).verdict == "identical"
 
     Image.fromarray(PIXELS[0]).resize((20, 20)).save(tmp_path / "large.png")
-    told, verbs_and_words = (
+    outputs, arguments = (
         {},
         {
             "verify": ("--all", "--json"),
@@ -112,16 +112,16 @@ def test_a_run_of_arrays_and_a_network_answers_every_verb(
             "export": ("--output", tmp_path / "other.keras"),
         },
     )
-    for verb, words in verbs_and_words.items():
-        code, told[verb], error = command(capsys, verb, "mine", *words)
+    for verb, words in arguments.items():
+        code, outputs[verb], error = command(capsys, verb, "mine", *words)
         assert code == 0, error
-    assert json.loads(told["verify"])["verdict"] == "identical"
+    assert json.loads(outputs["verify"])["verdict"] == "identical"
     validation = arrays.read((pictures, labels)).dataset.splits["validation"]
     exported = tinyconv.open_model(tmp_path / "other.keras")
     right = scores(exported, validation.pictures).argmax(1) == validation.labels
-    measured = json.loads(told["evaluate"])
+    measured = json.loads(outputs["evaluate"])
     assert measured["pictures"] == 60 and measured["metrics"]["top1"] == pytest.approx(right.mean())
-    assert any(f'"{label}"' in told["predict"] for label in facts["classes"])
+    assert any(f'"{label}"' in outputs["predict"] for label in facts["classes"])
     assert "Where it looks" in write_report(run).read_text()
     code, _, error = command(capsys, "fit", "--resume", "mine", "--epochs", "3")
     assert code == 0 and len(run.history) == 3, error
@@ -240,27 +240,30 @@ def in_half_precision():
 
 NAN = np.where(X.max() == X, np.nan, X)
 REFUSED = {
-    "no pair": ({"data": X}, r"data is a pair of arrays"),
+    "no pair": ({"data": X}, r"data must be a pair of arrays"),
     "ragged": ({"data": ([[1], [1, 2]], [0, 1])}, "cannot be read as arrays"),
     "channels first": ({"data": (np.zeros((5, 3, 8, 8)), range(5))}, "C is 1 or 3"),
     "empty": ({"data": (X[:0], Y[:0])}, "data has no pictures"),
     "lengths": ({"data": (X, Y[:-1])}, "300 pictures and 299 labels"),
-    "nan": ({"data": (NAN, Y)}, "no finite numbers"),
+    "nan": ({"data": (NAN, Y)}, "contain NaN or infinity"),
     "dim": ({"data": (X * 16, Y)}, "go from 0 to 16"),
     "negative": ({"data": (X - 0.5, Y)}, "go from -0.5 to 0.5"),
     "int16": ({"data": (PIXELS.astype("int16") * 2, Y)}, "go from 0 to 510"),
     "one class": ({"data": (X, Y * 0)}, "Every label of data is 0"),
     "one class of words": ({"data": (X, ["a"] * 300), "model": dense(8, 8)}, "label of data is a"),
-    "float labels": ({"data": (X, Y / 2)}, "whole numbers or strings, and float64"),
-    "one-hot": ({"data": (X, np.eye(10)[Y])}, r"float64 \(300, 10\) was given"),
+    "float labels": ({"data": (X, Y / 2)}, "whole numbers or strings, but they are float64"),
+    "one-hot": ({"data": (X, np.eye(10)[Y])}, r"they are float64 \(300, 10\)"),
     "fraction": ({"data": (X, Y), "validation": 1.5}, "a fraction between 0 and 1"),
     "validation": ({"data": (X, Y), "validation": X}, "or the fraction of the training pictures"),
-    "other shape": ({"data": (X, Y), "validation": (X[:, :4], Y)}, r"\(4, 8, 1\), and those"),
-    "other kind": ({"data": (X, Y), "test": (PIXELS, Y)}, "both should be of one kind and range"),
-    "nan beside": ({"data": (X, Y), "test": (NAN, Y)}, "both should be of one kind and range"),
+    "other shape": ({"data": (X, Y), "validation": (X[:, :4], Y)}, r"\(4, 8, 1\), but those"),
+    "other kind": ({"data": (X, Y), "test": (PIXELS, Y)}, "dtype and range must be the same"),
+    "nan beside": ({"data": (X, Y), "test": (NAN, Y)}, "dtype and range must be the same"),
     "unknown label": ({"data": (X, Y), "test": (X, Y + 1)}, "test has the label 10"),
-    "words beside": ({"data": (X, Y), "test": (X, WORDS)}, "The labels of test are <U8, of data"),
-    "one of each": ({"data": (X[:10], range(10))}, "Each class has one picture alone"),
+    "words beside": (
+        {"data": (X, Y), "test": (X, WORDS)},
+        "The labels of test are <U8, but those of data",
+    ),
+    "one of each": ({"data": (X[:10], range(10))}, "Each class has only one picture"),
     "network of another size": (
         {"data": (X, Y), "model": dense(9, 9, 1)},
         r"takes pictures of \(9, 9, 1\), and these are 8x8 grey pixels",

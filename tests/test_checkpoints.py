@@ -18,7 +18,11 @@ from tinyconv.runs.run_folder import RunFolder
 from tinyconv.runs.schema import TIMES
 from tinyconv.system.interruptions import is_out_of_memory
 from tinyconv.tasks import classify
-from tinyconv.training.checkpoints import LONGEST, UNDONE, Checkpoints
+from tinyconv.training.checkpoints import (
+    MAX_SECONDS_BETWEEN_WRITES,
+    SNAPSHOT_EVERY_SECONDS,
+    Checkpoints,
+)
 
 FOUR = EXACT | {"epochs": 4}
 
@@ -33,11 +37,11 @@ class Disk:
         self.last = self.best = self.rows = None
 
     def save(self, model, state, is_best):
-        (found,) = (keras.ops.convert_to_numpy(each).item() for each in model.variables)
-        assert found == state["epoch"]  # of one moment
+        (value,) = (keras.ops.convert_to_numpy(each).item() for each in model.variables)
+        assert value == state["epoch"]  # of one moment
         self.clock.now += self.cost
         self.spent += self.cost
-        self.last, self.best = found, found if is_best else self.best
+        self.last, self.best = value, value if is_best else self.best
 
     def save_best(self, model):
         self.clock.now += self.cost
@@ -73,36 +77,37 @@ def model(weight):
 def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoch):
     """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
     disk = Disk(clock, cost)
-    kept, age, best, count = Checkpoints(disk, now=lambda: clock.now), 0, 1, int(1200 / epoch)
+    checkpoints = Checkpoints(disk, now=lambda: clock.now)
+    age, best, count = 0, 1, int(1200 / epoch)
     ranks = np.random.default_rng(0).normal(size=count + 1)
     for done in range(1, count + 1):
         clock.now += epoch
         weight.assign(done)
         best = done if ranks[done] >= ranks[best] else best
         state = {"epoch": done, "rows": [done]}
-        kept.keep(model, state, is_best=best == done, now=done == count)
+        checkpoints.keep(model, state, is_best=best == done, now=done == count)
         assert weight.value == done  # training goes on from where it is
-        age = max(age, kept.age)
+        age = max(age, checkpoints.age)
         if disk.last == done:
             assert disk.best == best and disk.rows == [done]
         else:
-            assert (done - kept.last.state["epoch"]) * epoch <= UNDONE
-    assert disk.spent < 0.013 * 1200 and age <= LONGEST + epoch
+            assert (done - checkpoints.last.state["epoch"]) * epoch <= SNAPSHOT_EVERY_SECONDS
+    assert disk.spent < 0.013 * 1200 and age <= MAX_SECONDS_BETWEEN_WRITES + epoch
     assert (disk.last, disk.best, disk.rows) == (count, best, [count])
     before = disk.spent
-    kept.write()
+    checkpoints.write()
     assert disk.spent == before  # nothing waits any more
 
 
 def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weight, model):
     disk = Disk(clock, cost=0.1)
-    kept = Checkpoints(disk, now=lambda: clock.now)
-    for epoch in (1, 2, 3):  # the third so soon after the second that it is not kept whole
+    checkpoints = Checkpoints(disk, now=lambda: clock.now)
+    for epoch in (1, 2, 3):  # the third so soon after the second that it is not checkpoints whole
         clock.now += (0, 5.1, 0.3)[epoch - 1]
         weight.assign(epoch)
-        kept.keep(model, {"epoch": epoch, "rows": [epoch]}, is_best=True)
+        checkpoints.keep(model, {"epoch": epoch, "rows": [epoch]}, is_best=True)
     weight.assign(math.nan)
-    kept.write()
+    checkpoints.write()
     assert (disk.last, disk.best, disk.rows) == (2, 3, [2])
 
 
@@ -115,16 +120,16 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
     )
     training.compile_model(network, classify.Classify.Settings(), "mse", [])
     run = RunFolder(tmp_path)
-    kept, weights = Checkpoints(run), []
+    checkpoints, weights = Checkpoints(run), []
     for _ in range(2):
         network.train_on_batch(np.ones((8, 4)), np.ones((8, 3)))
         weights.append(network.get_weights())
-        kept.keep(network, {"rows": []}, is_best=len(weights) == 1, now=len(weights) == 2)
+        checkpoints.keep(network, {"rows": []}, is_best=len(weights) == 1, now=len(weights) == 2)
     best, last = (open_model(run.model_file(which), "float32") for which in ("best", "last"))
     assert best.get_config() == last.get_config() and type(best) is type(last)
     assert last.compiled and best.compiled == (kind is not keras.Model)  # no optimizer is read
-    for expected, found in zip([*weights, weights[1]], (best, last, network), strict=True):
-        for one, other in zip(expected, found.get_weights(), strict=True):
+    for expected, model in zip([*weights, weights[1]], (best, last, network), strict=True):
+        for one, other in zip(expected, model.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -137,8 +142,8 @@ def numbers(run):
 def assert_same(run, other):
     (rows, *weights), (others, *expected) = numbers(run), numbers(other)
     assert rows == others
-    for found, wanted in zip(weights, expected, strict=True):
-        for one, two in zip(found, wanted, strict=True):
+    for values, others in zip(weights, expected, strict=True):
+        for one, two in zip(values, others, strict=True):
             np.testing.assert_array_equal(one, two)
 
 

@@ -18,14 +18,14 @@ WATCHED = QUICK | {"batch_size": 16, "tensorboard": True}  # 12 steps an epoch
 
 def points(folder) -> dict:
     """{tag: {step: value}} of all event files; a point that is there twice is an error."""
-    found = collections.defaultdict(dict)
+    curves = collections.defaultdict(dict)
     for file in folder.iterdir():
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             event = tf.compat.v1.Event.FromString(record)
             for value in event.summary.value:
-                assert event.step not in found[value.tag]
-                found[value.tag][event.step] = value.simple_value
-    return found
+                assert event.step not in curves[value.tag]
+                curves[value.tag][event.step] = value.simple_value
+    return curves
 
 
 def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(at_step):
@@ -64,13 +64,13 @@ def without_tensorflow(monkeypatch):
 def test_the_package_tensorboard_alone_writes_what_tensorflow_reads(without_tensorflow, tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     folder = tmp_path / "events"
-    writer = tensorboard.opened(folder, {"epoch": 0, "batch": 0})
+    writer = tensorboard.open_writer(folder, {"epoch": 0, "batch": 0})
     for step in (1, 2, 3):
         writer.write(tensorboard._event(step, "batch_loss", step / 4))
     writer.close()
     (file,) = folder.iterdir()
     file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
-    writer = tensorboard.opened(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
+    writer = tensorboard.open_writer(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
     writer.write(tensorboard._event(2, "batch_loss", 0.75))
     writer.close()
     assert points(folder) == {"batch_loss": {1: 0.25, 2: 0.75}}

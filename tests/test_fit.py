@@ -323,9 +323,9 @@ def test_minutes_end_in_time_and_at_the_schedules_end(monkeypatch):
 def test_same_seed_same_history():
     same = [tinyconv.fit(**QUICK, seed=5, deterministic=True).history for _ in range(2)]
     other = tinyconv.fit(**QUICK, seed=6, deterministic=True).history
-    kept = ("loss", "top1", "val_loss", "val_top1")
-    assert [[row[k] for k in kept] for row in same[0]] == [
-        [row[k] for k in kept] for row in same[1]
+    columns = ("loss", "top1", "val_loss", "val_top1")
+    assert [[row[k] for k in columns] for row in same[0]] == [
+        [row[k] for k in columns] for row in same[1]
     ]
     assert other[0]["loss"] != same[0][0]["loss"]
 
@@ -335,7 +335,7 @@ def test_same_seed_same_history():
 
 def test_a_long_epoch_is_saved_on_the_way(at_step, saves):
     def save_every_step(loop, *_):
-        loop.checkpoints.longest = -1
+        loop.checkpoints.max_interval = -1
 
     at_step(1, save_every_step)
     tinyconv.fit(**QUICK | {"epochs": 2})  # three steps an epoch
@@ -405,11 +405,11 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(at_step):
 
     at_step(1, copy_every_epoch)
     at_step(7, poison)
-    with pytest.raises(UserError, match="the checkpoint of epoch 2 is kept in"):
+    with pytest.raises(UserError, match="the checkpoint of epoch 2 is in"):
         tinyconv.fit(**QUICK, name="poisoned")
-    kept = tinyconv.load("poisoned")
-    assert len(kept.history) == 2
-    assert np.isfinite(kept.model("last").predict_on_batch(np.ones((1, 8, 8, 1)))).all()
+    run = tinyconv.load("poisoned")
+    assert len(run.history) == 2
+    assert np.isfinite(run.model("last").predict_on_batch(np.ones((1, 8, 8, 1)))).all()
 
 
 def test_a_disk_that_fills_up_leaves_a_run_that_goes_on(every_epoch):
@@ -457,8 +457,8 @@ def test_last_keras_holds_its_own_state(trained):
 
 def test_fit_works_outside_the_main_thread():
     """Signals belong to the main thread; a notebook or a server may train in another."""
-    made = []
-    thread = threading.Thread(target=lambda: made.append(tinyconv.fit(**QUICK)))
+    fitted = []
+    thread = threading.Thread(target=lambda: fitted.append(tinyconv.fit(**QUICK)))
     thread.start()
     thread.join()
-    assert made[0].history
+    assert fitted[0].history

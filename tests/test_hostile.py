@@ -167,17 +167,17 @@ def test_a_field_that_is_missing_is_named_with_exit_2(mine, capsys, field):
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("epoch,loss\n1,0.5\n2,many\n", "loss should be a number in row 2, and is 'many'"),
         ("epoch,loss\n1\n", "loss should be a number in row 1, and is ''"),
         ("epoch,loss\n1,2,3\n", "row 1 has 1 cell more than there are columns"),
     ],
 )
-def test_a_history_that_is_nonsense_is_told_with_exit_2(mine, capsys, text, told):
+def test_a_history_that_is_nonsense_is_told_with_exit_2(mine, capsys, text, message):
     (mine / "history.csv").write_text(text)
     code, _, err = command(capsys, "report", "mine")
-    assert code == 2 and told in err, err
+    assert code == 2 and message in err, err
 
 
 def test_a_checkpoint_that_is_none_is_told_with_exit_2(mine, capsys):
@@ -255,8 +255,8 @@ def test_damaged_pictures_are_decoded_or_named(tmp_path, capsys):
     ]
     assert set(answered) == set(kinds) - refused
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
-    told = capsys.readouterr().err
-    assert all(f"skipped {files / name}: " in told for name in refused)
+    messages = capsys.readouterr().err
+    assert all(f"skipped {files / name}: " in messages for name in refused)
     broken = next(name for name, kind in kinds.items() if kind in BROKEN)
     with pytest.raises(UserError, match=f"{Path(broken).name} is not a picture that can be read"):
         list(read_pictures([str(files / broken)], (16, 16, 3), True, False))

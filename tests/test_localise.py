@@ -13,7 +13,7 @@ from tests.helpers.sources import tiny_imagenet_folder
 from tinyconv import layers, losses
 from tinyconv.data import boxes
 from tinyconv.data.decode import resize, resized_boxes
-from tinyconv.data.placed_digits import placed, placed_digits
+from tinyconv.data.placed_digits import place, placed_digits
 from tinyconv.data.tiny_imagenet import tiny_imagenet
 from tinyconv.errors import UserError
 from tinyconv.tasks import localise, network
@@ -110,7 +110,7 @@ def test_boxes_are_scaled_with_their_pictures(shape, size):
 def test_placed_digits_lie_in_their_boxes(tmp_path):
     digit = np.full((8, 8, 1), 255, "uint8")
     for seed in range(20):
-        picture, box = placed(digit, np.random.default_rng(seed))
+        picture, box = place(digit, np.random.default_rng(seed))
         assert seen(picture) == box
     dataset = placed_digits()
     assert [len(split.labels) for split in dataset.splits.values()] == [3777, 179, 359]
@@ -119,7 +119,7 @@ def test_placed_digits_lie_in_their_boxes(tmp_path):
     assert (left >= 0).all() and (left < right).all() and (right < 32).all()
     halved = placed_digits(image_size=16).splits["train"].boxes
     np.testing.assert_array_equal(halved, split.boxes // 2)
-    with pytest.raises(UserError, match="needs no --root"):
+    with pytest.raises(UserError, match="leave out --root"):
         placed_digits(root=tmp_path)
 
 

@@ -227,10 +227,10 @@ def test_a_file_of_an_older_version_opens_under_its_policy(tmp_path):
 def test_an_optimizer_of_another_kind_is_refused():
     model, saved = small_model("float32"), small_model("mixed_float16")
     with pytest.raises(UserError, match="has the optimizer LossScale.*needs the optimizer AdamW"):
-        checkpoints.restore(model.optimizer, saved.optimizer)
+        checkpoints.restore_optimizer(model.optimizer, saved.optimizer)
     wider = keras.optimizers.SGD(momentum=0.9)
     other = keras.optimizers.SGD(momentum=0.9)
     wider.build([keras.Variable(np.zeros(3))])
     other.build([keras.Variable(np.zeros(2))])
     with pytest.raises(UserError, match="cannot be resumed exactly"):
-        checkpoints.restore(wider, other)
+        checkpoints.restore_optimizer(wider, other)

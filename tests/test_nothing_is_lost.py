@@ -103,14 +103,14 @@ def test_a_second_writer_is_refused_and_a_dead_one_is_forgotten():
 def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
     refused = []
 
-    def tried(self, run, *_, **__):
+    def evaluate(self, run, *_, **__):
         with pytest.raises(UserError, match="Another process"), files.only_writer(run.path):
             pass
         refused.append(run.path)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(classify.Classify, "evaluate", tried)
+        patch.setattr(classify.Classify, "evaluate", evaluate)
         with pytest.raises(KeyboardInterrupt):
             tinyconv.fit(**QUICK)
     with files.only_writer(refused[0]):
@@ -211,8 +211,8 @@ def test_the_identity_of_data_is_that_of_its_content(tmp_path):
     picture(99).save(tmp_path / "other/cat/0.png")
     one, two, other = (folder(tmp_path / name) for name in ("one", "two", "other"))
     assert one.identity() == two.identity() != other.identity()
-    counted_anew = Dataset(**{**vars(one), "sha256": ""})
-    assert counted_anew.identity() == one.identity() == one.sha256
+    without_hash = Dataset(**{**vars(one), "sha256": ""})
+    assert without_hash.identity() == one.identity() == one.sha256
 
 
 @pytest.mark.parametrize("changed", ["pictures", "labels", "targets", "classes"])
@@ -232,17 +232,17 @@ def test_a_run_refuses_to_go_on_with_other_data(tmp_path):
     (tmp_path / "pets").mkdir()
     root = class_folders(tmp_path / "pets")
     run = tinyconv.fit(data=str(root), model="linear", epochs=1, name="pets")
-    kept = (run.path / "settings.json").read_text()
+    original = (run.path / "settings.json").read_text()
     assert run.settings["data_sha256"] == folder(root).identity()
     first = sorted((root / "cat").iterdir())[0]
     before = first.read_bytes()
     picture(99).save(first)
-    with pytest.raises(UserError, match="pets is not the data that the run began with"):
+    with pytest.raises(UserError, match="pets is not the data that the run started with"):
         tinyconv.resume("pets", epochs=2)
-    assert (run.path / "settings.json").read_text() == kept  # a refusal changes nothing
+    assert (run.path / "settings.json").read_text() == original  # a refusal changes nothing
     first.write_bytes(before)  # the same content, at another time
     assert len(tinyconv.resume("pets", epochs=2).history) == 2
-    assert json.loads(kept)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]
+    assert json.loads(original)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]
 
 
 def test_data_that_moved_are_known_again(tmp_path):
@@ -256,7 +256,7 @@ def test_data_that_moved_are_known_again(tmp_path):
         tinyconv.resume("pets", data=str(moved), batch_size=8)
     shutil.copytree(moved, other)
     picture(99).save(other / "cat/0.png")
-    with pytest.raises(UserError, match="other is not the data that the run began with"):
+    with pytest.raises(UserError, match="other is not the data that the run started with"):
         tinyconv.resume("pets", epochs=2, data=str(other))
     assert tinyconv.load("pets").options.data == str(root)
     run = tinyconv.resume("pets", epochs=2, data=os.path.relpath(moved))

@@ -47,14 +47,14 @@ def test_a_step_in_one_program_is_keras_own(name):
     for first in (keras.layers.Embedding(9, 4), keras.layers.Dense(4, use_bias=False)):
         network = keras.Sequential([first, keras.layers.Dense(3)])
         network.build((None, 5) if not networks else (None, 5, 9))
-        made = optimizers.optimizer(Settings(optimizer=name, weight_decay=0.1))
+        optimizer = optimizers.optimizer(Settings(optimizer=name, weight_decay=0.1))
         if networks:
             theirs = {"sgd": keras.optimizers.SGD, "adamw": keras.optimizers.AdamW}[name]
-            made = theirs.from_config(made.get_config())
-            made.exclude_from_weight_decay(var_names=list(UNDECAYED))
+            optimizer = theirs.from_config(optimizer.get_config())
+            optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
             network.set_weights(networks[0].get_weights())
-        made.build(network.trainable_variables)
-        network.compile(made, "mse", jit_compile=False)
+        optimizer.build(network.trainable_variables)
+        network.compile(optimizer, "mse", jit_compile=False)
         networks.append(network)
     ours, theirs = networks
     random = np.random.default_rng(0)
@@ -88,15 +88,15 @@ def test_a_recipe_gives_what_was_not_given():
     for name, value in recipe.RECIPES["fast"].items():
         assert getattr(fast, name) == value != getattr(Settings(), name)
     assert fast.model == Settings().model
-    given = settings.build(Settings, {"recipe": "fast", "sizes": "fixed", "batch_size": 7})
-    assert (given.sizes, given.batch_size, given.optimizer) == ("fixed", 7, "sgd")
+    chosen = settings.build(Settings, {"recipe": "fast", "sizes": "fixed", "batch_size": 7})
+    assert (chosen.sizes, chosen.batch_size, chosen.optimizer) == ("fixed", 7, "sgd")
 
 
 def test_minutes_take_the_fast_recipe_and_network_unless_told_otherwise():
     timed = settings.build(Settings, {"minutes": 3.0})
     assert (timed.recipe, timed.model, timed.sizes) == ("fast", "sprint", "growing")
-    told = settings.build(Settings, {"minutes": 3.0, "recipe": "plain", "model": "resnet18"})
-    assert told == Settings(minutes=3.0, model="resnet18")
+    chosen = settings.build(Settings, {"minutes": 3.0, "recipe": "plain", "model": "resnet18"})
+    assert chosen == Settings(minutes=3.0, model="resnet18")
 
 
 def test_a_recipe_leaves_out_what_a_task_does_not_have():

@@ -28,7 +28,7 @@ HISTORY = [
 ADVICE = {"rule": "dead", "epoch": 3, "sentence": f"Half is dead {ODD}.", "lesson": 3}
 
 
-def made(folder, name="run", history=HISTORY, **settings):
+def fake_run(folder, name="run", history=HISTORY, **settings):
     """A run folder as far as the report asks: what it shows, settings and history."""
     (folder / name).mkdir(parents=True)
     result = {"metrics": {"loss": 0.5, "top1": 0.9}, "data": "digits", "split": "test"}
@@ -68,10 +68,10 @@ def page(tmp_path_factory):
         "plugins": {"models": {"name": "convnet", "distribution": "mine", "version": "1.0"}},
         "root": "/a" * 200,
     }
-    return report.write_report(made(tmp_path_factory.mktemp("page"), **settings))
+    return report.write_report(fake_run(tmp_path_factory.mktemp("page"), **settings))
 
 
-class Seen(HTMLParser):
+class Tags(HTMLParser):
     """The tags of a page with their attributes, in order."""
 
     def __init__(self, page):
@@ -90,42 +90,42 @@ class Seen(HTMLParser):
 
 
 def test_every_picture_says_what_it_shows_and_how_it_is_read(page):
-    seen, shown = Seen(page), sorted((page.parent / "pictures").glob("*.png"))
-    assert len(seen.all("img")) == len(shown) == 4
+    tags, figure_files = Tags(page), sorted((page.parent / "pictures").glob("*.png"))
+    assert len(tags.all("img")) == len(figure_files) == 4
     text = page.read_text()
-    for image in seen.all("img"):
+    for image in tags.all("img"):
         assert len(image["alt"]) > 30 and image["src"].startswith("data:image/png;base64,")
     assert "At the end: loss 0.004 in training and 0.004 in validation" in text
-    assert "Validation pictures are never trained on." in text
+    assert "Validation data are never trained on." in text
     assert len(text) < 5e6
 
 
 def test_what_people_named_is_text(page):
     text = page.read_text()
     assert html.escape(ODD, quote=False)[:30] in html.unescape(text).replace(ODD, html.escape(ODD))
-    assert not Seen(page).all("script")
-    assert not any("onload" in attributes for _, attributes in Seen(page).tags)
+    assert not Tags(page).all("script")
+    assert not any("onload" in attributes for _, attributes in Tags(page).tags)
 
 
 def test_settings_advice_and_numbers_are_told(page):
-    text = html.unescape(page.read_text())
-    for told in (
+    page_text = html.unescape(page.read_text())
+    for text in (
         "Half is dead",
         "tinyconv lesson 3",
         "359",
         "models convnet (mine 1.0)",
         "tinyconv fit",
     ):
-        assert told in text
-    rows = re.findall(r'<th scope="row">(\d+)</th><td>', text)
+        assert text in page_text
+    rows = re.findall(r'<th scope="row">(\d+)</th><td>', page_text)
     assert len(rows) <= report.EPOCHS and rows[-1] == "250"  # of so many, the last one too
 
 
 def test_a_plugins_picture_of_before_is_shown(tmp_path):
     figure = figures.grid(np.zeros((1, 8, 8, 1), "uint8"), None)
-    run = made(tmp_path)
+    run = fake_run(tmp_path)
     run.pictures = lambda: [Picture("mine", "My title", "Read so.", figures.png(figure))]
-    (image,) = Seen(report.write_report(run)).all("img")
+    (image,) = Tags(report.write_report(run)).all("img")
     assert image["alt"] == "My title" and "class" not in image
 
 
@@ -133,33 +133,33 @@ def test_a_plugins_picture_of_before_is_shown(tmp_path):
 
 
 def test_only_what_differs_is_told_first(tmp_path):
-    runs = [made(tmp_path, name, learning_rate=rate) for name, rate in (("a", 0.1), ("b", 0.2))]
+    runs = [fake_run(tmp_path, name, learning_rate=rate) for name, rate in (("a", 0.1), ("b", 0.2))]
     differ, same = comparison.settings(["a", "b"], runs)
     assert differ.rows == [("learning_rate", "0.1", "0.2")]
     assert ("model", "convnet") in same.rows
     numbers = {row[0]: row[1:] for row in comparison.numbers(["a", "b"], runs).rows}
     assert numbers["top1"] == ("0.9000", "0.9000")
-    assert numbers["measured on"] == ("359 test pictures of digits",) * 2
+    assert numbers["evaluated on"] == ("359 test pictures of digits",) * 2
     (read,) = comparison.cautions(["a", "b"], runs)
     assert read.startswith("Loss is")
 
 
 def test_what_cannot_be_compared_is_told(tmp_path):
-    base = made(tmp_path, "base")
+    base = fake_run(tmp_path, "base")
     result = base.settings["result"]
     others = {
-        "different things (359 test pictures of digits; 359 test pictures of other)": {
+        "different data (359 test pictures of digits; 359 test pictures of other)": {
             "result": result | {"data": "other"}
         },
         "different tasks (classify, caption)": {"task": "caption"},
-        "learnt from different data": {"data_sha256": "cd" * 32},
+        "trained on different data": {"data_sha256": "cd" * 32},
         "other has no result": {"result": None},
     }
-    for told, settings in others.items():
-        other = made(tmp_path / f"{len(list(tmp_path.iterdir()))}", "other", **settings)
+    for sentence, settings in others.items():
+        other = fake_run(tmp_path / f"{len(list(tmp_path.iterdir()))}", "other", **settings)
         page = comparison.write_comparison([base, other], tmp_path / "page.html")
-        assert told in page.read_text(), told
-        drawn = len(Seen(page).all("img"))
+        assert sentence in page.read_text(), sentence
+        drawn = len(Tags(page).all("img"))
         assert drawn == (0 if "task" in settings else 2)
 
 
@@ -167,9 +167,9 @@ def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
     drawn = []
     plot = Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda *a, **k: drawn.append((a, k)) or plot(*a, **k))
-    shorter = made(tmp_path, "b", [row | {"val_top1": 0.25} for row in HISTORY[:3]])
-    by_epoch, by_time = comparison.curves(["a", "b"], [made(tmp_path, "a"), shorter])
-    lines = [(given[0][1], given[0][2], given[0][3]) for given in drawn]
+    shorter = fake_run(tmp_path, "b", [row | {"val_top1": 0.25} for row in HISTORY[:3]])
+    by_epoch, by_time = comparison.curves(["a", "b"], [fake_run(tmp_path, "a"), shorter])
+    lines = [arguments[1:4] for arguments, _ in drawn]
     assert ([1, 2, 3], [0.25] * 3, "-") in lines and ([2.0, 4.0, 6.0], [0.25] * 3, "-") in lines
     assert len(lines) == 2 * 2 * 2 * 2  # pictures, runs, numbers, training and validation
     assert "b top1 0.25" in by_epoch.alt and by_time.name == "by-seconds"
@@ -177,11 +177,11 @@ def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
     runs = [SimpleNamespace(path=Path(path)) for path in ("x/run", "y/run", "y/other")]
-    assert comparison.told_apart(runs) == ["x/run", "y/run", "other"]
+    assert comparison.distinct_names(runs) == ["x/run", "y/run", "other"]
 
 
 def test_no_page_is_replaced(tmp_path):
-    runs = [made(tmp_path, "a"), made(tmp_path, "b")]
+    runs = [fake_run(tmp_path, "a"), fake_run(tmp_path, "b")]
     assert [str(verbs.report(*runs)) for _ in range(2)] == ["comparison.html", "comparison-2.html"]
     with pytest.raises(UserError, match="exists already"):
         verbs.report(*runs, output=Path("comparison.html"))

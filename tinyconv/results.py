@@ -1,4 +1,4 @@
-"""What the verbs of a task return: numbers, answers, and what a report shows."""
+"""Return values of a task's verbs: metrics, predictions, and the content of a report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's numbers, and what they were measured on.
+    """A run's metrics, and the data they were measured on.
 
-    `count` is the number of examples, and `pictures` the same where these are pictures.
+    Attributes:
+        metrics: {name: value}.
+        data: the name of the data set; None if unknown, as are `split` and the counts.
+        split: "train", "validation" or "test".
+        pictures: the number of examples, if they are pictures.
+        count: the number of examples of any kind.
     """
 
     metrics: dict[str, float]
@@ -19,22 +24,30 @@ class Evaluation:
     count: int | None = None
 
     def with_count(self) -> "Evaluation":
-        """The same, where pictures alone are counted with these as its count."""
+        """Fill in a missing count.
+
+        Returns:
+            The Evaluation with `pictures` as its `count`, if it had none.
+        """
         return self if self.count is not None else replace(self, count=self.pictures)
 
 
-def counted(result: Mapping) -> str:
-    """How many examples, and of what, a result was measured on: "359 test pictures of digits".
+def counted(result: Mapping, unit: str | None = None) -> str:
+    """The number and kind of examples in an evaluation: "359 test pictures of digits".
 
     Args:
         result: the fields of an Evaluation, as settings.json has them; with a split.
+        unit: the plural noun for the examples, such as "sentences"; "pictures" or "examples" for
+            None.
     """
     pictures, split, data = (result[name] for name in ("pictures", "split", "data"))
     count = result.get("count")
-    if count is None:  # as of version 0.1, which has pictures alone
+    if count is None:  # a result of version 0.1, which only counts pictures
         count = pictures
-    unit = "example" if pictures is None else "picture"
-    return f"{plural(count, f'{split} {unit}')} of {data}"
+    if unit is None:
+        unit = "examples" if pictures is None else "pictures"
+    noun = unit.removesuffix("s")
+    return f"{plural(count, f'{split} {noun}')} of {data}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -44,9 +57,12 @@ def plural(count: int, noun: str) -> str:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers to one input, the best first, each as it appears in `--json`.
+    """The predictions for one input.
 
-    `line` is what stands for it in a file of one line an input, such as a course's submission.
+    Attributes:
+        input: the name of the file, or the text.
+        answers: one dict per answer, the best first, as in `--json`.
+        line: its line in a file with one line per input, such as a course's submission.
     """
 
     input: str
@@ -56,10 +72,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot for the run folder and the report; `caption` says how to read it.
+    """A figure for the run folder and the report.
 
-    `alt` says what is seen to whoever cannot see it; the title, if not given. A `plot` is lines
-    and letters alone, whose white a dark page may turn into black.
+    Attributes:
+        name: the name of its file, without the ending.
+        title: its heading in the report.
+        caption: how to read it, in a sentence or a few.
+        png: the bytes of a PNG file.
+        alt: its text alternative; the title, if empty.
+        plot: whether it has only lines and letters, so that a dark page may invert its colours.
     """
 
     name: str
@@ -72,7 +93,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text for the report; `caption` says how to read them."""
+    """Rows of text for the report.
+
+    Attributes:
+        name: identifies the table.
+        title: its heading in the report.
+        caption: how to read it.
+        header: the names of the columns; empty for none.
+        rows: the cells of each row.
+    """
 
     name: str
     title: str

@@ -82,7 +82,7 @@ def test_the_second_of_two_writers_leaves_the_first_ones_cache():
 
 def test_many_writers_at_once(pets):
     with ThreadPoolExecutor(6) as pool:
-        assert [count(made) for made in pool.map(folder, [pets] * 6)] == [20] * 6
+        assert [count(dataset) for dataset in pool.map(folder, [pets] * 6)] == [20] * 6
 
 
 def test_folders_of_killed_writers_are_removed_and_those_at_work_are_not(pets, tmp_path):
@@ -154,7 +154,7 @@ def test_two_folders_of_one_name_and_pictures_of_two_sizes(tmp_path):
         mnist(tmp_path / "two")
     larger = sources.idx(np.zeros((10, 32, 32)))
     (tmp_path / "two/a/t10k-images-idx3-ubyte").write_bytes(larger)
-    with pytest.raises(UserError, match="32x32 grey, and the pictures before it are 28x28"):
+    with pytest.raises(UserError, match="32x32 grey, but the pictures before it are 28x28"):
         mnist(tmp_path / "two/a")
 
 

@@ -118,22 +118,22 @@ def test_colour_keeps_order_and_cutout_cuts_one_square():
 
 
 def test_feeder_keeps_order_and_works_ahead():
-    """One batch is taken, as many wait as the queue holds, and one waits for room."""
-    made, taken, is_ahead = [], [], threading.Event()
+    """One batch is consumed, AHEAD batches wait in the queue, and one waits for room."""
+    produced, consumed, is_ahead = [], [], threading.Event()
 
     def batches():
         for i in range(20):
-            made.append(i)
-            if len(made) == AHEAD + 2:
+            produced.append(i)
+            if len(produced) == AHEAD + 2:
                 is_ahead.set()
             yield i
 
     with Feeder(batches()) as feeder:
         for batch in feeder:
-            taken.append(batch)
-            assert is_ahead.wait(60), "it makes a batch when that is asked for"
-            assert len(made) <= len(taken) + AHEAD + 1
-    assert taken == list(range(20))
+            consumed.append(batch)
+            assert is_ahead.wait(60), "the feeder did not work ahead"
+            assert len(produced) <= len(consumed) + AHEAD + 1
+    assert consumed == list(range(20))
 
 
 def test_feeder_passes_errors_on_and_ends_its_thread():
@@ -185,5 +185,5 @@ def test_a_cache_that_is_cut_short_is_told_and_not_read(tmp_path):
     next(batches)
     os.truncate(tmp_path / "elsewhere.npy", 5000)
     for reader in (batches, whole_batches(pictures, 16), whole_batches(pictures[:40], 16)):
-        with pytest.raises(UserError, match="train.npy was cut short .*made anew"):
+        with pytest.raises(UserError, match="train.npy was truncated while in use.*rebuilt"):
             next(reader)

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--no-first-run", "--remote-debugging-pipe"),
@@ -136,9 +136,9 @@ class Browser:
     @property
     def left(self) -> list[str]:
         """The addresses that were asked for, but for the page's own and what is inside it."""
-        asked = [
+        urls = [
             event["params"]["request"]["url"]
             for event in self.events
             if event["method"] == "Network.requestWillBeSent"
         ]
-        return [url for url in asked if url != self.address and not url.startswith("data:")]
+        return [url for url in urls if url != self.address and not url.startswith("data:")]

@@ -15,6 +15,6 @@ def subject(kind: str, entry, **small) -> Subject:
 
 def outcome(kind: str, promise: str, entry, **small) -> Result:
     """How `entry`, or the subject that it is, keeps the promise."""
-    (wanted,) = [p for p in checks.PROMISES[kind] if p.__name__ == promise]
-    tried = entry if isinstance(entry, Subject) else subject(kind, entry, **small)
-    return checks.run(Check(wanted, tried))
+    (function,) = [p for p in checks.PROMISES[kind] if p.__name__ == promise]
+    target = entry if isinstance(entry, Subject) else subject(kind, entry, **small)
+    return checks.run(Check(function, target))

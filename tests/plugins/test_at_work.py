@@ -197,7 +197,7 @@ def test_a_strangers_task_begins_as_ours_do(capsys, tmp_path, monkeypatch):
     assert code == 2 and "extended by more epochs" in err
     picture(99).save(sorted((data / "cat").iterdir())[0])
     code, _, err = run(capsys, "fit", "strange", "--resume", folder, "--epochs", "3")
-    assert code == 2 and "is not the data that the run began with" in err
+    assert code == 2 and "is not the data that the run started with" in err
 
 
 CHATTY = """import os

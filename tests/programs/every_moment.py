@@ -87,7 +87,7 @@ class Vector:
             name="vector",
         )
         if self.saves_every_step:
-            loop.checkpoints.longest = -1
+            loop.checkpoints.max_interval = -1
         return loop
 
     def evaluate(self, run, options):
@@ -239,9 +239,9 @@ def main(folder: Path) -> None:
 
     assert apart(fit) == 0
     unbroken = left(RUN)
-    told = {"die, few saves": counted(die, unbroken)}
+    counts = {"die, few saves": counted(die, unbroken)}
     Vector.saves_every_step = True
-    print(json.dumps(told | {way.__name__: counted(way, unbroken) for way in (die, full)}))
+    print(json.dumps(counts | {way.__name__: counted(way, unbroken) for way in (die, full)}))
 
 
 def counted(way, unbroken: dict) -> dict:

@@ -43,9 +43,9 @@ from tinyconv.runs.schema import read_settings
 from tinyconv.training import checkpoints
 name, often = sys.argv[1:]
 if often == "every step":
-    checkpoints.Checkpoints = functools.partial(checkpoints.Checkpoints, longest=-1)
+    checkpoints.Checkpoints = functools.partial(checkpoints.Checkpoints, max_interval=-1)
 else:
-    checkpoints.SHARE, checkpoints.EXPECTED = 0.5, 0
+    checkpoints.WRITE_FRACTION, checkpoints.INITIAL_WRITE_SECONDS = 0.5, 0
 print("ready", flush=True)
 folder = runs.runs_folder() / name
 if not (folder / "settings.json").exists():
@@ -147,12 +147,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         start_keras.start()
         os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
-        print(survive(given.kills, given.seed))
+        print(survive(options.kills, options.seed))
 
 
 if __name__ == "__main__":

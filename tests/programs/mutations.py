@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     from tinyconv.system import start_keras
 
     start_keras.start()
@@ -138,7 +138,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["TINYCONV_CACHE"] = str(Path(folder) / "cache")
-        kinds = write_files(Path("files"), given.files, given.seed)
+        kinds = write_files(Path("files"), options.files, options.seed)
         settings = {"data": "files", "model": "linear", "epochs": 1, "image_size": 16}
         settings["precision"] = "float32"
         for name in ("a", "b"):
@@ -156,7 +156,7 @@ def main() -> None:
             str(Path(p.input).relative_to("files"))
             for p in run.predict("files", resize=True, skip_corrupt=True)
         }
-        told = time.monotonic()
+        predicted = time.monotonic()
         run.model = cache(run.model)  # opened once for all
         sound = [f"files/{name}" for name in sorted(answered)]
         drawn = sum(1 for _ in run.explain(*sound, method="saliency", resize=True))
@@ -169,7 +169,7 @@ def main() -> None:
     print(f"against their kind: {unlike(kinds, named)}")
     print(f"named by kind: {dict(Counter(kinds[name] for name in named))}")
     print(f"of each kind: {dict(Counter(kinds.values()))}")
-    times = {"fit": middle - start, "predict": told - middle, "explain": end - told}
+    times = {"fit": middle - start, "predict": predicted - middle, "explain": end - predicted}
     print(", ".join(f"{verb} {seconds:.1f} s" for verb, seconds in times.items()))
     print(f"CPU {time.process_time():.0f} s, with the start of TensorFlow")
     print(f"peak memory {before // 1024} MB before, {after // 1024} MB after")

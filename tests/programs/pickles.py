@@ -6,13 +6,13 @@ Prints them as JSON: Python raises the audit event "pickle.find_class" for each,
 import json
 import sys
 
-found = []
-sys.addaudithook(lambda event, given: event == "pickle.find_class" and found.append(given))
+classes = []
+sys.addaudithook(lambda event, names: event == "pickle.find_class" and classes.append(names))
 
 import pickle  # noqa: E402  after the hook
 
 pickle.loads(pickle.dumps(json.JSONDecoder))
-witness = found.pop()  # the hook hears what it should
+witness = classes.pop()  # the hook works
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -27,4 +27,4 @@ run.evaluate()
 Image.fromarray(np.zeros((8, 8), np.uint8)).save("seven.png")
 assert list(tinyconv.load("mine").predict("seven.png"))
 tinyconv.resume("mine", epochs=2)
-print(json.dumps({"witness": witness, "found": found}))
+print(json.dumps({"witness": witness, "classes": classes}))

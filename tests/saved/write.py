@@ -80,10 +80,10 @@ def answer(name: str, model) -> list[float]:
             return random.integers(1, 7, shape).astype("int32")
         return random.uniform(-1, 1, shape).astype("float32")
 
-    given = keras.tree.map_structure(example, model.input)
+    inputs = keras.tree.map_structure(example, model.input)
     if name in OPTIMIZERS:
-        model.train_on_batch(given, np.ones((3, 4), "float32"))
-    outputs = model.predict_on_batch(given)
+        model.train_on_batch(inputs, np.ones((3, 4), "float32"))
+    outputs = model.predict_on_batch(inputs)
     if name in ("SoftmaxCrossEntropy", "MulticlassHinge"):
         outputs = model.loss(np.array([0, 1, 2]), outputs)
     if name == "DistanceIoU":

@@ -249,7 +249,7 @@ def test_a_table_with_splits_and_paths_of_its_own_folder(tmp_path):
         ("file,label\n0.png,a\n0.png,b\n", "line 3 gives 0.png the label 'b', and .* 'a'"),
         ("file,label\nnone.png,a\n", "lists no picture that is in"),
         ("file,label,split\n0.png,a,later\n1.png,b,train\n", "the split 'later'; the splits are"),
-        ("file,label\n0.png,a\n1.png,a\n", "has the label 'a' alone; two are needed"),
+        ("file,label\n0.png,a\n1.png,a\n", "has only the label 'a'; two are needed"),
         ("", "is empty; it needs the columns file and label"),
     ],
 )

@@ -139,7 +139,10 @@ def evaluate(ctx, runs, as_json, **options):
     for name, value in measured.metrics.items():
         click.echo(f"{name:6} {value:.4f}")
     if measured.split:
-        click.echo(f"{subject}on the {counted(vars(measured))}", err=True)
+        click.echo(
+            f"{subject}on the {counted(vars(measured), opened[0].settings.get('data_unit'))}",
+            err=True,
+        )
 
 
 @click.command(

@@ -122,7 +122,7 @@ class Coach:
         rows = loop.state.rows
         seconds = rows[-1]["seconds"] - (rows[-2]["seconds"] if len(rows) > 1 else 0.0)
         report(
-            loop.folder,
+            loop.run_folder,
             loop.state.epoch,
             overfitting=rules.overfitting(rows),
             waiting=rules.waiting(rows[-1]["waiting"], seconds),
@@ -130,7 +130,7 @@ class Coach:
         self._check_gradients(loop, loop.state.epoch * loop.steps_per_epoch)
 
     def _report(self, loop, **sentences: str | None) -> None:
-        report(loop.folder, loop.state.epoch + 1, **sentences)
+        report(loop.run_folder, loop.state.epoch + 1, **sentences)
 
     def _initial_loss(self, loop) -> float:
         """The mean of the first losses; for a run of an older version, of the latest losses."""

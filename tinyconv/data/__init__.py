@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-HASHED = 1024  # pictures taken at a time
+CHUNK = 1024  # pictures hashed or converted at a time
 SIXTEEN_BITS = 2**16  # grey levels
-ASPECTS = ("crop", "pad", "stretch")  # how a picture becomes one of another shape
+ASPECTS = ("crop", "pad", "stretch")  # ways to fit a picture to another shape
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Split:
     """The examples of one split, in a fixed order: N pictures, or N inputs of another kind.
 
     Attributes:
-        pictures: (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB). None where the
-            inputs are no pictures.
+        pictures: (N, H, W, C) uint8, memory-mapped; C is 1 (grey) or 3 (RGB). None if the inputs
+            are not pictures.
         labels: (N,) int32, -1 where unknown.
         names: N names: a path inside the root, or a running number.
-        boxes: (N, 4) int32 left, top, right, bottom pixel; -1 where unknown.
+        boxes: (N, 4) int32, the left, top, right and bottom pixel; -1 where unknown.
         targets: N targets of another kind than a class, such as captions.
-        inputs: N inputs that are no pictures, such as sentences: an array, or a sequence that
+        inputs: N inputs that are not pictures, such as sentences: an array, or a sequence that
             JSON can hold.
     """
 
@@ -45,40 +45,68 @@ class Split:
 
     @property
     def rows(self):
-        """What a network is given: the pictures, or the inputs in their place."""
+        """The network's inputs: `pictures`, or `inputs` if they are not None."""
         return self.pictures if self.inputs is None else self.inputs
 
     def take(self, chosen: np.ndarray) -> "Split":
-        """The examples with the numbers `chosen` (M,), in that order."""
+        """Select examples by index.
 
-        def taken(part):
+        Args:
+            chosen: indices (M,), integers from 0 to N - 1.
+
+        Returns:
+            A Split of those M examples, in that order.
+        """
+
+        def select(part):
             return part[chosen] if isinstance(part, np.ndarray) else [part[i] for i in chosen]
 
         parts = vars(self).items()
-        return Split(**{name: None if part is None else taken(part) for name, part in parts})
+        return Split(**{name: None if part is None else select(part) for name, part in parts})
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is ready to be trained on."""
+    """A data set that is ready to be trained on.
+
+    Attributes:
+        name: the name of the data set, printed in the data line.
+        classes: a readable name for each label; empty if examples have no class.
+        splits: a Split for "train", "validation", and "test" where one exists.
+        mirror: whether a picture's mirror image keeps its class.
+        resized: whether pictures were scaled and cropped from other sizes.
+        skipped: files that could not be read.
+        cache: the folder of memory maps; None if the data set is not cached.
+        codes: the source's own name of each class, such as n01443537.
+        sha256: the SHA-256 of its content, if the cache has computed it.
+        unit: the plural noun for its examples, such as "sentences".
+        levels: the number of grey levels that its 16-bit files use.
+        notes: clauses about files that were left out or changed, for the screen.
+        divided: whether tinyconv divided one folder into train and validation.
+        division: the split of each picture by name, if divided.
+    """
 
     name: str
-    classes: tuple[str, ...]  # a name for people, by label; none where nothing has a class
-    splits: dict[str, Split]  # "train", "validation", and "test" where one exists
-    mirror: bool = False  # whether a picture's mirror image keeps its class
-    resized: bool = False  # whether pictures were scaled and cropped from other sizes
-    skipped: tuple[str, ...] = ()  # files that could not be read
-    cache: Path | None = None  # the folder of memory maps
-    codes: tuple[str, ...] = ()  # the source's own name of each class, such as n01443537
-    sha256: str = ""  # of its content, where the cache has counted it
-    unit: str = "pictures"  # what its examples are, such as "sentences"
-    levels: int = SIXTEEN_BITS  # grey levels that its 16-bit files use
-    notes: tuple[str, ...] = ()  # on what was left out or changed, for the screen
-    divided: bool = False  # whether train and validation come from one folder, divided here
-    division: Mapping[str, str] | None = None  # the split of each picture by name, if divided
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    mirror: bool = False
+    resized: bool = False
+    skipped: tuple[str, ...] = ()
+    cache: Path | None = None
+    codes: tuple[str, ...] = ()
+    sha256: str = ""
+    unit: str = "pictures"
+    levels: int = SIXTEEN_BITS
+    notes: tuple[str, ...] = ()
+    divided: bool = False
+    division: Mapping[str, str] | None = None
 
     def identity(self) -> str:
-        """The SHA-256 of classes, pictures, labels, boxes and targets, wherever they lie."""
+        """Hash the classes, pictures, labels, boxes and targets, wherever they are stored.
+
+        Returns:
+            The SHA-256 in hexadecimal.
+        """
         if self.sha256:
             return self.sha256
         hashes = {name: _sha256(split.rows) for name, split in self.splits.items()}
@@ -92,16 +120,25 @@ class Dataset:
 
 
 def _sha256(rows) -> str:
-    """Of the bytes of an array, read piece by piece; of another sequence's JSON."""
+    """The SHA-256 of an array's bytes, read in chunks, or of another sequence's JSON."""
     if not isinstance(rows, np.ndarray):
         return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
     total = hashlib.sha256()
-    for start in range(0, len(rows), HASHED):
-        total.update(np.ascontiguousarray(rows[start : start + HASHED]))
+    for start in range(0, len(rows), CHUNK):
+        total.update(np.ascontiguousarray(rows[start : start + CHUNK]))
     return total.hexdigest()
 
 
 def identity(classes: Sequence[str], splits: dict[str, list]) -> str:
-    """The SHA-256 of a data set: by split [that of the pictures' bytes, labels, boxes, targets]."""
-    told = json.dumps([list(classes), splits], default=lambda array: array.tolist())
-    return hashlib.sha256(told.encode()).hexdigest()
+    """Hash a data set, given the hash of each split's pictures.
+
+    Args:
+        classes: the class names, by label.
+        splits: for each split [SHA-256 of the pictures' bytes, labels, boxes, targets]; the last
+            three are arrays, lists or None.
+
+    Returns:
+        The SHA-256 in hexadecimal.
+    """
+    content = json.dumps([list(classes), splits], default=lambda array: array.tolist())
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Your own arrays, handed to `fit` in Python: read once into the cache, under a name of their own.
+"""Your own arrays, passed to `fit` in Python and stored in the cache under a generated name.
 
-The name ends in the SHA-256 of their content, so that a run which keeps it in its settings.json
-answers every verb, from the command line too, for as long as the cache is there.
+The name ends in the SHA-256 of their content. A run stores it in its settings.json, so that every
+verb works, from the command line too, for as long as the cache exists.
 """
 
 import os
@@ -12,31 +12,31 @@ from functools import cached_property
 
 import numpy as np
 
-from tinyconv.data import HASHED, Dataset, Split
+from tinyconv.data import CHUNK, Dataset, Split
 from tinyconv.errors import UserError
 from tinyconv.system.files import cache_root
 
-VALIDATION = 0.2  # of each class, where nothing is said: as of a folder
-BRIGHT = 128  # from here on the greatest float is a pixel's; below, nobody can tell its scale
+VALIDATION = 0.2  # default fraction of each class, as for a folder
+BRIGHT = 128  # a float maximum from here on means 0 to 255; between 1 and this it is ambiguous
 MIRROR = "-mirror"  # ends the name where a mirror image keeps its class
 NAME = re.compile(rf"arrays-([0-9a-f]{{16}})({MIRROR})?")
-BESIDE = ("validation", "test", "mirror")  # arguments that go with arrays alone
+BESIDE = ("validation", "test", "mirror")  # arguments that only go with arrays
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Arrays as a data set in memory; `unit_range` where their pixels were floats from 0 to 1."""
+    """Arrays as a data set in memory; `unit_range` if their pixels were floats from 0 to 1."""
 
     dataset: Dataset
     unit_range: bool
 
     @cached_property
     def name(self) -> str:
-        """What the cache and settings.json know them by."""
+        """Their name in the cache and in settings.json."""
         return f"arrays-{self.dataset.identity()[:16]}{MIRROR if self.dataset.mirror else ''}"
 
     def store(self) -> None:
-        """Write them into the cache, unless they are there."""
+        """Write them into the cache, unless it has them."""
         from tinyconv.data.cache import Source, Sources, cached
 
         splits = {
@@ -48,10 +48,10 @@ class Arrays:
 
 
 def extract(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays | None]:
-    """`values` with the name of the arrays in place of `data=(x, y)`, and the Arrays.
+    """`values` with the arrays' name in place of `data=(x, y)`, and the Arrays.
 
-    They come back as they are, with None, where `data` is a name; nothing is written. `outputs`
-    is how many classes the network tells apart, where that is known.
+    If `data` is a name, `values` are returned unchanged, with None. Nothing is written. `outputs`
+    is the network's number of classes, if known.
     """
     values = dict(values)
     if _is_word(values.get("data")):
@@ -61,44 +61,44 @@ def extract(values: Mapping, outputs: int | None = None) -> tuple[dict, Arrays |
     return values | {"data": arrays.name}, arrays
 
 
-def restore(kept: Mapping, changes: Mapping) -> dict:
-    """`changes` of a run with the settings `kept`; arrays among them go into the cache once more.
+def restore(settings: Mapping, changes: Mapping) -> dict:
+    """`changes` to a run with these `settings`; arrays among them are written to the cache again.
 
-    Raises UserError where the run began with other arrays.
+    Raises UserError if the run started with other arrays.
     """
-    original = str(kept.get("data"))
+    original = str(settings.get("data"))
     if is_name(original) and not _is_word(changes.get("data")):
         changes = {"mirror": original.endswith(MIRROR), **changes}
-    changes, arrays = extract(changes, len(kept.get("classes", ())))
+    changes, arrays = extract(changes, len(settings.get("classes", ())))
     if arrays is not None:
         if is_name(original) and arrays.name != original:
             raise UserError(
-                f"The run began with {original}, and these arrays are {arrays.name}: other "
-                "pictures or labels, or another validation or test beside them."
+                f"The run started with {original}, and these arrays are {arrays.name}: the "
+                "pictures, the labels, or validation or test differ."
             )
         arrays.store()
     return changes
 
 
 def read(data, validation=None, test=None, mirror=False, outputs: int | None = None) -> Arrays:
-    """Arrays as a data set, checked.
+    """Check arrays and turn them into a data set.
 
     Args:
         data: (pictures, labels). Pictures are (N, H, W) or (N, H, W, C), C 1 or 3: whole numbers
             0 to 255, or floats from 0 to 1, or floats up to 255 whose greatest is at least 128.
-            Labels are N whole numbers or strings; those that there are, sorted, are the classes.
-        validation: another such pair, or the fraction of each class that is set apart, 0.2
-            where it is None.
+            Labels are N whole numbers or strings; the classes are their different values, sorted.
+        validation: another such pair, or the fraction of each class that is held out, 0.2 for
+            None.
         test: another such pair.
         mirror: whether a picture's mirror image keeps its class.
-        outputs: how many classes the network tells apart: whole numbers below it are the classes
-            0 to `outputs` - 1, also where some have no picture.
+        outputs: the network's number of classes: if all labels are whole numbers below it, the
+            classes are 0 to `outputs` - 1, even if some have no picture.
 
     Returns:
         The Arrays: a Dataset of uint8 (N, H, W, C) and int32 (N,).
 
     Raises:
-        UserError: for anything else.
+        UserError: if the arrays are anything else.
     """
     pairs = {"train": _pair("data", data)}
     if validation is not None and not _is_number(validation):
@@ -113,7 +113,7 @@ def read(data, validation=None, test=None, mirror=False, outputs: int | None = N
         numbers = _numbers(name, labels, classes)
         splits[name] = Split(_pixels(pictures, unit_range), numbers, _count(len(labels)))
     if "validation" not in splits:
-        splits |= _divided(splits["train"], VALIDATION if validation is None else validation)
+        splits |= _hold_out(splits["train"], VALIDATION if validation is None else validation)
     order = [name for name in ("train", "validation", "test") if name in splits]
     names = tuple(str(value) for value in classes.tolist())
     splits = {name: splits[name] for name in order}
@@ -126,18 +126,18 @@ def is_name(data: str) -> bool:
 
 
 def load(name: str, image_size: int | None) -> Dataset:
-    """The arrays of that name, scaled and cropped to a square of `image_size` if it is given.
+    """The arrays of that name, scaled and cropped to a square of `image_size` unless that is None.
 
-    Raises UserError where the cache has them no more.
+    Raises UserError if the cache no longer has them.
     """
     from tinyconv.data.cache import Source, Sources, cached
     from tinyconv.data.decode import resize
 
     def missing():
         raise UserError(
-            f"The arrays of this run ({name}) are not in the cache {cache_root()}; in Python, "
-            "tinyconv.load(RUN, data=(x, y)), with the validation and test that went with them, "
-            "brings them back."
+            f"The arrays of this run ({name}) are not in the cache {cache_root()}. Restore them in "
+            "Python with tinyconv.load(RUN, data=(x, y)), and the validation and test that went "
+            "with them."
         )
 
     def scaled():
@@ -162,7 +162,7 @@ def _count(count: int) -> list[str]:
 
 
 def _is_word(data) -> bool:
-    """Whether it is a value that the setting `data` judges by itself."""
+    """Whether the setting `data` itself checks this value."""
     return data is None or isinstance(data, (str, os.PathLike, int, float))
 
 
@@ -171,10 +171,12 @@ def _is_number(value) -> bool:
 
 
 def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures (N, H, W, C), labels (N,)) as arrays of a shape and kind that can be used."""
+    """(pictures (N, H, W, C), labels (N,)) as arrays of a supported shape and dtype."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        or_share = ", or the fraction of the training pictures" if argument == "validation" else ""
-        raise UserError(f"{argument} is a pair of arrays, (pictures, labels){or_share}.")
+        or_fraction = (
+            ", or the fraction of the training pictures" if argument == "validation" else ""
+        )
+        raise UserError(f"{argument} must be a pair of arrays, (pictures, labels){or_fraction}.")
     try:
         pictures, labels = (np.asarray(each) for each in pair)
     except ValueError as error:
@@ -183,8 +185,8 @@ def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
         pictures = pictures[..., None]
     if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3) or pictures.dtype.kind not in "buif":
         raise UserError(
-            f"The pictures of {argument} should be numbers (N, H, W) or (N, H, W, C), where C is "
-            f"1 or 3, and {pictures.dtype} {np.shape(pair[0])} was given."
+            f"The pictures of {argument} must be numbers (N, H, W) or (N, H, W, C), where C is "
+            f"1 or 3, but they are {pictures.dtype} {np.shape(pair[0])}."
         )
     if not pictures.size:
         raise UserError(f"{argument} has no pictures: its shape is {np.shape(pair[0])}.")
@@ -194,9 +196,9 @@ def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
         labels = labels.astype(str)
     if labels.ndim != 1 or labels.dtype.kind not in "buiU":
         raise UserError(
-            f"The labels of {argument} should be N whole numbers or strings, and {labels.dtype} "
-            f"{labels.shape} was given; .argmax(axis=1) makes them of one-hot rows, and "
-            ".astype(int) of floats."
+            f"The labels of {argument} must be N whole numbers or strings, but they are "
+            f"{labels.dtype} {labels.shape}. Convert one-hot rows with .argmax(axis=1), and floats "
+            "with .astype(int)."
         )
     if labels.dtype.kind in "iu":
         labels = labels.astype("int64")
@@ -206,33 +208,33 @@ def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_unit(pictures: np.ndarray) -> bool:
-    """Whether pixels go from 0 to 1, and not to 255; UserError where nobody can tell."""
+    """Whether pixels go from 0 to 1, and not to 255; UserError if the range is ambiguous."""
     low, high = pictures.min(), pictures.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError("The pictures of data have values that are no finite numbers.")
+        raise UserError("The pictures of data contain NaN or infinity.")
     is_float = pictures.dtype.kind == "f"
     is_dim = is_float and 1 < high < BRIGHT
     if low < 0 or high > 255 or is_dim:
         raise UserError(
-            f"The pictures of data go from {low:g} to {high:g}, and whole numbers 0 to 255, "
-            "floats from 0 to 1 or floats from 0 to 255 are understood"
-            + ("; divide them by their greatest, or by 255." if is_dim else ".")
+            f"The pictures of data go from {low:g} to {high:g}; they must be whole numbers from 0 "
+            "to 255, floats from 0 to 1 or floats from 0 to 255"
+            + (". Divide them by their maximum, or by 255." if is_dim else ".")
         )
     return pictures.dtype.kind == "b" or (is_float and high <= 1)
 
 
 def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit_range: bool) -> None:
-    """Raise UserError for pictures of another shape or range than the training pictures."""
+    """Raise UserError if the pictures differ from the training pictures in shape or range."""
     if pictures.shape[1:] != train.shape[1:]:
         raise UserError(
-            f"The pictures of {argument} are {pictures.shape[1:]}, and those of data "
+            f"The pictures of {argument} are {pictures.shape[1:]}, but those of data are "
             f"{train.shape[1:]}."
         )
     low, high, most = pictures.min(), pictures.max(), 1 if unit_range else 255
     if not (low >= 0 and high <= most) or (pictures.dtype.kind == "f") != (train.dtype.kind == "f"):
         raise UserError(
-            f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, and those "
-            f"of data {train.dtype} from 0 to {most}; both should be of one kind and range."
+            f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, but those "
+            f"of data are {train.dtype} from 0 to {most}; dtype and range must be the same."
         )
 
 
@@ -241,46 +243,50 @@ def _pixels(pictures: np.ndarray, unit_range: bool) -> np.ndarray:
     if pictures.dtype == np.uint8:
         return np.ascontiguousarray(pictures)
     pixels = np.empty(pictures.shape, np.uint8)
-    for start in range(0, len(pictures), HASHED):
-        part = pictures[start : start + HASHED].astype("float32")
-        pixels[start : start + HASHED] = np.round(part * 255 if unit_range else part)
+    for start in range(0, len(pictures), CHUNK):
+        part = pictures[start : start + CHUNK].astype("float32")
+        pixels[start : start + CHUNK] = np.round(part * 255 if unit_range else part)
     return pixels
 
 
 def _classes(labels: np.ndarray, outputs: int | None) -> np.ndarray:
-    """The classes in order, as the labels name them."""
+    """The classes in order: values of the labels, or 0 to `outputs` - 1."""
     classes = np.unique(labels)
     if labels.dtype.kind == "i" and outputs and classes[0] >= 0 and classes[-1] < outputs:
         classes = np.arange(outputs)
     if len(np.unique(labels)) < 2:
         raise UserError(
-            f"Every label of data is {labels.flat[0]!s}, and two classes are needed to tell apart."
+            f"Every label of data is {labels.flat[0]!s}; classification needs two classes or more."
         )
     return classes
 
 
 def _numbers(argument: str, labels: np.ndarray, classes: Sequence) -> np.ndarray:
-    """Labels (N,) as places in `classes`, int32."""
+    """Labels (N,) as indices into `classes`, int32."""
     if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
-        raise UserError(f"The labels of {argument} are {labels.dtype}, of data {classes.dtype}.")
-    places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    unknown = labels[classes[places] != labels]
+        raise UserError(
+            f"The labels of {argument} are {labels.dtype}, but those of data are {classes.dtype}."
+        )
+    indices = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    unknown = labels[classes[indices] != labels]
     if len(unknown):
-        raise UserError(f"{argument} has the label {unknown[0]!s}, which no label of data is.")
-    return places.astype("int32")
+        raise UserError(f"{argument} has the label {unknown[0]!s}, which does not occur in data.")
+    return indices.astype("int32")
 
 
-def _divided(split: Split, fraction: float) -> dict[str, Split]:
-    """The training and the validation split: a fixed `fraction` of each class is set apart."""
+def _hold_out(split: Split, fraction: float) -> dict[str, Split]:
+    """The training and the validation split, which is a fixed `fraction` of each class."""
     if not 0 < fraction < 1:
-        raise UserError(f"validation is a fraction between 0 and 1, and {fraction!r} was given.")
+        raise UserError(f"validation must be a fraction between 0 and 1, not {fraction!r}.")
     is_held_out = np.zeros(len(split.labels), bool)
     for label in np.unique(split.labels):
         members = np.random.default_rng(label).permutation(np.flatnonzero(split.labels == label))
-        share = max(1, round(fraction * len(members)))
-        is_held_out[members[: min(share, len(members) - 1)]] = True
+        count = max(1, round(fraction * len(members)))
+        is_held_out[members[: min(count, len(members) - 1)]] = True
     if not is_held_out.any():
-        raise UserError("Each class has one picture alone; two are needed to train and to check.")
+        raise UserError(
+            "Each class has only one picture; training and validation need at least two of a class."
+        )
 
     return {
         "train": split.take(np.flatnonzero(~is_held_out)),

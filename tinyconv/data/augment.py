@@ -1,8 +1,8 @@
-"""Random changes that keep a picture's class, on whole NumPy batches (B, H, W, C) of uint8.
+"""Data augmentation: random changes that keep a picture's class, on batches (B, H, W, C) of uint8.
 
-They run between the memory map and the network, in the feeding thread; a function takes the
-batch, a random generator and each picture's turn (B,), and returns a new batch of the same shape
-and dtype. A picture's turn rises by one an epoch, from 0 or from 1.
+They run in NumPy between the memory map and the network, in the feeding thread. Each function
+takes the batch, a random generator and each picture's turn (B,), and returns a new batch of the
+same shape and dtype. A picture's turn starts at 0 or 1 and rises by one each epoch.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 def flip(pictures, random, turns):
     """Mirror each picture left to right in every second epoch, half of them in the first.
 
-    Jordan 2024 (arXiv 2404.00498, section 3.6): a coin tossed each time shows the same side
-    again half of the time; in turns, two epochs show both.
+    Jordan 2024 (arXiv 2404.00498, section 3.6): independent random flips repeat the same side
+    half of the time; alternating flips show both sides in two epochs.
     """
     flipped = turns % 2 == 1
     return np.where(flipped[:, None, None, None], pictures[:, :, ::-1], pictures)
@@ -47,7 +47,7 @@ def shifted(pictures, rows, columns):
 
 
 def colour(pictures, random, turns):
-    """Change brightness and contrast by up to 40 %, one draw of each a picture."""
+    """Change brightness and contrast by up to 40 %, drawn once for each picture."""
     brightness, contrast = random.uniform(0.6, 1.4, (2, len(pictures), 1, 1, 1)).astype("float32")
     mean = pictures.mean(axis=(1, 2, 3), keepdims=True, dtype="float32")
     changed = (pictures - mean) * contrast + mean * brightness
@@ -66,8 +66,8 @@ def cutout(pictures, random, turns):
     return cut
 
 
-def in_place(step):
-    """A step that changes pictures alone as one that is given their targets, too."""
+def on_pictures(step):
+    """Adapt a step on pictures to one on pictures and targets, which it leaves unchanged."""
     return lambda pictures, targets, random, turns: (step(pictures, random, turns), targets)
 
 
@@ -79,5 +79,5 @@ POLICIES = {
 
 
 def policy(name: str, mirror: bool):
-    """The steps of policy `name`; without `flip` where a mirror image changes the class."""
+    """The steps of policy `name`, without `flip` if a mirror image changes the class."""
     return tuple(step for step in POLICIES[name] if mirror or step is not flip)

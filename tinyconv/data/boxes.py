@@ -1,8 +1,8 @@
-"""Boxes round things: their coordinates, their overlap, and how they move with a picture.
+"""Bounding boxes: their coordinates, their overlap, and how augmentation moves them.
 
 A split's boxes are whole pixels: left, top, right and bottom of the first and the last pixel
-inside. A network's are corners (B, 4): left, top, right, bottom as shares of the picture's width
-and height, from 0 to 1. A box that is unknown is -1 four times in both.
+inside. A network's boxes are corners (B, 4): left, top, right, bottom as fractions of the
+picture's width and height, from 0 to 1. In both, an unknown box is -1 four times.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ UNKNOWN = -1.0
 def corners(boxes, shape) -> np.ndarray:
     """Boxes in pixels (N, 4) as corners (N, 4) float32, for pictures of `shape` (H, W, C)."""
     height, width, _ = shape
-    shares = (np.asarray(boxes) + [0, 0, 1, 1]) / [width, height, width, height]
-    return np.where(is_known(boxes)[:, None], shares, UNKNOWN).astype("float32")
+    fractions = (np.asarray(boxes) + [0, 0, 1, 1]) / [width, height, width, height]
+    return np.where(is_known(boxes)[:, None], fractions, UNKNOWN).astype("float32")
 
 
 def is_known(boxes) -> np.ndarray:
-    """Which of the boxes or corners (N, 4) are known, (N,)."""
+    """Which of the boxes or corners (N, 4) are known: (N,) bool."""
     return np.asarray(boxes)[:, 0] >= 0
 
 
@@ -40,8 +40,10 @@ def _area(corners) -> np.ndarray:
 
 def policy(name: str, mirror: bool) -> list:
     """The steps of policy `name`: (pictures, targets, random, turns) -> (pictures, targets)."""
-    along = {augment.flip: _flip, augment.crop: _crop}
-    return [along.get(step) or augment.in_place(step) for step in augment.policy(name, mirror)]
+    with_boxes = {augment.flip: _flip, augment.crop: _crop}
+    return [
+        with_boxes.get(step) or augment.on_pictures(step) for step in augment.policy(name, mirror)
+    ]
 
 
 def _flip(pictures, targets, random, turns):
@@ -54,12 +56,12 @@ def _flip(pictures, targets, random, turns):
 
 
 def _crop(pictures, targets, random, turns):
-    """A box that has left the picture is unknown."""
+    """Shift pictures and boxes; a box that leaves the picture becomes unknown."""
     boxes = targets["box"]
     rows, columns = augment.shifts(pictures, random)
     _, height, width, _ = pictures.shape
     by = np.stack([columns / width, rows / height] * 2, axis=1).astype(boxes.dtype)
     moved = np.clip(boxes + by, 0, 1)
-    seen = is_known(boxes) & (moved[:, :2] < moved[:, 2:]).all(axis=1)
-    moved = np.where(seen[:, None], moved, UNKNOWN)
+    is_visible = is_known(boxes) & (moved[:, :2] < moved[:, 2:]).all(axis=1)
+    moved = np.where(is_visible[:, None], moved, UNKNOWN)
     return augment.shifted(pictures, rows, columns), targets | {"box": moved}

@@ -4,8 +4,8 @@
     <name>-<key>/train.npy …              uint8 (N, H, W, C)
 
 The key is a hash of where the pictures came from and how they were read. A folder is written
-beside its place and renamed when it is whole, so that a crash leaves nothing half-made but
-that folder, which a later writer removes.
+under a temporary name and renamed when it is complete. A crash leaves only that temporary folder,
+which a later writer removes.
 """
 
 import contextlib
@@ -29,27 +29,43 @@ from tinyconv.errors import UserError
 from tinyconv.system import console
 from tinyconv.system.files import cache_root, replace
 
-FORMAT = 5  # of this file's layout and of the decoding; part of every key
-HEADER_BYTES = 128  # of a .npy file here
-CONTENT = ("labels", "boxes", "targets")  # of a split, beside its pictures
+FORMAT = 5  # version of this layout and of the decoding; part of every key
+HEADER_BYTES = 128  # of each .npy file written here
+CONTENT = ("labels", "boxes", "targets")  # of a split, besides its pictures
 CHUNK = 1024  # pictures decoded before they are written
-ABANDONED = 24 * 3600  # seconds after which a half-made folder has no living writer
+ABANDONED = 24 * 3600  # seconds after which an incomplete folder has no living writer
 
 
 @dataclass(frozen=True)
 class Source:
-    """A split before it is cached: names and labels, and how to read picture i as uint8."""
+    """A split before it is cached.
+
+    Attributes:
+        names: N names of the examples.
+        labels: N class labels, -1 where unknown.
+        read: returns picture i as (H, W, C) uint8; may raise CorruptPicture or OSError.
+        boxes: N times left, top, right, bottom in pixels, -1 where unknown; or None.
+        targets: N numbers, texts, or lists of them; or None.
+    """
 
     names: Sequence[str]
     labels: Sequence[int]
     read: Callable[[int], np.ndarray]
     boxes: Sequence[Sequence[int]] | None = None
-    targets: Sequence | None = None  # numbers, text, or lists of them
+    targets: Sequence | None = None
 
 
 @dataclass(frozen=True)
 class Sources:
-    """A whole data set before it is cached."""
+    """A whole data set before it is cached.
+
+    Attributes:
+        classes: a readable name for each label.
+        splits: a Source for "train", "validation", and "test" where one exists.
+        mirror: whether a picture's mirror image keeps its class.
+        resized: whether pictures are scaled and cropped from other sizes.
+        codes: the source's own name of each class.
+    """
 
     classes: Sequence[str]
     splits: dict[str, Source]
@@ -62,38 +78,58 @@ class Sources:
 
 
 def fingerprint(path: Path, above: frozenset[str] = frozenset()) -> list:
-    """What changes when the file, or any file below the folder, changes: size and time."""
+    """List the size and time of a file, or of every file below a folder.
+
+    The list changes when a file does, so that it can be part of a cache's key.
+
+    Args:
+        path: a file or a folder that exists.
+        above: the real paths of the folders that hold `path`, for links back to them.
+
+    Returns:
+        Nested lists of names, sizes in bytes and modification times in nanoseconds.
+    """
     real = str(path.resolve())
     if path.is_file():
         status = path.stat()
         return [real, status.st_size, status.st_mtime_ns]
-    found = [real]
+    rows = [real]
     if real in above:  # a link back to a folder that holds it
-        return found
+        return rows
     with os.scandir(path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
-                found.append(fingerprint(Path(entry.path), above | {real}))
+                rows.append(fingerprint(Path(entry.path), above | {real}))
             else:
                 dangling = entry.is_symlink() and not entry.is_file()
                 status = entry.stat(follow_symlinks=not dangling)
-                found.append([entry.name, status.st_size, status.st_mtime_ns])
-    return found
+                rows.append([entry.name, status.st_size, status.st_mtime_ns])
+    return rows
 
 
 def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], Sources]) -> Dataset:
-    """The data set under `key`, decoded from `sources()` if the cache does not hold it.
+    """Open a data set in the cache, decoding it first if the cache does not hold it.
 
-    Raises UserError for a file that is not a picture (unless `skip_corrupt`), and where the
-    cache cannot be written.
+    Args:
+        name: the name of the data set; the cache's folder begins with it.
+        key: everything that the content depends on, as JSON can hold it, such as a `fingerprint`.
+        skip_corrupt: whether to leave out files that cannot be read.
+        sources: returns the Sources; called only if there is something to decode.
+
+    Returns:
+        The Dataset, with memory-mapped pictures.
+
+    Raises:
+        UserError: if a file is not a picture (unless `skip_corrupt`), or if the cache cannot be
+            written.
     """
     digest = hashlib.sha256(json.dumps([FORMAT, name, skip_corrupt, *key]).encode()).hexdigest()
     folder = cache_root() / f"{name}-{digest[:16]}"
-    found = _open(name, folder)
-    if found is not None:
-        return found
+    dataset = _open(name, folder)
+    if dataset is not None:
+        return dataset
     try:
-        made = sources()
+        source = sources()
     except OSError as error:
         raise UserError(f"{error.filename or name} cannot be read ({error.strerror}).") from error
     try:
@@ -103,7 +139,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
     except OSError as error:
         raise unwritable(error) from error
     try:
-        _write(name, building, made, skip_corrupt)
+        _write(name, building, source, skip_corrupt)
         if _open(name, folder) is None:  # not there or damaged; else another process was first
             shutil.rmtree(folder, ignore_errors=True)
             try:
@@ -119,7 +155,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
 
 
 def _sweep(root: Path) -> None:
-    """Remove the half-made folders of writers that were killed, known by their age."""
+    """Remove the incomplete folders of writers that were killed, recognised by their age."""
     for path in root.glob(".*-????????????????-*/"):
         with contextlib.suppress(OSError):  # its living writer has just renamed it
             if time.time() - max(p.stat().st_mtime for p in (path, *path.iterdir())) > ABANDONED:
@@ -127,25 +163,25 @@ def _sweep(root: Path) -> None:
 
 
 def unwritable(error: OSError) -> UserError:
-    """The error of a cache that the disk does not take."""
+    """The error for a cache that cannot be written."""
     return UserError(
-        f"The cache {cache_root()} cannot be written ({error.strerror}); make room, or name "
-        "another folder in TINYCONV_CACHE."
+        f"The cache {cache_root()} cannot be written ({error.strerror}). Free disk space, or set "
+        "TINYCONV_CACHE to another folder."
     )
 
 
 def _open(name: str, folder: Path) -> Dataset | None:
-    """The cached data set; None where there is none, or a damaged one."""
+    """The cached data set; None if there is none, or if it is damaged."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         splits = {}
-        for split, kept in index["splits"].items():
+        for split, content in index["splits"].items():
             pictures = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-            labels = np.array(kept["labels"], np.int32)
-            boxes = None if kept["boxes"] is None else np.array(kept["boxes"], np.int32)
-            if not len(pictures) == len(labels) == len(kept["names"]):
+            labels = np.array(content["labels"], np.int32)
+            boxes = None if content["boxes"] is None else np.array(content["boxes"], np.int32)
+            if not len(pictures) == len(labels) == len(content["names"]):
                 return None
-            splits[split] = Split(pictures, labels, kept["names"], boxes, kept["targets"])
+            splits[split] = Split(pictures, labels, content["names"], boxes, content["targets"])
         return Dataset(
             name=name,
             classes=tuple(index["classes"]),
@@ -185,22 +221,22 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
             corrupt, shape = _write_pictures(
                 path, source, skip_corrupt, bar, shape, pictures[split]
             )
-            kept = [i for i in range(len(source.names)) if i not in corrupt]
-            if not kept:
-                raise UserError(f"{name} has no {split} picture that can be used.")
+            usable = [i for i in range(len(source.names)) if i not in corrupt]
+            if not usable:
+                raise UserError(f"{name} has no usable {split} pictures.")
             boxes, targets = source.boxes, source.targets
             index["skipped"] += [source.names[i] for i in sorted(corrupt)]
             index["splits"][split] = {
-                "names": [source.names[i] for i in kept],
-                "labels": [int(source.labels[i]) for i in kept],
-                "boxes": None if boxes is None else [[int(b) for b in boxes[i]] for i in kept],
-                "targets": None if targets is None else [targets[i] for i in kept],
+                "names": [source.names[i] for i in usable],
+                "labels": [int(source.labels[i]) for i in usable],
+                "boxes": None if boxes is None else [[int(b) for b in boxes[i]] for i in usable],
+                "targets": None if targets is None else [targets[i] for i in usable],
             }
     index["sha256"] = identity(
         index["classes"],
         {
-            split: [pictures[split].hexdigest(), *(kept[name] for name in CONTENT)]
-            for split, kept in index["splits"].items()
+            split: [pictures[split].hexdigest(), *(content[name] for name in CONTENT)]
+            for split, content in index["splits"].items()
         },
     )
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
@@ -209,8 +245,8 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
 def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, digest):
     """Decode a split into a .npy file, in threads and bounded memory.
 
-    `shape` is that of the pictures before, if any, and `digest` takes in what is written;
-    returns (the corrupt ones, the shape).
+    `shape` is the shape of earlier pictures, or None; `digest` is updated with the bytes written.
+    Returns (indices of the corrupt pictures, the shape).
     """
     workers = os.cpu_count() or 1
     corrupt: set[int] = set()
@@ -223,10 +259,10 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, 
                 pictures.append((i, source.read(i)))
             except (CorruptPicture, OSError) as error:
                 if not skip_corrupt:
-                    unusable = isinstance(error, UnusablePicture)
-                    why = "cannot be used" if unusable else "is not a picture that can be read"
+                    is_unusable = isinstance(error, UnusablePicture)
+                    why = "cannot be used" if is_unusable else "is not a picture that can be read"
                     raise UserError(
-                        f"{source.names[i]} {why} ({error}); --skip-corrupt goes on without it."
+                        f"{source.names[i]} {why} ({error}). Leave it out with --skip-corrupt."
                     ) from error
                 corrupt.add(i)
         return pictures
@@ -241,8 +277,8 @@ def _write_pictures(path: Path, source: Source, skip_corrupt: bool, bar, shape, 
                     shape = shape or picture.shape
                     if picture.shape != shape:
                         raise UserError(
-                            f"{source.names[i]} is {_size(picture.shape)}, and the pictures "
-                            f"before it are {_size(shape)}; --image-size makes them one size."
+                            f"{source.names[i]} is {_size(picture.shape)}, but the pictures "
+                            f"before it are {_size(shape)}. Scale them with --image-size."
                         )
                     data = np.ascontiguousarray(picture, np.uint8).data
                     digest.update(data)

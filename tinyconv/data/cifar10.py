@@ -24,7 +24,7 @@ TRAINING = [f"data_batch_{i}.bin" for i in range(1, 6)]
 TEST = "test_batch.bin"
 NAMES = "batches.meta.txt"
 SHAPE = (3, 32, 32)  # channels, rows, columns of a record
-HELD_OUT = 10  # one training picture in ten, the last ones, is for validation
+HELD_OUT = 10  # one training picture in ten is held out for validation: the last ones
 
 
 def cifar10(
@@ -66,13 +66,13 @@ def _read(place: Path, image_size: int | None) -> Sources:
 
 
 def _files(place: Path) -> dict[str, bytes]:
-    """The content of the files that count, by name; from an archive they are read in place."""
-    wanted = [*TRAINING, TEST, NAMES]
+    """The content of the needed files, by name; an archive is read in place."""
+    names = [*TRAINING, TEST, NAMES]
     try:
         if place.is_dir():
-            return {name: (place / name).read_bytes() for name in wanted}
-        found = archives.untar(place, [f"{FOLDER}/{name}" for name in wanted])
-        return {name: found[f"{FOLDER}/{name}"] for name in wanted}
+            return {name: (place / name).read_bytes() for name in names}
+        members = archives.untar(place, [f"{FOLDER}/{name}" for name in names])
+        return {name: members[f"{FOLDER}/{name}"] for name in names}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing from CIFAR-10's binary version.") from error
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
@@ -87,12 +87,12 @@ def _records(name: str, data: bytes, classes: int) -> tuple[np.ndarray, np.ndarr
     length = 1 + int(np.prod(SHAPE))
     if not data or len(data) % length:
         raise UserError(
-            f"{name} has {len(data):,} bytes, not a multiple of {length}: it is cut off."
+            f"{name} has {len(data):,} bytes, not a multiple of {length}: it is truncated."
         )
     records = np.frombuffer(data, np.uint8).reshape(-1, length)
     labels = records[:, 0]
     if labels.max() >= classes:
-        raise UserError(f"{name} has the label {labels.max()}, and there are {classes} classes.")
+        raise UserError(f"{name} has the label {labels.max()}, but there are {classes} classes.")
     return records[:, 1:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1), labels
 
 

@@ -1,7 +1,7 @@
 """From a file's bytes to a uint8 picture, and from any size to a square.
 
-JPEG goes through simplejpeg (libjpeg-turbo, four times Pillow's speed and bit-identical to
-it); every other format, and the rarer kinds of JPEG, through Pillow.
+simplejpeg decodes JPEG (libjpeg-turbo, four times Pillow's speed and bit-identical to it); Pillow
+decodes every other format, and the rarer kinds of JPEG.
 """
 
 import io
@@ -13,39 +13,39 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinyconv.data import SIXTEEN_BITS
 
-MOST_PIXELS = 100_000_000  # a larger picture is refused before it is decoded
+MAX_PIXELS = 100_000_000  # a larger picture is refused before it is decoded
 # Pillow warns from 89 million pixels on; `_with_pillow` has a limit of its own.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 JPEG_START = b"\xff\xd8\xff"
-TURNED = (b"Exif\0\0", b"tiff:Orientation")  # what may say that a JPEG is not upright
+ORIENTATION_MARKS = (b"Exif\0\0", b"tiff:Orientation")  # a JPEG with one may not be upright
 
 
 class CorruptPicture(ValueError):
-    """The bytes are not a whole picture."""
+    """The bytes are not a complete picture."""
 
 
 class UnusablePicture(CorruptPicture):
-    """A picture that the data set names and has no file of, or nothing to be learnt."""
+    """A picture whose file is missing from the data set, or that has nothing to learn."""
 
 
 def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.ndarray:
     """Decode a picture: upright by its EXIF orientation, transparent parts on white, first frame.
 
     Args:
-        data: the content of the file.
+        data: the bytes of the file, of any format that Pillow reads.
         channels: 3 for RGB, 1 for grey.
         levels: number of grey levels that 16-bit files use, a power of two of at least 256.
 
     Returns:
-        uint8 (H, W, channels).
+        The picture (H, W, channels) uint8.
 
     Raises:
-        CorruptPicture: for anything that is not a whole picture, and for one that is too large.
+        CorruptPicture: if the bytes are not a complete picture, or one of over 100 million pixels.
     """
-    if data.startswith(JPEG_START) and not any(mark in data for mark in TURNED):
+    if data.startswith(JPEG_START) and not any(mark in data for mark in ORIENTATION_MARKS):
         try:
             height, width, kind, _ = simplejpeg.decode_jpeg_header(data, strict=True)
-            if kind in ("YCbCr", "Gray") and height * width <= MOST_PIXELS:
+            if kind in ("YCbCr", "Gray") and height * width <= MAX_PIXELS:
                 colour = "RGB" if channels == 3 else "GRAY"
                 if channels == 3 or kind == "Gray":
                     return simplejpeg.decode_jpeg(data, colorspace=colour, strict=True)
@@ -57,7 +57,7 @@ def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.nda
 def _with_pillow(data: bytes, channels: int, levels: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 raise _too_large(f"{image.width * image.height / 1e6:,.0f} million pixels")
             image.load()
             image = ImageOps.exif_transpose(image)
@@ -76,8 +76,8 @@ def _with_pillow(data: bytes, channels: int, levels: int) -> np.ndarray:
             image = image.convert("RGB" if channels == 3 else "L")
     except CorruptPicture:
         raise
-    except UnidentifiedImageError as error:  # whose text is the address of a buffer
-        raise CorruptPicture("it has no known format") from error
+    except UnidentifiedImageError as error:  # its text is the address of a buffer
+        raise CorruptPicture("its format is unknown") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise CorruptPicture(str(error) or "it ends too early") from error
     except Image.DecompressionBombError as error:
@@ -87,34 +87,34 @@ def _with_pillow(data: bytes, channels: int, levels: int) -> np.ndarray:
 
 def _too_large(size: str) -> CorruptPicture:
     return UnusablePicture(
-        f"it has {size}, and the limit is {MOST_PIXELS / 1e6:.0f} million: scale it down first"
+        f"it has {size}, but the limit is {MAX_PIXELS / 1e6:.0f} million: scale it down first"
     )
 
 
 def resized_boxes(boxes, shape: tuple[int, int], size: int) -> np.ndarray:
-    """Boxes (N, 4) int32 of a picture of `shape` (H, W) where `resize` puts them.
+    """Boxes (N, 4) int32 of a picture of `shape` (H, W) after `resize` to `size`.
 
-    A pixel belongs to a box if a part of it does; -1 four times stays.
+    A pixel belongs to a box if any part of it does. Unknown boxes, -1 four times, stay unknown.
     """
     height, width = shape
     scale = size / min(height, width)
     cut = (np.array([width, height] * 2) * scale - size) / 2
     edges = np.clip((np.asarray(boxes) + [0, 0, 1, 1]) * scale - cut, 0, size)
-    found = np.concatenate([np.floor(edges[:, :2]), np.ceil(edges[:, 2:]) - 1], axis=1)
-    return np.where(np.asarray(boxes)[:, :1] < 0, -1, found).astype("int32")
+    moved = np.concatenate([np.floor(edges[:, :2]), np.ceil(edges[:, 2:]) - 1], axis=1)
+    return np.where(np.asarray(boxes)[:, :1] < 0, -1, moved).astype("int32")
 
 
 def resize(picture: np.ndarray, size: int | tuple[int, int], aspect: str = "crop") -> np.ndarray:
     """Scale a picture to a size, by bicubic interpolation.
 
     Args:
-        picture: uint8 (H, W, C).
+        picture: (H, W, C) uint8, C 1 or 3.
         size: the side of a square, or (height, width), in pixels.
         aspect: for a picture of another shape "crop" keeps its middle, "pad" adds black bars, and
-            "stretch" scales height and width apart.
+            "stretch" scales height and width separately.
 
     Returns:
-        uint8 (height, width, C).
+        (height, width, C) uint8; `picture` itself if it has that size.
     """
     height, width = (size, size) if isinstance(size, int) else size
     channels = picture.shape[-1]

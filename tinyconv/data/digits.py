@@ -1,7 +1,7 @@
 """Digits: the embedded data set, real handwriting inside scikit-learn.
 
 The test part of the UCI "Optical Recognition of Handwritten Digits" data (Alpaydin & Kaynak
-1998): 1,797 pictures of 8x8 cells, each a count of ink from 0 to 16.
+1998): 1,797 pictures of 8x8 cells, each an amount of ink from 0 to 16.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from tinyconv.data.cache import Source, Sources, cached
 from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
 
-INK = 16  # the greatest value of a cell
-SHARES = {"test": 0.2, "validation": 0.1}  # of each class; the rest is for training
+INK = 16  # the maximum of a cell
+FRACTIONS = {"test": 0.2, "validation": 0.1}  # of each class; the rest is for training
 
 
 def digits(
@@ -25,7 +25,7 @@ def digits(
     10 classes; 1,259 training, 179 validation and 359 test pictures, fixed.
     """
     if root is not None:
-        raise UserError(f"digits comes with tinyconv and needs no --root, and {root} was given.")
+        raise UserError(f"digits comes with tinyconv; leave out --root {root}.")
     return cached("digits", ["scikit-learn", image_size], skip_corrupt, lambda: _read(image_size))
 
 
@@ -41,11 +41,11 @@ def _read(image_size: int | None) -> Sources:
         pictures = np.stack([resize(picture, image_size) for picture in pictures])
     chosen = {"train": [], "validation": [], "test": []}
     for label in range(10):
-        # Shuffled once and for all, so that each split has every writer and every class.
+        # A fixed shuffle, so that each split has every writer and every class.
         members = np.random.default_rng(label).permutation(np.flatnonzero(bunch.target == label))
         start = 0
-        for split, share in SHARES.items():
-            stop = start + round(share * len(members))
+        for split, fraction in FRACTIONS.items():
+            stop = start + round(fraction * len(members))
             chosen[split].extend(members[start:stop])
             start = stop
         chosen["train"].extend(members[start:])

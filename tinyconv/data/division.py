@@ -1,4 +1,4 @@
-"""Which pictures of a folder are for training and which for validation, also when it grows."""
+"""Division of a folder into training and validation pictures, stable when the folder grows."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ FILE = "split.json"  # in the folder of a run
 
 
 def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
-    """Divide the training pictures: a fixed fifth of each class, whatever the order of listing.
+    """Hold out a fixed fifth of each class, independent of the order of listing.
 
-    The order is that of each path's hash. A division of before stays as it is, and a picture that
-    it lacks is for validation if its hash is in the lowest fifth of all hashes.
+    Pictures are ordered by the hash of their path. An earlier division stays as it is, and a
+    picture that it lacks is for validation if its hash is in the lowest fifth of all hashes.
 
     Args:
         rows: (path, label) of each picture.
-        division: the split of each path that is settled already.
+        division: the split of each path that is already assigned.
 
     Returns:
-        (train, validation), rows in the order given.
+        (train, validation): rows in their original order.
 
     Raises:
         UserError: if each class has a single picture.
@@ -45,7 +45,9 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
             count = max(1, len(members) // VALIDATION)
             held_out |= set(sorted(members, key=digests.get)[:count])
     if not held_out:
-        raise UserError("Each class has one picture alone; two are needed to train and to check.")
+        raise UserError(
+            "Each class has only one picture; training and validation need at least two of a class."
+        )
     train = [row for row in rows if row[0] not in held_out]
     return train, [row for row in rows if row[0] in held_out]
 
@@ -61,7 +63,7 @@ def content(division: Mapping[str, str]) -> bytes:
 def read(run_folder: Path) -> dict[str, str]:
     """The split of each picture that a run was trained on, by name.
 
-    Empty for a run on other data than a folder, and for one of an earlier version.
+    Empty for a run on other data than a folder, and for a run of an earlier version.
     """
     file = run_folder / FILE
     try:

@@ -24,8 +24,8 @@ from tinyconv.data.folder_tree import Tree, split_of
 from tinyconv.data.picture_files import describe, listing
 from tinyconv.errors import UserError
 
-LARGEST = 256  # pictures of one size up to this keep it
-USUAL = 64  # the size of all others
+MAX_SIDE = 256  # square pictures of one size up to this keep it
+DEFAULT_SIDE = 64  # pixels a side of all others
 GREY_MODES = {"1", "L", "F", "I;16", "I;16B", "I"}
 WORTH_A_NOTE = 0.1  # fraction of the pictures' area that is cropped away
 
@@ -48,14 +48,17 @@ def folder(
         root: the folder.
         image_size: side of the square that pictures are scaled to, in pixels. By default the
             pictures' own size if they are squares of one size up to 256, else 64.
-        skip_corrupt: leave out files that cannot be decoded.
+        skip_corrupt: whether to leave out files that cannot be decoded.
         aspect: how a picture of another shape becomes a square: "crop", "pad" or "stretch".
         labels: a table with the columns file, label and optionally split, instead of class folders.
         division: the split, "train" or "validation", of pictures by path: that of a run that
             was trained on an earlier state of the folder. New pictures are added by their hash.
-        whole: without folders for splits, put all pictures into the split "test".
+        whole: whether to put all pictures into the split "test" if there are no split folders.
         shape: (H, W, C) of the pictures in the data set, instead of a size by the files.
         levels: number of grey levels that 16-bit files use, instead of one by the files.
+
+    Returns:
+        The Dataset.
 
     Raises:
         UserError: if the folder is missing, or its arrangement is unclear.
@@ -96,7 +99,7 @@ def _labelled(root: Path, table: Path) -> Tree:
     content = label_table.read(table, root, files)
     label = {name: i for i, name in enumerate(content.classes)}
     if len(label) < 2:
-        raise UserError(f"{table} has the label {content.classes[0]!r} alone; two are needed.")
+        raise UserError(f"{table} has only the label {content.classes[0]!r}; two are needed.")
     rows: dict[str, list[tuple[str, int]]] = {}
     for path, name, word in content.rows:
         split = split_of(word) if word else "train"
@@ -117,7 +120,7 @@ def _splits(root: Path, tree: Tree, division, whole: bool):
         return False, {"test": rows["train"]}
     if len(tree.classes) < 2:
         raise UserError(
-            f"{root} has {len(tree.classes)} class folders, and two are needed to tell apart: "
+            f"{root} has {len(tree.classes)} class folders, and classification needs at least two: "
             "put the pictures of each class into a folder of its own."
         )
     if "train" not in rows or rows.get("validation"):
@@ -132,13 +135,13 @@ def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -
     sizes, grey = _survey(root, names)
     channels = 1 if grey else 3
     common = next(iter(sizes)) if len(sizes) == 1 else None
-    keep = size is None and common is not None and max(common) <= LARGEST
+    keep = size is None and common is not None and max(common) <= MAX_SIDE
     keep = keep and common[0] == common[1]
     if isinstance(size, tuple):
         *size, channels = size
         keep = common == tuple(size)
     elif size is None:
-        size = common[0] if keep else USUAL
+        size = common[0] if keep else DEFAULT_SIDE
     levels = levels or (_levels(root, names) if grey else SIXTEEN_BITS)
     notes = [f"left out: {describe(tree.others)}"] if tree.others else []
     notes += _notes_on_sizes(sizes, aspect)
@@ -172,16 +175,16 @@ def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -
 
 
 def _survey(root, names) -> tuple[Counter, bool]:
-    """(number of pictures by size, whether all are grey) by the headers.
+    """(number of pictures by size, whether all are grey), read from headers.
 
-    A bad header is left to the decoding.
+    Decoding reports bad headers later.
     """
     sizes, grey = Counter(), True
     for name in names:
         try:
             with Image.open(root / name) as image:
-                turned = image.getexif().get(0x0112, 1) >= 5  # lies on its side
-                sizes[image.size[::-1] if turned else image.size] += 1
+                is_sideways = image.getexif().get(0x0112, 1) >= 5
+                sizes[image.size[::-1] if is_sideways else image.size] += 1
                 grey = grey and image.mode in GREY_MODES
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
             continue
@@ -191,7 +194,7 @@ def _survey(root, names) -> tuple[Counter, bool]:
 
 
 def _notes_on_sizes(sizes: Counter, aspect: str) -> list[str]:
-    """How much of the pictures is cropped away, if that is much."""
+    """A note on the area that is cropped away, if it is large."""
     total = sum(sizes.values())
     if aspect != "crop" or not total:
         return []

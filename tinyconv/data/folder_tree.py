@@ -1,4 +1,4 @@
-"""Which folders of a tree are splits, which are classes, and which pictures belong to each."""
+"""The splits, classes and pictures of a folder tree."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ class Tree:
     Attributes:
         classes: names in the order of their labels.
         rows: (path below the root with `/`, label) of each picture, by split.
-        others: number of files that are passed over, by ending or place.
+        others: number of files that are ignored, by ending or place.
     """
 
     classes: list[str]
@@ -99,7 +99,7 @@ def _below_wrappers(root: Path) -> Path:
 
 
 def _split_folders(top: Path, names: Sequence[str]) -> dict[str, str]:
-    """The folder of each split, as a path below the top; none where the top holds classes.
+    """The folder of each split, as a path below the top; empty if the top holds classes.
 
     A folder is a split by its name only if it holds class folders: a class may be called train.
     """
@@ -116,8 +116,8 @@ def _split_folders(top: Path, names: Sequence[str]) -> dict[str, str]:
             continue
         if split in folders:
             raise UserError(
-                f"{top / folders[split]} and {folder} both are the {split} split; leave one of "
-                "them."
+                f"{top / folders[split]} and {folder} both are the {split} split; remove one "
+                "of them."
             )
         folders[split] = place
     if folders and "train" not in folders:
@@ -172,7 +172,7 @@ def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[s
     """(path below the top, label) of every picture of a split, class by class."""
     unknown = [f.name for f in _folders(top / place) if f.name not in classes]
     if unknown:
-        raise UserError(f"{top / place / unknown[0]} is a class that the training pictures lack.")
+        raise UserError(f"{top / place / unknown[0]} is a class without training pictures.")
     members: dict[str, list[str]] = {name: [] for name in classes}
     for path in names:
         name, separator, _ = path.removeprefix(place).partition("/")
@@ -183,7 +183,7 @@ def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[s
         if not members[name] and required:
             raise UserError(
                 f"{top / place / name} has no pictures (.jpg, .png, .tif, .webp or another format "
-                "of Pillow); put some there, or remove the folder."
+                "of Pillow); add some, or remove the folder."
             )
         rows += [(path, label) for path in members[name]]
     return rows

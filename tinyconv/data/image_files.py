@@ -1,4 +1,4 @@
-"""Pictures by their files' names, as `predict` is given them."""
+"""Pictures from files, folders and globs, as `predict` takes them."""
 
 import glob
 import os
@@ -18,9 +18,9 @@ BATCH = 256  # pictures read at a time
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
-    """The picture files that paths, folders and globs stand for, in order.
+    """The picture files that paths, folders and globs expand to, in order.
 
-    Other files in a folder are counted on the screen.
+    Prints the number of other files in a folder.
     """
     files = []
     for item in inputs:
@@ -48,7 +48,7 @@ def read_picture(
     levels: int = SIXTEEN_BITS,
     aspect: str = "crop",
 ) -> np.ndarray:
-    """One uint8 picture of `shape` (H, W, C) from a file; CorruptPicture if it is none."""
+    """One uint8 picture of `shape` (H, W, C) from a file; raises CorruptPicture."""
     try:
         picture = decode(Path(file).read_bytes(), shape[2], levels)
     except OSError as error:
@@ -57,21 +57,21 @@ def read_picture(
         return resize(picture, tuple(shape[:2]), aspect)
     if picture.shape != shape:
         raise UserError(
-            f"{file} has {size(picture.shape)} and the network takes {size(shape)}; "
-            "--resize scales and crops it."
+            f"{file} has {size(picture.shape)}, but the network takes {size(shape)}. "
+            "Scale and crop it with --resize."
         )
     return picture
 
 
 def read_for(run, inputs: Sequence[str], options) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The pictures for a network of a run, read as those that it was trained on.
+    """Read pictures for the network of a run, scaled as its training pictures were.
 
     Args:
         run: the Run; its settings have the shape of its pictures, and how they were scaled.
-        inputs: paths, folders and globs.
+        inputs: files, folders and globs.
         options: PredictOptions.
 
-    Returns:
+    Yields:
         As `read_pictures`.
     """
     return read_pictures(
@@ -92,21 +92,22 @@ def read_pictures(
     levels: int = SIXTEEN_BITS,
     aspect: str = "crop",
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The pictures that paths, folders and globs stand for, in batches.
+    """Read the pictures that paths, folders and globs expand to, in batches.
 
     Args:
-        inputs: paths, folders and globs.
-        shape: (H, W, C) of the pictures to return; C is 1 or 3.
-        may_resize: scale pictures of another size.
-        skip_corrupt: leave out files that cannot be read, and report them on the screen.
+        inputs: files, folders, which are searched for pictures, and globs.
+        shape: (H, W, C) of the network's input; C is 1 or 3.
+        may_resize: whether to scale pictures of another size.
+        skip_corrupt: whether to leave out files that cannot be read, with a message.
         levels: number of grey levels that 16-bit files use.
         aspect: "crop", "pad" or "stretch", for pictures of another shape.
 
-    Returns:
-        (names of B files, uint8 (B, H, W, C)) for each batch.
+    Yields:
+        (names, pictures): at most 256 file names, and their pictures (B, H, W, C) uint8.
 
     Raises:
-        UserError: for a file that cannot be read, by its name.
+        UserError: if an input matches no file, a picture has another size (unless `may_resize`)
+            or a file cannot be read (unless `skip_corrupt`); the message names it.
     """
     files = expand(inputs)
     for start in range(0, len(files), BATCH):
@@ -118,8 +119,8 @@ def read_pictures(
             except CorruptPicture as error:
                 if not skip_corrupt:
                     raise UserError(
-                        f"{file} is not a picture that can be read ({error}); "
-                        "--skip-corrupt goes on without it."
+                        f"{file} is not a picture that can be read ({error}). "
+                        "Leave it out with --skip-corrupt."
                     ) from error
                 console.say(f"skipped {file}: {error}")
         if pictures:

@@ -38,7 +38,7 @@ class LabelTable:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """What was left out, and how often."""
+        """The number of rows and pictures left out, by reason."""
         counts = {
             "listed without a file": self.missing,
             "listed without a label": self.unlabelled,
@@ -137,7 +137,7 @@ def _places(table: Path, header: list[str]) -> list[int | None]:
                 f"{table} has no column {name!r}; {nearest(name, filter(None, header))}"
             )
         if header.count(name) > 1:
-            raise UserError(f"{table} has two columns {name!r}; leave one of them.")
+            raise UserError(f"{table} has two columns {name!r}; remove one of them.")
     return [header.index(name) if name in header else None for name in COLUMNS]
 
 

@@ -20,7 +20,7 @@ from tinyconv.errors import UserError
 from tinyconv.system import archives
 
 UNSIGNED_BYTE = 0x08  # the IDX code of the only type these files use
-HELD_OUT = 12  # one training picture in twelve, the last ones, is for validation
+HELD_OUT = 12  # one training picture in twelve is held out for validation: the last ones
 
 FILES = {  # (split, kind) -> name
     ("train", "pictures"): "train-images-idx3-ubyte",
@@ -90,8 +90,8 @@ def _load(name, root, image_size, skip_corrupt, url, checksums, classes, mirror)
 def _find(name: str, root: Path) -> Path:
     """The one folder, `root` or below it, that holds the files of this data set.
 
-    MNIST and Fashion-MNIST give their files the same names and often lie side by side, so
-    that below `root` a folder named after the other one is passed over.
+    MNIST and Fashion-MNIST use the same file names and are often stored side by side, so that
+    below `root` a folder named after the other one is ignored.
     """
     file = FILES["train", "pictures"]
     existing(root, f"a folder with {file}.gz and the three files that go with it")
@@ -103,7 +103,7 @@ def _find(name: str, root: Path) -> Path:
         raise UserError(f"--root {root} holds neither {file}.gz nor {file} of {name}.")
     if len(holders) > 1:
         one, other = sorted(holders)[:2]
-        raise UserError(f"Both {one} and {other} hold {file}; name one of them with --root.")
+        raise UserError(f"Both {one} and {other} hold {file}; choose one of them with --root.")
     return holders.pop()
 
 
@@ -129,11 +129,11 @@ def _read(paths, classes, mirror, image_size) -> Sources:
         if len(pictures) != len(labels):
             raise UserError(
                 f"{paths[split, 'pictures']} has {len(pictures)} pictures and "
-                f"{paths[split, 'labels']} has {len(labels)} labels; they do not go together."
+                f"{paths[split, 'labels']} has {len(labels)} labels; the counts must be equal."
             )
         if len(labels) and labels.max() >= len(classes):
             raise UserError(
-                f"{paths[split, 'labels']} has the label {labels.max()}, and there are "
+                f"{paths[split, 'labels']} has the label {labels.max()}, but there are "
                 f"{len(classes)} classes, 0 to {len(classes) - 1}."
             )
         start, stop = 0, len(labels)
@@ -160,11 +160,11 @@ def _source(file, pictures, labels, start, stop, image_size) -> Source:
 
 
 def _idx(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array in an IDX file; UserError where it is not one, or is cut off."""
+    """The uint8 array in an IDX file; raises UserError if it is not one, or is truncated."""
     try:
         data = archives.gunzip(path) if path.suffix == ".gz" else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a whole gzip file ({error}).") from error
+        raise UserError(f"{path} is not a complete gzip file ({error}).") from error
     header = 4 + 4 * dimensions
     if data[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]) or len(data) < header:
         raise UserError(f"{path} is not an IDX file of {dimensions}-dimensional bytes.")
@@ -172,6 +172,6 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
     values = np.frombuffer(data, np.uint8, offset=header)
     if len(values) != math.prod(shape):
         raise UserError(
-            f"{path} should hold {math.prod(shape):,} bytes of data and has {len(values):,}."
+            f"{path} should hold {math.prod(shape):,} bytes of data but has {len(values):,}."
         )
     return values.reshape(shape)

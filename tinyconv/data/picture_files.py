@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures: those that Pillow decodes, without system files."""
+"""The picture files of a folder: those that Pillow decodes, without system files."""
 
 import os
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# Pillow's names of raster formats; it also opens documents and fonts, which are no pictures.
+# Pillow's names of raster formats; it also opens documents and fonts, which are not pictures.
 FORMATS = {
     *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG"),
     *("PPM", "SGI", "TGA", "TIFF", "WEBP"),

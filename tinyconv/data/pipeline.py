@@ -1,7 +1,7 @@
 """From the memory map to the network: order, batches, augmentation, one thread ahead.
 
-Everything random is drawn from (seed, epoch, step), so that a run which goes on after a stop
-sees the pictures that an unbroken run would have seen.
+All random numbers are drawn from (seed, epoch, step), so that a resumed run trains on the same
+pictures as an uninterrupted one.
 """
 
 import mmap
@@ -12,41 +12,63 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyconv.data.augment import in_place
+from tinyconv.data.augment import on_pictures
 from tinyconv.errors import UserError
 
-AHEAD = 4  # batches made before they are asked for
-RELEASE = 64  # batches after which a memory map's pages are given back
+AHEAD = 4  # batches prefetched
+RELEASE = 64  # batches after which a memory map's pages are released
 
 
 def steps_per_epoch(pictures: int, batch_size: int) -> int:
-    """Whole batches in an epoch; the left-over pictures wait for the next one's order."""
+    """Count the whole batches in an epoch; left-over pictures are not used in that epoch.
+
+    Args:
+        pictures: the number of training examples.
+        batch_size: examples in a batch.
+
+    Returns:
+        An int, at least 1.
+    """
     return max(1, pictures // batch_size)
 
 
 def training_batches(
     split, batch_size, policy, seed, epoch, first_step=0, targets=None
 ) -> Iterator[tuple]:
-    """The batches of one epoch from `first_step` on: pictures (B, H, W, C) uint8, or inputs of
-    another kind that are an array, and their targets.
+    """Yield the batches of one epoch, shuffled and augmented.
 
-    These are labels (B,) int32, and the steps of `policy` are those of `augment.py`. With
-    `targets`, an array of N rows or a dict of such, they are the rows of those, and a step is
-    (pictures, targets, random, turns) -> (pictures, targets), which may change both. A data set
-    smaller than a batch gives one batch of all its pictures.
+    A data set smaller than a batch gives one batch of all its pictures.
+
+    Args:
+        split: the training Split, with N pictures or an array of other inputs.
+        batch_size: examples in a batch, B.
+        policy: the augmentation steps, each (pictures, random, turns) -> pictures as in
+            `data/augment.py`. With `targets` each is (pictures, targets, random, turns) ->
+            (pictures, targets), and may change both.
+        seed: the random seed of the run.
+        epoch: epochs finished before this one; the order depends on it.
+        first_step: steps of this epoch that are already done.
+        targets: an array of N rows or a dict of such arrays; the split's labels for None.
+
+    Yields:
+        (inputs, targets): pictures (B, H, W, C) uint8, or inputs of another kind that are an
+        array, and labels (B,) int32 or the rows of `targets`.
+
+    Raises:
+        UserError: if the memory map's file was truncated.
     """
     if targets is None:
-        targets, policy = split.labels, [in_place(step) for step in policy]
+        targets, policy = split.labels, [on_pictures(step) for step in policy]
     order = np.random.default_rng([seed, epoch]).permutation(len(split))
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
         chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
         check_whole(split.rows)
-        pictures, wanted = split.rows[chosen], _rows(targets, chosen)
+        inputs, answers = split.rows[chosen], _rows(targets, chosen)
         random = np.random.default_rng([seed, epoch, step])
         for change in policy:
-            pictures, wanted = change(pictures, wanted, random, turns[chosen])
-        yield pictures, wanted
+            inputs, answers = change(inputs, answers, random, turns[chosen])
+        yield inputs, answers
         if step % RELEASE == 0:
             release(split.rows)
 
@@ -58,9 +80,20 @@ def _rows(targets, chosen):
 
 
 def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
-    """All pictures in order as (batch, count); the last is filled up to the batch size.
+    """Yield all pictures in order; the last batch is padded with copies of its last picture.
 
     One shape for every batch keeps the compiled function from being traced again.
+
+    Args:
+        pictures: an array of N rows.
+        batch_size: rows in a batch, B.
+
+    Yields:
+        (batch, count): B rows, of which the first `count` are pictures and the others padding.
+        With fewer pictures than B there is one batch of N rows.
+
+    Raises:
+        UserError: if the memory map's file was truncated.
     """
     for start in range(0, len(pictures), batch_size):
         check_whole(pictures)
@@ -73,23 +106,23 @@ def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def check_whole(pictures: np.ndarray) -> None:
-    """Raise UserError where the file of a memory map has become shorter than the map.
+    """Raise UserError if the file of a memory map has become shorter than the map.
 
-    To read beyond its end would kill the process (SIGBUS). A file that was removed or replaced
-    is still there for who has mapped it.
+    Reading beyond its end would kill the process (SIGBUS). A file that was removed or replaced
+    still exists for a process that has mapped it.
     """
     file = _map(pictures)
     if file is not None and file.size() < len(file):
         raise UserError(
-            f"{pictures.filename} was cut short while it was in use; run the command again, a "
-            "training with --resume, and it is made anew."
+            f"{pictures.filename} was truncated while in use. Run the command again (for a "
+            "training run, with --resume); the cache will be rebuilt."
         )
 
 
 def release(pictures: np.ndarray) -> None:
-    """Give the pages of a memory map back; they stay in the system's cache of the disk.
+    """Release the pages of a memory map; they stay in the system's page cache.
 
-    Without it a pass over a data set makes all of it resident, 1.2 GB for Tiny ImageNet.
+    Otherwise a pass over a data set makes all of it resident, 1.2 GB for Tiny ImageNet.
     """
     file = _map(pictures)
     if file is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -97,7 +130,7 @@ def release(pictures: np.ndarray) -> None:
 
 
 def _map(pictures: np.ndarray) -> mmap.mmap | None:
-    """The memory map that the pictures, or those that they are a part of, lie in."""
+    """The memory map behind the pictures, or behind the array that they are a view of."""
     base = pictures.base
     while isinstance(base, np.ndarray):
         base = base.base
@@ -105,10 +138,10 @@ def _map(pictures: np.ndarray) -> mmap.mmap | None:
 
 
 class Feeder:
-    """Makes batches in a thread of its own, `AHEAD` of the network.
+    """Prefetches batches in a thread, up to `AHEAD` of the network.
 
-    Iterate over it once, inside a `with` block that ends the thread; `waited` tells for how
-    many seconds the network had to wait for data, by the clock `now`.
+    Iterate over it once, inside a `with` block, which ends the thread. `waited` is the time in
+    seconds, by the clock `now`, for which the network waited for data.
     """
 
     def __init__(self, batches: Iterator, now: Callable[[], float] = time.perf_counter):
@@ -124,7 +157,9 @@ class Feeder:
 
     def __exit__(self, *_):
         self._stopped.set()
-        while not self._queue.empty():  # a worker that waits for room goes on and sees the stop
+        while (
+            not self._queue.empty()
+        ):  # a worker that waits for room continues and notices the stop
             self._queue.get_nowait()
         self._thread.join()
 

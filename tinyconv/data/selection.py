@@ -1,6 +1,6 @@
-"""The data set that a person asks for: the settings that say which, and the line that tells.
+"""Which data set a run uses: its settings, opening it, checking it, and the data line.
 
-Tasks on pictures share this file.
+Shared by all tasks that train on a data set.
 """
 
 import inspect
@@ -20,24 +20,26 @@ from tinyconv.system import console
 
 @dataclass(frozen=True)
 class ExampleSettings:
-    """Which examples, for a task whose inputs are no pictures."""
+    """Data, for a task whose inputs are not pictures."""
 
     data: str = setting("digits", "Data set by name.")
     root: Path | None = setting(None, "Local files of the data set, instead of a download.")
     limit: int | None = setting(
-        None, "Take this many examples of each split, for a quick look.", minimum=1
+        None, "Use only this many examples of each split, for a quick trial.", minimum=1
     )
 
 
 @dataclass(frozen=True)
 class DataSettings(ExampleSettings):
-    """Which pictures."""
+    """Data."""
 
     data: str = setting("digits", "Data set by name, or a folder of class folders.")
     image_size: int | None = setting(
         None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
     )
-    skip_corrupt: bool = setting(False, "Leave out files that cannot be read, and count them.")
+    skip_corrupt: bool = setting(
+        False, "Leave out files that cannot be read, and report their number."
+    )
     aspect: str = setting(
         "crop",
         "Make pictures of a folder square: crop the middle, pad with black, or stretch.",
@@ -52,7 +54,7 @@ class DataSettings(ExampleSettings):
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """On which data a run is measured."""
+    """Data for the evaluation of a run."""
 
     data: str | None = setting(None, "Another data set with the same classes.")
     root: Path | None = setting(None, "Local files of the data set.")
@@ -83,12 +85,12 @@ def open_dataset(
     """
     if arrays.is_name(data):
         if root is not None:
-            raise UserError(f"{data} are arrays in the cache; leave out --root {root}.")
+            raise UserError(f"{data} names arrays in the cache; leave out --root {root}.")
         dataset = arrays.load(data, getattr(options, "image_size", None))
     else:
         if is_folder(catalogue, data):
             if root is not None:
-                raise UserError(f"--data {data} is a folder already; leave out --root {root}.")
+                raise UserError(f"--data {data} is already a folder; leave out --root {root}.")
             data, root = "folder", Path(data).expanduser()
         elif Path(data).is_dir():
             console.say(
@@ -100,15 +102,15 @@ def open_dataset(
         extra = {name: value for name, value in circumstances.items() if name in parameters}
         dataset = load(root=root, **_picture_options(parameters, options, data), **extra)
     if has_pictures(dataset) != isinstance(options, DataSettings):
-        raise UserError(f"{dataset.name} has {dataset.unit}, which this task has no use for.")
+        raise UserError(f"{dataset.name} has {dataset.unit}, which this task cannot use.")
     if options.limit is not None:
         splits = {name: limited(split, options.limit) for name, split in dataset.splits.items()}
-        dataset = replace(dataset, splits=splits)  # of the same identity
+        dataset = replace(dataset, splits=splits)  # with the same identity
     return dataset
 
 
 def _picture_options(parameters, options: ExampleSettings, data: str) -> dict:
-    """The settings that are about pictures, for a loader with these parameters."""
+    """The settings about pictures, for a loader with these parameters."""
     names = ("image_size", "skip_corrupt", "aspect", "labels")
     values = {name: getattr(options, name, None) for name in names}
     for name, value in values.items():
@@ -120,13 +122,17 @@ def _picture_options(parameters, options: ExampleSettings, data: str) -> dict:
 
 
 def own(run) -> Dataset:
-    """The data set that the settings of a run name.
+    """Open the data set that a run's settings name.
 
     Args:
-        run: the Run. One that exists keeps its division into training and validation pictures.
+        run: the Run, whose options are ExampleSettings. One that exists keeps its division into
+            training and validation pictures.
 
     Returns:
         The Dataset.
+
+    Raises:
+        UserError: if it cannot be opened, or has no examples of the kind that the task takes.
     """
     return open_dataset(
         run.catalogue, run.options, run.options.data, run.options.root, **_circumstances(run)
@@ -164,7 +170,7 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
     shape = list(picture_shape(dataset))
     if shape != run.settings["picture_shape"]:
         raise UserError(
-            f"{dataset.name} has pictures of {size(shape)} and the run takes "
+            f"{dataset.name} has pictures of {size(shape)}, but the run takes "
             f"{size(run.settings['picture_shape'])}."
         )
     return dataset
@@ -200,7 +206,7 @@ def _report_changes(run, dataset: Dataset) -> None:
     recorded = run.settings.get("data_sha256")
     if recorded is None or dataset.identity() == recorded:
         return
-    change = "its content is another"
+    change = "its content differs"
     if dataset.division is not None and run.options.limit is None:
         names = {name for split in dataset.splits.values() for name in split.names}
         before = division.read(run.path)
@@ -221,28 +227,30 @@ def has_pictures(dataset: Dataset) -> bool:
 
 
 def facts(dataset: Dataset) -> dict:
-    """What settings.json holds of the data that a run learns from."""
-    known = {"data_sha256": dataset.identity()}
+    """The entries of settings.json about the training data."""
+    values = {"data_sha256": dataset.identity()}
     if has_pictures(dataset):
-        known |= {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
-        known |= {"levels": dataset.levels} if dataset.levels != SIXTEEN_BITS else {}
-    return known | ({"classes": dataset.classes} if dataset.classes else {})
+        values |= {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
+        values |= {"levels": dataset.levels} if dataset.levels != SIXTEEN_BITS else {}
+    else:
+        values["data_unit"] = dataset.unit
+    return values | ({"classes": dataset.classes} if dataset.classes else {})
 
 
-def check_same(dataset: Dataset, begun_with: str | None) -> None:
-    """Raise UserError where a run that goes on would see other data than it began with.
+def check_same(dataset: Dataset, identity: str | None) -> None:
+    """Raise UserError if a resumed run would train on other data than before.
 
-    `begun_with` is the identity in its settings.json; None of a new run, or where an older
-    version wrote that.
+    `identity` is the one in its settings.json; None for a new run, or if an older version wrote
+    the file.
     """
-    if begun_with is None:
+    if identity is None:
         return
-    found = dataset.identity()
-    if found != begun_with:
+    current = dataset.identity()
+    if current != identity:
         raise UserError(
-            f"{dataset.name} is not the data that the run began with: its content has the SHA-256 "
-            f"{found[:12]}…, and {begun_with[:12]}… is in settings.json; bring the old data back, "
-            "say where they lie with --data or --root, or start a new run."
+            f"{dataset.name} is not the data that the run started with: its SHA-256 is "
+            f"{current[:12]}…, but settings.json has {identity[:12]}…. Restore the old data, pass "
+            "their location with --data or --root, or start a new run."
         )
 
 
@@ -259,7 +267,7 @@ def is_path(text: str) -> bool:
 
 
 def describe(dataset: Dataset) -> None:
-    """The data line: examples by split, the size of pictures, classes, cache."""
+    """Print the data line: examples by split, the size of pictures, classes, cache."""
     counts = ", ".join(f"{len(s):,} {name}" for name, s in dataset.splits.items())
     of_size = f" of {size(picture_shape(dataset))}" if has_pictures(dataset) else ""
     cache = f"; cache {dataset.cache}" if dataset.cache else ""
@@ -272,29 +280,36 @@ def describe(dataset: Dataset) -> None:
 
 
 def limited(split: Split, limit: int) -> Split:
-    """`limit` examples of the split, the same ones every time."""
+    """`limit` examples of the split, the same ones every time, in order."""
     return split.take(np.sort(np.random.default_rng(0).permutation(len(split))[:limit]))
 
 
 def labelled_split(dataset: Dataset) -> str:
-    """ "test" where it has labels, else "validation"."""
+    """Choose the split to evaluate on.
+
+    Args:
+        dataset: a Dataset with a validation split.
+
+    Returns:
+        "test" if that split exists and has all its labels, else "validation".
+    """
     test = dataset.splits.get("test")
     return "test" if test is not None and (test.labels >= 0).all() else "validation"
 
 
-def split_to_measure(dataset: Dataset, asked: str | None) -> str:
-    """The split `asked` for, or "test" or "validation"; UserError where it has no labels."""
-    chosen = asked or labelled_split(dataset)
-    if chosen not in dataset.splits:
+def split_to_measure(dataset: Dataset, name: str | None) -> str:
+    """The split `name`, or by default "test" or "validation"; UserError if it has no labels."""
+    split = name or labelled_split(dataset)
+    if split not in dataset.splits:
         raise UserError(
-            f"{dataset.name} has no split {chosen!r}; it has {', '.join(dataset.splits)}."
+            f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}."
         )
-    if (dataset.splits[chosen].labels < 0).any():
-        raise UserError(f"The {chosen} split of {dataset.name} has no labels to measure by.")
-    return chosen
+    if (dataset.splits[split].labels < 0).any():
+        raise UserError(f"The {split} split of {dataset.name} has no labels to evaluate with.")
+    return split
 
 
 def size(shape: Sequence[int]) -> str:
-    """A picture's size for people: 64x64 pixels, grey or colour; rows before columns."""
+    """A picture's size in words: 64x64 grey or colour pixels; rows before columns."""
     height, width, channels = shape
     return f"{height}x{width} {'grey' if channels == 1 else 'colour'} pixels"

@@ -1,4 +1,4 @@
-"""Inputs that are text: which words of a command are, and the sentences of files."""
+"""Inputs that are text: arguments of the command, and sentences in files."""
 
 import os
 import sys
@@ -11,42 +11,50 @@ from tinyconv.settings import setting
 
 
 class Text(str):
-    """An input that is text itself, and no file's name."""
+    """An input that is itself text, not a file name."""
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How the inputs of a task that reads text are taken."""
+    """How a task that reads text interprets its inputs."""
 
-    text: bool = setting(False, "Take every argument as text, even where a file has its name.")
+    text: bool = setting(False, "Treat every argument as text, even if a file has that name.")
 
 
 def inputs(words: Sequence[str], as_text: bool) -> list[str]:
-    """The words as inputs: a Text, or the path of a file or folder that exists.
+    """The words as inputs: a Text, or the path of an existing file or folder.
 
-    Of `-` each line of standard input is a Text. With `as_text` every word is. Raises UserError
-    for a text of nothing, and for standard input without any.
+    For `-`, each line of standard input is a Text. With `as_text`, every word is. Raises UserError
+    for an empty text, and for standard input without text.
     """
-    taken: list[str] = []
+    items: list[str] = []
     for word in words:
         if word == "-" and not as_text:
             lines = [Text(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
             if not lines:
-                raise UserError("There is no text on standard input, which `-` stands for.")
-            taken += lines
+                raise UserError("Standard input, which `-` reads, has no text.")
+            items += lines
         elif not word.strip():
-            raise UserError("An input is empty; give some text, or the name of a file.")
+            raise UserError("An input is empty; pass some text, or the name of a file.")
         elif as_text or not os.path.exists(word):
-            taken.append(Text(word))
+            items.append(Text(word))
         else:
-            taken.append(word)
-    return taken
+            items.append(word)
+    return items
 
 
 def sentences(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(where it is from, the text) of each Text, and of each line of the files and folders.
+    """Read each Text, and each line of the files and of the .txt files in folders.
 
-    Raises UserError for a file that is no UTF-8 text.
+    Args:
+        inputs: Text, and paths of files and folders.
+
+    Yields:
+        (source, text): a Text with itself as its source, or a line that is not empty with
+        "file:number".
+
+    Raises:
+        UserError: if a file is not UTF-8 text, or a folder has no .txt file.
     """
     for item in inputs:
         if isinstance(item, Text):

@@ -2,9 +2,9 @@
 
 200 classes of 500 training pictures, 64x64 JPEG with bounding boxes; 10,000 labelled
 validation pictures, 10,000 unlabelled test pictures. The official zip is read in place; its
-unpacked folder does as well.
+unpacked folder works too.
 
-    wnids.txt                                    a class code a line, in the order of the labels
+    wnids.txt                                    one class code a line, in the order of the labels
     words.txt                                    code <tab> names
     train/<code>/<code>_boxes.txt                file <tab> left top right bottom
     train/<code>/images/*.JPEG
@@ -53,7 +53,7 @@ def _find(root: Path) -> Path:
 
 
 class _Folder:
-    """The unpacked files, by their path below the top folder."""
+    """The unpacked files, addressed by their path below the top folder."""
 
     def __init__(self, place: Path):
         self.place = place
@@ -66,7 +66,7 @@ class _Folder:
 
 
 class _Zip:
-    """The files of the zip, by their path below its top folder; nothing is unpacked."""
+    """The files of the zip, addressed by their path below its top folder; nothing is unpacked."""
 
     def __init__(self, place: Path):
         self.archive = archives.open_zip(place)
@@ -101,7 +101,7 @@ def _read(place: Path, image_size: int | None) -> Sources:
     label = {code: i for i, code in enumerate(codes)}
     unknown = sorted({code for _, code, _ in annotations} - set(label))
     if unknown:
-        raise UserError(f"val_annotations.txt names the class {unknown[0]}, which wnids.txt lacks.")
+        raise UserError(f"val_annotations.txt has the class {unknown[0]}, which wnids.txt lacks.")
     for code in codes:
         if not files.names(f"train/{code}/images"):
             raise UserError(f"{place} is not Tiny ImageNet: train/{code}/images has no pictures.")
@@ -139,24 +139,24 @@ def _bytes(files, name: str) -> bytes:
     try:
         return files.read(name)
     except (KeyError, FileNotFoundError) as error:
-        raise UserError(f"{name} is named by val_annotations.txt and is not there.") from error
+        raise UserError(f"{name} is listed in val_annotations.txt but does not exist.") from error
     except zipfile.BadZipFile as error:
         raise CorruptPicture(f"the zip is damaged there: {error}") from error
 
 
 def _class_names(codes, words) -> list[str]:
-    """The first of each class's names; with its code where two classes share it."""
+    """The first of each class's names, with its code if two classes share it."""
     first = [words.get(code, code).split(",")[0] for code in codes]
     shared = {name for name, count in Counter(first).items() if count > 1}
     return [f"{name} ({code})" if name in shared else name for name, code in zip(first, codes)]
 
 
 def _table(files, name: str, fields: int) -> list[list[str]]:
-    """The rows of a tab-separated file; ValueError where one is short or long."""
+    """The rows of a tab-separated file; raises ValueError if one is short or long."""
     rows = [line.split("\t") for line in files.read(name).decode().splitlines() if line.strip()]
     for row in rows:
         if len(row) != fields:
-            raise ValueError(f"{name} has a line of {len(row)} fields, and {fields} make one")
+            raise ValueError(f"{name} has a line of {len(row)} fields, expected {fields}")
     return rows
 
 
@@ -166,6 +166,6 @@ def _boxes(files, code: str) -> dict[str, tuple[int, ...]]:
 
 
 def _number(name: str) -> int:
-    """The running number that ends a file's name: 10 in n01443537_10.JPEG; -1 without one."""
-    found = re.search(r"(\d+)\.JPEG$", name)
-    return int(found[1]) if found else -1
+    """The running number at the end of a file name: 10 in n01443537_10.JPEG; -1 without one."""
+    match = re.search(r"(\d+)\.JPEG$", name)
+    return int(match[1]) if match else -1

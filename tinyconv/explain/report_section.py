@@ -25,7 +25,7 @@ def where_it_looks(
     `scores` (N, K) are the model's for the split's pictures; the maps explain the predicted
     classes. If no method works with the model, the result is a table without rows that says why.
     """
-    wrong, right = figures.telling(scores, split.labels)
+    wrong, right = figures.wrong_and_right(scores, split.labels)
     wrong, right = wrong[:EXAMPLES], right[:EXAMPLES]
     chosen = np.concatenate([wrong, right])
     pictures = np.asarray(split.pictures[chosen])
@@ -41,7 +41,7 @@ def where_it_looks(
     if not maps:
         yield Table("looks", TITLE, " ".join(errors), (), ())
         return
-    titles = [figures.said_of(scores[i], split.labels[i], classes) for i in chosen]
+    titles = [figures.prediction_title(scores[i], split.labels[i], classes) for i in chosen]
     groups = [("its most confident mistakes", wrong), ("pictures that it got right", right)]
     names = ", then ".join(f"{name} ({len(some)})" for name, some in groups if len(some))
     reads = [f"By {method}, {_lower(METHODS[method].reads)}" for method in maps]

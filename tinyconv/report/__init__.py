@@ -1,4 +1,4 @@
-"""The HTML report: one page with everything in it, which needs no network to be read."""
+"""The HTML report: one self-contained page."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -7,35 +7,35 @@ from pathlib import Path
 from tinyconv.results import Picture, Table, counted
 from tinyconv.system.files import write
 
-# Facts of settings.json that are told elsewhere on the page, or are long and dull.
+# Facts of settings.json that are shown elsewhere on the page, or are long and of little interest.
 NOT_LISTED = {"classes", "result", "coach", "versions", "machine", "command_line"}
 
-READS = {
-    "loss": "loss is what training makes small",
-    "top1": "top1 is the share of pictures whose best label is right",
-    "top5": "top5 is the share of pictures whose five best labels hold the right one",
+MEANINGS = {
+    "loss": "loss is the quantity that training minimises",
+    "top1": "top1 is the fraction of examples whose best label is right",
+    "top5": "top5 is the fraction of examples whose five best labels include the right one",
     "iou": "iou is the mean overlap of the true and the predicted box",
-    "iou50": "iou50 is the share of boxes that overlap by a half or more",
-    "localisation": "localisation is the share of pictures whose label and box are both right",
+    "iou50": "iou50 is the fraction of boxes with an overlap of a half or more",
+    "localisation": "localisation is the fraction of pictures whose label and box are both right",
 }
-EPOCHS = 100  # rows of the history that are listed
+EPOCHS = 100  # most rows of the history that are listed
 
 
 def write_report(run) -> Path:
     """Write pictures/*.png and report.html into the run's folder; returns the page's path."""
-    shown = run.pictures()
+    pictures = run.pictures()
     folder = run.path / "pictures"
     folder.mkdir(exist_ok=True)
-    for picture in shown:
+    for picture in pictures:
         if isinstance(picture, Picture):
             write(folder / f"{picture.name}.png", picture.png)
-    result = run.settings.get("result")
+    result, unit = run.settings.get("result"), run.settings.get("data_unit")
     sections = [
-        *((section, True) for section in [*advice(run.settings), *shown]),
+        *((section, True) for section in [*advice(run.settings), *pictures]),
         *((section, False) for section in facts(run)),
     ]
     path = run.path / "report.html"
-    write(path, page(run.path.name, numbers(result), [reads(result)], sections))
+    write(path, page(run.path.name, numbers(result, unit), [explanation(result)], sections))
     return path
 
 
@@ -45,7 +45,7 @@ def page(
     lead: Iterable[str],
     sections: Sequence[tuple[Picture | Table, bool]],
 ) -> bytes:
-    """The page: `numbers` are (name, value), `sections` are each with whether it is unfolded."""
+    """The page: `numbers` are (name, value), `sections` (content, whether it starts unfolded)."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -65,41 +65,39 @@ def page(
     ).encode()
 
 
-def numbers(result) -> Iterable[tuple[str, str]]:
-    """What stands above everything: the metrics, and what they were measured on."""
+def numbers(result, unit: str | None) -> Iterable[tuple[str, str]]:
+    """The metrics at the top of the page, the number of examples, and the training time."""
     if not result:
         return
     yield from ((name, f"{value:.4f}") for name, value in result["metrics"].items())
     if result.get("split"):
-        count, _, what = counted(result).partition(" ")
+        count, _, what = counted(result, unit).partition(" ")
         yield what, count
     yield "of training", f"{result['seconds']:.0f} s"
 
 
-def reads(result) -> str:
-    """How the metrics are read, of those that every task shares."""
-    told = [READS[name] for name in (result or {}).get("metrics", {}) if name in READS]
-    return f"{'; '.join(told)}.".capitalize() if told else ""
+def explanation(result) -> str:
+    """The meaning of the metrics, for those that tasks share."""
+    clauses = [MEANINGS[name] for name in (result or {}).get("metrics", {}) if name in MEANINGS]
+    return f"{'; '.join(clauses)}.".capitalize() if clauses else ""
 
 
 def advice(settings) -> Iterable[Table]:
-    """What the coach said of the run, if it said anything."""
-    said = settings.get("coach")
-    if said:
+    """The coach's advice on the run, if there is any."""
+    sentences = settings.get("coach")
+    if sentences:
         rows = [
             (each["epoch"] or "before", each["sentence"], f"tinyconv lesson {each['lesson']}")
-            for each in said
+            for each in sentences
         ]
-        caption = (
-            "What was noticed in training, what to do about it, and the lesson that explains it."
-        )
+        caption = "Problems noticed in training, what to do, and the lesson that explains each."
         yield Table(
-            "coach", "What the coach says", caption, ("epoch", "sentence", "explained by"), rows
+            "coach", "Advice of the coach", caption, ("epoch", "sentence", "explained by"), rows
         )
 
 
 def facts(run) -> Iterable[Table]:
-    """Every epoch's numbers, the settings, and what it takes to make the run again."""
+    """Every epoch's numbers, the settings, and what is needed to reproduce the run."""
     history = run.history
     if history:
         every = -(-len(history) // EPOCHS)
@@ -108,7 +106,7 @@ def facts(run) -> Iterable[Table]:
         yield Table(
             "history",
             "Numbers by epoch",
-            f"{which} of history.csv. seconds are of training since its start.",
+            f"{which} of history.csv. The column seconds is the training time since the start.",
             list(rows[0]),
             [[f"{value:.5g}" for value in row.values()] for row in rows],
         )
@@ -116,22 +114,22 @@ def facts(run) -> Iterable[Table]:
     yield Table(
         "settings",
         "Settings",
-        "All that the run was told, and what it found; settings.json holds them too.",
+        "All settings of the run and facts about it, as in settings.json.",
         (),
-        [(name, told(value)) for name, value in settings.items()],
+        [(name, in_words(value)) for name, value in settings.items()],
     )
-    made = {"command": run.settings["command_line"]}
-    made |= run.settings["versions"] | run.settings["machine"]
+    origin = {"command": run.settings["command_line"]}
+    origin |= run.settings["versions"] | run.settings["machine"]
     yield Table(
         "versions",
-        "How to make it again",
-        "The command, and the versions and the machine that it ran with.",
+        "How to reproduce it",
+        "The command, and the versions and the machine that it ran on.",
         (),
-        [(name, told(value)) for name, value in made.items()],
+        [(name, in_words(value)) for name, value in origin.items()],
     )
 
 
-def told(value) -> str:
+def in_words(value) -> str:
     """A value of settings.json in words."""
     if value is None:
         return "none"
@@ -140,7 +138,7 @@ def told(value) -> str:
     if isinstance(value, dict) and set(value) == {"name", "distribution", "version"}:
         return f"{value['name']} ({value['distribution']} {value['version']})"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {told(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {in_words(each)}" for name, each in value.items())
     if isinstance(value, list):
-        return " ".join(map(told, value))
+        return " ".join(map(in_words, value))
     return str(value)

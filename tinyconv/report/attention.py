@@ -1,4 +1,4 @@
-"""Where a network looked, drawn over the picture: a strip of its words, and a moving picture."""
+"""A captioner's attention drawn over the picture: a strip with a panel per word, and a GIF."""
 
 import io
 from pathlib import Path
@@ -14,15 +14,15 @@ from tinyconv.results import Picture
 from tinyconv.system import files
 
 COLUMNS = 8  # pictures in a row of a strip
-DARKEST = 0.15  # brightness where the network does not look
-GLOW = 0.3  # share of white where it looks, which shows dark things too
-PAUSE = 700  # milliseconds that a word stands in a moving picture
+DARKEST = 0.15  # brightness without attention
+GLOW = 0.3  # fraction of white at full attention, which shows dark things too
+PAUSE = 700  # milliseconds per word in a GIF
 
 
 def smoothed(weights: np.ndarray, cells, height: int, width: int) -> np.ndarray:
-    """Attention (L,) as brightness (H, W), 0 to 1: enlarged, then blurred over a cell.
+    """Attention weights (L,) as brightness (H, W), 0 to 1: enlarged, then blurred over a cell.
 
-    As the paper's figures (section 5.4 there).
+    As in the paper's figures (section 5.4 there).
     """
     rows, columns = cells
     grid = Image.fromarray(np.asarray(weights, "float32").reshape(rows, columns))
@@ -32,22 +32,25 @@ def smoothed(weights: np.ndarray, cells, height: int, width: int) -> np.ndarray:
 
 
 def lit(picture, weights, cells) -> np.ndarray:
-    """The picture (H, W, 3) bright where the network looks, uint8."""
+    """The picture (H, W, 3), uint8, bright where the attention is."""
     light = smoothed(weights, cells, *picture.shape[:2])[..., None]
-    shown = picture * (DARKEST + (1 - DARKEST) * light)
-    return (shown + GLOW * light * (255 - shown)).astype("uint8")
+    dimmed = picture * (DARKEST + (1 - DARKEST) * light)
+    return (dimmed + GLOW * light * (255 - dimmed)).astype("uint8")
 
 
 def strip(name, picture, caption, words, maps, looks, cells, log_p=None) -> Picture:
-    """The picture, then for each of the caption's words the picture lit by its attention (T, L)."""
+    """The picture, then for each word the picture lit by its attention weights, `maps` (T, L).
+
+    `looks` (T, L) are the locations sampled by hard attention.
+    """
     figure = _grid(1 + len(words))
     axes = figure.axes
     axes[0].imshow(picture)
     axes[0].set_title("" if log_p is None else f"ln p {log_p:.1f}", fontsize=9)
     for word, weights, look, place in zip(words, maps, looks, axes[1:]):
         _draw(place, picture, word, weights, look, cells)
-    text = f"“{caption}”: bright is where the network looks as it says the word."
-    alt = f"The picture, and once more for each word of “{caption}”, lit where the network looks."
+    text = f"“{caption}”: the network's attention for each word is bright."
+    alt = f"The picture, then one copy for each word of “{caption}”, bright at its attention."
     return Picture(f"{name}-caption", caption, text, png(figure), alt)
 
 
@@ -62,7 +65,7 @@ def _grid(count: int) -> Figure:
 
 
 def _draw(axes, picture, word, weights, look, cells) -> None:
-    """One word; a box round the place that a hard network looked at."""
+    """Draw one word, with a box round the location that hard attention sampled."""
     axes.imshow(lit(picture, weights, cells))
     axes.set_title(word, fontsize=10, color=INK, pad=2)
     if look.max() == 1 and len(look) > 1:
@@ -73,7 +76,7 @@ def _draw(axes, picture, word, weights, look, cells) -> None:
 
 
 def moving(picture, words, maps, cells) -> bytes:
-    """A GIF: the words as they come, and where the network looks for each of them."""
+    """A GIF: one frame per word, with its attention."""
     frames = []
     for i, weights in enumerate(maps[: len(words)]):
         figure = Figure(figsize=(4, 4.4), dpi=80, layout="constrained")
@@ -84,16 +87,18 @@ def moving(picture, words, maps, cells) -> bytes:
         axes.set_title(" ".join(words[start : i + 1]), fontsize=11, color=INK)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
-        frames.append(Image.open(buffer).convert("RGB"))  # Pillow mixes up palettes of several
+        frames.append(
+            Image.open(buffer).convert("RGB")
+        )  # Pillow mixes up palettes of several frames
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=PAUSE, loop=0)
     return buffer.getvalue()
 
 
 def write(folder: Path, name: str, picture, caption, words, maps, looks, cells) -> None:
-    """The strip and the moving picture of a caption, as files that replace none."""
+    """Write the strip and the GIF of a caption to new files."""
     folder.mkdir(exist_ok=True)
-    drawn = strip(name, picture, caption, words, maps, looks, cells)
-    files.write(files.unused_path(folder / f"{name}.png"), drawn.png)
+    figure = strip(name, picture, caption, words, maps, looks, cells)
+    files.write(files.unused_path(folder / f"{name}.png"), figure.png)
     if words:
         files.write(files.unused_path(folder / f"{name}.gif"), moving(picture, words, maps, cells))

@@ -12,16 +12,16 @@ from tinyconv.report.figures import png
 from tinyconv.results import Picture, Table, counted
 from tinyconv.system.files import write
 
-# Columns of a history that tell when and how fast, not how well.
+# Columns of a history about time and speed, not about quality.
 PACE = {"epoch", "frames", "seconds", "learning_rate", "pictures_per_second", "waiting"}
-# Paul Tol's bright scheme, which colour-blind people tell apart too; then the same in dots.
+# Paul Tol's bright scheme, which colour-blind people can distinguish; then the same with dots.
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
 MISSING = "–"
 
 
 def write_comparison(runs: Sequence, path: Path) -> Path:
-    """Write the page about the runs to `path`; returns it."""
-    names = told_apart(runs)
+    """Write the page that compares the runs to `path`; returns `path`."""
+    names = distinct_names(runs)
     sections = [
         (numbers(names, runs), True),
         *((picture, True) for picture in curves(names, runs)),
@@ -32,69 +32,71 @@ def write_comparison(runs: Sequence, path: Path) -> Path:
     return path
 
 
-def told_apart(runs: Sequence) -> list[str]:
-    """A name for each run: its folder's, or the whole path where several have that name."""
+def distinct_names(runs: Sequence) -> list[str]:
+    """A name for each run: its folder's, or the whole path if several folders have that name."""
     count = Counter(run.path.name for run in runs)
     return [run.path.name if count[run.path.name] == 1 else str(run.path) for run in runs]
 
 
 def cautions(names: Sequence[str], runs: Sequence) -> Iterable[str]:
-    """Why the numbers do not mean the same, where they do not; and how they are read."""
+    """Why the numbers cannot be compared, if they cannot; and what they mean."""
     results = [run.settings.get("result") for run in runs]
     for name, result in zip(names, results):
         if not result:
             yield f"{name} has no result: it stopped before its end."
-    tasks = _kinds(run.settings["task"] for run in runs)
-    measured = _kinds(_measured_on(result) for result in results if result)
-    learnt = _kinds(run.settings.get("data_sha256") for run in runs)
+    tasks = _unique(run.settings["task"] for run in runs)
+    measured = _unique(_measured_on(run) for run in runs if run.settings.get("result"))
+    trained_on = _unique(run.settings.get("data_sha256") for run in runs)
     if len(tasks) > 1:
         yield (
-            f"The runs are of different tasks ({', '.join(tasks)}), whose numbers do not mean the "
-            "same: their curves are not drawn together."
+            f"The runs are of different tasks ({', '.join(tasks)}), whose numbers cannot be "
+            "compared: their curves are not plotted together."
         )
     elif len(measured) > 1:
         yield (
-            f"The runs were measured on different things ({'; '.join(measured)}): which of them "
-            "is better cannot be read from these numbers."
+            f"The runs were evaluated on different data ({'; '.join(measured)}): these numbers do "
+            "not show which run is better."
         )
-    elif len(learnt) > 1:
-        yield "The runs learnt from different data, which may be why their numbers differ."
+    elif len(trained_on) > 1:
+        yield "The runs were trained on different data, which may be why their numbers differ."
     metrics = {name: None for result in results if result for name in result["metrics"]}
-    yield report.reads({"metrics": metrics})
+    yield report.explanation({"metrics": metrics})
 
 
 def numbers(names: Sequence[str], runs: Sequence) -> Table:
-    """The metrics of each run, a column a run."""
+    """The metrics of each run, one column per run."""
     results = [run.settings.get("result") or {} for run in runs]
-    metrics = _kinds(name for result in results for name in result.get("metrics", ()))
+    metrics = _unique(name for result in results for name in result.get("metrics", ()))
     rows = [
         (name, *(_number(result.get("metrics", {}).get(name), ".4f") for result in results))
         for name in metrics
     ]
     rows += [
-        ("measured on", *(_measured_on(result) or MISSING for result in results)),
+        ("evaluated on", *(_measured_on(run) or MISSING for run in runs)),
         ("seconds of training", *(_number(result.get("seconds"), ".0f") for result in results)),
-        ("begun", *(run.settings.get("created", MISSING)[:16].replace("T", " ") for run in runs)),
+        ("started", *(run.settings.get("created", MISSING)[:16].replace("T", " ") for run in runs)),
     ]
-    caption = "Each run's result. One seed says little: another one can move these numbers too."
+    caption = (
+        "The result of each run. One seed is weak evidence: another seed changes these numbers too."
+    )
     return Table("numbers", "Numbers", caption, ("", *names), rows)
 
 
 def curves(names: Sequence[str], runs: Sequence) -> Iterable[Picture]:
-    """The histories against epochs or frames, and against time; none of different tasks."""
+    """Plots of the histories by epoch or frame, and by time; none for runs of different tasks."""
     histories = {name: run.history for name, run in zip(names, runs) if run.history}
     if not histories or len({run.settings["task"] for run in runs}) > 1:
         return
     steps = "frames" if all("frames" in rows[0] for rows in histories.values()) else "epoch"
     for x, title in ((steps, f"Curves by {steps}"), ("seconds", "Curves by time")):
         if all(x in rows[0] for rows in histories.values()):
-            yield drawn(histories, x, title)
+            yield plot(histories, x, title)
 
 
-def drawn(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str) -> Picture:
-    """Each number against the column `x`: a panel a number, a colour a run."""
-    columns = _kinds(name for rows in histories.values() for name in rows[-1])
-    kinds = _kinds(name.removeprefix("val_") for name in columns if name not in PACE)
+def plot(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str) -> Picture:
+    """Plot each number against the column `x`: one panel per number, one colour per run."""
+    columns = _unique(name for rows in histories.values() for name in rows[-1])
+    kinds = _unique(name.removeprefix("val_") for name in columns if name not in PACE)
     across = min(2, len(kinds))
     down = -(-len(kinds) // across)
     size = (4.7 * across, 3.1 * down + 0.22 * len(histories))
@@ -120,23 +122,23 @@ def drawn(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: st
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
     figure.legend(marks, list(histories), loc="outside upper left", frameon=False)
-    caption = "A colour is a run. "
+    caption = "Each colour is a run. "
     if any(name.startswith("val_") for name in columns):
         caption += (
-            "Solid is of validation pictures, which are never trained on; dotted of training. "
+            "Solid lines are validation, on data that are never trained on; dotted lines training. "
         )
     if x == "seconds":
         caption += (
-            "Time is of training, on the machine that each run had and beside its other work."
+            "Time is training time, on each run's machine and next to the machine's other work."
         )
     else:
-        caption += "A line that ends early is of a shorter run, or of one that was stopped."
+        caption += "A line that ends early belongs to a shorter run, or to one that was stopped."
     alt = f"Curves by {x}. At the end: {', '.join(ends)}."
     return Picture(f"by-{x}", title, caption, png(figure), alt, plot=True)
 
 
 def settings(names: Sequence[str], runs: Sequence) -> Iterable[Table]:
-    """What differs between the runs, versions and machine too; and what is the same."""
+    """Settings, versions and machine that differ between the runs; and those that are the same."""
     every = [
         {name: value for name, value in run.settings.items() if name not in report.NOT_LISTED}
         | run.settings["versions"]
@@ -144,30 +146,30 @@ def settings(names: Sequence[str], runs: Sequence) -> Iterable[Table]:
         for run in runs
     ]
     rows = [
-        (name, *(report.told(each[name]) if name in each else MISSING for each in every))
-        for name in _kinds(name for each in every for name in each)
+        (name, *(report.in_words(each[name]) if name in each else MISSING for each in every))
+        for name in _unique(name for each in every for name in each)
         if name != "created"  # a row of the numbers
     ]
     differ = [row for row in rows if len(set(row[1:])) > 1]
-    caption = (
-        "Settings, versions and machines that the runs do not share; everything else is below."
-    )
+    caption = "Settings, versions and machines that differ between the runs; all others are below."
     if not differ:
         caption = "Nothing: all settings, versions and machines are the same."
     yield Table("differ", "What differs", caption, ("", *names), differ)
     same = [row[:2] for row in rows if len(set(row[1:])) == 1]
-    yield Table("same", "What is the same", "Of all the runs.", (), same)
+    yield Table("same", "What is the same", "In all runs.", (), same)
 
 
-def _measured_on(result: dict) -> str:
-    """On what a result was measured, as far as it says so."""
-    return counted(result) if result.get("split") else result.get("data") or ""
+def _measured_on(run) -> str:
+    """The data that a run was evaluated on; empty if unknown."""
+    result = run.settings.get("result") or {}
+    unit = run.settings.get("data_unit")
+    return counted(result, unit) if result.get("split") else result.get("data") or ""
 
 
 def _number(value: float | None, form: str) -> str:
     return MISSING if value is None else format(value, form)
 
 
-def _kinds(values: Iterable) -> list:
-    """The different values, in the order in which they come."""
+def _unique(values: Iterable) -> list:
+    """The different values, in order of their first occurrence."""
     return list(dict.fromkeys(values))

@@ -1,6 +1,6 @@
-"""Every plot and picture grid, as PNG bytes with a title and a sentence that reads it.
+"""Plots and grids of pictures for the report, as PNG bytes with a title and a caption.
 
-matplotlib figures are made without pyplot, so that no window system or global state is met.
+matplotlib figures are created without pyplot, to avoid window systems and global state.
 """
 
 import io
@@ -14,15 +14,22 @@ from tinyconv.results import Picture, Table
 
 DPI = 110
 INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
-SHOWN = 24  # pictures in a grid
-NAMED = 30  # classes whose names fit beside a confusion matrix
+GRID_SIZE = 24  # most pictures in a grid
+MAX_NAMED = 30  # most classes whose names fit beside a confusion matrix
 PAIRS = 12  # rows of the table of confused pairs
 
 
 def curves(history: Sequence[dict[str, float]]) -> Picture:
-    """Each validated number by epoch, training beside validation; top1 is called accuracy.
+    """Plot each validation metric by epoch, with its training curve; top1 is called accuracy.
 
-    Those that training measures, too; all of them where it measures none.
+    Metrics without a training curve are left out, unless there is no training curve at all.
+
+    Args:
+        history: the rows of history.csv, at least one: {column: number}, with "epoch" and columns
+            that begin with "val_".
+
+    Returns:
+        A Picture named "curves".
     """
     every = [name[4:] for name in history[-1] if name.startswith("val_")]
     names = [name for name in every if name in history[-1]] or every
@@ -41,9 +48,9 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         axes.legend(frameon=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
     caption = (
-        "Validation pictures are never trained on. Training better than validation, and the "
-        "gap growing: the network learns by heart. Both still getting better: train longer. "
-        "Training pictures are changed at random, which can make them the harder ones."
+        "Validation data are never trained on. Training better than validation, and the gap "
+        "growing: the network overfits. Both still improving: train longer. Training data that "
+        "are changed at random can be harder than validation data."
     )
     last = history[-1]
     ends = (
@@ -52,119 +59,125 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         for name in names
     )
     alt = f"Curves over {len(history)} epochs. At the end: {'; '.join(ends)}."
-    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+    return Picture("curves", "Learning curves", caption, png(figure), alt, plot=True)
 
 
-def range_test(found) -> Picture:
-    """Loss against step size, and the size suggested, of a range_test.RangeTest."""
+def range_test(test) -> Picture:
+    """Plot the loss and the suggested learning rate of a RangeTest."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(found.sizes, found.losses, color=TRAIN, alpha=0.35, label="a step")
-    axes.semilogx(found.sizes[: len(found.smooth)], found.smooth, color=TRAIN, label="smoothed")
-    axes.axvline(found.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {found.lowest:.2g}")
-    axes.axvline(found.suggestion, color=VALIDATION, label=f"try {found.suggestion:g}")
-    axes.set(xlabel="step size", ylabel="loss", ylim=(0, 1.5 * max(found.losses[:10])))
+    axes.semilogx(test.sizes, test.losses, color=TRAIN, alpha=0.35, label="a step")
+    axes.semilogx(test.sizes[: len(test.smooth)], test.smooth, color=TRAIN, label="smoothed")
+    axes.axvline(test.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {test.lowest:.2g}")
+    axes.axvline(test.suggestion, color=VALIDATION, label=f"try {test.suggestion:g}")
+    axes.set(xlabel="learning rate", ylabel="loss", ylim=(0, 1.5 * max(test.losses[:10])))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     caption = (
-        "The step size rises by a tenth each step. Flat on the left: too small to learn. Rising "
-        "on the right: too large. A third of where the loss is lowest is a good size to try."
+        "The learning rate rises by a tenth each step. Flat on the left: too low to learn. Rising "
+        "on the right: too high. A third of the rate with the lowest loss is a good rate to try."
     )
-    return Picture("lr-find", "Loss by step size", caption, png(figure))
+    return Picture("lr-find", "Loss by learning rate", caption, png(figure))
 
 
 def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:
-    """The confusion matrix, and the pairs of classes that are taken for each other most."""
+    """The confusion matrix, and a table of the pairs of classes that are confused most."""
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (labels, scores.argmax(axis=1)), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
-    named = len(classes) <= NAMED
-    side = max(4.5, 0.33 * len(classes) + 2) if named else 7.0
+    has_names = len(classes) <= MAX_NAMED
+    side = max(4.5, 0.33 * len(classes) + 2) if has_names else 7.0
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0)
-    axes.set(xlabel="what the network said", ylabel="what it was")
-    if named:
+    image = axes.imshow(fractions, cmap="Blues", vmin=0)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    if has_names:
         axes.set_xticks(range(len(classes)), classes, rotation=90)
         axes.set_yticks(range(len(classes)), classes)
     if len(classes) <= 12:
         for row, column in np.argwhere(counts > 0):
-            colour = "white" if shares[row, column] > 0.5 else INK
+            colour = "white" if fractions[row, column] > 0.5 else INK
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
-    caption = f"A row is a true class of the {split} pictures. All on the diagonal: no mistake."
+    figure.colorbar(image, ax=axes, shrink=0.8, label="fraction of the row")
+    caption = f"Each row is a true class of the {split} split. All on the diagonal: no mistake."
     right = counts.trace() / max(counts.sum(), 1)
-    alt = f"A matrix of {len(classes)} classes with {right:.1%} of the pictures on its diagonal."
-    yield Picture("confusion", "What it takes for what", caption, png(figure), alt, plot=True)
+    alt = f"A matrix of {len(classes)} classes with {right:.1%} of the examples on its diagonal."
+    yield Picture("confusion", "Confusion matrix", caption, png(figure), alt, plot=True)
 
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
     pairs = [np.unravel_index(flat, counts.shape) for flat in order]
     rows = [
-        (classes[was], classes[said], str(counts[was, said]), f"{shares[was, said]:.0%}")
-        for was, said in pairs
-        if counts[was, said]
+        (
+            classes[true],
+            classes[predicted],
+            str(counts[true, predicted]),
+            f"{fractions[true, predicted]:.0%}",
+        )
+        for true, predicted in pairs
+        if counts[true, predicted]
     ]
     yield Table(
         "confused-pairs",
         "The pairs it confuses most",
-        "Share: of all pictures of the true class." if rows else "It confused no pair at all.",
-        ("was", "taken for", "pictures", "share"),
+        "The fraction is of all examples of the true class." if rows else "It confused no pair.",
+        ("true class", "predicted", "examples", "fraction"),
         rows,
     )
 
 
-def telling(scores, labels) -> tuple[np.ndarray, np.ndarray]:
-    """(the wrong pictures, the surest first; the right ones, in a random order)."""
-    said = scores.argmax(axis=1)
+def wrong_and_right(scores, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of (wrong predictions, the most confident first; right ones, in random order)."""
+    predicted = scores.argmax(axis=1)
     confidence = softmax(scores, axis=1).max(axis=1)
-    wrong = np.flatnonzero(said != labels)
-    right = np.flatnonzero(said == labels)
-    surest = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    return surest, np.random.default_rng(0).permutation(right)
+    wrong = np.flatnonzero(predicted != labels)
+    right = np.flatnonzero(predicted == labels)
+    by_confidence = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    return by_confidence, np.random.default_rng(0).permutation(right)
 
 
-def said_of(scores, labels, classes: Sequence[str]) -> str:
-    """What was said of a picture, how sure, and what it is where that is something else."""
-    said = scores.argmax()
-    truth = "" if said == labels else f"\nis {short(classes[labels])}"
-    return f"{short(classes[said])} {softmax(scores)[said]:.0%}{truth}"
+def prediction_title(scores, labels, classes: Sequence[str]) -> str:
+    """The predicted class of a picture, its probability, and the true class if that differs."""
+    predicted = scores.argmax()
+    truth = "" if predicted == labels else f"\nis {short(classes[labels])}"
+    return f"{short(classes[predicted])} {softmax(scores)[predicted]:.0%}{truth}"
 
 
 def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
-    """The mistakes of which the network was surest, and a sample of right answers."""
-    wrong, right = telling(scores, split.labels)
-    worst, sample = wrong[:SHOWN], np.sort(right[:SHOWN])
+    """Grids of the most confident mistakes, and of a sample of right answers."""
+    wrong, right = wrong_and_right(scores, split.labels)
+    worst, sample = wrong[:GRID_SIZE], np.sort(right[:GRID_SIZE])
 
-    def shown(chosen):
-        told = [said_of(scores[i], split.labels[i], classes) for i in chosen]
-        return png(grid(split.pictures[chosen], told)), ", ".join(told).replace("\n", " and ")
+    def draw(chosen):
+        titles = [prediction_title(scores[i], split.labels[i], classes) for i in chosen]
+        return png(grid(split.pictures[chosen], titles)), ", ".join(titles).replace("\n", " and ")
 
     if len(worst):
-        drawn, told = shown(worst)
+        drawing, text = draw(worst)
         yield Picture(
             "mistakes",
-            "Its worst mistakes",
-            f"The {len(worst)} wrong {name} pictures of which it was surest, of {len(wrong)} "
-            "wrong ones: what it said, how sure it was, and what the picture is. Some are "
+            "Worst mistakes",
+            f"The {len(worst)} most confident of {len(wrong)} wrong predictions on {name} "
+            "pictures: the predicted class, its probability, and the true class. Some pictures are "
             "hard, and some labels are wrong.",
-            drawn,
-            f"{len(worst)} pictures: {told}.",
+            drawing,
+            f"{len(worst)} pictures: {text}.",
         )
     if len(sample):
-        drawn, told = shown(sample)
+        drawing, text = draw(sample)
         yield Picture(
             "right",
-            "Some that it got right",
-            f"A random sample of the {len(right)} right {name} pictures, with how sure it was.",
-            drawn,
-            f"{len(sample)} pictures: {told}.",
+            "Some right predictions",
+            f"A random sample of the {len(right)} right predictions on {name} pictures, with their "
+            "probabilities.",
+            drawing,
+            f"{len(sample)} pictures: {text}.",
         )
 
 
 def filters(model) -> Iterator[Picture]:
-    """The first layer's weights as pictures: filters of a convolution, or a class's template."""
+    """The first layer's weights as pictures: filters of a convolution, or templates of classes."""
     import keras
 
     kinds = (keras.layers.Conv2D, keras.layers.Dense)
@@ -174,7 +187,7 @@ def filters(model) -> Iterator[Picture]:
     kernel = np.asarray(keras.ops.convert_to_numpy(first.kernel), "float32")
     if isinstance(first, keras.layers.Dense):
         if None in model.input_shape[1:] or len(kernel) != np.prod(model.input_shape[1:]):
-            return  # it does not stand right on the pixels
+            return  # it is not applied to the pixels directly
         kernel = kernel.reshape(*model.input_shape[1:], -1)  # (H, W, C, units)
     pictures = np.moveaxis(kernel, -1, 0)[:64]  # (filters, h, w, C)
     if pictures.shape[-1] not in (1, 3):
@@ -186,35 +199,36 @@ def filters(model) -> Iterator[Picture]:
         "filters",
         f"What the first layer looks for ({first.name})",
         "Each square is one filter's weights, stretched to the full range of grey or colour. "
-        "Edges and colour contrasts: it has learnt. Pure noise: it has hardly begun.",
+        "Edges and colour contrasts: it has learnt. Pure noise: it has learnt little.",
         png(grid(pictures, None, columns=16)),
         f"{len(pictures)} squares of weights.",
     )
 
 
 def slopes(model) -> Iterator[Picture]:
-    """Where each PReLU layer's slopes have gone from their start at 0.25."""
+    """Plot the slopes of each PReLU layer, with their initial value."""
     from tinyconv.layers import PReLU
 
-    found = [layer for layer in model.layers if isinstance(layer, PReLU)]
-    if not found:
+    rectifiers = [layer for layer in model.layers if isinstance(layer, PReLU)]
+    if not rectifiers:
         return
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
-    values = [np.asarray(layer.alpha.value, "float32").ravel() for layer in found]
+    values = [np.asarray(layer.alpha.value, "float32").ravel() for layer in rectifiers]
     for i, alphas in enumerate(values):
         spread = np.linspace(-0.25, 0.25, len(alphas)) if len(alphas) > 1 else [0.0]
         axes.plot(i + np.asarray(spread), np.sort(alphas), ".", ms=2, color=TRAIN, alpha=0.5)
     axes.plot([a.mean() for a in values], "o", color=VALIDATION, label="mean of the layer")
-    axes.axhline(found[0].initial_slope, color=INK, lw=0.8, ls="--", label="start")
-    axes.set_xticks(range(len(found)), [layer.name for layer in found], rotation=90, fontsize=7)
+    axes.axhline(rectifiers[0].initial_slope, color=INK, lw=0.8, ls="--", label="start")
+    labels = [layer.name for layer in rectifiers]
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
     axes.set(ylabel="slope below zero")
     axes.legend(frameon=False)
     yield Picture(
         "slopes",
         "PReLU slopes by layer",
-        "A slope of 0 is a ReLU, of 1 a straight line. He et al. 2015 found large slopes in "
-        "the first layer, which keeps both signs of an edge, and smaller ones deeper down.",
+        "A slope of 0 is a ReLU, a slope of 1 a straight line. He et al. 2015 found large slopes "
+        "in the first layer, which keeps both signs of an edge, and smaller ones deeper down.",
         png(figure),
         f"The mean slope of each layer: {', '.join(f'{a.mean():.2f}' for a in values)}.",
         plot=True,
@@ -222,13 +236,22 @@ def slopes(model) -> Iterator[Picture]:
 
 
 def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
-    """A figure of uint8 pictures (N, H, W, C) side by side, each below its title."""
+    """Draw pictures side by side, each below its title.
+
+    Args:
+        pictures: (N, H, W, C) uint8, C 1 or 3; N is at least 1.
+        titles: N titles, which may have several lines; None for none.
+        columns: most pictures in a row.
+
+    Returns:
+        A matplotlib Figure.
+    """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     cell, gap = (1.15 if titles else 0.55), 0.08  # inches
     above = 0.06 + 0.12 * max(title.count("\n") + 1 for title in titles) if titles else 0
     figure = Figure(figsize=(columns * cell, rows * (cell + above)))
-    # One pair of axes in inches for all: a pair for each would take most of a report's time.
+    # One pair of axes in inches for all: one per picture would take most of a report's time.
     axes = figure.add_axes((0, 0, 1, 1))
     height, width = np.multiply(pictures.shape[1:3], (cell - gap) / max(pictures.shape[1:3]))
     for i, picture in enumerate(pictures):
@@ -245,12 +268,19 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
 
 
 def short(name: str, length: int = 18) -> str:
-    """A class's name, cut to fit over a small picture."""
+    """A class name, truncated to fit above a small picture."""
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """Render a figure.
+
+    Args:
+        figure: a matplotlib Figure.
+
+    Returns:
+        The bytes of a PNG file, 110 dots per inch.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -65,6 +65,7 @@ FACTS = {  # name: (its type in words, a function that checks it)
     "classes": ("a list of names", _texts),
     "picture_shape": ("height, width and channels", _shape),
     "resized": ("true or false", lambda value: isinstance(value, bool)),
+    "data_unit": ("a word", _text),
     "policy": ("a word", _text),
     "compiled_from": (
         "a number of steps, or null",

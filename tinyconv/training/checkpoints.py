@@ -1,8 +1,9 @@
-"""Checkpoints: where training stands, in memory until it is cheap to write it to the disk.
+"""Checkpoints: the state of a training, held in memory until writing it to disk is cheap.
 
-An epoch may end sooner than it is saved, or even copied. So the weights of the best one are kept,
-and every now and then all that training needs; both are written once the last write is long
-enough ago. Whoever ends a training, for whatever reason, has the rest written.
+An epoch can take less time than writing or even copying its checkpoint. So the best weights are
+copied in memory, and a snapshot of everything that training needs is taken now and then; both are
+written once the last write is long enough ago. Code that ends a training, for any reason, must
+call `write`.
 """
 
 import dataclasses
@@ -14,20 +15,20 @@ import keras
 from tinyconv.errors import UserError
 from tinyconv.system.private import is_functional, random_states
 
-SHARE = 0.01  # of the time of training that writing at the ends of epochs may take
-LONGEST = 300  # seconds that may be lost with the process, whatever writing costs
-EXPECTED = 0.1  # seconds that writing takes, until it has been timed
-UNDONE = 5  # seconds of whole epochs that an error in a step may undo
+WRITE_FRACTION = 0.01  # of the training time that writing at the ends of epochs may take
+MAX_SECONDS_BETWEEN_WRITES = 300  # most training that a killed process can lose
+INITIAL_WRITE_SECONDS = 0.1  # assumed, until a write has been timed
+SNAPSHOT_EVERY_SECONDS = 5  # most whole epochs that an error in a step can lose
 
 
-def is_due(age: float, cost: float, longest: float) -> bool:
-    """Whether to write once more: `age` seconds after the last time, which took `cost` of them."""
-    return age > min(longest, cost / SHARE)
+def is_due(age: float, cost: float, max_interval: float) -> bool:
+    """Whether to write again: the last write was `age` seconds ago and took `cost` seconds."""
+    return age > min(max_interval, cost / WRITE_FRACTION)
 
 
 @dataclasses.dataclass
-class Moment:
-    """What a checkpoint holds; `values` are those of the network at an earlier time than now."""
+class Snapshot:
+    """A model and its training state; if taken earlier, `values` copies every variable's value."""
 
     model: keras.Model
     state: dict
@@ -36,31 +37,31 @@ class Moment:
 
     @property
     def variables(self) -> list:
-        """What learns, the generators, and what the optimizer keeps."""
+        """Weights, random states, and variables of the optimizer."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def copy(self) -> None:
-        """Take the values of now."""
+        """Copy the current values."""
         self.values = [variable.numpy() for variable in self.variables]
 
-    def bring_back(self) -> None:
-        """Have the network be what it was, if that was copied."""
+    def restore(self) -> None:
+        """Assign the copied values, if any, to the variables."""
         for variable, value in zip(self.variables, self.values):
             variable.assign(value)
 
 
 def bare(model) -> keras.Model:
-    """The same layers without the optimizer, where the model is of no class of its own."""
+    """The same layers without the optimizer, unless the model is of a custom class."""
     if not is_functional(model):
         return model
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def restore(optimizer, saved) -> None:
-    """Give the built `optimizer` every variable of the saved one; UserError where they differ."""
+def restore_optimizer(optimizer, saved) -> None:
+    """Copy every variable of `saved` to the built `optimizer`; UserError if their kinds differ."""
     if _layout(optimizer) != _layout(saved):
         raise UserError(
-            f"The checkpoint has {_description(saved)}, and this training needs "
+            f"The checkpoint has {_description(saved)}, but this training needs "
             f"{_description(optimizer)}: it cannot be resumed exactly; start a new run."
         )
     for variable, value in zip(optimizer.variables, saved.variables, strict=True):
@@ -68,7 +69,7 @@ def restore(optimizer, saved) -> None:
 
 
 def _layout(optimizer) -> tuple:
-    """What two optimizers share if one can take the variables of the other."""
+    """Equal for two optimizers if one can take the variables of the other."""
     return type(optimizer), [tuple(variable.shape) for variable in optimizer.variables]
 
 
@@ -77,77 +78,80 @@ def _description(optimizer) -> str:
 
 
 def write_best(run, model, weights: list) -> None:
-    """Write `model` as the run's best with those weights, and give it back its own."""
-    now = model.get_weights()
+    """Write `model` with `weights` as the run's best, then restore its own weights."""
+    current = model.get_weights()
     model.set_weights(weights)
     try:
         run.save_best(bare(model))
     finally:
-        model.set_weights(now)
+        model.set_weights(current)
 
 
 class Checkpoints:
-    """The last moment of a run's training, and the best weights before it, until written.
+    """The last snapshot of a run's training, and the best weights before it, until written.
 
     Args:
-        run: where they are written.
-        longest: seconds that may be lost with the process.
-        undone: seconds of whole epochs that an error in a step may undo.
-        now: gives the time in seconds.
+        run: the Run whose folder they are written to.
+        max_interval: seconds of training that a killed process can lose.
+        snapshot_interval: seconds of whole epochs that an error in a step can lose.
+        now: returns the time in seconds.
     """
 
     def __init__(
         self,
         run,
-        longest: float = LONGEST,
-        undone: float = UNDONE,
+        max_interval: float = MAX_SECONDS_BETWEEN_WRITES,
+        snapshot_interval: float = SNAPSHOT_EVERY_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ):
-        self.run, self.longest, self.undone, self.now = run, longest, undone, now
-        self.last: Moment | None = None
-        self.best: tuple[keras.Model, list] | None = None  # and its weights
+        self.run, self.now = run, now
+        self.max_interval, self.snapshot_interval = max_interval, snapshot_interval
+        self.last: Snapshot | None = None
+        self.best: tuple[keras.Model, list] | None = None  # a model and its best weights
         self.written = self.copied = now()
-        self.cost = EXPECTED
+        self.cost = INITIAL_WRITE_SECONDS
 
     @property
     def age(self) -> float:
-        """Seconds since training began or was last written."""
+        """Seconds since the start or the last write."""
         return self.now() - self.written
 
     @property
     def is_overdue(self) -> bool:
-        """Whether an epoch that is under way should be saved before it ends."""
-        return self.age > self.longest
+        """Whether the current epoch should be saved before its end."""
+        return self.age > self.max_interval
 
     def keep(self, model, state: dict, is_best: bool, now: bool = False) -> None:
-        """Keep this moment: written if it is to be `now`, or if that is cheap; else its weights
-        if it is the best, and all of it if the one that is kept is too old."""
-        if now or self.run.saves_always or is_due(self.age, self.cost, self.longest):
-            self.last = Moment(model, state, is_best)
+        """Write the state if `now` is true or a write is due.
+
+        Otherwise copy the weights if they are the best, and take a snapshot if the last is too old.
+        """
+        if now or self.run.saves_always or is_due(self.age, self.cost, self.max_interval):
+            self.last = Snapshot(model, state, is_best)
             self.best = None if is_best else self.best
             self.write()
             return
         if is_best:
             self.best = model, model.get_weights()
-        if self.last is None or self.now() - self.copied > self.undone:
-            self.last = Moment(model, state, is_best=False)
+        if self.last is None or self.now() - self.copied > self.snapshot_interval:
+            self.last = Snapshot(model, state, is_best=False)
             self.last.copy()
             self.copied = self.now()
 
     def write(self) -> None:
-        """Write what waits, in its order, then the history; each leaves a run that goes on."""
+        """Write what is pending, then the history; after each file the run can resume."""
         if self.last is None:
             return
         start = self.now()
         if self.best is not None:
             write_best(self.run, *self.best)
-        moment = self.last
-        moment.bring_back()
-        moment.state["generators"] = [
-            variable.numpy().tolist() for variable in random_states(moment.model)
+        snapshot = self.last
+        snapshot.restore()
+        snapshot.state["generators"] = [
+            variable.numpy().tolist() for variable in random_states(snapshot.model)
         ]
-        self.run.save(moment.model, moment.state, moment.is_best)
-        if rows := moment.state["rows"]:
+        self.run.save(snapshot.model, snapshot.state, snapshot.is_best)
+        if rows := snapshot.state["rows"]:
             self.run.write_history(rows)
         self.last = self.best = None
         self.written = self.copied = self.now()

@@ -1,4 +1,4 @@
-"""Where training stands, and how much of it is left."""
+"""Training state, and how many steps are left."""
 
 import dataclasses
 import statistics
@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 from tinyconv.recipe import TrainingSettings
 
-RESERVED = 0.02  # share of --minutes kept for saving
-MANY = 10**9  # steps left before any has been measured: the schedule stands still
-VALIDATION_SHARE = 0.04  # of an epoch, until the first one has been measured
+RESERVED = 0.02  # fraction of --minutes reserved for saving
+UNKNOWN_STEPS = 10**9  # steps left before any has been timed: the schedule does not advance
+VALIDATION_FRACTION = 0.04  # of an epoch's time, until the first validation has been timed
 
 
 @dataclasses.dataclass
 class State:
-    """Where training stands; kept inside last.keras, so that a run can go on."""
+    """The state of a training; saved inside last.keras, so that a run can resume."""
 
     epoch: int = 0  # epochs finished
-    step: int = 0  # steps done in the epoch that is under way
-    progress: float = 0.0  # share of the whole run done, 0 to 1: what the schedule sees
+    step: int = 0  # steps done in the current epoch
+    progress: float = 0.0  # fraction of the whole run, 0 to 1: the schedule's argument
     seconds: float = 0.0  # time spent in training
     best: float | None = None  # rank of the best epoch so far
-    since_best: int = 0  # epochs since it
+    since_best: int = 0  # epochs since then
     sums: dict[str, float] = dataclasses.field(default_factory=dict)  # over this epoch's steps
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
     generators: list[list[int]] = dataclasses.field(default_factory=list)
@@ -29,10 +29,10 @@ class State:
 
 
 class Clock:
-    """How many steps are left: those of the epochs asked for, or those the time allows.
+    """Counts the steps that are left: of --epochs, or as many as --minutes allow.
 
-    With `--minutes` the first steps are measured, and the plan is renewed at every step, so
-    that a machine which slows down still ends in time. `now` gives the time in seconds.
+    With `--minutes` steps are timed and the plan is updated at every step, so that training ends
+    in time even if the machine slows down. `now` returns the time in seconds.
     """
 
     def __init__(
@@ -53,33 +53,35 @@ class Clock:
         self.validation: float | None = None  # seconds of the last one, checkpoint included
 
     def forget(self) -> None:
-        """What was measured tells nothing about the steps to come: the network has changed."""
+        """Discard the measured times: the network has changed."""
         self.steps, self.validation = [], None
 
     def progress(self, state: State) -> float:
-        """The share of the run that is done, for one that may have been given more to do."""
+        """The fraction of the run that is done, for a run that may have been extended."""
         if self.deadline is None:
             return (state.epoch * self.steps_per_epoch + state.step) / self.total
         return min(1.0, state.seconds / self.budget)
 
     @property
     def expected_seconds(self) -> float:
-        """Seconds that a whole run of --epochs takes at the pace of the steps so far."""
-        return statistics.median(self.steps[2:]) * (1 + VALIDATION_SHARE) * self.total
+        """Seconds that a whole run of --epochs takes at the median time of a step so far."""
+        return statistics.median(self.steps[2:]) * (1 + VALIDATION_FRACTION) * self.total
 
     def steps_left(self, state: State) -> int:
-        """Steps still to do; 0 when the run is over."""
+        """Steps left; 0 when the run is over."""
         if self.deadline is None:
             return max(0, self.total - state.epoch * self.steps_per_epoch - state.step)
         left = self.deadline - self.now()
-        if len(self.steps) < 2:  # the first step holds the tracing and tells nothing
-            return MANY if left > 0 else 0
+        if len(self.steps) < 2:  # the first step includes tracing and is no measure
+            return UNKNOWN_STEPS if left > 0 else 0
         recent = self.steps[1:][-100:]
-        a_step = sum(recent) / len(recent)
+        step_seconds = sum(recent) / len(recent)
         validation = self.validation
         if validation is None:
-            validation = a_step * self.steps_per_epoch * VALIDATION_SHARE
-            validation += self.steps[0] / 2  # it compiles, as the first step did both ways
-        # The last epoch, whole or not, ends with a validation pass of its own.
-        a_step += validation / self.steps_per_epoch
-        return max(0, round((left - validation) / a_step))
+            validation = step_seconds * self.steps_per_epoch * VALIDATION_FRACTION
+            validation += (
+                self.steps[0] / 2
+            )  # it compiles, as the first step did, but only the forward pass
+        # The last epoch, complete or not, ends with a validation pass of its own.
+        step_seconds += validation / self.steps_per_epoch
+        return max(0, round((left - validation) / step_seconds))

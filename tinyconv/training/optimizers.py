@@ -1,7 +1,7 @@
-"""Keras' optimizers, with one program for a whole step on TensorFlow's CPU.
+"""Keras' optimizers, with one XLA program for a whole step on TensorFlow's CPU.
 
-Keras updates a network's variables one after the other, by half a dozen operations each that
-pass over memory by themselves. XLA makes one loop a variable of them, in a third of the time.
+Keras updates a network's variables one after the other, with half a dozen operations each that
+all pass over memory. XLA fuses them into one loop per variable, in a third of the time.
 """
 
 import keras
@@ -12,7 +12,7 @@ from tinyconv.system.private import flat_layers, trained_variables
 
 
 class _OneProgram:
-    """Has the optimizer that stands beside it in a class take its step in one program."""
+    """Mixin for a Keras optimizer: takes the step in one program."""
 
     _step = None
 
@@ -35,31 +35,30 @@ class _OneProgram:
 
 @keras.saving.register_keras_serializable("tinyconv")
 class SGD(_OneProgram, keras.optimizers.SGD):
-    """Keras' SGD; arguments, variables and results are its own."""
+    """Keras' SGD, with the same arguments, variables and results."""
 
 
 @keras.saving.register_keras_serializable("tinyconv")
 class AdamW(_OneProgram, keras.optimizers.AdamW):
-    """Keras' AdamW; arguments, variables and results are its own."""
+    """Keras' AdamW, with the same arguments, variables and results."""
 
 
 def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
-    """The optimizer that the settings ask for; slopes, biases and norms do not decay."""
+    """The optimizer of the settings; PReLU slopes, biases and normalisations do not decay."""
     rate, decay = settings.peak_rate, settings.decay
     if settings.optimizer == "sgd":
-        made = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
+        chosen = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
     else:
-        made = AdamW(rate, weight_decay=decay)  # Keras refuses None here
-    made.exclude_from_weight_decay(var_names=list(UNDECAYED))
-    return made
+        chosen = AdamW(rate, weight_decay=decay)  # Keras refuses None here
+    chosen.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    return chosen
 
 
 def scaled(inner, model) -> keras.optimizers.Optimizer:
-    """`inner` with dynamic loss scaling where the model computes in float16; else `inner`.
+    """`inner` with dynamic loss scaling if the model computes in float16; else `inner`.
 
-    Keras would do so by itself, for a model of the policy mixed_float16, but saves the inner
-    optimizer's configuration alone: opened under another policy, the file would have no variable
-    for the loss scale.
+    Keras would add it for a model of the policy mixed_float16, but saves only the inner optimizer's
+    configuration: a file opened under another policy would have no variable for the loss scale.
     """
     if not _computes_in_float16(model):
         return inner
@@ -67,9 +66,9 @@ def scaled(inner, model) -> keras.optimizers.Optimizer:
 
 
 def _computes_in_float16(model) -> bool:
-    """Whether any layer computes in float16, in which gradients underflow on their way through it.
+    """Whether any layer computes in float16, in which gradients can underflow.
 
-    One is enough, as in a captioner, whose encoder alone does: the loss is scaled as a whole, and
-    of gradients in float32 a power of two changes no digit.
+    One is enough, as in a captioner, where only the encoder does: the loss is scaled as a whole,
+    and a power of two changes no digit of float32 gradients.
     """
     return any(each.compute_dtype == "float16" for each in [model, *flat_layers(model)])

@@ -1,10 +1,10 @@
-"""Compiled programs in a training: whether they pay, and how they take over beside it.
+"""Compiled programs in a training: whether they pay, and how training switches to them.
 
-The programs of `layers/` and `optimizers.py` halve a step, and take seconds to
-compile, which a short run never earns back. So every run starts on the plain graph of Keras' own
-operations. Where the run is long enough, a thread compiles beside it, and the programs take over
-at a step that is chosen before the first one. The two round differently; settings.json stores that
-step, so that neither the speed of the thread nor a stop changes the numbers.
+The programs of `layers/` and `optimizers.py` halve the time of a step but take seconds to compile,
+which a short run never recovers. So every run starts on the plain graph of Keras' own operations.
+If the run is long enough, a thread compiles the programs in parallel, and training switches to
+them at a step that is chosen before the first one. The two round differently; settings.json stores
+that step, so that neither the speed of the thread nor a stop changes the numbers.
 """
 
 import concurrent.futures
@@ -19,33 +19,34 @@ from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import EXTENSIONS
 from tinyconv.system import program_cache
 
-BESIDE = 2  # times as long as by itself that compiling takes beside a training
+SLOWDOWN = 2  # factor by which compiling takes longer while training runs
 
 
 def first_step(costs: Estimate, done: int, steps: float) -> int | None:
-    """The step, counted from 0, that programs take over with in a training, or None for never.
+    """The step, counted from 0, at which training switches to programs, or None for never.
 
-    Late enough for a thread to have compiled them: training waits for it at that step.
+    It is late enough for a thread to have compiled them; training waits for the thread there.
 
     Args:
-        costs: of a step of the training.
+        costs: the estimated costs of a step of the training.
         done: steps that are done.
-        steps: steps that are still to come.
+        steps: steps that are left.
     """
     if not costs.pays(steps):
         return None
-    return done + 1 + math.ceil(BESIDE * costs.compilation / costs.step)
+    return done + 1 + math.ceil(SLOWDOWN * costs.compilation / costs.step)
 
 
 class Programs:
-    """The programs of one training: of each of its networks, from one step on.
+    """The programs of one training, used for each of its networks from one step on.
 
     Args:
         run: its settings hold `compiled_from`, that step counted from 0, or None for never. A run
-            with steps done and without this setting was made when all began compiled.
+            with steps done and without this setting is of a version in which all runs started
+            compiled.
         networks: the compiled Keras models that train one after the other.
         settings: the run's TrainingSettings.
-        total: steps of the whole run, for one of --epochs.
+        total: steps of the whole run, for --epochs.
         done: steps that are done.
     """
 
@@ -60,17 +61,17 @@ class Programs:
             steps = settings.minutes * 60 / costs.step if settings.minutes else total - done
             self.first = first_step(costs, done, steps)
         self.compilations: dict[int, concurrent.futures.Future] = {}  # by id of the network
-        self.ready: set[int] = set()  # ids of networks that train by programs
+        self.ready: set[int] = set()  # ids of networks that use programs
 
     def are_used(self, step: int) -> bool:
-        """Whether the step, counted from 0, is one of the programs."""
+        """Whether the step, counted from 0, uses programs."""
         return self.first is not None and step >= self.first and layers.can_compile()
 
     def before_step(self, step: int, network, inputs, targets) -> bool:
-        """Compile beside the steps that come before the programs', and then hand these over.
+        """Start compiling during the steps before the switch, and then install the programs.
 
-        Nothing is compiled before the first step, which would be waited for twice as long.
-        Returns whether the programs take over with this step.
+        Nothing is compiled before the first step, which would then take twice as long. Returns
+        whether training switches to the programs at this step.
         """
         if self.first is None or not layers.can_compile() or step < min(1, self.first):
             return False
@@ -78,17 +79,19 @@ class Programs:
             specs = (*keras.tree.map_structure(_spec, (inputs, targets)), None)
             for each in self.networks:
                 self.compilations[id(each)] = _worker().submit(_training_step, each, specs)
-        takes_over = self.are_used(step) and id(network) not in self.ready
-        if takes_over:
+        switches = self.are_used(step) and id(network) not in self.ready
+        if switches:
             compiled_step = self.compilations[id(network)].result()
             network.train_function = lambda batches: compiled_step(next(batches))
-            network.predict_function = None  # made again, by programs, when it is next called
+            network.predict_function = (
+                None  # Keras builds it again, with programs, on the next call
+            )
             self.ready.add(id(network))
-        return takes_over
+        return switches
 
 
 def _training_step(network, specs):
-    """The network's training step as a graph whose programs are compiled."""
+    """The network's training step as a graph with compiled programs."""
     import tensorflow as tf
 
     from tinyconv.layers import fused_norm

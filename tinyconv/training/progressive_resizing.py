@@ -1,34 +1,37 @@
 """Progressive resizing: a network that starts on smaller pictures learns more in a given time.
 
-As in Howard's DAWNBench entries (2018) and the `ffcv` ResNets: convolutions do not ask for a
-size, a step on a picture of half the side takes a quarter of the time, and what is learnt there
-carries over.
+As in Howard's DAWNBench entries (2018) and the `ffcv` ResNets: convolutions work at any size, a
+step on a picture of half the side takes a quarter of the time, and the learnt features carry over.
 """
 
 import keras
 
 from tinyconv.system.private import rewired
 
-STAGES = ((0.4, 1 / 2), (0.6, 3 / 4))  # (share of the run until which, share of the side)
-SMALLEST = 24  # pixels a side: below, too little can be seen
+STAGES = (
+    (0.4, 1 / 2),
+    (0.6, 3 / 4),
+)  # (fraction of the run at which it ends, fraction of the side)
+MIN_SIDE = 24  # pixels: smaller pictures show too little
 
 
 def stages(model) -> list[tuple[float, keras.Model]]:
-    """(share of the run until which it trains, network) before the compiled `model` does.
+    """(fraction of the run at which it ends, network) for each stage before the compiled `model`.
 
-    They are the same layers and weights behind one that scales the pictures down, and share
-    the optimizer. None for a network that asks for one size of picture, or has a small one.
+    The networks have the same layers and weights behind a layer that scales the pictures down, and
+    share the optimizer. The list is empty if the network takes only one size of picture, or if the
+    pictures are small.
     """
     height, width, _ = model.input_shape[1:]
-    sizes = [(until, (round(height * share), round(width * share))) for until, share in STAGES]
+    sizes = [(until, (round(height * side), round(width * side))) for until, side in STAGES]
     try:
-        return [(until, smaller(model, size)) for until, size in sizes if min(size) >= SMALLEST]
-    except ValueError:  # a dense layer right on the map: its weights are of one size
+        return [(until, smaller(model, size)) for until, size in sizes if min(size) >= MIN_SIDE]
+    except ValueError:  # a dense layer directly on the feature map: its weights fit one size
         return []
 
 
 def smaller(model, size) -> keras.Model:
-    """The same layers, behind one that scales pictures to `size` (height, width)."""
+    """The same layers, behind a layer that scales pictures to `size` (height, width)."""
     pictures = keras.Input(model.input_shape[1:], name="pictures")
     resized = keras.ops.image.resize(pictures, size)
 

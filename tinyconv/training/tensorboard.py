@@ -1,9 +1,9 @@
-"""`--tensorboard`: a run's curves as event files, which TensorBoard shows while it trains.
+"""`--tensorboard`: a run's curves as event files, which TensorBoard shows during training.
 
-An event file is a TFRecord file of Event messages, which TensorFlow writes or, where it is not
-installed, the package `tensorboard`. The names are those of Keras' own callback, `epoch_loss` by
-epoch and `batch_loss` by step, in the folders `train` and `validation`, which TensorBoard draws
-over each other.
+An event file is a TFRecord file of Event messages. TensorFlow writes it or, if that is not
+installed, the package `tensorboard`. The tags are those of Keras' own callback, `epoch_loss` by
+epoch and `batch_loss` by step, in the folders `train` and `validation`, which TensorBoard plots
+in one chart.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from tinyconv.errors import UserError
 from tinyconv.system import console
 from tinyconv.system.start_keras import is_installed
 
-EVERY = 10  # steps from one point of a `batch_` curve to the next
+EVERY = 10  # steps between two points of a `batch_` curve
 FOLDERS = ("train", "validation")
 
 
 class Events:
-    """Writes the event files of a training.Training: asked after each step and each epoch."""
+    """Writes the event files of a training.Training; called after each step and each epoch."""
 
     def __init__(self, loop):
         state = loop.state
@@ -30,40 +30,40 @@ class Events:
         self.writers = None
 
     def after_step(self, loop, targets, loss: float) -> None:
-        """A point of the curves by step, now and then."""
+        """Write a point of each curve by step, every `EVERY` steps."""
         step = loop.state.epoch * loop.steps_per_epoch + loop.state.step
         if step % EVERY == 0:
             rate = float(loop.model.optimizer.learning_rate)
             self._write(loop, "train", step, batch_loss=loss, batch_learning_rate=rate)
 
     def after_epoch(self, loop) -> None:
-        """A point of each curve of history.csv."""
+        """Write a point of each curve of history.csv."""
         row = {name: value for name, value in loop.state.rows[-1].items() if name != "epoch"}
-        shown = {
+        columns = {
             "train": {name: row[name] for name in row if name[:4] != "val_"},
             "validation": {name[4:]: row[name] for name in row if name[:4] == "val_"},
         }
-        for place, values in shown.items():
+        for folder, values in columns.items():
             points = {f"epoch_{name}": value for name, value in values.items()}
-            self._write(loop, place, loop.state.epoch, **points)
+            self._write(loop, folder, loop.state.epoch, **points)
 
-    def _write(self, loop, place: str, step: int, **points: float) -> None:
+    def _write(self, loop, folder: str, step: int, **points: float) -> None:
         if self.writers is None:
-            folder = loop.folder.path / "tensorboard"
-            self.writers = {name: opened(folder / name, self.done) for name in FOLDERS}
+            top = loop.run_folder.path / "tensorboard"
+            self.writers = {name: open_writer(top / name, self.done) for name in FOLDERS}
             more = "" if is_installed("tensorboard") else "  (after: pip install tensorboard)"
-            console.say(f"curves     tensorboard --logdir {folder}{more}")
+            console.say(f"curves     tensorboard --logdir {top}{more}")
         for tag, value in points.items():
-            self.writers[place].write(_event(step, tag, value))
-        self.writers[place].flush()
+            self.writers[folder].write(_event(step, tag, value))
+        self.writers[folder].flush()
 
 
 @functools.cache
 def files() -> SimpleNamespace:
-    """What event files are made with: Event, Summary, writer(path) and records(path).
+    """The parts of event files: Event, Summary, writer(path) and records(path).
 
-    `records` yields bytes, up to one that is torn: the last one of a process that was killed.
-    Raises UserError where neither TensorFlow nor the package `tensorboard` can be imported.
+    `records` yields bytes up to an incomplete record: the last one of a process that was killed.
+    Raises UserError if neither TensorFlow nor the package `tensorboard` can be imported.
     """
     with contextlib.suppress(ImportError):
         import tensorflow as tf
@@ -117,15 +117,15 @@ def _event(step: int, tag: str, value: float) -> bytes:
     return event.SerializeToString()
 
 
-def opened(folder: Path, done: dict[str, int]):
-    """A writer into `folder`, which has the points that are there up to `done` and no others.
+def open_writer(folder: Path, done: dict[str, int]):
+    """A writer into `folder`; of the points that exist, only those up to `done` are kept.
 
-    `done` is the last step by what a tag begins with. A run that goes on repeats what it did after
-    its checkpoint: those points go, for a reader would see them twice.
+    `done` maps the beginning of a tag to its last step. A resumed run repeats the steps after its
+    checkpoint, whose old points would appear twice.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    before, points = sorted(folder.iterdir()), {}
-    for file in before:
+    old_files, points = sorted(folder.iterdir()), {}
+    for file in old_files:
         for record in files().records(str(file)):
             event = files().Event.FromString(record)
             for value in event.summary.value:
@@ -136,6 +136,6 @@ def opened(folder: Path, done: dict[str, int]):
     for record in (version.SerializeToString(), *points.values()):
         writer.write(record)
     writer.flush()
-    for file in before:
+    for file in old_files:
         file.unlink()
     return writer

@@ -60,7 +60,7 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
         others = [_repeat(run, seed, len(then)).state.step_losses for seed in seeds]
         nearest = min(_distance(now, other) for other in others)
         verdict = "within seed spread" if distance <= nearest else "different"
-    changed = _changed(run, repeated.folder.settings)
+    changed = _changed(run, repeated.run_folder.settings)
     return Verdict(verdict, len(then), len(rows), first, distance, nearest, changed)
 
 

@@ -300,5 +300,5 @@ def test_your_own_folder(tmp_path):
     assert answer.answers
     (captions,) = [*root.glob("*.tsv"), *root.glob("*.jsonl")]
     captions.write_text(captions.read_text().replace(" ", " very ", 1))  # captions are data, too
-    with pytest.raises(UserError, match="mine is not the data that the run began with"):
+    with pytest.raises(UserError, match="mine is not the data that the run started with"):
         tinyconv.resume(run.path, epochs=2)

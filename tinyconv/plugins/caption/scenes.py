@@ -79,7 +79,7 @@ def shapes(
     of size, colour and shape that training does not. `image_size` scales them.
     """
     if root is not None:
-        raise UserError(f"shapes comes with tinyconv and needs no --root; leave out {root}.")
+        raise UserError(f"shapes comes with tinyconv; leave out --root {root}.")
     return cached("shapes", [VERSION, image_size], skip_corrupt, lambda: _sources(image_size))
 
 

@@ -23,7 +23,7 @@ from tinyconv.plugins.dqn.steps import LAST, append_frames, blank_observations
 from tinyconv.system import console
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released
-from tinyconv.training.checkpoints import EXPECTED, is_due
+from tinyconv.training.checkpoints import INITIAL_WRITE_SECONDS, is_due
 
 REPORTS = 20  # rows of history per run, or more:
 MAX_INTERVAL = 250_000  # actions between two rows: an iteration of Castro et al. 2018
@@ -222,7 +222,7 @@ class Learning:
             graphs_released(),
             console.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
-            before, saved, cost = state.seconds, bar.seconds, EXPECTED
+            before, saved, cost = state.seconds, bar.seconds, INITIAL_WRITE_SECONDS
             while state.done < options.steps:
                 goal = min(options.steps, (state.done // self.every + 1) * self.every)
                 since, first = bar.seconds, state.done

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -57,14 +58,29 @@ def test_evaluation_counts_words(capsys):
     assert document["pictures"] is None and document["count"] == 100
 
 
+def test_words_are_not_described_as_pictures(capsys):
+    run = tinyconv.fit("backwards", epochs=1, limit=100, name="run")
+    assert " words/s" in capsys.readouterr().err and run.settings["data_unit"] == "words"
+    with pytest.raises(SystemExit):
+        main(["evaluate", "runs/run"])
+    assert "on the 100 test words of words" in capsys.readouterr().err
+    tinyconv.verbs.report(run)
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "test words of words" in page and not re.search(
+        r"\d pictures|[Vv]alidation pictures", page
+    )
+
+
 def test_classify_has_no_use_for_words():
-    with pytest.raises(tinyconv.UserError, match="words has words, which this task has no use for"):
+    with pytest.raises(tinyconv.UserError, match="words has words, which this task cannot use"):
         tinyconv.fit("classify", data="words", model="linear")
     with pytest.raises(tinyconv.UserError, match="digits has pictures, which this task has no"):
         tinyconv.fit("backwards", data="digits")
 
 
-@pytest.mark.parametrize("words, message", [(["-"], "no text on standard input"), ([""], "empty")])
+@pytest.mark.parametrize(
+    "words, message", [(["-"], "Standard input, which `-` reads, has no text"), ([""], "empty")]
+)
 def test_nothing_is_no_text(words, message, capsys, monkeypatch):
     tinyconv.fit("backwards", epochs=1, limit=64, name="run")
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
