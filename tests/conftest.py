@@ -1,4 +1,4 @@
-"""What every test shares: quiet Keras, folders of its own, and no warnings."""
+"""Fixtures for all tests: quiet Keras, separate folders, no warnings."""
 
 import ctypes
 import gc
@@ -14,21 +14,21 @@ from tinyconv.results import Evaluation
 from tinyconv.system import hardware
 from tinyconv.system.start_keras import start
 
-# TensorFlow reads it when tf.keras is first used, which for tf-agents has to be Keras 2.
+# TensorFlow reads this on the first use of tf.keras, which tf-agents needs to be Keras 2.
 if importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 start()
 from tinyconv import training  # noqa: E402  Keras is loaded silently first
 from tinyconv.report import figures  # noqa: E402
 
-SCENES = {"train": 640, "validation": 96, "test": 96}  # drawn, of 13,500, which take nine seconds
+SCENES = {"train": 640, "validation": 96, "test": 96}  # instead of 13,500, which take nine seconds
 
 
 def settle(patch, pages: bool) -> None:
-    """Have runs compute in float32, and end without their report unless `pages` is true.
+    """Make runs compute in float32, and end without a report unless `pages` is true.
 
-    Where bfloat16 is fast they would take it, whose sums vary with threads; a report takes a
-    second or two.
+    On machines with fast bfloat16 they would use that, and its sums vary with the threads. A report
+    takes a second or two.
     """
     patch.setattr(hardware, "cpu_flags", frozenset)
     if not pages:
@@ -37,13 +37,13 @@ def settle(patch, pages: bool) -> None:
 
 @pytest.fixture(autouse=True)
 def settled(request, monkeypatch):
-    """As above, with reports for the mark `pages`."""
+    """`settle` for each test, with reports for the mark `pages`."""
     settle(monkeypatch, request.node.get_closest_marker("pages") is not None)
 
 
 @pytest.fixture(autouse=True)
-def memory_given_back():
-    """Have glibc give freed memory back after each test: it holds most of it, for a gigabyte."""
+def memory_released():
+    """Make glibc return freed memory after each test; it would hold up to a gigabyte."""
     yield
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
@@ -51,25 +51,25 @@ def memory_given_back():
 
 @pytest.fixture(autouse=True, scope="module")
 def networks_collected():
-    """Have networks go that refer to themselves."""
+    """Collect networks with reference cycles."""
     yield
     gc.collect()
 
 
 def draw_few(patch):
-    """Have the data set shapes draw few scenes."""
+    """Make the data set shapes draw few scenes."""
     patch.setattr(scenes, "COUNTS", SCENES)
 
 
 @pytest.fixture
 def few_scenes(monkeypatch):
-    """As above, in a test."""
+    """`draw_few` in a test."""
     draw_few(monkeypatch)
 
 
 @pytest.fixture
 def no_measurement(monkeypatch):
-    """Have fits end without the measurement on the test pictures."""
+    """Make fits end without the evaluation on test pictures."""
     monkeypatch.setattr(runs.Run, "measure", lambda run: Evaluation({}))
 
 
@@ -77,8 +77,9 @@ def no_measurement(monkeypatch):
 def at_step(monkeypatch):
     """`at_step(n, do)` calls `do(loop, inputs, targets)` before step n of a training, once.
 
-    Steps are counted from 1, since the run began: the next training that comes to step n is meant,
-    so that one which goes on passes it. With None for n each step of every training is meant.
+    Steps are counted from 1, since the start of the run. The call happens in the next training that
+    reaches step n, so that a resumed training is not affected. With None for n, `do` is called
+    before each step of every training.
     """
     plans, step = [], training.Training.step
 
@@ -96,7 +97,7 @@ def at_step(monkeypatch):
 
 @pytest.fixture
 def every_epoch(at_step):
-    """Have every epoch of every training saved."""
+    """Save every epoch of every training."""
 
     def save(loop, *_):
         loop.run_folder.saves_always = True
@@ -106,35 +107,35 @@ def every_epoch(at_step):
 
 @pytest.fixture
 def saves(monkeypatch):
-    """(run's name, epochs done, steps of the next one, whether it is the best) of every save."""
+    """A row (run's name, epochs done, steps of the next epoch, is best) for every save."""
     rows, save = [], runs.Run.save
 
-    def noted(self, model, state, is_best):
+    def recording(self, model, state, is_best):
         rows.append((self.path.name, state["epoch"], state["step"], is_best))
         save(self, model, state, is_best)
 
-    monkeypatch.setattr(runs.Run, "save", noted)
+    monkeypatch.setattr(runs.Run, "save", recording)
     return rows
 
 
 @pytest.fixture
 def grids(monkeypatch):
-    """(pictures, titles) of every grid of pictures that is drawn."""
+    """A row (pictures, titles) for every grid of pictures that is drawn."""
     rows, grid = [], figures.grid
 
-    def noted(pictures, titles, **how):
+    def recording(pictures, titles, **options):
         rows.append((pictures, titles))
-        return grid(pictures, titles, **how)
+        return grid(pictures, titles, **options)
 
-    monkeypatch.setattr(figures, "grid", noted)
+    monkeypatch.setattr(figures, "grid", recording)
     return rows
 
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory):
-    """Trains a run that a whole module asks about, in float32 and in folders of its own.
+    """Trains a run for the tests of a module, in float32 and in separate folders.
 
-    Without its report, unless `pages` is true.
+    It has no report unless `pages` is true.
     """
 
     def make(pages=False, **settings):
@@ -151,10 +152,10 @@ def make_run(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
-    """Give each test a cache and a runs folder of its own, and an empty current folder."""
+    """Give each test separate folders for cache and runs, and an empty current folder."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))
     for name in ("TINYCONV_RUNS", "TINYCONV_PLUGINS", "TINYCONV_STRICT_PLUGINS"):
-        monkeypatch.setenv(name, "")  # noted, so that what a test leaves there ends with it
+        monkeypatch.setenv(name, "")  # registered, so that a value that a test leaves is removed
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Checkpoints: rarely written where they cost much, never lost, and of one moment each."""
+"""Checkpoints: rarely written if they are slow, never lost, and consistent."""
 
 import math
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ FOUR = EXACT | {"epochs": 4}
 
 
 class Disk:
-    """A run's folder that takes a while to write, and what is in it."""
+    """A fake run folder that takes time to write, and its content."""
 
     saves_always = False
 
@@ -38,7 +38,7 @@ class Disk:
 
     def save(self, model, state, is_best):
         (value,) = (keras.ops.convert_to_numpy(each).item() for each in model.variables)
-        assert value == state["epoch"]  # of one moment
+        assert value == state["epoch"]  # model and state are consistent
         self.clock.now += self.cost
         self.spent += self.cost
         self.last, self.best = value, value if is_best else self.best
@@ -75,7 +75,7 @@ def model(weight):
 
 @pytest.mark.parametrize("cost, epoch", [(0.05, 0.3), (0.5, 2), (2, 50), (0.1, 400)])
 def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoch):
-    """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and the saves move."""
+    """Twenty minutes of epochs of `epoch` seconds, by a clock that only they and saves advance."""
     disk = Disk(clock, cost)
     checkpoints = Checkpoints(disk, now=lambda: clock.now)
     age, best, count = 0, 1, int(1200 / epoch)
@@ -86,7 +86,7 @@ def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoc
         best = done if ranks[done] >= ranks[best] else best
         state = {"epoch": done, "rows": [done]}
         checkpoints.keep(model, state, is_best=best == done, now=done == count)
-        assert weight.value == done  # training goes on from where it is
+        assert weight.value == done  # training continues with the current weights
         age = max(age, checkpoints.age)
         if disk.last == done:
             assert disk.best == best and disk.rows == [done]
@@ -96,10 +96,10 @@ def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoc
     assert (disk.last, disk.best, disk.rows) == (count, best, [count])
     before = disk.spent
     checkpoints.write()
-    assert disk.spent == before  # nothing waits any more
+    assert disk.spent == before  # nothing is pending
 
 
-def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weight, model):
+def test_an_error_leaves_the_last_snapshot_and_the_best(clock, weight, model):
     disk = Disk(clock, cost=0.1)
     checkpoints = Checkpoints(disk, now=lambda: clock.now)
     for epoch in (1, 2, 3):  # the third so soon after the second that it is not checkpoints whole
@@ -112,7 +112,7 @@ def test_an_error_leaves_the_last_moment_that_was_kept_and_the_best(clock, weigh
 
 
 @pytest.mark.parametrize("kind", [keras.Model, type("Own", (keras.Model,), {})])
-def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, kind):
+def test_best_and_last_files_have_their_weights(tmp_path, kind):
     inputs = keras.Input((4,))
     hidden = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(inputs))
     network = keras.saving.register_keras_serializable()(kind)(
@@ -134,7 +134,7 @@ def test_the_best_file_has_the_best_weights_and_the_last_those_of_now(tmp_path, 
 
 
 def numbers(run):
-    """Its history without times, and the weights of last.keras and of best.keras."""
+    """The run's history without times, and the weights of last.keras and best.keras."""
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
     return rows, *(run.model(which).get_weights() for which in ("last", "best"))
 
@@ -147,7 +147,7 @@ def assert_same(run, other):
             np.testing.assert_array_equal(one, two)
 
 
-def test_few_saves_leave_what_many_do(at_step, saves, request):
+def test_few_saves_have_the_same_result_as_many(at_step, saves, request):
     """The second of four epochs is the best."""
 
     def rig(loop, *_):
@@ -173,7 +173,7 @@ def test_few_saves_leave_what_many_do(at_step, saves, request):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_runs_out_is_told_with_the_batch_to_try(at_step, error):
+def test_out_of_memory_suggests_a_batch_size(at_step, error):
     at_step(1, copy_every_epoch)
     at_step(8, failing(error))
     with pytest.raises(UserError, match=r"epoch 3, step 2, with batches of 64.*size 32, .*me"):
@@ -183,7 +183,7 @@ def test_memory_that_runs_out_is_told_with_the_batch_to_try(at_step, error):
     assert len(tinyconv.resume("large").history) == 4
 
 
-def test_another_error_is_no_lack_of_memory():
+def test_other_errors_are_not_out_of_memory():
     assert not is_out_of_memory(RuntimeError("INVALID_ARGUMENT: memory"))
 
 
@@ -200,6 +200,6 @@ def test_a_second_ctrl_c_stops_now(at_step, every_epoch):
     with pytest.raises(KeyboardInterrupt):
         tinyconv.fit(**FOUR, name="stopped")
     assert order == ["first"]
-    assert tinyconv.load("stopped").state()["epoch"] == 1  # all that was saved by then
+    assert tinyconv.load("stopped").state()["epoch"] == 1  # only this was saved by then
     assert not list(runs.find_folder("stopped").glob(".*"))
     assert_same(tinyconv.resume("stopped"), tinyconv.fit(**FOUR, name="whole"))

@@ -10,7 +10,7 @@ MINUTES = 2.0
 
 
 def simulated(seconds_a_step, validation=0.5, state=None) -> tuple[float, State]:
-    """(seconds that a training took, where it stands); step number i takes seconds_a_step(i)."""
+    """(seconds of a training, its state); step number i takes seconds_a_step(i)."""
     time, state = [100.0], state or State()
     start = time[0] - state.seconds
     clock = Clock(TrainingSettings(minutes=MINUTES), STEPS, state, now=lambda: time[0])

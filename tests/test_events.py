@@ -1,4 +1,4 @@
-"""`--tensorboard`: the curves read back from the event files, also of a run that went on."""
+"""`--tensorboard`: the curves read from the event files, also for a resumed run."""
 
 import collections
 import sys
@@ -17,7 +17,7 @@ WATCHED = QUICK | {"batch_size": 16, "tensorboard": True}  # 12 steps an epoch
 
 
 def points(folder) -> dict:
-    """{tag: {step: value}} of all event files; a point that is there twice is an error."""
+    """{tag: {step: value}} of all event files; a duplicate point is an error."""
     curves = collections.defaultdict(dict)
     for file in folder.iterdir():
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -28,7 +28,7 @@ def points(folder) -> dict:
     return curves
 
 
-def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(at_step):
+def test_the_curves_are_those_of_the_history_and_continue_after_a_crash(at_step):
     whole = tinyconv.fit(**WATCHED, name="whole")
     at_step(32, failing(RuntimeError()))  # after the point of step 30
     with pytest.raises(RuntimeError):
@@ -53,7 +53,7 @@ def test_the_curves_are_those_of_the_history_and_go_on_after_a_crash(at_step):
 
 @pytest.fixture
 def without_tensorflow(monkeypatch):
-    """As if TensorFlow could not be imported by who writes the files."""
+    """As if TensorFlow could not be imported by the writer."""
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tensorflow", None)
         tensorboard.files.cache_clear()
@@ -70,14 +70,14 @@ def test_the_package_tensorboard_alone_writes_what_tensorflow_reads(without_tens
     writer.close()
     (file,) = folder.iterdir()
     file.write_bytes(file.read_bytes()[:-5])  # as a killed process leaves it
-    writer = tensorboard.open_writer(folder, {"epoch": 0, "batch": 1})  # as it goes on from step 1
+    writer = tensorboard.open_writer(folder, {"epoch": 0, "batch": 1})  # resumed after step 1
     writer.write(tensorboard._event(2, "batch_loss", 0.75))
     writer.close()
     assert points(folder) == {"batch_loss": {1: 0.25, 2: 0.75}}
 
 
 def test_with_neither_a_sentence_names_what_to_install(without_tensorflow, monkeypatch):
-    """Before there is a folder."""
+    """Before a folder exists."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)

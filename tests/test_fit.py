@@ -1,4 +1,4 @@
-"""`fit` from Python: it learns, it goes on, it stops well; then every verb on what it left."""
+"""`fit` from Python: it learns, resumes and stops cleanly; then every verb on a finished run."""
 
 import csv
 import functools
@@ -29,7 +29,7 @@ from tinyconv.training.clock import Clock
 
 @pytest.fixture(scope="module")
 def trained(make_run):
-    """A run on all digits that every verb can be asked about; tests leave it as it is."""
+    """A run on all digits for the tests of verbs, which do not change it."""
     return make_run(model="convnet", epochs=6, pages=True)
 
 
@@ -220,7 +220,7 @@ def bfloat16_inside(run, batches):
 
 
 def share_of_originals(least, most):
-    """That much of what was trained on are training pictures as they are."""
+    """The fraction of unchanged training pictures among the inputs."""
 
     def holds(run, batches):
         originals = {p.tobytes() for p in tinyconv.data.digits.digits().splits["train"].pictures}
@@ -231,7 +231,7 @@ def share_of_originals(least, most):
 
 
 def batches_are(steps, *shape):
-    """So many steps, the first on a batch of that shape."""
+    """The number of steps, and the shape of the first batch."""
 
     def holds(run, batches):
         assert len(batches) == steps and batches[0].shape == shape
@@ -299,7 +299,7 @@ def test_a_run_on_a_folder_and_on_tiny_imagenet(tmp_path):
 
 
 def test_minutes_end_in_time_and_at_the_schedules_end(monkeypatch):
-    """By a clock that a step moves by 40 ms, and nothing else."""
+    """With a clock that each step advances by 40 ms, and nothing else does."""
     clock, step = SimpleNamespace(now=0.0), keras.Model.train_on_batch
 
     def timed(self, *batch, **more):
@@ -338,7 +338,7 @@ def test_a_long_epoch_is_saved_on_the_way(at_step, saves):
         loop.checkpoints.max_interval = -1
 
     at_step(1, save_every_step)
-    tinyconv.fit(**QUICK | {"epochs": 2})  # three steps an epoch
+    tinyconv.fit(**QUICK | {"epochs": 2})  # three steps per epoch
     assert [place[1:3] for place in saves] == [
         (0, 1),
         (0, 2),
@@ -356,12 +356,12 @@ def test_names_are_never_overwritten():
         tinyconv.fit(**QUICK, name="../mine")
 
 
-STOPPED = QUICK | {"model": "convnet", "epochs": 4}  # 200 pictures are 3 steps of 64 an epoch
+STOPPED = QUICK | {"model": "convnet", "epochs": 4}  # 200 pictures are 3 steps of 64 per epoch
 
 
 @pytest.fixture(scope="module")
 def unbroken(make_run):
-    """The run that those which are stopped should equal."""
+    """The run that stopped runs must equal."""
     return make_run(**STOPPED)
 
 

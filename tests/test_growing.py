@@ -25,7 +25,7 @@ def compiled(name, side=64):
 
 
 def test_a_stage_is_the_same_network_on_a_smaller_picture():
-    """Bilinear scaling by a half is the mean of 2x2 pixels; the twin is built for 32x32."""
+    """Bilinear scaling by a half is the mean of 2x2 pixels; the reference is built for 32x32."""
     model = compiled("resnet9")
     (_, stage), _ = progressive_resizing.stages(model)
     twin = small("resnet9", (32, 32, 3))
@@ -55,9 +55,9 @@ def test_a_stage_opens_again_as_it_was(tmp_path):
     "name, side, shares",
     [
         ("sprint", 64, [0.4, 0.6]),
-        ("sprint", 32, [0.6]),  # half of it would be too small to see anything
+        ("sprint", 32, [0.6]),  # half of it would be too small
         ("sprint", 16, []),
-        ("convnet", 64, []),  # its dense layers want one size
+        ("convnet", 64, []),  # its dense layers fit one size
     ],
 )
 def test_stages_suit_the_network(name, side, shares):

@@ -1,4 +1,4 @@
-"""Strangers' and hand-made files: settings, history, models, pictures, folders, class names."""
+"""Untrusted and hand-written files: settings, history, models, pictures, folders, class names."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from PIL import Image
 import tinyconv
 from tests.helpers.command import run as command
 from tests.helpers.sources import picture
-from tests.programs.mutations import BROKEN, unlike, write_files
+from tests.programs.mutations import BROKEN, misjudged, write_files
 from tinyconv import settings as tinyconv_settings
 from tinyconv.data.folder import folder
 from tinyconv.data.image_files import read_pictures
@@ -43,13 +43,13 @@ VALUES = st.recursive(
 
 @pytest.fixture(scope="module")
 def made(make_run):
-    """One run for all."""
+    """One run for all tests of this module."""
     return make_run(**SMALLEST, name="mine").path
 
 
 @pytest.fixture
 def mine(made):
-    """A copy of it, to be spoilt."""
+    """A copy of the run, to be damaged."""
     return Path(shutil.copytree(made, "runs/mine"))
 
 
@@ -247,7 +247,7 @@ def test_damaged_pictures_are_decoded_or_named(tmp_path, capsys):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     dataset = folder(files, 16, skip_corrupt=True)
     refused = set(dataset.skipped)
-    assert unlike(kinds, refused) == [] and 100 < len(refused) < 250
+    assert misjudged(kinds, refused) == [] and 100 < len(refused) < 250
     answered = [
         os.path.relpath(name, files)
         for names, _ in read_pictures([str(files)], (16, 16, 3), True, True)

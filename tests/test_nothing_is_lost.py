@@ -1,4 +1,4 @@
-"""Kills, second writers, other data: a run folder opens, and goes on exactly or says why not."""
+"""Kills, second writers, other data: a run folder opens, and resumes exactly or reports why not."""
 
 import errno
 import json
@@ -47,8 +47,8 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits():
     assert counted["kills"] == 3 and counted["runs"] == counted["identical"] > 0
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_as_it_would_have(monkeypatch, at_step):
-    """It sees some pictures before it learns, where a layer asks for that; later no more."""
+def test_a_run_killed_before_its_first_checkpoint_starts_over(monkeypatch, at_step):
+    """`adapt` is called before the first step, and not for a run with a checkpoint."""
     adapted = []
     monkeypatch.setattr(network, "adapt", lambda model, pictures: adapted.append(model))
     whole = tinyconv.fit(**QUICK, name="whole")
@@ -93,7 +93,7 @@ def test_a_second_writer_is_refused_and_a_dead_one_is_forgotten():
         other.stdout.readline()
         with pytest.raises(UserError, match="Another process is writing into .*mine; wait"):
             tinyconv.resume("mine", epochs=4)
-        assert tinyconv.load("mine").evaluate()  # a reader is welcome
+        assert tinyconv.load("mine").evaluate()  # readers are allowed
     finally:
         other.kill()
         other.communicate()
@@ -119,11 +119,11 @@ def test_a_folder_is_held_while_it_is_trained_and_free_afterwards(monkeypatch):
 
 @pytest.mark.pages
 def test_of_two_reports_at_once_one_waits(monkeypatch, tmp_path):
-    """Each is written file by file, and none is under way in two processes."""
+    """A report is written file by file, and never by two processes at once."""
     run, done = RunFolder(tmp_path), []
     monkeypatch.setattr(report, "write_report", done.append)
     second = threading.Thread(target=verbs.report, args=(run,))
-    with files.only_writer(tmp_path):  # as it is trained: a report does not wait for that
+    with files.only_writer(tmp_path):  # as during training, for which a report does not wait
         verbs.report(run)
         with files.only_writer(tmp_path / "pictures"):
             second.start()
@@ -151,7 +151,7 @@ def test_a_system_without_locks_does_without(monkeypatch, tmp_path):
         ("last.keras", errno.EROFS),
     ],
 )
-def test_a_disk_that_cannot_be_written_is_told_in_a_sentence(every_epoch, file, number):
+def test_a_disk_that_cannot_be_written_is_reported(every_epoch, file, number):
     with (
         full_disk(file, number=number),
         pytest.raises(UserError, match=f"{os.strerror(number)}.*resume .*--resume"),
@@ -184,7 +184,7 @@ def shipped(name):
 
 
 def test_data_that_vanish_in_mid_run(tmp_path, at_step):
-    """What is mapped is still there; the measurement afterwards finds nothing, and says so."""
+    """Mapped files still exist; the evaluation afterwards reports the missing folder."""
     (tmp_path / "pets").mkdir()
     root = class_folders(tmp_path / "pets")
 
@@ -245,7 +245,7 @@ def test_a_run_refuses_to_go_on_with_other_data(tmp_path):
     assert json.loads(original)["data_sha256"] == tinyconv.load("pets").settings["data_sha256"]
 
 
-def test_data_that_moved_are_known_again(tmp_path):
+def test_moved_data_are_recognised(tmp_path):
     (tmp_path / "pets").mkdir()
     root = class_folders(tmp_path / "pets")
     tinyconv.fit(data=str(root), model="linear", epochs=1, name="pets")

@@ -1,4 +1,4 @@
-"""The plots by what they must show, on scores whose answers are known."""
+"""The content of figures, for scores with known results."""
 
 import io
 
@@ -12,7 +12,7 @@ from tinyconv.report import figures
 CLASSES = ("cat", "dog", "horse")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2], "int32")
 SAID = np.array([0, 1, 1, 2, 1, 1, 0])
-SURE = np.array([1.0, 2.0, 5.0, 3.0, 1.0, 4.0, 9.0])  # score of the label that was said
+SURE = np.array([1.0, 2.0, 5.0, 3.0, 1.0, 4.0, 9.0])  # score of the predicted label
 SCORES = np.zeros((7, 3), "float32")
 SCORES[np.arange(7), SAID] = SURE
 SPLIT = Split(np.zeros((7, 8, 8, 3), "uint8"), LABELS, [str(i) for i in range(7)])
@@ -39,7 +39,7 @@ def test_no_mistake_leaves_no_pairs():
     assert names == ["right"]
 
 
-def test_the_surest_mistakes_come_first(grids):
+def test_the_most_confident_mistakes_come_first(grids):
     worst, right = figures.mistakes(SCORES, SPLIT, CLASSES, "test")
     (_, wrong_titles), (_, right_titles) = grids
     assert [title.split()[0] for title in wrong_titles] == ["cat", "dog", "horse", "dog"]

@@ -1,4 +1,4 @@
-"""Compiled programs on the disk: where they are kept, and what is wrong with a torn one."""
+"""Compiled programs on disk: where they are stored, and how damaged ones are recognised."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""When compiled programs take over, and that nothing but that step decides a run's numbers."""
+"""When training switches to compiled programs, and that only that step affects the numbers."""
 
 import json
 from concurrent.futures import Future
@@ -21,7 +21,7 @@ NUMBERS = ("loss", "top1", "val_loss", "val_top1")
 
 @pytest.fixture
 def take_over(monkeypatch):
-    """Has programs take over at a step of a short run; counts the networks that are compiled."""
+    """Switches to programs at a step of a short run; counts the networks that are compiled."""
     compiled = []
     compile_step = programs._training_step
 
@@ -60,7 +60,7 @@ def test_a_resumed_run_takes_the_steps_of_the_unbroken_one(take_over, at_step, s
     at_step(stop, ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         tinyconv.fit(**RUN, name="stopped")
-    take_over(2)  # as a later version might choose: what the run has stored counts
+    take_over(2)  # as a later version might choose: the stored step counts
     compiled.clear()
     resumed = tinyconv.resume("stopped")
     assert len(compiled) == 1 and resumed.settings["compiled_from"] == 5
@@ -69,7 +69,7 @@ def test_a_resumed_run_takes_the_steps_of_the_unbroken_one(take_over, at_step, s
 
 
 def test_the_speed_of_the_thread_changes_no_number(take_over, monkeypatch):
-    """Compiled before the second step, or not before programs are waited for."""
+    """Compiled before the second step, or only when training waits for the programs."""
     take_over(5)
     beside = tinyconv.fit(**RUN)
 

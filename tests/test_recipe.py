@@ -25,7 +25,7 @@ def test_schedules_by_hand(name, points):
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_kernels_decay_and_nothing_else(name):
-    """With gradients of zero, one step changes what decays and leaves the rest."""
+    """With gradients of zero, one step changes only variables that decay."""
     chosen = Settings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
     model = zoo.resnet18((8, 8, 3), 4, width=4)
     optimizer = optimizers.optimizer(chosen)
@@ -42,7 +42,7 @@ def test_kernels_decay_and_nothing_else(name):
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_step_in_one_program_is_keras_own(name):
-    """An embedding, whose gradients are sparse, beside the product with one-hot rows that it is."""
+    """An embedding, whose gradients are sparse, and the equivalent product with one-hot rows."""
     networks = []
     for first in (keras.layers.Embedding(9, 4), keras.layers.Dense(4, use_bias=False)):
         network = keras.Sequential([first, keras.layers.Dense(3)])
@@ -82,7 +82,7 @@ def test_sgd_with_nesterov_momentum_is_its_formula():
     np.testing.assert_allclose(weight, by_hand, rtol=1e-6)
 
 
-def test_a_recipe_gives_what_was_not_given():
+def test_explicit_settings_override_a_recipe():
     assert settings.build(Settings, {}) == Settings()
     fast = settings.build(Settings, {"recipe": "fast"})
     for name, value in recipe.RECIPES["fast"].items():
@@ -92,7 +92,7 @@ def test_a_recipe_gives_what_was_not_given():
     assert (chosen.sizes, chosen.batch_size, chosen.optimizer) == ("fixed", 7, "sgd")
 
 
-def test_minutes_take_the_fast_recipe_and_network_unless_told_otherwise():
+def test_minutes_imply_the_fast_recipe_and_network():
     timed = settings.build(Settings, {"minutes": 3.0})
     assert (timed.recipe, timed.model, timed.sizes) == ("fast", "sprint", "growing")
     chosen = settings.build(Settings, {"minutes": 3.0, "recipe": "plain", "model": "resnet18"})

@@ -1,4 +1,4 @@
-"""The report as it is read: what stands on the page, and how a real browser shows it."""
+"""The report: the content of the page, and how a real browser shows it."""
 
 import html
 import io
@@ -29,7 +29,7 @@ ADVICE = {"rule": "dead", "epoch": 3, "sentence": f"Half is dead {ODD}.", "lesso
 
 
 def fake_run(folder, name="run", history=HISTORY, **settings):
-    """A run folder as far as the report asks: what it shows, settings and history."""
+    """The parts of a run that the report uses: figures, settings and history."""
     (folder / name).mkdir(parents=True)
     result = {"metrics": {"loss": 0.5, "top1": 0.9}, "data": "digits", "split": "test"}
     facts = {
@@ -47,7 +47,7 @@ def fake_run(folder, name="run", history=HISTORY, **settings):
     split = SimpleNamespace(pictures=np.zeros((40, 8, 8, 1), "uint8"), labels=np.arange(40) % 3)
     classes = (ODD, "dog", "horse")
 
-    def shown():
+    def draw():
         yield figures.curves(history)
         yield from figures.confusion(scores, split.labels, classes, "test")
         yield from figures.mistakes(scores, split, classes, "test")
@@ -56,13 +56,13 @@ def fake_run(folder, name="run", history=HISTORY, **settings):
         path=folder / name,
         settings=facts | settings,
         history=history,
-        pictures=lambda: list(shown()),
+        pictures=lambda: list(draw()),
     )
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The report of a run that has everything, and class names that are no good for HTML."""
+    """The report of a run with all content, and class names with HTML's special characters."""
     settings = {
         "coach": [ADVICE],
         "plugins": {"models": {"name": "convnet", "distribution": "mine", "version": "1.0"}},
@@ -100,14 +100,14 @@ def test_every_picture_says_what_it_shows_and_how_it_is_read(page):
     assert len(text) < 5e6
 
 
-def test_what_people_named_is_text(page):
+def test_names_are_escaped(page):
     text = page.read_text()
     assert html.escape(ODD, quote=False)[:30] in html.unescape(text).replace(ODD, html.escape(ODD))
     assert not Tags(page).all("script")
     assert not any("onload" in attributes for _, attributes in Tags(page).tags)
 
 
-def test_settings_advice_and_numbers_are_told(page):
+def test_settings_advice_and_numbers_are_on_the_page(page):
     page_text = html.unescape(page.read_text())
     for text in (
         "Half is dead",
@@ -121,7 +121,7 @@ def test_settings_advice_and_numbers_are_told(page):
     assert len(rows) <= report.EPOCHS and rows[-1] == "250"  # of so many, the last one too
 
 
-def test_a_plugins_picture_of_before_is_shown(tmp_path):
+def test_a_plugins_picture_without_alt_is_shown(tmp_path):
     figure = figures.grid(np.zeros((1, 8, 8, 1), "uint8"), None)
     run = fake_run(tmp_path)
     run.pictures = lambda: [Picture("mine", "My title", "Read so.", figures.png(figure))]
@@ -132,7 +132,7 @@ def test_a_plugins_picture_of_before_is_shown(tmp_path):
 # Several runs -----------------------------------------------------------------------------
 
 
-def test_only_what_differs_is_told_first(tmp_path):
+def test_differing_settings_come_first(tmp_path):
     runs = [fake_run(tmp_path, name, learning_rate=rate) for name, rate in (("a", 0.1), ("b", 0.2))]
     differ, same = comparison.settings(["a", "b"], runs)
     assert differ.rows == [("learning_rate", "0.1", "0.2")]
@@ -144,7 +144,7 @@ def test_only_what_differs_is_told_first(tmp_path):
     assert read.startswith("Loss is")
 
 
-def test_what_cannot_be_compared_is_told(tmp_path):
+def test_what_cannot_be_compared_is_reported(tmp_path):
     base = fake_run(tmp_path, "base")
     result = base.settings["result"]
     others = {
@@ -175,7 +175,7 @@ def test_curves_are_drawn_of_every_run(monkeypatch, tmp_path):
     assert "b top1 0.25" in by_epoch.alt and by_time.name == "by-seconds"
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path):
+def test_runs_with_the_same_name_are_distinguished(tmp_path):
     runs = [SimpleNamespace(path=Path(path)) for path in ("x/run", "y/run", "y/other")]
     assert comparison.distinct_names(runs) == ["x/run", "y/run", "other"]
 
@@ -203,37 +203,39 @@ def browser():
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280], ids=["phone", "desktop"])
-def test_a_browser_shows_it_without_asking_for_anything(page, browser, width, dark):
+def test_a_browser_shows_it_without_requests(page, browser, width, dark):
     browser.open(page, width, 800, dark)
-    assert browser.ask("document.images.length") == 4
-    assert browser.ask("[...document.images].every(image => image.naturalWidth > 100)")
-    assert browser.ask("document.documentElement.scrollWidth") <= width  # nothing to push aside
+    assert browser.evaluate("document.images.length") == 4
+    assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 100)")
+    assert (
+        browser.evaluate("document.documentElement.scrollWidth") <= width
+    )  # no horizontal scrolling
     with Image.open(io.BytesIO(browser.screenshot())) as shot:
         brightness = np.asarray(shot.convert("L")).mean()
     assert brightness < 110 if dark else brightness > 145
-    assert not browser.complaints and not browser.left
+    assert not browser.complaints and not browser.requests
 
 
 @needs_chromium
 def test_sections_fold_and_pictures_enlarge(page, browser):
     browser.open(page, 360, 800)
     wide = "document.querySelector('img').getBoundingClientRect().width"
-    small = browser.ask(wide)
+    small = browser.evaluate(wide)
     browser.click("img")
-    assert browser.ask("document.querySelectorAll('figure:popover-open').length") == 1
-    assert browser.ask(wide) > 2 * small
+    assert browser.evaluate("document.querySelectorAll('figure:popover-open').length") == 1
+    assert browser.evaluate(wide) > 2 * small
     browser.click("img")
-    assert browser.ask(wide) == small
-    assert browser.ask("document.querySelector('details').open")
+    assert browser.evaluate(wide) == small
+    assert browser.evaluate("document.querySelector('details').open")
     browser.click("summary")
-    assert not browser.ask("document.querySelector('details').open")
-    assert not browser.complaints and not browser.left
+    assert not browser.evaluate("document.querySelector('details').open")
+    assert not browser.complaints and not browser.requests
 
 
 @needs_chromium
-def test_what_asks_for_something_is_caught(browser, tmp_path):
+def test_requests_and_console_errors_are_noticed(browser, tmp_path):
     """The two tests above can fail."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://127.0.0.1:9/a.png'><script>console.error('no')</script>")
     browser.open(bad)
-    assert browser.left == ["http://127.0.0.1:9/a.png"] and browser.complaints
+    assert browser.requests == ["http://127.0.0.1:9/a.png"] and browser.complaints

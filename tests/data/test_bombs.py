@@ -1,4 +1,4 @@
-"""Archives that promise more than they should, or name places outside: bounded, and left alone."""
+"""Archives that decompress to too much, or have paths outside: bounded, and ignored."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ FOLDER = "cifar-10-batches-bin"
 
 @pytest.fixture(autouse=True)
 def bounded():
-    """No test here makes the process grow by what a bomb would hold."""
+    """No test here makes the process grow by the size of a bomb."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
@@ -41,7 +41,7 @@ def tar(path, members: dict, kind=tarfile.REGTYPE, repeated=1):
 
 
 def test_a_gzip_bomb(tmp_path):
-    """Its header says that there is as much as there is."""
+    """Its header states the true size."""
     folder = sources.idx_files(tmp_path)
     count = len(BOMB) // 784 + 1
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", count, 28, 28)
@@ -54,7 +54,7 @@ def test_a_gzip_bomb(tmp_path):
 
 @pytest.mark.parametrize("name", [f"{FOLDER}/test_batch.bin", "other.bin"])
 def test_a_tar_bomb(tmp_path, name):
-    """In a file that is wanted or beside it; in the name of one, too."""
+    """In a requested file, in another one, or in the name of one."""
     with pytest.raises(UserError, match=r"cifar-10-binary.tar.gz has .* bytes and would expand to"):
         cifar10(tar(tmp_path / "cifar-10-binary.tar.gz", {name: BOMB}))
 
@@ -94,7 +94,7 @@ def test_a_model_that_is_a_bomb(tmp_path):
 
 
 def test_nothing_is_written_where_members_point(tmp_path):
-    """Names that climb, absolute ones, and links are no files that are looked for."""
+    """Paths with .., absolute paths, and links are never requested files."""
     (tmp_path / "in").mkdir()
     path = sources.tiny_imagenet_zip(tmp_path / "in")
     with zipfile.ZipFile(path, "a") as archive:

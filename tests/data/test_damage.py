@@ -58,7 +58,7 @@ def count(dataset):
         ("index.json", '{"splits": null}'),
     ],
 )
-def test_a_damaged_cache_is_made_anew(pets, file, content):
+def test_a_damaged_cache_is_rebuilt(pets, file, content):
     first = folder(pets)
     before = np.array(first.splits["train"].pictures)
     (first.cache / file).write_text(content)
@@ -66,11 +66,11 @@ def test_a_damaged_cache_is_made_anew(pets, file, content):
 
 
 def test_the_second_of_two_writers_leaves_the_first_ones_cache():
-    """A reader may be opening it: to replace it would pull it from under that reader."""
+    """A reader may be opening it, so it must not be replaced."""
     firsts = []
 
     def slow(number):
-        firsts.append(cached_picture(quick).cache.stat().st_ino)  # another one, meanwhile
+        firsts.append(cached_picture(quick).cache.stat().st_ino)  # a second writer, meanwhile
         return quick(number)
 
     def quick(number):
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_opened_is_named_or_skipped(pets):
     assert len(dataset.skipped) == 1 and count(dataset) == 20
 
 
-def test_hidden_folders_and_folders_named_like_pictures_are_passed_over(pets):
+def test_hidden_folders_and_folders_named_like_pictures_are_ignored(pets):
     (pets / "cat/.thumbnails").mkdir()
     (pets / "cat/.thumbnails/a.jpg").write_bytes(b"no picture")
     (pets / "cat/holiday.jpg").mkdir()
@@ -135,7 +135,7 @@ def test_unclear_split_folders(tmp_path):
 
 
 def test_mnist_is_not_mistaken_for_fashion(tmp_path):
-    """Both have the same file names; their counts here tell which one was read."""
+    """Both have the same file names; their counts here show which one was read."""
     for name, pictures in (("FashionMNIST", 36), ("MNIST", 24)):
         (tmp_path / f"both/{name}/raw").mkdir(parents=True)
         sources.idx_files(tmp_path / f"both/{name}/raw", train=pictures)

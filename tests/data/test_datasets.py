@@ -1,4 +1,4 @@
-"""Every data set: one body over all loaders, then what is special to each."""
+"""Every data set: the same tests for all loaders, then special cases of each."""
 
 import gzip
 import shutil
@@ -30,13 +30,13 @@ SUBSET = Path(__file__).parents[3] / "shared/data/tiny-imagenet-200-subset.zip"
 
 @pytest.fixture(params=SOURCES)
 def source(request, tmp_path):
-    """(loader, root) of each data set written small."""
+    """(loader, root) of a small version of each data set."""
     name, write = SOURCES[request.param]
     (tmp_path / "source").mkdir()
     return registry.find("datasets", name), write(tmp_path / "source")
 
 
-def test_every_registered_data_set_is_tried():
+def test_every_registered_data_set_is_tested():
     assert {name for name, _ in SOURCES.values()} == set(registry.names("datasets"))
 
 
@@ -55,7 +55,7 @@ def test_splits_are_sound(source):
         if dataset.classes:
             assert split.labels.max() < len(dataset.classes)
             assert split.labels.min() >= (-1 if name == "test" else 0)
-        else:  # each has a target of another kind
+        else:  # each example has a target of another kind
             assert (split.labels == -1).all() and len(split.targets) == len(split.labels)
             assert all(target["captions"] for target in split.targets)
         assert not names & set(split.names)
@@ -74,7 +74,7 @@ def test_second_time_nothing_is_read_again(source, monkeypatch):
         assert list(split.names) == list(again.splits[name].names)
 
 
-def test_image_size_is_honoured_and_told(source):
+def test_image_size_is_respected_and_recorded(source):
     load, root = source
     dataset = load(root, image_size=24)
     assert dataset.resized and dataset.cache != load(root).cache
@@ -101,7 +101,7 @@ def test_missing_and_empty_roots(source, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no index", "torn index", "torn pictures"])
-def test_a_damaged_cache_is_made_anew(source, damage):
+def test_a_damaged_cache_is_rebuilt(source, damage):
     load, root = source
     dataset = load(root)
     pictures = np.array(dataset.splits["train"].pictures)
@@ -228,7 +228,7 @@ def test_tiny_imagenet_labels_boxes_and_order(tmp_path, write):
     assert set(test.labels) == {-1}
 
 
-def test_tiny_imagenets_shared_names_are_told_apart(tmp_path):
+def test_tiny_imagenets_shared_names_are_distinguished(tmp_path):
     folder = tiny_imagenet_folder(tmp_path)
     words = f"{CODES[0]}\tcrane, a bird\n{CODES[1]}\tcrane, a machine\n"
     (folder / "tiny-imagenet-200/words.txt").write_text(words)

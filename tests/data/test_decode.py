@@ -1,4 +1,4 @@
-"""Decoding against Pillow, mode by mode, and bytes that are no picture."""
+"""Decoding against Pillow, mode by mode, and bytes that are not a picture."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Downloads from a server of our own that breaks off, goes on, refuses and lies."""
+"""Downloads from a local server that stops midway, resumes, refuses, and sends wrong data."""
 
 import hashlib
 import http.server
@@ -63,7 +63,7 @@ def test_whole_and_only_once(server):
 
 
 @pytest.mark.parametrize("supports_ranges", [True, False])
-def test_goes_on_where_it_broke_off(server, supports_ranges):
+def test_resumes_an_incomplete_download(server, supports_ranges):
     Server.break_after, Server.supports_ranges = 300_000, supports_ranges
     with pytest.raises(UserError, match=r"cannot be downloaded.*--root"):
         download(f"{server}/data.zip", SHA256)
@@ -92,7 +92,7 @@ def test_a_missing_file_and_a_dead_server(server):
 
 
 def test_same_name_from_two_places(server):
-    """Fashion-MNIST's files are called as MNIST's are."""
+    """Fashion-MNIST's files have the same names as MNIST's."""
     first = download(f"{server}/a/data.gz", SHA256)
     with pytest.raises(UserError, match="has the wrong checksum"):
         download(f"{server}/b/data.gz", "1" * 64)

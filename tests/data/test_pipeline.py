@@ -152,12 +152,12 @@ def test_feeder_passes_errors_on_and_ends_its_thread():
 
 
 def test_feeder_measures_the_waiting():
-    """By a clock that moves while a batch is made, and while the network takes a step."""
+    """With a clock that advances while a batch is made, and while the network takes a step."""
     seconds, stepped = [0.0], threading.Semaphore(0)
 
     def batches():
         for i in range(3):
-            stepped.acquire()  # as the network waits by then, all that passes is waiting
+            stepped.acquire()  # the network is waiting by now, so all this time is waiting
             seconds[0] += 2
             yield i
 
@@ -174,14 +174,16 @@ def test_feeder_measures_the_waiting():
 
 
 def test_a_cache_that_is_cut_short_is_told_and_not_read(tmp_path):
-    """To read beyond the end of its file would end Python by a signal."""
+    """Reading beyond the end of its file would kill Python by a signal."""
     path = tmp_path / "train.npy"
     np.save(path, np.zeros((64, 32, 32, 3), "uint8"))
     pictures = np.load(path, mmap_mode="r")
     split = Split(pictures, np.zeros(64, "int32"), [""] * 64)
     batches = training_batches(split, 16, [], seed=0, epoch=0)
     next(batches)
-    path.rename(tmp_path / "elsewhere.npy")  # its file is still there for who has mapped it
+    path.rename(
+        tmp_path / "elsewhere.npy"
+    )  # its file still exists for a process that has mapped it
     next(batches)
     os.truncate(tmp_path / "elsewhere.npy", 5000)
     for reader in (batches, whole_batches(pictures, 16), whole_batches(pictures[:40], 16)):

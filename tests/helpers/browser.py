@@ -1,10 +1,10 @@
-"""A headless Chromium that is told what to do over a pipe, by its DevTools protocol.
+"""A headless Chromium, controlled over a pipe by its DevTools protocol.
 
     with Browser() as browser:
         browser.open(path, width=390, height=844, dark=True)
-        assert not browser.complaints and not browser.left
+        assert not browser.complaints and not browser.requests
 
-The protocol's words are at https://chromedevtools.github.io/devtools-protocol/.
+The protocol is documented at https://chromedevtools.github.io/devtools-protocol/.
 """
 
 import base64
@@ -24,11 +24,11 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--no-first-run", "--remote-debugging-pipe"),
 )
-PATIENCE = 60  # seconds that Chromium may say nothing, so that no test waits for ever
+TIMEOUT = 60  # seconds without a message from Chromium, so that no test waits forever
 
 
 class Browser:
-    """One page, opened again and again; `complaints` and `left` are of the page that is open."""
+    """A browser with one page; `complaints` and `requests` belong to the page that is open."""
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -41,11 +41,11 @@ class Browser:
 
     def _start(self, stack) -> None:
         profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        orders, answers = os.pipe(), os.pipe()
-        for end in (*orders, *answers):
+        commands, responses = os.pipe(), os.pipe()
+        for end in (*commands, *responses):
             stack.callback(os.close, end)
         # Chromium reads from 3 and writes to 4, which must not be these before they are moved.
-        moved = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (orders[0], answers[1])]
+        moved = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (commands[0], responses[1])]
         for end in moved:
             stack.callback(os.close, end)
         process = subprocess.Popen(
@@ -56,7 +56,7 @@ class Browser:
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
-        self._orders, self._answers = orders[1], answers[0]
+        self._commands, self._responses = commands[1], responses[0]
         self._read, self._sent, self._session = b"", 0, {}
         self.events = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -65,28 +65,28 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters) -> dict:
-        """What Chromium answers; events that come before the answer are kept."""
+        """Send a command and return the response; earlier events are added to `events`."""
         self._sent += 1
-        order = {"id": self._sent, "method": method, "params": parameters, **self._session}
-        os.write(self._orders, json.dumps(order).encode() + b"\0")
+        command = {"id": self._sent, "method": method, "params": parameters, **self._session}
+        os.write(self._commands, json.dumps(command).encode() + b"\0")
         while True:
-            heard = self._next()
-            if heard.get("id") == self._sent:
-                assert "error" not in heard, heard
-                return heard["result"]
+            message = self._next()
+            if message.get("id") == self._sent:
+                assert "error" not in message, message
+                return message["result"]
 
     def _next(self) -> dict:
-        """The next answer or event."""
+        """The next response or event."""
         while b"\0" not in self._read:
-            ready, _, _ = select.select([self._answers], [], [], PATIENCE)
-            assert ready, f"Chromium has said nothing for {PATIENCE} seconds"
-            more = os.read(self._answers, 1 << 20)
+            ready, _, _ = select.select([self._responses], [], [], TIMEOUT)
+            assert ready, f"Chromium has sent nothing for {TIMEOUT} seconds"
+            more = os.read(self._responses, 1 << 20)
             self._read += more
-        heard, self._read = self._read.split(b"\0", 1)
-        heard = json.loads(heard)
-        if "method" in heard:
-            self.events.append(heard)
-        return heard
+        content, self._read = self._read.split(b"\0", 1)
+        message = json.loads(content)
+        if "method" in message:
+            self.events.append(message)
+        return message
 
     def open(self, path: Path, width=1280, height=900, dark=False) -> None:
         """Show the page in a window of so many pixels, and wait until it is loaded."""
@@ -105,15 +105,15 @@ class Browser:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._next()
 
-    def ask(self, expression: str):
+    def evaluate(self, expression: str):
         """The value of a JavaScript expression in the page."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        response = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in response, response
+        return response["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """A real click, in the middle of what the selector finds, which is scrolled to first."""
-        place = self.ask(
+        """Scroll to the element of the selector and click in its middle."""
+        place = self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
             "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
@@ -123,19 +123,19 @@ class Browser:
             self.send("Input.dispatchMouseEvent", **mouse)
 
     def screenshot(self, whole=True) -> bytes:
-        """A PNG of the page, or of its window alone."""
+        """A PNG of the whole page, or only of the window."""
         png = self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         return base64.b64decode(png)
 
     @property
     def complaints(self) -> list[str]:
-        """What the console said: errors, warnings, and what was refused."""
+        """Messages on the console: errors, warnings, and refused requests."""
         kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(event) for event in self.events if event["method"] in kinds]
 
     @property
-    def left(self) -> list[str]:
-        """The addresses that were asked for, but for the page's own and what is inside it."""
+    def requests(self) -> list[str]:
+        """The requested addresses, without the page itself and data inside it."""
         urls = [
             event["params"]["request"]["url"]
             for event in self.events

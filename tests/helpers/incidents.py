@@ -1,6 +1,6 @@
-"""What happens in the middle of a training: a Ctrl-C, an error, a disk that is full.
+"""Incidents during a training: a Ctrl-C, an error, a full disk.
 
-All but the last are for the fixture `at_step`: `at_step(3, ctrl_c)`.
+All except the last are for the fixture `at_step`: `at_step(3, ctrl_c)`.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from tinyconv.system import files
 
 
 def ctrl_c(*_) -> None:
-    """Ctrl-C, which we send to ourselves."""
+    """Send Ctrl-C to this process."""
     signal.raise_signal(signal.SIGINT)
 
 
 def failing(error: Exception):
-    """What raises that error."""
+    """A function that raises `error`."""
 
     def fail(*_):
         raise error
@@ -30,13 +30,13 @@ def failing(error: Exception):
 
 
 def copy_every_epoch(loop, *_) -> None:
-    """From here on an error undoes no whole epoch, however short that is."""
+    """Take a snapshot of every epoch from now on, so that an error loses none."""
     loop.checkpoints.snapshot_interval = 0
 
 
 @contextlib.contextmanager
 def full_disk(name: str, after: int = 1, number: int = errno.ENOSPC) -> Iterator[None]:
-    """Inside the block a file called `name` is written `after` times, and then fails."""
+    """In the block, writing a file called `name` works `after` times, and then fails."""
     sync, written = files.sync, itertools.count()
 
     def filling(path):

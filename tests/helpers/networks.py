@@ -1,4 +1,4 @@
-"""One small network in the five ways of building it in Keras, none of which may matter."""
+"""One small network, built in five ways that must all give the same results."""
 
 import keras
 import numpy as np
@@ -54,7 +54,7 @@ KINDS = [sequential_with_input, sequential_without_input, functional, nested, Su
 
 
 def built(kind):
-    """The network of this kind; all have the same weights, and no class ahead of the others."""
+    """The network of this kind; all have the same weights, and no class is favoured."""
     model = kind()
     model(keras.ops.zeros((1, *SHAPE)))
     random = np.random.default_rng(3)

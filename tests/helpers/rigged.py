@@ -1,4 +1,4 @@
-"""Plugins that are no distributions, and how they keep a promise."""
+"""Plugins that are not distributions, and the results of their checks."""
 
 from tinyconv import checks
 from tinyconv.checks import Check, Result
@@ -7,14 +7,14 @@ from tinyconv.registry.entry_points import Entry
 
 
 def subject(kind: str, entry, **small) -> Subject:
-    """`entry` as if a distribution called rigged had it."""
+    """`entry` as an entry of a distribution called rigged."""
     subject = Subject(Entry(kind, "rigged", "rigged", "1", "rigged:rigged"), small)
     subject.__dict__["found"] = entry
     return subject
 
 
 def outcome(kind: str, promise: str, entry, **small) -> Result:
-    """How `entry`, or the subject that it is, keeps the promise."""
+    """The result of a promise's check of `entry`, which may be a Subject."""
     (function,) = [p for p in checks.PROMISES[kind] if p.__name__ == promise]
     target = entry if isinstance(entry, Subject) else subject(kind, entry, **small)
     return checks.run(Check(function, target))

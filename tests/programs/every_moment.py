@@ -1,10 +1,10 @@
-"""Kills a training, or fills its disk, at every write; resumes it; compares with an unbroken one.
+"""Kills a training, or fills its disk, at every write; resumes it; compares it with a whole one.
 
-A program of its own (`KERAS_BACKEND=numpy python tests/programs/every_moment.py FOLDER`), as it
-forks, which TensorFlow does not survive: the training loop, the run folder and the verbs are the
-real ones, and the network is a vector of numbers. A checkpoint is written after every step, or as
-they come, which is at the end: the best epoch's, then the last. Prints how many moments there
-were; the first folder that is not as it should be ends it with an exception.
+It is a separate program (`KERAS_BACKEND=numpy python tests/programs/every_moment.py FOLDER`)
+because it forks, which TensorFlow does not survive. The training loop, the run folder and the verbs
+are the real ones; the network is a vector of numbers. A checkpoint is written after every step, or
+when it is due, which is at the end: the best epoch's, then the last. The program prints the number
+of moments, and raises an exception for the first folder that is not as it should be.
 """
 
 import errno
@@ -22,7 +22,7 @@ import numpy as np
 
 from tinyconv.system import start_keras
 
-start_keras.start = lambda: None  # which knows no backend of NumPy
+start_keras.start = lambda: None  # it does not accept the backend numpy
 from tinyconv import recipe, settings, training, verbs  # noqa: E402
 from tinyconv.__main__ import DISK  # noqa: E402
 from tinyconv.errors import UserError  # noqa: E402
@@ -32,11 +32,11 @@ from tinyconv.system import console, files, provenance  # noqa: E402
 
 STEPS, EPOCHS = 3, 3
 RUN = Path("runs/run")
-LOSSES = {1: 0.5, 2: 0.3, 3: 0.4}  # of validation, by epoch: the second one is the best
+LOSSES = {1: 0.5, 2: 0.3, 3: 0.4}  # validation losses by epoch: the second one is the best
 
 
 class Network:
-    """As much of a Keras model as the loop asks for; a step mixes the batch into its weights."""
+    """The parts of a Keras model that the loop uses; a step mixes the batch into its weights."""
 
     def __init__(self, values=(0.0, 0.0)):
         import keras  # after tinyconv, which would start it itself otherwise
@@ -75,7 +75,7 @@ class Vector:
     def prepare(self, run):
         network = Network()
         if run.state():
-            network = Network(kept(run.path / "last.keras"))
+            network = Network(stored_weights(run.path / "last.keras"))
         loop = training.Training(
             run,
             network,
@@ -91,7 +91,7 @@ class Vector:
         return loop
 
     def evaluate(self, run, options):
-        return {"sum": sum(kept(run.path / "best.keras"))}
+        return {"sum": sum(stored_weights(run.path / "best.keras"))}
 
     def predict(self, run, inputs, options):
         yield from ()
@@ -101,7 +101,7 @@ class Vector:
 
 
 class Catalogue:
-    """The registry's, with one task."""
+    """A fake registry with one task."""
 
     used, origins = {"tasks": SimpleNamespace(called="vector")}, {}
 
@@ -109,7 +109,7 @@ class Catalogue:
         return Vector
 
 
-def kept(path: Path) -> list[float]:
+def stored_weights(path: Path) -> list[float]:
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return json.loads(archive.read("weights.json"))
@@ -123,24 +123,24 @@ def full() -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def struck(moment: int, happens) -> None:
-    """From that moment on `happens` strikes: before, after or amid each write."""
+def inject(moment: int, fault) -> None:
+    """Call `fault` from that moment on: before, after and in the middle of each write."""
     passed = 0
 
     def point():
         nonlocal passed
         passed += 1
         if passed >= moment:
-            happens()
+            fault()
 
     def around(owner, name):
         original = getattr(owner, name)
 
         def watched(*arguments, **more):
             point()
-            answer = original(*arguments, **more)
+            result = original(*arguments, **more)
             point()
-            return answer
+            return result
 
         setattr(owner, name, watched)
 
@@ -157,7 +157,7 @@ def struck(moment: int, happens) -> None:
     Path.write_bytes = write_bytes
 
 
-def apart(action) -> int:
+def in_fork(action) -> int:
     """Run `action` in a forked process; returns its wait status."""
     process = os.fork()
     if process == 0:
@@ -174,8 +174,8 @@ def fit():
     verbs.fit(name="run", epochs=EPOCHS)
 
 
-def fit_told() -> None:
-    """Exit 2 for what the command tells in a sentence."""
+def fit_or_exit() -> None:
+    """Exit with 2 for errors that the command reports in a sentence."""
     try:
         fit()
     except UserError:
@@ -188,13 +188,13 @@ def fit_told() -> None:
 def resume():
     try:
         verbs.resume("run")
-    except UserError as error:  # struck with everything done but the page
+    except UserError as error:  # interrupted with everything done except the page
         assert "has finished training" in str(error)
         verbs.report(verbs.load("run"))
 
 
-def left(path: Path) -> dict:
-    """What a finished run holds, but for times."""
+def content(path: Path) -> dict:
+    """The content of a finished run, without times."""
     run = RunFolder(path)
     state, settings = run.state(), read_settings(path)
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in state.pop("rows")]
@@ -204,27 +204,27 @@ def left(path: Path) -> dict:
         "state": {k: v for k, v in state.items() if k not in TIMES},
         "rows": rows,
         "history": history,
-        "last": kept(path / "last.keras"),
-        "best": kept(path / "best.keras"),
+        "last": stored_weights(path / "last.keras"),
+        "best": stored_weights(path / "best.keras"),
         "metrics": settings["result"]["metrics"],
         "epochs": settings["epochs"],
     }
 
 
 def check_open(path: Path) -> bool:
-    """Whether a killed run's folder has its settings; every file that it has is whole."""
-    whole = (path / "settings.json").exists()
-    if whole:
+    """Whether a killed run's folder has its settings; asserts that every file is complete."""
+    has_settings = (path / "settings.json").exists()
+    if has_settings:
         read_settings(path)
     for name in ("last.keras", "best.keras"):
         if (path / name).exists():
-            assert whole
-            kept(path / name)
+            assert has_settings
+            stored_weights(path / name)
     if (path / "history.csv").exists():
         run = RunFolder(path)
         rows = len(run.state()["rows"])
         assert len(run.history) in (rows - 1, rows)
-    return whole
+    return has_settings
 
 
 def main(folder: Path) -> None:
@@ -237,25 +237,25 @@ def main(folder: Path) -> None:
 
     import tinyconv.report.figures  # noqa: F401
 
-    assert apart(fit) == 0
-    unbroken = left(RUN)
+    assert in_fork(fit) == 0
+    unbroken = content(RUN)
     counts = {"die, few saves": counted(die, unbroken)}
     Vector.saves_every_step = True
     print(json.dumps(counts | {way.__name__: counted(way, unbroken) for way in (die, full)}))
 
 
 def counted(way, unbroken: dict) -> dict:
-    """Strike at each moment in turn; how many there were, and after how many a run went on."""
+    """Inject a fault at each moment in turn; count the moments and the resumed runs."""
     moment = resumed = 0
     while True:
         shutil.rmtree("runs", ignore_errors=True)
         moment += 1
 
-        def to_be_struck(moment=moment):
-            struck(moment, way)
-            fit_told()
+        def fit_with_fault(moment=moment):
+            inject(moment, way)
+            fit_or_exit()
 
-        status = apart(to_be_struck)
+        status = in_fork(fit_with_fault)
         if status == 0:
             return {"moments": moment - 1, "resumed": resumed}
         if way is die:
@@ -264,8 +264,8 @@ def counted(way, unbroken: dict) -> dict:
             assert os.waitstatus_to_exitcode(status) == 2, moment
         if not RUN.exists() or not check_open(RUN):
             continue
-        assert apart(resume) == 0, moment
-        assert left(RUN) == unbroken, (moment, left(RUN), unbroken)
+        assert in_fork(resume) == 0, moment
+        assert content(RUN) == unbroken, (moment, content(RUN), unbroken)
         with files.only_writer(RUN):
             resumed += 1
 

@@ -1,11 +1,11 @@
-"""Kills `fit` with SIGKILL at random moments, resumes it, and compares with an unbroken run.
+"""Kills `fit` with SIGKILL at random moments, resumes it, and compares it with a whole run.
 
     python tests/programs/kills.py            # 30 kills
 
-In every second process a checkpoint is written after every step, in the others at some of the
-ends of epochs; every second kill waits for a write to be under way. A run is killed again and
-again until it happens to end; its weights, its best epoch's and its history must then be those
-of the unbroken run, bit for bit.
+Every second process writes a checkpoint after every step, the others at the end of some epochs;
+every second kill waits until a write is in progress. A run is killed repeatedly until it happens to
+finish. Its weights, those of its best epoch, and its history must then be bit-identical to those of
+the whole run.
 """
 
 import argparse
@@ -41,8 +41,8 @@ start_keras.start()
 from tinyconv import runs, verbs
 from tinyconv.runs.schema import read_settings
 from tinyconv.training import checkpoints
-name, often = sys.argv[1:]
-if often == "every step":
+name, frequency = sys.argv[1:]
+if frequency == "every step":
     checkpoints.Checkpoints = functools.partial(checkpoints.Checkpoints, max_interval=-1)
 else:
     checkpoints.WRITE_FRACTION, checkpoints.INITIAL_WRITE_SECONDS = 0.5, 0
@@ -52,17 +52,17 @@ if not (folder / "settings.json").exists():
     verbs.fit(name=name, **{SETTINGS!r})
 elif "result" not in read_settings(folder):
     verbs.resume(name)
-else:  # killed as it drew its page
+else:  # killed while it wrote its page
     verbs.report(verbs.load(name))
 """
 
-OFTEN = ("every step", "some epochs")
+FREQUENCIES = ("every step", "some epochs")
 
 
-def launched(name: str, often: str) -> subprocess.Popen:
-    """A process that begins the run `name` or goes on with it, and has just imported Keras."""
+def launched(name: str, frequency: str) -> subprocess.Popen:
+    """A process that starts or resumes the run `name`, and has just imported Keras."""
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAIN, name, often],
+        [sys.executable, "-c", TRAIN, name, frequency],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -80,13 +80,13 @@ def result(name: str):
 
 
 def check_open(name: str) -> None:
-    """Raise where a killed run's folder holds a file that is not whole."""
+    """Raise an error if a killed run's folder has an incomplete file."""
     try:
         run = tinyconv.load(name)
     except UserError:
         if Path("runs", name, "last.keras").exists():
             raise
-        return  # killed before it had its settings: there is nothing to go on from
+        return  # killed before its settings were written: there is nothing to resume
     assert len(run.history) <= SETTINGS["epochs"]
     for which in ("last", "best"):
         if (run.path / f"{which}.keras").exists():
@@ -95,7 +95,7 @@ def check_open(name: str) -> None:
 
 
 def is_writing(name: str, since: float) -> bool:
-    """Whether there is a file that is written beside its place, begun after `since`."""
+    """Whether a temporary file exists that was written to after `since`."""
     with contextlib.suppress(FileNotFoundError):  # renamed as we look
         return any(path.stat().st_mtime > since for path in Path("runs", name).glob(".*"))
     return False
@@ -110,7 +110,7 @@ def same(one, other) -> bool:
 
 
 def survive(kills: int, seed: int) -> dict:
-    """Kill so often; returns {kills, in_a_write, runs, identical}, counted."""
+    """Kill so many times; returns the counts {kills, in_a_write, runs, identical}."""
     chance = random.Random(seed)
     process = launched("whole", "some epochs")
     start = time.monotonic()
@@ -120,8 +120,10 @@ def survive(kills: int, seed: int) -> dict:
     counted = {"kills": 0, "in_a_write": 0, "runs": 0, "identical": 0}
     name = "run-0"
     while counted["kills"] < kills or Path("runs", name).exists():
-        often = OFTEN[counted["kills"] // 2 % 2]  # and of either, one kill in two in a write
-        process, since = launched(name, often), time.time()
+        frequency = FREQUENCIES[
+            counted["kills"] // 2 % 2
+        ]  # for each of the two, every second kill is in a write
+        process, since = launched(name, frequency), time.time()
         left = longest * chance.random() if counted["kills"] < kills else None
         try:
             errors = process.communicate(timeout=left)[1]

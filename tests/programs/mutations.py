@@ -1,4 +1,4 @@
-"""Damaged and odd picture files through `fit`, `predict` and `explain`: each taken or named.
+"""Damaged and odd picture files in `fit`, `predict` and `explain`: each is accepted or named.
 
 python tests/programs/mutations.py            # 2,000 files from one seed
 """
@@ -32,7 +32,7 @@ def encoded(image, kind, **how) -> bytes:
 
 
 def flipped(random, data: bytes) -> bytes:
-    """One to twenty bits turned over."""
+    """Flip one to twenty bits."""
     changed = bytearray(data)
     for place in random.integers(0, len(data), random.integers(1, 21)):
         changed[place] ^= 1 << int(random.integers(8))
@@ -40,13 +40,13 @@ def flipped(random, data: bytes) -> bytes:
 
 
 def zeroed(random, data: bytes) -> bytes:
-    """A stretch of zero bytes."""
+    """Overwrite a stretch with zero bytes."""
     start, stop = sorted(random.integers(0, len(data) + 1, 2))
     return data[:start] + bytes(int(stop - start)) + data[stop:]
 
 
 def giant(data: bytes) -> bytes:
-    """A header that promises 65,500x65,500 pixels."""
+    """Declare 65,500x65,500 pixels in the header."""
     if data.startswith(b"\x89PNG"):
         size = (65_500).to_bytes(4, "big")
         return data[:16] + size + size + data[24:]
@@ -91,11 +91,11 @@ BROKEN = {"giant", "nothing"}  # which must be named
 
 
 def write_files(folder: Path, count: int, seed: int) -> dict[str, str]:
-    """`count` files in two class folders; the kind of each by its path below `folder`."""
+    """Write `count` files in two class folders; returns the kind of each by its relative path."""
     random, kinds = np.random.default_rng(seed), {}
-    often = [*KINDS, *["bits"] * 6, *["cut"] * 3, *["zeros"] * 2]  # half are real damage
+    weighted = [*KINDS, *["bits"] * 6, *["cut"] * 3, *["zeros"] * 2]  # half are real damage
     for i in range(count):
-        kind = often[i % len(often)]
+        kind = weighted[i % len(weighted)]
         data = KINDS[kind](random)
         ending = str(random.choice([".png", ".jpg"]))  # often the wrong one
         path = folder / f"class-{i % 2}" / f"{i:04}-{kind}{ending}"
@@ -105,8 +105,8 @@ def write_files(folder: Path, count: int, seed: int) -> dict[str, str]:
     return kinds
 
 
-def unlike(kinds: dict[str, str], refused: set[str]) -> list[str]:
-    """The files that were taken or refused against what their kind says."""
+def misjudged(kinds: dict[str, str], refused: set[str]) -> list[str]:
+    """The files that were accepted or refused contrary to their kind."""
     return [
         name
         for name, kind in kinds.items()
@@ -115,7 +115,7 @@ def unlike(kinds: dict[str, str], refused: set[str]) -> list[str]:
 
 
 def is_named(run, file: str) -> bool:
-    """Whether `explain` refuses the file by its name."""
+    """Whether the error of `explain` names the file."""
     from tinyconv import UserError
 
     try:
@@ -146,7 +146,7 @@ def main() -> None:
             for i in range(5):
                 data = encoded(picture(np.random.default_rng(i)), "PNG")
                 Path("sound", name, f"{i}.png").write_bytes(data)
-        tinyconv.fit(**settings | {"data": "sound"})  # so that Keras' own memory is counted before
+        tinyconv.fit(**settings | {"data": "sound"})  # so that Keras' own memory is not counted
         before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
         run = tinyconv.fit(**settings, skip_corrupt=True)
         dataset = tinyconv.data.folder.folder(Path("files"), 16, skip_corrupt=True)
@@ -157,7 +157,7 @@ def main() -> None:
             for p in run.predict("files", resize=True, skip_corrupt=True)
         }
         predicted = time.monotonic()
-        run.model = cache(run.model)  # opened once for all
+        run.model = cache(run.model)  # opened only once
         sound = [f"files/{name}" for name in sorted(answered)]
         drawn = sum(1 for _ in run.explain(*sound, method="saliency", resize=True))
         refused = {name for name in named if is_named(run, f"files/{name}")}
@@ -166,7 +166,7 @@ def main() -> None:
     # The three agree about every file.
     assert named == refused == set(kinds) - answered and drawn == len(answered)
     print(f"{len(kinds)} files, {len(named)} of them named as bad")
-    print(f"against their kind: {unlike(kinds, named)}")
+    print(f"against their kind: {misjudged(kinds, named)}")
     print(f"named by kind: {dict(Counter(kinds[name] for name in named))}")
     print(f"of each kind: {dict(Counter(kinds.values()))}")
     times = {"fit": middle - start, "predict": predicted - middle, "explain": end - predicted}

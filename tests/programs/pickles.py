@@ -1,6 +1,6 @@
-"""A fit, an answer and a resume in a process that tells of every class that a pickle names.
+"""Fits, predicts and resumes in a process that records every class that a pickle names.
 
-Prints them as JSON: Python raises the audit event "pickle.find_class" for each, whoever unpickles.
+Prints them as JSON. Python raises the audit event "pickle.find_class" for each, in any unpickler.
 """
 
 import json

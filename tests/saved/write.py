@@ -1,4 +1,4 @@
-"""Writes a tiny .keras file for each class of tinyconv that files name, and what it answers.
+"""Writes a tiny .keras file for each class of tinyconv that files name, and its outputs.
 
 The files beside this were written by version 0.1.0, and what users have saved is like them: a file
 stays as it is for as long as its class does. `python -m tests.saved.write` writes those alone that
@@ -20,7 +20,7 @@ COMPILED = (*OPTIMIZERS, *LOSSES)  # opened with their optimizer and loss
 
 
 def models() -> dict:
-    """A small network for each class, by the name that the class is registered by."""
+    """A small network for each class, by the registered name of the class."""
     from tinyconv import layers, losses
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
@@ -71,7 +71,7 @@ def models() -> dict:
 
 
 def answer(name: str, model) -> list[float]:
-    """What the network answers: its outputs, or its loss, or its outputs a step of training on."""
+    """The network's outputs, its loss, or its outputs after a training step."""
     random = np.random.default_rng(0)
 
     def example(tensor):
@@ -94,7 +94,7 @@ def answer(name: str, model) -> list[float]:
 
 
 def deflate(path: Path) -> None:
-    """Compress the members, which Keras only stores: a tenth is left of so small a network."""
+    """Compress the members, which Keras only stores; this saves nine tenths of so small a file."""
     with zipfile.ZipFile(path) as archive:
         members = {info: archive.read(info) for info in archive.infolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -115,7 +115,7 @@ def main() -> None:
             if weight.dtype == "float32":  # no statistic, such as a variance, is below zero
                 weight.assign(random.uniform(0.1, 1, weight.shape))
         if name in OPTIMIZERS:
-            answer(name, model)  # a step, so that the optimizer has something to keep
+            answer(name, model)  # one step, so that the optimizer has a state
         model.save(path)
         deflate(path)
         answers[name] = [round(number, 6) for number in answer(name, model)]
