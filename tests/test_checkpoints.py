@@ -102,7 +102,7 @@ def test_they_cost_a_hundredth_and_lose_nothing(clock, weight, model, cost, epoc
 def test_an_error_leaves_the_last_snapshot_and_the_best(clock, weight, model):
     disk = Disk(clock, cost=0.1)
     checkpoints = Checkpoints(disk, now=lambda: clock.now)
-    for epoch in (1, 2, 3):  # the third so soon after the second that it is not checkpoints whole
+    for epoch in (1, 2, 3):  # the third is too soon after the second for a snapshot
         clock.now += (0, 5.1, 0.3)[epoch - 1]
         weight.assign(epoch)
         checkpoints.keep(model, {"epoch": epoch, "rows": [epoch]}, is_best=True)

@@ -43,7 +43,7 @@ LEARNING_RATE = {"adamw": 2e-3, "sgd": 0.02}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-3}
 MOMENTUM = 0.9
 
-# A recipe's defaults, which explicit settings override. "fast" learns most in a given time: the
+# A recipe's defaults, which explicit settings override. "fast" learns most in a fixed time: the
 # tricks of the CIFAR-10 speed records that carry over to a CPU (Jordan 2024, arXiv 2404.00498),
 # each measured alone (benchmarks/RESULTS.md).
 RECIPES = {
@@ -121,7 +121,7 @@ class RecipeSettings(TrainingSettings):
     )
 
     @classmethod
-    def implied(cls, given: Mapping) -> dict:
+    def implied(cls, options: Mapping) -> dict:
         """The recipe and its settings, by name."""
-        recipe = given.get("recipe") or ("fast" if given.get("minutes") else "plain")
+        recipe = options.get("recipe") or ("fast" if options.get("minutes") else "plain")
         return {"recipe": recipe, **RECIPES[recipe]}

@@ -197,7 +197,7 @@ def filters(model) -> Iterator[Picture]:
     pictures = (255 * (pictures - low) / np.maximum(high - low, 1e-12)).astype("uint8")
     yield Picture(
         "filters",
-        f"What the first layer looks for ({first.name})",
+        f"Weights of the first layer ({first.name})",
         "Each square is one filter's weights, stretched to the full range of grey or colour. "
         "Edges and colour contrasts: it has learnt. Pure noise: it has learnt little.",
         png(grid(pictures, None, columns=16)),

@@ -141,7 +141,7 @@ class Training:
         """Save the state, print how to resume, and raise KeyboardInterrupt."""
         self.save(is_best=False, now=True)
         if self.run_folder.path is not None:
-            console.say(f"stopped    go on with: tinyconv fit --resume {self.run_folder.path}")
+            console.say(f"stopped    resume with: tinyconv fit --resume {self.run_folder.path}")
         raise KeyboardInterrupt
 
     def epoch(self, bar, stopped, steps: float) -> bool:

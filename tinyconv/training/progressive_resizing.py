@@ -1,4 +1,4 @@
-"""Progressive resizing: a network that starts on smaller pictures learns more in a given time.
+"""Progressive resizing: a network that starts on smaller pictures learns more in a fixed time.
 
 As in Howard's DAWNBench entries (2018) and the `ffcv` ResNets: convolutions work at any size, a
 step on a picture of half the side takes a quarter of the time, and the learnt features carry over.
