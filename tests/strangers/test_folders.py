@@ -179,7 +179,7 @@ def test_a_run_keeps_its_division_and_reports_what_changed(tmp_path, monkeypatch
     assert not set(before["train"].names) & set(after["validation"].names)
     assert set(before["validation"].names) - {"a/000.png"} <= set(after["validation"].names)
     code, _, err = command(capsys, "fit", "--resume", "runs/first", "--epochs", "2")
-    assert code == 2 and "not the data that the run began with" in err
+    assert code == 2 and "not the data that the run started with" in err
 
 
 def test_a_held_out_folder_is_evaluated_whole_and_by_name(tmp_path, monkeypatch):
