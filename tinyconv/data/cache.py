@@ -65,6 +65,9 @@ class Sources:
         mirror: whether a picture's mirror image keeps its class.
         resized: whether pictures are scaled and cropped from other sizes.
         codes: the source's own name of each class.
+        levels: the number of grey levels that its 16-bit files use.
+        notes: clauses about files that were left out or changed, for the screen.
+        divided: whether tinyconv divided one folder into train and validation.
     """
 
     classes: Sequence[str]
