@@ -131,7 +131,7 @@ def test_a_task_learns_in_float16_or_refuses_it(task, few_scenes):
     if task in REFUSING:
         if task == "dqn" and importlib.util.find_spec("tf_agents") is None:
             pytest.skip("tf-agents is not installed (extra `dqn`)")
-        with pytest.raises(UserError, match="take --precision float32 or mixed_bfloat16") as why:
+        with pytest.raises(UserError, match="use --precision float32 or mixed_bfloat16") as why:
             tinyconv.fit(task, **HALF)
         assert str(why.value).count(".") == 1 and not runs.runs_folder().exists()
         return

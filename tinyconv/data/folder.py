@@ -75,9 +75,7 @@ def folder(
     key += [["whole"]] if whole else []
     key += [["shape", *shape]] if shape else []
     key += [["levels", levels]] if levels else []
-    if division:
-        digest = hashlib.sha256(repr(sorted(division.items())).encode()).hexdigest()
-        key += [["division", digest]]
+    key += [["division", _digest(division)]] if division else []
 
     def sources() -> Sources:
         tree = folder_tree.read(root) if labels is None else _labelled(root, labels)
@@ -91,6 +89,10 @@ def folder(
         current = {path: split for split, names in splits.items() for path in names}
         dataset = replace(dataset, division={**(division or {}), **current})
     return replace(dataset, name=root.resolve().name)
+
+
+def _digest(division: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(division.items())).encode()).hexdigest()
 
 
 def _labelled(root: Path, table: Path) -> Tree:
