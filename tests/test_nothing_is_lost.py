@@ -252,7 +252,9 @@ def test_moved_data_are_recognised(tmp_path):
     moved, other = root.rename(tmp_path / "animals"), tmp_path / "other"
     with pytest.raises(UserError, match="pets does not exist"):
         tinyconv.resume("pets", epochs=2)
-    with pytest.raises(UserError, match="cannot change batch_size, only epochs, minutes, patience, data, r"):
+    with pytest.raises(
+        UserError, match="cannot change batch_size, only epochs, minutes, patience, data, r"
+    ):
         tinyconv.resume("pets", data=str(moved), batch_size=8)
     shutil.copytree(moved, other)
     picture(99).save(other / "cat/0.png")
