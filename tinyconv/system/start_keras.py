@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Iterator
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, program_cache
+from tinyconv.system import console, keras_configuration, program_cache
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
 
-_reason = ""  # why JAX replaces TensorFlow, until a line has reported it
+_reason = ""  # why this backend and not the usual one, until a line has reported it
+_is_fallback = False  # whether KERAS_BACKEND is ours, and another backend may replace it
 
 
 def prepare() -> None:
@@ -27,19 +28,37 @@ def prepare() -> None:
     # By default TensorFlow uses oneDNN only on processors with AVX-512 or AMX; with AVX2 its
     # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    is_open = "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND")
-    if is_open and not is_installed("tensorflow"):
+    os.environ["KERAS_NNX_ENABLED"] = "0"  # layers of flax, which only Keras' own loop trains
+    if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
+        _choose_backend()
+
+
+def _choose_backend() -> None:
+    """Set KERAS_BACKEND where Keras alone would take another one than `start` does."""
+    global _reason, _is_fallback
+    name = keras_configuration.backend()
+    if name == "jax" and is_installed("jax"):
+        os.environ["KERAS_BACKEND"] = "jax"
+        _reason = f"jax, named in {keras_configuration.file()}"
+    elif not is_installed("tensorflow"):
         _use_jax("it is not installed")
+    elif name:
+        os.environ["KERAS_BACKEND"], _is_fallback = "tensorflow", True
+        why = "not installed" if name in BACKENDS else "no backend of tinyconv"
+        _reason = f"tensorflow; {name}, named in {keras_configuration.file()}, is {why}"
 
 
 def start() -> None:
     """Import Keras and its backend silently; do nothing if they are loaded.
 
-    The backend is that of KERAS_BACKEND. If that is not set, it is TensorFlow, or JAX if
-    TensorFlow cannot be imported, which a line reports. Raises UserError where there is neither.
+    The backend is that of KERAS_BACKEND, or of keras.json. If neither names one, it is TensorFlow,
+    or JAX if TensorFlow cannot be imported, which a line reports. Everything else in the user's
+    configuration of Keras is replaced by Keras' defaults.
+
+    Raises UserError where there is no backend, or Keras refuses the configuration.
     """
     prepare()
-    backend = os.environ.get("KERAS_BACKEND")
+    backend = None if _is_fallback else os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:
         raise UserError(
             f"KERAS_BACKEND is {backend!r}, and tinyconv runs on {' or '.join(BACKENDS)}; "
@@ -48,6 +67,7 @@ def start() -> None:
     # TensorFlow warns of "retracing" for each of many networks built in one process.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if "keras" not in sys.modules:
+        keras_configuration.check()
         program_cache.use()
         with _standard_error_hidden():
             _import_backend(backend)
@@ -55,6 +75,7 @@ def start() -> None:
 
             keras.distribution.list_devices()  # the backend prints about its devices here
     _report()
+    keras_configuration.fix(BACKENDS)
 
 
 def _import_backend(backend: str | None) -> None:
@@ -107,14 +128,14 @@ def _use_jax(reason: str) -> None:
     global _reason
     if is_installed("jax"):
         os.environ["KERAS_BACKEND"] = "jax"
-        _reason = reason
+        _reason = f"jax, because TensorFlow cannot be imported ({reason})"
 
 
 def _report() -> None:
-    """Print, once, that JAX was chosen."""
+    """Print, once, which backend was chosen where it is not the usual one."""
     global _reason
     if _reason:
-        console.say(f"backend    jax, because TensorFlow cannot be imported ({_reason})")
+        console.say(f"backend    {_reason}")
         _reason = ""
 
 
