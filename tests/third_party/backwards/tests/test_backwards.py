@@ -74,7 +74,7 @@ def test_words_are_not_described_as_pictures(capsys):
 def test_classify_has_no_use_for_words():
     with pytest.raises(tinyconv.UserError, match="words has words, which this task cannot use"):
         tinyconv.fit("classify", data="words", model="linear")
-    with pytest.raises(tinyconv.UserError, match="digits has pictures, which this task has no"):
+    with pytest.raises(tinyconv.UserError, match="digits has pictures, which this task cannot use"):
         tinyconv.fit("backwards", data="digits")
 
 
