@@ -98,7 +98,10 @@ setup(
         "tinyconv.tutorials": ["*.md", "pictures/*.png"],
         "tinyconv.registry": [
             f"template/{place}"
-            for place in ("*", ".gitignore", "src/my_plugin/*", "tests/*", ".github/workflows/*")
+            for place in (
+                *("*", ".gitignore", "src/my_plugin/*", "tests/*", ".github/workflows/*"),
+                *("text/src/my_plugin/*", "text/tests/*"),
+            )
         ],
     },
     install_requires=[

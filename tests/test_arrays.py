@@ -274,9 +274,9 @@ REFUSED = {
     ),
     "outputs": ({"data": (X, Y), "model": several(outputs=2)}, "several inputs or outputs"),
     "inputs": ({"data": (X, Y), "model": several(inputs=2)}, "several inputs or outputs"),
-    "sigmoid": ({"data": (X, Y), "model": dense(8, 8, classes=1)}, r"gives \(1,\) for a picture"),
-    "classes": ({"data": (X, Y), "model": dense(8, 8, 1, classes=7)}, "there are 10 classes"),
-    "probabilities": ({"data": (X, Y), "model": probabilities()}, "leave the softmax"),
+    "sigmoid": ({"data": (X, Y), "model": dense(8, 8, classes=1)}, r"outputs \(1,\) for a picture"),
+    "classes": ({"data": (X, Y), "model": dense(8, 8, 1, classes=7)}, "and 10 classes need"),
+    "probabilities": ({"data": (X, Y), "model": probabilities()}, "remove the softmax"),
     "precision": (
         {"data": (X, Y), "model": dense(8, 8), "precision": "mixed_bfloat16"},
         "computes in float32",

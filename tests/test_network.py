@@ -36,8 +36,8 @@ def write_run(folder, name="sprint", shape=(16, 16, 3), policy="float32"):
 def network_from(folder, shape=(16, 16, 3), policy="float32", **options):
     """A network of three classes that starts from the run in `folder`."""
     run = Run(Classify(), Settings(from_=folder, **options), registry.Catalogue())
-    network.settle(run)
-    return network.build(run, shape, 3, policy)
+    network.settle_network(run)
+    return network.build_network(run, shape, 3, policy)
 
 
 def test_the_body_is_copied_and_the_head_is_new(tmp_path):
@@ -68,7 +68,7 @@ def test_a_network_for_any_size_takes_other_pictures(tmp_path):
     assert new.input_shape == (None, 24, 20, 3)
     for one, other in zip(model.get_weights()[:-2], new.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(UserError, match="16x16 colour.*8x8 grey.*of the same colours"):
+    with pytest.raises(UserError, match="16x16 colour.*8x8 grey.*the same number of channels"):
         network_from(tmp_path / "any", shape=(8, 8, 1))
     write_run(tmp_path / "one", "convnet")
     with pytest.raises(UserError, match="weights do not fit; --image-size 16 scales them"):
@@ -90,7 +90,7 @@ def test_a_network_without_a_fully_connected_layer_is_refused():
     maps = keras.layers.Conv2D(4, 3)(pictures)
     flat = keras.Model(pictures, keras.layers.GlobalAveragePooling2D()(maps), name="flat")
     with pytest.raises(UserError, match="flat has no fully-connected layer"):
-        network.body(flat)
+        network.network_body(flat)
 
 
 # Whole runs -------------------------------------------------------------------------------
@@ -128,9 +128,9 @@ def test_a_run_records_its_origin_and_resumes_without_it(origin, at_step, tmp_pa
         ({"from_": "digits-befor"}, "did you mean digits-before"),
         (
             {"from_": "catch"},
-            "is a run of dqn, which knows no classes; --from takes one of classify or localise",
+            "is a run of dqn, whose network has no body to start from; --from takes",
         ),
-        ({"freeze": 2}, "which --from RUN names"),
+        ({"freeze": 2}, "which --from names"),
         ({"from_": "digits-before", "model": "linear"}, "is two_layer; leave out --model linear"),
         ({"from_": "digits-before", "freeze": 99}, "has [0-9]+ layers with weights before"),
     ],
@@ -146,4 +146,4 @@ def test_an_origin_that_changed_before_the_first_save_is_refused(tmp_path):
     run = Run(Classify(), Settings(from_=tmp_path / "run"), registry.Catalogue())
     run.settings["from_sha256"] = "0" * 64
     with pytest.raises(UserError, match="no longer what the run began with"):
-        network.settle(run)
+        network.settle_network(run)

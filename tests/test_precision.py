@@ -1,6 +1,7 @@
 """The choice of precision, on faked hardware."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,3 +139,11 @@ def test_a_policy_ends_with_its_block():
     with precision.policy("mixed_bfloat16"):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_run_that_began_in_float16_without_scaling_its_loss_is_refused():
+    """As the task dqn of version 0.1 did."""
+    run = SimpleNamespace(path="runs/old", options=None, settings={"policy": "mixed_float16"})
+    with pytest.raises(UserError, match="by version 0.1, which did not scale the loss"):
+        precision.choose_for_run(run, scales_losses=False)
+    assert precision.choose_for_run(run) == ("mixed_float16", "as the run started")

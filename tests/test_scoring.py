@@ -110,7 +110,7 @@ def test_augment_takes_the_place_of_the_runs_own(pets):
 
 
 def test_what_has_no_mean_is_refused(digit_runs, pets):
-    with pytest.raises(UserError, match="are of different classes, and have no mean"):
+    with pytest.raises(UserError, match="have different classes and cannot be averaged"):
         tinyconv.ensemble(digit_runs[0], pets)
     with pytest.raises(UserError, match="Runs of classify and dqn cannot be averaged"):
         tinyconv.ensemble(digit_runs[0], tinyconv.load("catch"))

@@ -17,7 +17,7 @@ from tinyconv.cli import cli
 from tinyconv.cli.base import ReaderLeft, json_on_standard_output
 from tinyconv.errors import PluginError, UserError
 from tinyconv.registry import culprit
-from tinyconv.registry.guarded_import import said
+from tinyconv.registry.guarded_import import summary
 from tinyconv.system import console
 
 FLAGS = ("--debug", "--no-plugins")  # accepted anywhere, before or after the verb
@@ -71,12 +71,12 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return f"{where} cannot be written or read: {error.strerror}.", 2
     if entry := culprit(error):
         return (
-            f"The plugin {entry.distribution} {entry.version} failed ({said(error)}); send its "
+            f"The plugin {entry.distribution} {entry.version} failed ({summary(error)}); send its "
             f"author the output of --debug, or remove it with: {entry.removal}",
             PluginError.exit_code,
         )
     return (
-        f"tinyconv failed, and that is our fault ({said(error)}); "
+        f"tinyconv failed, and that is our fault ({summary(error)}); "
         "run it again with --debug and report its output.",
         1,
     )

@@ -99,9 +99,17 @@ def choose(
 
 
 def choose_for_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:
-    """`choose` by a run's settings; a resumed run keeps the precision it started with."""
+    """`choose` by a run's settings; a resumed run keeps the precision it started with.
+
+    Raises UserError for a run that version 0.1 started in float16 without scaling its loss.
+    """
     options = run.options
     if policy := run.settings.get("policy"):
+        if policy == "mixed_float16" and not scales_losses:
+            raise UserError(
+                f"{run.path} was started in mixed_float16 by version 0.1, which did not scale the "
+                "loss, so that small gradients became 0; start a new run with --precision float32."
+            )
         return policy, "as the run started"
     deterministic = getattr(options, "deterministic", False)
     policy, reason = choose(

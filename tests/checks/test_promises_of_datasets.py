@@ -44,7 +44,7 @@ def greedy(root=None, image_size=None, skip_corrupt=False):
 
 
 def careless(root=None, image_size=None, skip_corrupt=False):
-    """Takes a torn picture for a whole one."""
+    """Accepts a truncated picture."""
     return dataset()
 
 
@@ -54,18 +54,18 @@ def vague(root=None, image_size=None, skip_corrupt=False):
             with Image.open(file) as image:
                 image.load()
         except OSError as error:
-            raise UserError("Some picture is torn.") from error
+            raise UserError("Some picture is truncated.") from error
     return dataset()
 
 
 BROKEN_DATASETS = {
     "has_sound_splits": (loader(validation=split(3, 1, size=9)), "pictures of 2 sizes"),
     "keeps_splits_apart": (loader(validation=split(20, 1)), "are also in train"),
-    "has_labels_in_range": (loader(classes=("a",)), "labels 0 to 1 of 1 classes"),
+    "has_labels_in_range": (loader(classes=("a",)), "labels 0 to 1 for 1 classes"),
     "opens_the_same_twice": (restless, "train has other pictures"),
-    "scales_pictures": (loader(resized=True), "is (8, 8) pixels, and 12 were asked for"),
+    "scales_pictures": (loader(resized=True), "is (8, 8) pixels, and 12 were requested"),
     "names_a_corrupt_file": (careless, "it opens although 0.png is cut in half"),
-    "keeps_memory_bounded": (greedy, "opening takes 300 MiB"),
+    "keeps_memory_bounded": (greedy, "opening needs 300 MiB"),
 }
 
 
@@ -80,13 +80,13 @@ def root(tmp_path):
 
 @pytest.mark.parametrize("promise", BROKEN_DATASETS)
 def test_a_data_set_that_breaks_it(promise, root):
-    found, reason = BROKEN_DATASETS[promise]
-    result = outcome("datasets", promise, found, root=root)
+    load, reason = BROKEN_DATASETS[promise]
+    result = outcome("datasets", promise, load, root=root)
     assert result.outcome == "failed" and reason in result.reason
 
 
 @pytest.mark.parametrize(
-    "promise, found, reason",
+    "promise, load, reason",
     [
         ("has_sound_splits", loader(train=split(4, 1, names=["one"])), "its parts have"),
         ("has_sound_splits", loader(train=split(4, 1, targets=[1])), "its parts have"),
@@ -95,12 +95,12 @@ def test_a_data_set_that_breaks_it(promise, root):
         ("names_a_corrupt_file", vague, "0.png is cut in half, and the error says: Some"),
     ],
 )
-def test_more_ways_to_break_a_data_set(promise, found, reason, root):
-    result = outcome("datasets", promise, found, root=root)
+def test_more_ways_to_break_a_data_set(promise, load, reason, root):
+    result = outcome("datasets", promise, load, root=root)
     assert result.outcome == "failed" and reason in result.reason
 
 
-def test_a_data_set_without_its_files_is_skipped_and_one_without_classes_is_none_of_ours():
+def test_a_data_set_without_its_files_is_skipped_and_one_without_classes_is_valid():
     def offline(root=None, image_size=None, skip_corrupt=False):
         raise UserError("no network")
 
@@ -108,5 +108,5 @@ def test_a_data_set_without_its_files_is_skipped_and_one_without_classes_is_none
         result = outcome("datasets", promise, offline)
         assert result.outcome == "skipped", promise
     angles = split(10, 1, labels=np.full(10, -1, "int32"), targets=list(range(10)))
-    found = loader(classes=(), train=angles, validation=dataclasses.replace(angles))
-    assert outcome("datasets", "has_labels_in_range", found).outcome == "passed"
+    load = loader(classes=(), train=angles, validation=dataclasses.replace(angles))
+    assert outcome("datasets", "has_labels_in_range", load).outcome == "passed"

@@ -1,4 +1,4 @@
-"""Promises of a data set whose targets are maps: drawn or read from files, with one fault."""
+"""Promises of a data set whose targets are maps, generated or from files, with one fault each."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ SIDE = 16
 COUNTS = {"train": 200, "validation": 40}
 
 
-def drawn(number, size, seed=0):
+def scene(number, size, seed=0):
     """A noisy picture of a bright patch, (size, size, 1), and the patch: rows of 0 and 1."""
     random = np.random.default_rng([seed, number])
     patch = np.kron(random.integers(0, 2, (4, 4)), np.ones((4, 4), int))
@@ -28,7 +28,7 @@ def drawn(number, size, seed=0):
 
 
 def patches(fault=None):
-    """A data set of patches with their masks; `fault` says what is wrong with it."""
+    """A data set of patches with their masks; `fault` is what is wrong with it."""
 
     def load(root=None, image_size=None, skip_corrupt=False):
         size = image_size or SIDE
@@ -38,20 +38,18 @@ def patches(fault=None):
             for seed, (split, count) in enumerate(COUNTS.items()):
                 seed = 0 if fault == "canvases" else seed
                 masks = [
-                    drawn(i, SIDE if fault == "scale" else size, seed)[1] for i in range(count)
+                    scene(i, SIDE if fault == "scale" else size, seed)[1] for i in range(count)
                 ]
                 if fault == "next":
                     masks = masks[1:] + masks[:1]
                 if fault == "random":
                     masks = [masks[i] for i in np.random.default_rng().permutation(count)]
-                corners = [drawn(i, SIDE, seed)[1][0][0] for i in range(count)]
+                corners = [scene(i, SIDE, seed)[1][0][0] for i in range(count)]
                 labels = [(corner + (fault == "labels")) % 2 for corner in corners]
 
                 def read(i, seed=seed, split=split):
-                    picture = drawn(i, size, seed)[0]
-                    if (
-                        fault == "canvases" and split != "train"
-                    ):  # elsewhere, and not the same noise
+                    picture = scene(i, size, seed)[0]
+                    if fault == "canvases" and split != "train":  # shifted, with other noise
                         picture = np.roll(picture, 5, axis=(0, 1)) + np.uint8(i % 9)
                     return picture
 
@@ -62,24 +60,24 @@ def patches(fault=None):
         key = [fault] if fault == "key" else [fault, image_size]
         return cached("patches", key, skip_corrupt, sources)
 
-    load.examples = {"train": {"train-0": mask_fits, 1: drawn(1, SIDE)[1], 2: mask_fits}}
+    load.examples = {"train": {"train-0": mask_fits, 1: scene(1, SIDE)[1], 2: mask_fits}}
     return load
 
 
 def labelled(fault=None):
     """The same without masks: is the first corner dark or bright?"""
 
-    def load(**how):
-        dataset = patches(fault)(**how)
+    def load(**options):
+        dataset = patches(fault)(**options)
         splits = {n: dataclasses.replace(s, targets=None) for n, s in dataset.splits.items()}
         return Dataset(**{**vars(dataset), "splits": splits, "sha256": ""})
 
-    load.examples = {"train": {0: ("dark", "bright")[drawn(0, SIDE)[1][0][0]]}}
+    load.examples = {"train": {0: ("dark", "bright")[scene(0, SIDE)[1][0][0]]}}
     return load
 
 
 def mask_fits(picture, mask):
-    """The patch is brighter than what is round it."""
+    """The patch is brighter than its surroundings."""
     mask = np.array(mask, bool)
     if mask.shape != picture.shape[:2]:
         return False
@@ -98,7 +96,7 @@ def mask_fits(picture, mask):
             "train is not as its example says",
         ),
         ("opens_the_same_twice", patches("random"), "train has other targets"),
-        ("scales_pictures", patches("key"), "train is (16, 16) pixels, and 12 were asked for"),
+        ("scales_pictures", patches("key"), "train is (16, 16) pixels, and 12 were requested"),
         ("keeps_near_copies_apart", patches("canvases"), "are nearer to one of train"),
     ],
 )
@@ -109,7 +107,7 @@ def test_a_fault(promise, load, reason):
     )
 
 
-def test_it_is_sound_but_for_the_faults():
+def test_it_is_sound_without_the_faults():
     for promise in (
         *("has_the_answers_of_its_examples", "scales_targets", "opens_the_same_twice"),
         *("scales_pictures", "keeps_near_copies_apart", "keeps_splits_apart"),
@@ -119,19 +117,19 @@ def test_it_is_sound_but_for_the_faults():
     assert result.outcome == "passed", result
 
 
-def test_an_example_that_is_not_there():
+def test_an_example_that_is_missing():
     load = patches()
     load.examples = {"train": {"no-such-name": 1}}
     result = outcome("datasets", "has_the_answers_of_its_examples", load)
     assert result.outcome == "failed" and "no example 'no-such-name' in train" in result.reason
     load.examples = {}
     result = outcome("datasets", "has_the_answers_of_its_examples", load)
-    assert (result.outcome, result.reason) == ("skipped", "no example given")
+    assert (result.outcome, result.reason) == ("skipped", "it has no examples")
 
 
-def boxed(image_size=None, **how):
-    """Patches with a box that stays as it was at every size."""
-    dataset = labelled()(image_size=image_size, **how)
+def boxed(image_size=None, **options):
+    """Patches with a box that is the same at every size."""
+    dataset = labelled()(image_size=image_size, **options)
     splits = {
         name: dataclasses.replace(split, boxes=np.full((len(split.names), 4), 11, "int32"))
         for name, split in dataset.splits.items()
@@ -152,7 +150,7 @@ def root(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / "root" / folder).mkdir(parents=True)
     for i in range(6):
-        picture, mask = drawn(i, SIDE)
+        picture, mask = scene(i, SIDE)
         Image.fromarray(picture[..., 0]).save(tmp_path / f"root/images/i{i}.png")
         Image.fromarray((np.array(mask) * 255).astype("uint8")).save(
             tmp_path / f"root/masks/i{i}.png"
@@ -170,7 +168,7 @@ def from_files(fault=None):
             except CorruptPicture as error:
                 if fault == "background":
                     return np.zeros((SIDE, SIDE), int).tolist()
-                raise UserError(f"{name} is torn.") from error
+                raise UserError(f"{name} is truncated.") from error
 
         def source(names):
             def read(i):

@@ -9,15 +9,15 @@ from tinyconv import layers
 from tinyconv.errors import UserError
 
 
-def network(middle, classes_given=None, dtype="float32", least=0):
-    """A builder of pixels, `middle(x)`, and a score a class."""
+def network(middle, outputs=None, dtype="float32", least=0):
+    """A builder of a network: pixels, `middle(x)`, and one score per class."""
 
     def build(input_shape, classes):
         if min(input_shape[:2]) < least:
             raise UserError("too small")
         inputs, x = layers.pixels(input_shape)
         x = keras.layers.Flatten()(middle(x))
-        scores = keras.layers.Dense(classes_given or classes, dtype=dtype)
+        scores = keras.layers.Dense(outputs or classes, dtype=dtype)
         return keras.Model(inputs, scores(x))
 
     return build
@@ -43,7 +43,7 @@ def sound(x):
 
 @keras.saving.register_keras_serializable("rigged")
 class Unknown(keras.layers.Layer):
-    """A layer that another process has never heard of."""
+    """A layer that is not registered in another process."""
 
     def call(self, inputs):
         return inputs * 2
@@ -64,13 +64,13 @@ def seedless(input_shape, classes):
 
 BROKEN_MODELS = {
     "builds_at_several_sizes": (network(sound, least=64), "it takes 1 of the picture sizes"),
-    "gives_as_many_scores_as_classes": (network(sound, classes_given=5), "gives scores (2, 5)"),
+    "gives_as_many_scores_as_classes": (network(sound, outputs=5), "gives scores (2, 5)"),
     "saves_and_loads": (network(lambda x: sound(Unknown()(x))), "another process cannot use"),
     "learns_eight_pictures_by_heart": (
         network(lambda x: keras.layers.GlobalMaxPooling2D()(x * 0.0)),
         "after 150 steps its loss is 0.693",
     ),
-    "same_seed_same_weights": (unseeded, "two builds of one seed differ"),
+    "same_seed_same_weights": (unseeded, "two builds with one seed differ"),
     "works_in_mixed_precision": (network(sound, dtype="bfloat16"), "its weights are"),
     "keeps_the_variance": (network(shrinking), "layers the mean square goes from"),
 }
@@ -78,8 +78,8 @@ BROKEN_MODELS = {
 
 @pytest.mark.parametrize("promise", BROKEN_MODELS)
 def test_a_model_that_breaks_it(promise, monkeypatch):
-    found, reason = BROKEN_MODELS[promise]
-    result = outcome("models", promise, found)
+    build, reason = BROKEN_MODELS[promise]
+    result = outcome("models", promise, build)
     assert result.outcome == "failed" and reason in result.reason
 
 

@@ -1,4 +1,4 @@
-"""Promises of a task can be broken: here by tasks that learn nothing, and so are quick."""
+"""Promises of a task can be broken: here by tasks that learn nothing, which makes them quick."""
 
 import dataclasses
 import io
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.pages
 
 @dataclasses.dataclass(frozen=True)
 class OneSetting:
-    """What the rigged task can be told."""
+    """Settings of the rigged task."""
 
     epochs: int = setting(2, "Passes.", minimum=1)
 
 
 class Rigged:
-    """A task that keeps what can be kept without learning anything."""
+    """A task that keeps the promises that do not need learning."""
 
     Settings = OneSetting
     Evaluate = Predict = NoOptions
@@ -60,7 +60,7 @@ class Rigged:
 
 
 def network():
-    """Two scores of grey pictures, 8 pixels a side."""
+    """A network with two scores, for grey pictures of 8x8 pixels."""
     inputs, x = layers.pixels((8, 8, 1))
     return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
 
@@ -71,7 +71,7 @@ def changed(name="Changed", **members):
 
 
 def forgets(self, run):
-    start = 5 if run.state() else 0  # of a run that went on, it remembers nothing
+    start = 5 if run.state() else 0  # a resumed run starts from nothing
     model = network()
     for epoch in range(start, start + 2):
         model.layers[-1].bias.assign([epoch, 0.0])
@@ -97,15 +97,15 @@ class Loose:
 
 BROKEN_TASKS = {
     "explains_its_settings": (changed(Settings=Loose), "Settings is not frozen"),
-    "refuses_an_unknown_setting": (None, "it takes a setting that it does not have"),
+    "refuses_an_unknown_setting": (None, "it accepts a setting that it does not have"),
     "fits_and_measures": (
         changed(evaluate=lambda self, run, options: {"x": float("nan")}),
-        "no number",
+        "no finite number",
     ),
     "evaluates_a_run_of_before": (changed(evaluate=wanders), "noise is"),
     "predicts": (
         changed(predict=lambda self, run, inputs, options: iter(())),
-        "0 answers about three",
+        "0 predictions for three",
     ),
     "draws_pictures": (changed(pictures=lambda self, run: ()), "it shows nothing"),
     "ctrl_c_leaves_a_usable_run": (
@@ -118,7 +118,7 @@ BROKEN_TASKS = {
 
 @pytest.fixture
 def registered(tmp_path, monkeypatch):
-    """Have the registry know a task class as rigged/rigged."""
+    """Register a task class as rigged/rigged."""
 
     def register(task):
         points = "[tinyconv.tasks]\nrigged = rigged:Rigged\n"
@@ -130,12 +130,12 @@ def registered(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("promise", BROKEN_TASKS)
 def test_a_task_that_breaks_it(promise, registered, monkeypatch):
-    found, reason = BROKEN_TASKS[promise]
-    if found is None:
-        found = Rigged
-        monkeypatch.setattr("tinyconv.settings.build", lambda Settings, given: Settings())
-    registered(found)
-    result = outcome("tasks", promise, found)
+    task, reason = BROKEN_TASKS[promise]
+    if task is None:
+        task = Rigged
+        monkeypatch.setattr("tinyconv.settings.build", lambda Settings, values: Settings())
+    registered(task)
+    result = outcome("tasks", promise, task)
     assert result.outcome == "failed" and reason in result.reason, result
 
 

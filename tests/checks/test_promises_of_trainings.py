@@ -1,4 +1,4 @@
-"""Promises of a task can be broken: here by one that trains, each time with one fault."""
+"""Promises of a task can be broken: here by one that trains, with one fault each time."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from tests.helpers.denoise import GREY, Denoise, cleaned, measure
 from tests.helpers.rigged import outcome, subject
 from tests.helpers.strangers import install
 from tinyconv import checks
-from tinyconv.checks import Check, task_answers
+from tinyconv.checks import Check, task_answers, task_batches
 from tinyconv.data.image_files import read_picture
 from tinyconv.plugins import Evaluation, Prediction, own, setting, training_batches
 from tinyconv.tasks.classify import Classify
@@ -25,7 +25,7 @@ POINTS = "[tinyconv.tasks]\nrigged = rigged:Rigged\n"
 
 @pytest.fixture
 def registered(tmp_path, monkeypatch):
-    """Have the registry know a task class as rigged/rigged."""
+    """Register a task class as rigged/rigged."""
 
     def register(task):
         install(tmp_path / "plugin", monkeypatch, "rigged", points=POINTS, rigged="")
@@ -39,7 +39,7 @@ def changed(**members):
     return type("Changed", (Denoise,), {"__doc__": "Changed.", **members})
 
 
-# What is measured -------------------------------------------------------------------------
+# Evaluation ------------------------------------------------------------------------------
 
 
 def measures_train(self, run, options):
@@ -61,7 +61,7 @@ def touches(self, run, options):
     return Denoise.evaluate(self, run, options)
 
 
-# What is answered -------------------------------------------------------------------------
+# Prediction ------------------------------------------------------------------------------
 
 
 def neighbours(self, run, inputs, options):
@@ -80,7 +80,7 @@ def never_resizes(self, run, inputs, options):
 
 
 def files_alone(self, run, inputs, options):
-    """Reads no folder, and passes over what it cannot read."""
+    """Reads no folder, and skips files that it cannot read."""
     shape = tuple(run.settings["picture_shape"])
     for name in inputs:
         with contextlib.suppress(OSError, ValueError):
@@ -127,7 +127,7 @@ def one_mean_too_few(self, runs, options):
 
 
 class NextName(Classify):
-    """A classifier that names the class after the one it means."""
+    """A classifier that predicts the next class by name."""
 
     def predict(self, run, inputs, options):
         for prediction in super().predict(run, inputs, options):
@@ -137,7 +137,7 @@ class NextName(Classify):
             yield Prediction(prediction.input, names)
 
 
-# What is trained on -----------------------------------------------------------------------
+# Training data ---------------------------------------------------------------------------
 
 
 def from_the_first_step(self, dataset, options, epoch, first_step):
@@ -198,34 +198,42 @@ BROKEN = [
     ("explains_its_options", changed(Evaluate=Loose), "Evaluate is not frozen"),
     ("explains_its_options", changed(Predict=Mute), "the Predict option split has no help"),
     ("evaluates_the_best", changed(evaluate=measures_last), "evaluate does not measure best"),
-    ("evaluates_what_is_asked", changed(evaluate=measures_train), "train has the numbers of test"),
-    ("evaluates_what_is_asked", changed(evaluate=measures_test), "it says test, asked for train"),
+    ("evaluates_what_is_asked", changed(evaluate=measures_train), "train has the metrics of test"),
+    (
+        "evaluates_what_is_asked",
+        changed(evaluate=measures_test),
+        "it reports test, and train was requested",
+    ),
     ("leaves_the_run_as_it_is", changed(evaluate=touches), "evaluate changes settings.json"),
     ("leaves_the_run_as_it_is", changed(predict=writes_notes), "predict adds notes.txt"),
     ("predicts_each_by_itself", changed(predict=neighbours), "has another answer"),
-    ("predicts_each_by_itself", changed(predict=one_for_all), "unlike inputs have one answer"),
-    ("predicts_by_the_best", changed(predict=without_network), "predict does not ask best.keras"),
+    ("predicts_each_by_itself", changed(predict=one_for_all), "inputs have the same answer"),
+    ("predicts_by_the_best", changed(predict=without_network), "predict does not use best.keras"),
     ("predicts_from_any_file", changed(predict=never_resizes), "Scale and crop it with --resize"),
-    ("predicts_from_any_file", changed(predict=files_alone), "it has no answer for"),
-    ("predicts_from_any_file", changed(predict=nothing_is_missing), "a file that is not there"),
+    ("predicts_from_any_file", changed(predict=files_alone), "it has no prediction for"),
+    (
+        "predicts_from_any_file",
+        changed(predict=nothing_is_missing),
+        "a prediction for a missing file",
+    ),
     ("prints_nothing", changed(predict=predicts_loudly), "predict prints 'here they come"),
     ("prints_nothing", changed(prepare=fits_loudly), "fit prints 'here it goes"),
     ("explains", changed(explain=raises), "no such layer"),
-    ("averages", changed(ensemble=one_mean_too_few), "of two runs it gives 2"),
+    ("averages", changed(ensemble=one_mean_too_few), "for two runs it gives 2"),
     ("exports_several", changed(networks=lambda self, run: {"one": 1}), "one is a int, no Model"),
-    ("answers_its_examples", NextName, "and its example another thing"),
+    ("answers_its_examples", NextName, "it gives"),
     ("resumes_within_an_epoch", changed(batches=from_the_first_step), "and was"),
     ("resumes_to_the_same_numbers", changed(batches=in_any_order), "and was"),
     ("trains_on_training_pictures", changed(batches=with_validation), "test pictures are trained"),
     ("pairs_pictures_with_their_targets", changed(batches=of_the_next), "another's target"),
     ("reads_its_settings", changed(batches=without_noise), "nothing reads the setting noise"),
-    ("heeds_its_settings", changed(batches=reads_the_noise_in_vain), "does what noise 0.3 does"),
+    ("heeds_its_settings", changed(batches=reads_the_noise_in_vain), "has the effect of noise 0.3"),
     ("follows_the_seed", changed(batches=of_seed_zero), "another seed gives the same batches"),
-    ("follows_the_seed", changed(batches=in_any_order), "of one seed get other batches"),
+    ("follows_the_seed", changed(batches=in_any_order), "with one seed get different batches"),
     (
         "ranks_the_better_higher",
         changed(rank=lambda self, metrics: metrics["loss"]),
-        "ranks the higher, the worse its loss is",
+        "ranks higher, the worse its loss is",
     ),
 ]
 
@@ -238,13 +246,54 @@ def test_a_task_with_a_fault(promise, task, reason, registered):
 
 
 def test_the_sound_task_keeps_every_promise(registered):
-    """But that of another process, which the next test asks."""
+    """Except those of another process, tested below, and of a body, which it does not have."""
     registered(Denoise)
     sound = subject("tasks", Denoise)
+    others = (task_answers.answers_in_another_process, task_batches.starts_from_a_body)
     for promise in checks.PROMISES["tasks"]:
-        if promise is not task_answers.answers_in_another_process:
+        if promise not in others:
             result = checks.run(Check(promise, sound))
             assert result.outcome == "passed", result
+
+
+class Deaf(Classify):
+    """Ignores --from."""
+
+    def prepare(self, run):
+        run.options = dataclasses.replace(run.options, from_=None, model="two_layer")
+        return super().prepare(run)
+
+
+class Headed(Classify):
+    """Its body has the head on."""
+
+    def body(self, model):
+        return model.output
+
+
+@dataclasses.dataclass(frozen=True)
+class WithFrom(Denoise.Settings):
+    """Settings with --from, for a task that does not say what its body is."""
+
+    from_: str | None = setting(None, "Where to start.")
+
+
+@pytest.mark.parametrize(
+    "task, outcome_of, reason",
+    [
+        (Classify, "passed", ""),
+        (Denoise, "skipped", "starts from no body"),
+        (changed(Settings=WithFrom), "failed", "has no method body"),
+        (changed(body=lambda self, model: model), "failed", "have no from_"),
+        (Deaf, "failed", "hidden does not start from the weights of --from"),
+        (Headed, "failed", "its body is a KerasTensor, no Model"),
+    ],
+)
+def test_a_task_that_starts_from_a_body(task, outcome_of, reason, registered):
+    registered(task)
+    small = Denoise.small if issubclass(task, Denoise) else Classify.small | {"model": "two_layer"}
+    result = outcome("tasks", "starts_from_a_body", task, **small)
+    assert result.outcome == outcome_of and reason in (result.reason or ""), result
 
 
 MODULE = """
@@ -292,14 +341,14 @@ def test_a_class_that_another_process_does_not_know(tmp_path, monkeypatch, reque
     assert "could not be deserialized" in errors["rigged"] or "Half" in errors["rigged"]
 
 
-def test_other_numbers_in_another_process_are_told(registered, tmp_path):
+def test_other_metrics_in_another_process_are_reported(registered, tmp_path):
     registered(Denoise)
-    tried = subject("tasks", Denoise)
-    task_answers.save(tried)
+    rigged = subject("tasks", Denoise)
+    task_answers.save(rigged)
     for result in ({"metrics": {"loss": 9.0}, "answers": {}}, None):
-        file = tried.folder / "elsewhere.json"
+        file = rigged.folder / "elsewhere.json"
         file.unlink(missing_ok=True)
         if result:
             file.write_text(json.dumps(result))
-        error = task_answers._error_elsewhere(tried, "it was killed")
+        error = task_answers._error_elsewhere(rigged, "it was killed")
         assert ("other numbers there" in error) if result else (error == "it was killed")

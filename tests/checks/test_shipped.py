@@ -1,4 +1,4 @@
-"""Every model, data set and task that tinyconv ships keeps what it asks of strangers."""
+"""Every model, data set and task of tinyconv keeps the promises that it requires of plugins."""
 
 import importlib.util
 
@@ -18,16 +18,16 @@ pytestmark = [pytest.mark.usefixtures("few_scenes"), pytest.mark.pages]
 SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]
 MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 
-# What takes a network of a hundred layers 20 seconds, and depends on the kind of its blocks: for
-# networks that differ from one of KINDS in depth alone it is tried by `tox -e slow`.
+# Promises that take 20 seconds for a network of a hundred layers, and depend on its kind of block:
+# for networks that differ from one of KINDS only in depth, `tox -e slow` tests them.
 BY_KIND = (
     models.learns_eight_pictures_by_heart,
     models.works_in_mixed_precision,
     models.gives_scores_not_probabilities,
     *model_arguments.PROMISES,
 )
-# Of tasks with the loop of tinyconv.training one, `classify`, is enough to try that loop by, and
-# what captions cost most to be asked for.
+# One task with the loop of tinyconv.training, `classify`, is enough to test that loop; the rest are
+# the promises that take longest for captions.
 LONG = {
     "localise": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
     "caption": (
@@ -38,7 +38,7 @@ LONG = {
     ),
 }
 
-ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one for all
+ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one process each
 
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
@@ -49,7 +49,7 @@ CHECKS = {entry.full_name: checks.of(entry.full_name) for entry in SHIPPED}
 
 
 def cases():
-    """Every promise of every shipped model and task, but for those of another process."""
+    """Every promise of every shipped model and task, except those of another process."""
     for entry in SHIPPED:
         for check in CHECKS[entry.full_name] if entry.kind != "datasets" else ():
             if check.promise in ELSEWHERE:
@@ -69,7 +69,7 @@ def test_promise(check):
 
 
 def test_every_model_saves_and_loads():
-    """As `saves_and_loads` of each, with one other process for all of them."""
+    """`saves_and_loads` for each, with one other process for all of them."""
     subjects = [Subject(entry, {}) for entry in MODELS]
     for subject in subjects:
         models.save(subject)
@@ -80,10 +80,10 @@ def test_every_model_saves_and_loads():
 
 @needs_tf_agents
 def test_every_task_answers_in_another_process():
-    """As `answers_in_another_process` of each, with one other process for all of them."""
+    """`answers_in_another_process` for each, with one other process for all of them."""
     entries = [entry for entry in SHIPPED if entry.kind == "tasks"]
     subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
-    scenes.shapes()  # few, which the other process takes from the cache
+    scenes.shapes()  # few, which the other process reads from the cache
     for subject in subjects:
         task_answers.save(subject)
     assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)

@@ -21,7 +21,7 @@ from tests.helpers.sources import (
     tiny_imagenet_zip,
 )
 from tinyconv import registry
-from tinyconv.data import cache
+from tinyconv.data import cache, split_by_class
 from tinyconv.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("few_scenes")
@@ -366,3 +366,15 @@ def test_memory_stays_bounded(tmp_path):
         tracemalloc.stop()
     assert dataset.splits["train"].pictures.nbytes > 120e6
     assert peak < 40e6
+
+
+def test_examples_are_split_by_class():
+    labels = np.arange(103) % 5
+    parts = split_by_class(labels, {"test": 0.2, "validation": 0.1})
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(103))
+    counts = {name: np.bincount(labels[part]).tolist() for name, part in parts.items()}
+    assert counts["test"] == [4] * 5 and counts["validation"] == [2] * 5
+    again = split_by_class(list(labels), {"test": 0.2, "validation": 0.1})
+    assert all(np.array_equal(parts[name], again[name]) for name in parts)
+    few = split_by_class([0, 1, 1], {"validation": 0.9})  # one of each class stays for training
+    assert len(few["validation"]) == 1 and 0 in few["train"] and len(few["train"]) == 2

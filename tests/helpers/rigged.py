@@ -9,7 +9,7 @@ from tinyconv.registry.entry_points import Entry
 def subject(kind: str, entry, **small) -> Subject:
     """`entry` as an entry of a distribution called rigged."""
     subject = Subject(Entry(kind, "rigged", "rigged", "1", "rigged:rigged"), small)
-    subject.__dict__["found"] = entry
+    subject.__dict__["target"] = entry
     return subject
 
 

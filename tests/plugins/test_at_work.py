@@ -1,4 +1,4 @@
-"""Plugins that import well and fail at work: named, with exit code 3, and `--json` unspoilt."""
+"""Plugins that import well and fail in use: reported with exit code 3, and `--json` intact."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ class Strange(Sound):
 
 @pytest.fixture
 def stranger(tmp_path, monkeypatch):
-    """Installs a stranger's model, data or task from its source."""
+    """Installs a plugin with a model, a data set or a task from its source."""
 
     def installed(kind: str, source: str):
         modules = {"strange_nets": source}
@@ -53,8 +53,8 @@ def stranger(tmp_path, monkeypatch):
     return installed
 
 
-# name: (the member that rebels, what is told)
-REBELS = {
+# name: (the member that fails, the message)
+FAILING = {
     "raises": ("def prepare(self, run): {}['width']", "failed (KeyError: 'width')"),
     "exits": ("def prepare(self, run): raise SystemExit(0)", "failed (SystemExit: 0)"),
     "prepares nothing": (
@@ -76,14 +76,14 @@ REBELS = {
 }
 
 
-@pytest.mark.parametrize("rebel", REBELS)
-def test_a_task_that_fails_is_named(rebel, capsys, stranger):
-    member, told = REBELS[rebel]
+@pytest.mark.parametrize("failing", FAILING)
+def test_a_task_that_fails_is_named(failing, capsys, stranger):
+    member, message = FAILING[failing]
     stranger("task", f"{SOURCE}    {member}\n")
     code, out, err = run(capsys, "fit", "strange", "--json")
     assert (code, out) == (3, "") and "Traceback" not in err
     line = err.splitlines()[-1]
-    assert "strange-nets 1.5" in line and told in line and "pip uninstall" in line
+    assert "strange-nets 1.5" in line and message in line and "pip uninstall" in line
 
 
 OLD = SOURCE.replace("def prepare(self, run): return Nothing()", "def fit(self, run): %s")
@@ -153,16 +153,16 @@ class Strange:
 """
 
 
-def test_a_training_of_the_version_before_goes_on(capsys, stranger):
+def test_a_training_of_the_version_before_still_works(capsys, stranger):
     stranger("task", OLD_TRAINING)
-    with pytest.warns(DeprecationWarning) as told:
+    with pytest.warns(DeprecationWarning) as warned:
         code, out, err = run(capsys, "fit", "strange", "--epochs", "2", "--limit", "200", "--json")
     assert code == 0, err
     document = json.loads(out)
     assert document["metrics"] == {"rows": 2.0}
-    whole = [str(each.message) for each in told]
-    assert any("prepare(run)" in each for each in whole)
-    assert any("validate=lambda model" in each for each in whole)
+    messages = [str(each.message) for each in warned]
+    assert any("prepare(run)" in each for each in messages)
+    assert any("validate=lambda model" in each for each in messages)
     with pytest.warns(DeprecationWarning):
         code, _, _ = run(capsys, "fit", "strange", "--resume", document["run"], "--epochs", "3")
     settings = json.loads(Path(document["run"], "settings.json").read_text())
@@ -177,8 +177,8 @@ def test_a_task_of_the_version_before_that_makes_no_folder_is_named(capsys, stra
 
 
 def test_a_strangers_task_begins_as_ours_do(capsys, tmp_path, monkeypatch):
-    """The template's, by tasks.begin: it finds its folder again, hears the coach, and refuses
-    other data than those that its run began with."""
+    """By tasks.begin, the template's task finds its folder again, has the coach's warnings, and
+    refuses other data than its run began with."""
     monkeypatch.syspath_prepend(Path(TEMPLATE) / "src")
     points = "[tinyconv.tasks]\nstrange = my_plugin.task:MyPlugin\n"
     install(tmp_path / "p", monkeypatch, "strange-nets", points=points)
@@ -212,7 +212,7 @@ os.chdir("/")  # while it is imported
 )
 
 
-def test_a_task_that_prints_and_moves_spoils_nothing(capsys, stranger):
+def test_a_task_that_prints_and_changes_the_folder_does_no_harm(capsys, stranger):
     stranger("task", CHATTY)
     code, out, _ = run(capsys, "fit", "strange", "--json", "--epochs", "3")
     document = json.loads(out)
@@ -230,30 +230,30 @@ def test_a_task_that_prints_and_moves_spoils_nothing(capsys, stranger):
 
 
 @pytest.mark.parametrize(
-    "kind, source, told",
+    "kind, source, message",
     [
-        ("model", "def strange(shape, classes): return None", "gives a NoneType, and should"),
+        ("model", "def strange(shape, classes): return None", "returns a NoneType, and should"),
         ("model", "def strange(shape, classes): {}['width']", "failed (KeyError: 'width')"),
         (
             "data",
             "def strange(root=None, image_size=None, skip_corrupt=False): return 7",
-            "gives a int, and should give a Dataset",
+            "returns a int, and should return a Dataset",
         ),
     ],
 )
-def test_a_function_that_fails_is_named(kind, source, told, capsys, stranger):
+def test_a_function_that_fails_is_named(kind, source, message, capsys, stranger):
     stranger(kind, source)
     code, _, err = run(capsys, "fit", f"--{kind}", "strange")
-    assert code == 3 and told in err and "strange-nets 1.5" in err
+    assert code == 3 and message in err and "strange-nets 1.5" in err
 
 
 def test_rectifiers_that_a_model_does_not_offer(capsys, stranger):
     stranger("model", SOUND_MODEL)
     code, _, err = run(capsys, "fit", "--model", "strange", "--activation", "relu")
-    assert code == 2 and "has its own rectifiers" in err
+    assert code == 2 and "has fixed rectifiers" in err
 
 
-def test_an_unknown_plugin_in_the_environment_is_told(capsys, stranger, monkeypatch):
+def test_an_unknown_plugin_in_the_environment_is_reported(capsys, stranger, monkeypatch):
     stranger("model", SOUND_MODEL)
     monkeypatch.setenv("TINYCONV_PLUGINS", "strange-net")
     assert "did you mean strange-nets?" in run(capsys, "plugins")[2]

@@ -1,4 +1,4 @@
-"""What plugins and old runs may rely on: names, versions, options, settings, late classes."""
+"""What plugins and old runs can rely on: names, versions, options, settings, late classes."""
 
 import ast
 import json
@@ -84,7 +84,7 @@ def stranger(tmp_path, monkeypatch):
     return installed
 
 
-def test_the_options_of_a_verb_are_those_of_the_runs_task(capsys, stranger):
+def test_the_options_of_a_verb_are_declared_by_the_runs_task(capsys, stranger):
     stranger(SOURCE.format(setting="share"))
     assert run(capsys, "fit", "strange", *QUICK)[0] == 0
     code, out, _ = run(capsys, "predict", "run", "--temperature", "2.5", "--json")
@@ -118,7 +118,7 @@ def test_a_setting_that_the_task_no_longer_has_is_reported(capsys, stranger, tmp
     assert code == 2 and message in err and "start a new run" in err
 
 
-def test_two_plugins_of_one_name_do_not_lock_old_runs(capsys, stranger, tmp_path, monkeypatch):
+def test_two_plugins_with_one_name_do_not_block_old_runs(capsys, stranger, tmp_path, monkeypatch):
     model = "[tinyconv.models]\nseen = strange_nets:seen\n"
     both = (
         f"{SOURCE.format(setting='share').replace('linear', 'seen')}\n{SOUND_MODEL}\nseen = strange"
@@ -130,7 +130,7 @@ def test_two_plugins_of_one_name_do_not_lock_old_runs(capsys, stranger, tmp_path
     assert run(capsys, "evaluate", "run")[0] == 0
     assert run(capsys, "predict", "run")[0] == 0
     code, _, err = run(capsys, "fit", "strange")
-    assert code == 3 and "say rival-nets/strange or strange-nets/strange" in err
+    assert code == 3 and "use rival-nets/strange or strange-nets/strange" in err
     # Its own default model is that of its own distribution.
     assert run(capsys, "fit", "strange-nets/strange", "--epochs", "1", "--limit", "64")[0] == 0
 
@@ -181,8 +181,8 @@ def test_a_class_that_is_imported_late_opens_in_another_process(
 def test_a_package_for_another_specification_is_refused(capsys, stranger, api):
     stranger(f"TINYCONV_API = {api!r}\n{SOUND_MODEL}", MODEL)
     code, _, err = run(capsys, "fit", "--model", "strange")
-    assert code == 3 and f"made for version {api!r} of the specification" in err
-    assert f"has version {plugins.API} and still takes {plugins.OLDEST_API}" in err
+    assert code == 3 and f"made for version {api!r} of the plugin specification" in err
+    assert f"has version {plugins.API} and supports {plugins.OLDEST_API}" in err
 
 
 def test_the_specification_has_every_name_and_imports_nothing_heavy():
@@ -198,7 +198,7 @@ def test_the_specification_has_every_name_and_imports_nothing_heavy():
 
 
 def authors() -> dict[str, str]:
-    """Python that authors write: the template, the lesson's package, third parties' packages."""
+    """Python of plugin authors: the template, the lesson's package, third-party packages."""
     files = [*TEMPLATE.rglob("*.py"), *(ROOT / "tests/third_party").rglob("src/**/*.py")]
     texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in files}
     lesson = (ROOT / "tutorials/17-write-a-plugin.md").read_text()

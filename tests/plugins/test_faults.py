@@ -1,4 +1,4 @@
-"""Broken plugins: each leaves every other command working, and is told with its cause."""
+"""Broken plugins: every other command still works, and each is reported with its cause."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ VERSION = metadata.version("tinyconv")
 MODEL = "[tinyconv.models]\nstrange = strange_nets:strange\n"
 TASK = "[tinyconv.tasks]\nstrange = strange_nets:Strange\n"
 
-# name: (entry points, the module, more of the metadata, the cause told)
+# name: (entry points, the module, more metadata, the reported cause)
 BROKEN = {
     "raises": (
         MODEL,
@@ -89,7 +89,7 @@ BROKEN = {
         MODEL.replace("strange =", "convnet ="),
         SOUND_MODEL,
         "",
-        f"its name is also that of tinyconv {VERSION}; it answers as strange-nets/convnet",
+        f"its name is also used by tinyconv {VERSION}; it is available as strange-nets/convnet",
     ),
     "is half a task": (
         TASK,
@@ -106,7 +106,7 @@ BROKEN = {
         "its Settings are not a dataclass of settings",
     ),
 }
-SEEN_WITHOUT_IMPORT = {
+KNOWN_WITHOUT_IMPORT = {
     *("lacks its attribute", "is not Python", "has no module", "is no entry point"),
     *("asks for a newer tinyconv", "claims a name of ours"),
 }
@@ -120,15 +120,15 @@ def broken(request, tmp_path, monkeypatch):
     names = {"points": points, "requires": metadata, "strange_nets": source}
     install(folder, monkeypatch, "strange-nets", **names)
     monkeypatch.setattr(guarded_import, "SECONDS", 2)
-    yield request.param, cause, request.param in SEEN_WITHOUT_IMPORT
+    yield request.param, cause, request.param in KNOWN_WITHOUT_IMPORT
 
 
 def row(capsys, *arguments):
-    """What `tinyconv plugins --json` says of the stranger."""
+    """The plugin's row of `tinyconv plugins --json`."""
     code, out, _ = run(capsys, "plugins", "--json", *arguments)
     assert code == 0
-    (found,) = [row for row in json.loads(out) if row["distribution"] == "strange-nets"]
-    return found
+    (own,) = [row for row in json.loads(out) if row["distribution"] == "strange-nets"]
+    return own
 
 
 def test_every_other_command_works(broken, capsys):
@@ -142,16 +142,16 @@ def test_every_other_command_works(broken, capsys):
 
 def test_it_is_listed_with_its_cause_and_its_removal(broken, capsys):
     what, cause, at_once = broken
-    found = row(capsys)
-    assert (found["status"], bool(found["error"])) == (
+    listed = row(capsys)
+    assert (listed["status"], bool(listed["error"])) == (
         ("broken", True) if at_once else ("ok", False)
     )
     assert "strange_nets" not in sys.modules
     if what == "hangs":  # the child has its own thirty seconds; the parent gives up after 4
         cause = "its import did not end within 2 seconds"
-    found = row(capsys, "--check")
-    assert found["status"] == "broken" and cause in found["error"]
-    assert "\n" not in found["error"]
+    listed = row(capsys, "--check")
+    assert listed["status"] == "broken" and cause in listed["error"]
+    assert "\n" not in listed["error"]
     _, out, _ = run(capsys, "plugins", "--check")
     assert cause in out and "remove it with pip uninstall strange-nets" in out
     assert "strange_nets" not in sys.modules
@@ -160,7 +160,7 @@ def test_it_is_listed_with_its_cause_and_its_removal(broken, capsys):
 def test_using_it_exits_3_with_its_cause(broken, capsys):
     what, cause, _ = broken
     if what in ("dies", "claims a name of ours"):
-        return  # the first ends this very process; the second is tinyconv's own under that name
+        return  # the first would end this process; the second is tinyconv's own under that name
     use = ["fit", "strange", "--help"] if " task" in what or "settings" in what else None
     code, out, err = run(capsys, *(use or ["fit", "--model", "strange", "--epochs", "1"]))
     assert code == 3 and out == ""
@@ -172,7 +172,7 @@ def test_using_it_exits_3_with_its_cause(broken, capsys):
 def test_strict_raises_at_any_listing(broken, capsys, monkeypatch):
     what, cause, _ = broken
     if what == "dies":
-        return  # it would end this very process
+        return  # it would end this process
     monkeypatch.setenv("TINYCONV_STRICT_PLUGINS", "1")
     code, _, err = run(capsys, "models")
     assert code == 3 and cause in err
@@ -199,13 +199,13 @@ def test_entry_points_that_are_no_entry_points(capsys, tmp_path, monkeypatch):
     points = "[tinyconv.models]\nthis is no entry point\n"
     install(tmp_path / "p", monkeypatch, "strange-nets", points=points)
     assert run(capsys, "models")[0] == 0
-    found = row(capsys)
-    assert found["status"] == "broken" and "its metadata cannot be read" in found["error"]
+    listed = row(capsys)
+    assert listed["status"] == "broken" and "its metadata cannot be read" in listed["error"]
     monkeypatch.setenv("TINYCONV_STRICT_PLUGINS", "1")
     assert run(capsys, "models")[0] == 3
 
 
-def test_two_strangers_of_one_name(capsys, tmp_path, monkeypatch):
+def test_two_plugins_with_one_name(capsys, tmp_path, monkeypatch):
     for name in ("first-nets", "second-nets"):
         install(
             tmp_path / name,
@@ -217,15 +217,15 @@ def test_two_strangers_of_one_name(capsys, tmp_path, monkeypatch):
     code, _, err = run(capsys, "fit", "--model", "strange", "--epochs", "1")
     assert code == 3
     assert "first-nets 1.5 and second-nets 1.5 both claim the model 'strange'" in err
-    assert "say first-nets/strange or second-nets/strange" in err
+    assert "use first-nets/strange or second-nets/strange" in err
     arguments = ["--model", "second-nets/strange", "--epochs", "1", "--limit", "64"]
     code, out, _ = run(capsys, "fit", *arguments, "--json")
     assert code == 0
-    kept = json.loads(Path(json.loads(out)["run"], "settings.json").read_text())
-    assert kept["plugins"]["models"]["distribution"] == "second-nets"
+    settings = json.loads(Path(json.loads(out)["run"], "settings.json").read_text())
+    assert settings["plugins"]["models"]["distribution"] == "second-nets"
 
 
-def test_a_run_knows_its_plugin(capsys, tmp_path, monkeypatch):
+def test_a_run_records_its_plugin(capsys, tmp_path, monkeypatch):
     folder = install(
         tmp_path / "p", monkeypatch, "strange-nets", points=MODEL, strange_nets=SOUND_MODEL
     )

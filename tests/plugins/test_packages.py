@@ -18,13 +18,14 @@ from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
+BUILT_IN = ("caption", "dqn")  # plugins that come with tinyconv
 USES = {
     "model": ["fit", "--model", "quick-look"],
     "dataset": ["fit", "--data", "quick-look"],
     "task": ["fit", "quick-look"],
 }
 
-# The three uses one after the other, as the command has them: in one process, which starts once.
+# The three uses one after the other by the command, in one process.
 USED = f"""
 from tinyconv.__main__ import main
 for use, words in {USES}.items():
@@ -38,12 +39,12 @@ for use, words in {USES}.items():
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """The interpreter of a fresh environment that sees this one's packages, and no plugin."""
+    """The interpreter of a fresh environment with this one's packages, and no plugin."""
     return environment(tmp_path_factory.mktemp("fresh"))
 
 
 def environment(folder: Path) -> Path:
-    """A fresh environment that sees the packages of this one; returns its interpreter."""
+    """Make a fresh environment with the packages of this one; returns its interpreter."""
     venv.create(folder, with_pip=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     outer = [path for path in site.getsitepackages() if Path(path).is_dir()]
@@ -53,7 +54,7 @@ def environment(folder: Path) -> Path:
 
 
 def succeed(*command, **where) -> str:
-    """What a command prints; the test fails with all of it if the command does."""
+    """The output of a command; the test fails with it if the command fails."""
     done = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -87,8 +88,8 @@ def new_plugin(python, kind, tmp_path, capsys):
     assert "my" not in " ".join(path.stem for path in Path("quick-look").rglob("*"))
     pip_install(python, "quick-look", tmp_path)
     assert plugins(python)["quick-look"]["status"] == "ok"
-    told = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd="quick-look")
-    assert " passed" in told
+    output = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd="quick-look")
+    assert " passed" in output
 
 
 def uninstall(python):
@@ -103,7 +104,7 @@ def texts(folder) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", OF_KIND)
 def test_a_new_plugin_of_one_kind_is_that_part_of_one_of_all_kinds(kind):
-    """Whose tests pass, as the next test sees; `tox -e slow` installs and tests each kind alone."""
+    """The tests of all kinds pass, see below; `tox -e slow` installs and tests each kind alone."""
     others = set(OF_KIND) - {kind}
     whole, part = (texts(write("quick-look", each, Path(each))) for each in ("all", kind))
     assert set(part) == {
@@ -123,6 +124,14 @@ def test_a_new_plugin_of_one_kind_is_that_part_of_one_of_all_kinds(kind):
     for other, words in USES.items():
         use = " ".join(words)
         assert any(line.startswith(f"tinyconv {use}") for line in lines) == (other == kind), use
+
+
+def test_a_new_task_on_text_passes_its_tests(python, tmp_path, capsys):
+    new_plugin(python, "text", tmp_path, capsys)
+    assert not list(Path("quick-look").rglob("*model*"))
+    readme = Path("quick-look/README.md").read_text()
+    assert "fit quick-look" in readme and "--data" not in readme and "--model" not in readme
+    uninstall(python)
 
 
 @pytest.mark.slow
@@ -150,8 +159,8 @@ def test_a_new_plugin_is_used_and_removed(python, tmp_path, capsys):
 def test_a_third_partys_plugin_of_another_kind(python, tmp_path):
     pip_install(python, COMPASS, tmp_path)
     tests = shutil.copytree(COMPASS / "tests", tmp_path / "compass-tests")
-    told = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
-    assert " passed" in told
+    output = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
+    assert " passed" in output
     quick = ["--epochs", "3", "--limit", "500", "--json"]
     answer = succeed(python, "-m", "tinyconv", "fit", "bearing", *quick).splitlines()[-1]
     assert json.loads(answer)["metrics"]["degrees"] < 80  # 90 by chance
@@ -159,7 +168,7 @@ def test_a_third_partys_plugin_of_another_kind(python, tmp_path):
 
 
 def test_a_third_partys_plugin_on_text(python, tmp_path):
-    """Whose own tests try its promises, and its answers to words, files and standard input."""
+    """Its own tests check its promises, and predictions for words, files and standard input."""
     pip_install(python, ROOT / "tests/third_party/backwards", tmp_path)
     tests = shutil.copytree(ROOT / "tests/third_party/backwards/tests", tmp_path / "tests")
     assert " passed" in succeed(
@@ -177,7 +186,7 @@ def test_a_third_partys_plugin_on_text(python, tmp_path):
         ("taken", "taken exists already"),
     ],
 )
-def test_names_that_cannot_be(name, message, capsys):
+def test_names_that_are_refused(name, message, capsys):
     Path("taken").mkdir()
     code, _, err = run(capsys, "plugins", "new", name)
     assert code == 2 and message in err and os.listdir() == ["taken"]
@@ -188,20 +197,14 @@ def test_the_template_is_a_plugin_called_my_plugin(tmp_path):
     write("my-plugin", parent=tmp_path)
     template = Path(sys.modules["tinyconv.registry.scaffold"].TEMPLATE)
     for path in template.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and not {"__pycache__", "text"} & set(path.parts):
             copy = tmp_path / "my-plugin" / path.relative_to(template)
             assert copy.read_text() == path.read_text()
 
 
-def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path, python):
+def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
     """Each folder, packed as a distribution of its own, comes back by entry points alone."""
-    bare = environment(tmp_path / "bare")
-    core = tmp_path / "core"
-    shutil.copytree(ROOT, core, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
-    points = metadata.distribution("tinyconv").entry_points
-    for plugin in ("caption", "dqn"):
-        pack(plugin, core / "tinyconv/plugins" / plugin, tmp_path / f"tinyconv-{plugin}", points)
-    pip_install(bare, core, tmp_path)
+    bare = core_alone(tmp_path)
     tasks = [bare, "-m", "tinyconv", "tasks", "--json"]
     assert names(succeed(*tasks)) == ["classify", "localise"]
     succeed(bare, "-m", "tinyconv", "fit", "--model", "linear", "--epochs", "1", cwd=tmp_path)
@@ -215,13 +218,41 @@ def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path, python):
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
     assert done.returncode == 2 and "not installed; install it with: pip install" in done.stderr
 
-    for plugin in ("caption", "dqn"):
+    for plugin in BUILT_IN:
         pip_install(bare, tmp_path / f"tinyconv-{plugin}", tmp_path)
     assert names(succeed(*tasks)) == ["caption", "classify", "dqn", "localise"]
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
-    assert "has no field 'words'" in done.stderr  # its task is known again
+    assert "has no field 'words'" in done.stderr  # its task is found again
     promises = "for check in checks.of('tinyconv-caption')[:4]: check()"
     succeed(bare, "-c", f"from tinyconv import checks\n{promises}", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_plugins_that_come_with_it_keep_every_promise_when_packed_alone(tmp_path):
+    bare = core_alone(tmp_path)
+    for plugin in BUILT_IN:
+        pip_install(bare, tmp_path / f"tinyconv-{plugin}", tmp_path)
+    for plugin in BUILT_IN:
+        command = [bare, "-m", "tinyconv", "plugins", "check", f"tinyconv-{plugin}", "--json"]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        document = json.loads(done.stdout)
+        lines = [f"{each['promise']}: {each['reason']}" for each in document["checks"]]
+        assert done.returncode == 0 and document["failed"] == 0, "\n".join(lines)
+        assert document["passed"] > 20, "\n".join(lines)
+
+
+def core_alone(folder: Path) -> Path:
+    """The interpreter of an environment with the core alone.
+
+    The plugins that come with it are packed as `folder`/tinyconv-PLUGIN.
+    """
+    bare, core = environment(folder / "bare"), folder / "core"
+    shutil.copytree(ROOT, core, ignore=shutil.ignore_patterns(".*", "tests", "benchmarks"))
+    points = metadata.distribution("tinyconv").entry_points
+    for plugin in BUILT_IN:
+        pack(plugin, core / "tinyconv/plugins" / plugin, folder / f"tinyconv-{plugin}", points)
+    pip_install(bare, core, folder)
+    return bare
 
 
 def names(document: str) -> list[str]:

@@ -1,13 +1,13 @@
-"""What every model, data set and task promises: one function a promise, public.
+"""The promises of every model, data set and task: one public function per promise.
 
-A plugin author's whole conformance test:
+The complete conformance test of a plugin:
 
     @pytest.mark.parametrize("check", checks.of("my-plugin"), ids=str)
     def test_promise(check):
         check()
 
-`tinyconv plugins check my-plugin` runs the same. A promise that cannot be tried (a data set
-without its files) is skipped, which is not passed; one listed in the plugin's
+`tinyconv plugins check my-plugin` runs the same. A promise that cannot be tested (a data set
+without its files) is skipped, which does not count as passed; one listed in the plugin's
 `expected_failures` must fail.
 """
 
@@ -31,7 +31,7 @@ from tinyconv.checks import (
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.errors import PluginError, UserError, nearest
 from tinyconv.registry.entry_points import Entry, installed
-from tinyconv.registry.guarded_import import said
+from tinyconv.registry.guarded_import import summary
 from tinyconv.system.start_keras import start
 
 PROMISES = {
@@ -44,25 +44,39 @@ OUTCOMES = ("passed", "failed", "expected failure", "skipped")
 
 @dataclass(frozen=True)
 class Result:
-    """How a promise was kept; `reason` says why it was not."""
+    """The result of one check.
+
+    Attributes:
+        kind: "models", "datasets" or "tasks".
+        name: the entry's name.
+        promise: name of the promise's function.
+        outcome: "passed", "failed", "expected failure" or "skipped".
+        reason: why it did not pass, in one line; None where it passed.
+        seconds: duration.
+    """
 
     kind: str
     name: str
     promise: str
-    outcome: str  # one of OUTCOMES
+    outcome: str
     reason: str | None
     seconds: float
 
     @property
     def line(self) -> str:
-        """The result for people."""
+        """The result as one line of text."""
         reason = f": {self.reason}" if self.reason else ""
         return f"{self.outcome:16} {self.kind} {self.name} {self.promise}{reason}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A promise and who makes it; called inside a pytest test, it is that test."""
+    """A promise of one entry; calling it inside a pytest test performs the test.
+
+    Attributes:
+        promise: a function of a Subject that raises AssertionError where the promise is broken.
+        subject: the entry under test.
+    """
 
     promise: Callable[[Subject], None]
     subject: Subject
@@ -74,7 +88,7 @@ class Check:
     def __call__(self) -> None:
         import pytest
 
-        result, error = _tried(self)
+        result, error = _tested(self)
         if result.outcome == "failed":
             raise error
         if result.outcome == "expected failure":
@@ -84,40 +98,55 @@ class Check:
 
 
 def of(name: str, root: Path | None = None, **small) -> list[Check]:
-    """The promises of a plugin's entries, or of the entries that are called `name`.
+    """The checks of a plugin, or of the entries with a name.
 
-    `root` is where a data set finds its files; `small`, arguments in place of the entry's own
-    attribute of that name. Raises UserError for an unknown name.
+    Args:
+        name: of a distribution or an entry, or an entry's full name `distribution/name`.
+        root: path of a data set's local files, if it needs any.
+        small: arguments (for a task: settings) that replace the entry's own attribute `small`.
+
+    Returns:
+        One Check for each promise of each entry.
+
+    Raises:
+        UserError: for an unknown name.
     """
-    known = [entry for entry in installed() if not entry.off]
-    found = [
-        entry for entry in known if name in (entry.distribution, entry.called, entry.full_name)
+    entries = [entry for entry in installed() if not entry.off]
+    chosen = [
+        entry for entry in entries if name in (entry.distribution, entry.called, entry.full_name)
     ]
-    if not found:
-        names = {each for entry in known for each in (entry.distribution, entry.called)}
+    if not chosen:
+        names = {each for entry in entries for each in (entry.distribution, entry.called)}
         raise UserError(f"There is no plugin or entry {name!r}; {nearest(name, names)}")
-    return [check for entry in found for check in _of_entry(entry, root, small)]
+    return [check for entry in chosen for check in _of_entry(entry, root, small)]
 
 
 def _of_entry(entry: Entry, root, small) -> list[Check]:
-    given = ({"root": root} if root else {}) if entry.kind == "datasets" else small
-    subject = Subject(entry, given)
+    arguments = ({"root": root} if root else {}) if entry.kind == "datasets" else small
+    subject = Subject(entry, arguments)
     return [Check(promise, subject) for promise in PROMISES.get(entry.kind, ())]
 
 
 def run(check: Check) -> Result:
-    """Try one promise; nothing is raised but KeyboardInterrupt."""
-    return _tried(check)[0]
+    """Test one promise; only KeyboardInterrupt is raised.
+
+    Args:
+        check: a Check, such as one of `of(name)`.
+
+    Returns:
+        Its Result.
+    """
+    return _tested(check)[0]
 
 
-def _tried(check: Check) -> tuple[Result, Exception | None]:
-    """The result, and what was raised where the promise is broken."""
+def _tested(check: Check) -> tuple[Result, Exception | None]:
+    """The result, and the exception of a broken promise."""
     started = time.monotonic()
     entry, promise = check.subject.entry, check.promise.__name__
     outcome, reason, raised = "passed", None, None
     start()
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # what training says
+        with contextlib.redirect_stderr(io.StringIO()):  # progress of trainings
             expected = check.subject.expected_failures.get(promise)
             try:
                 check.promise(check.subject)
@@ -126,19 +155,28 @@ def _tried(check: Check) -> tuple[Result, Exception | None]:
                     raise
                 outcome, reason = "expected failure", expected
             else:
-                assert not expected, f"it is kept, and its expected failure says: {expected}"
+                assert not expected, (
+                    f"it is kept, although it is listed as an expected failure: {expected}"
+                )
     except Skipped as skipped:
         outcome, reason = "skipped", str(skipped)
     except (Exception, SystemExit) as error:
-        told = isinstance(error, (AssertionError, UserError, PluginError))
+        has_sentence = isinstance(error, (AssertionError, UserError, PluginError))
         outcome, raised = "failed", error
-        reason = str(error).split("\n")[0] if told else said(error)
+        reason = str(error).split("\n")[0] if has_sentence else summary(error)
     seconds = time.monotonic() - started
     return Result(entry.kind, entry.called, promise, outcome, reason, seconds), raised
 
 
 def count(results: Sequence[Result]) -> dict[str, int]:
-    """How many results have each outcome; skipped is not passed."""
-    counted = Counter(result.outcome for result in results)
+    """The number of results with each outcome; skipped does not count as passed.
+
+    Args:
+        results: as `run` returns them.
+
+    Returns:
+        {"passed": N, "failed": N, "expected_failures": N, "skipped": N}.
+    """
+    counts = Counter(result.outcome for result in results)
     plural = {"expected failure": "expected_failures"}
-    return {plural.get(outcome, outcome): counted[outcome] for outcome in OUTCOMES}
+    return {plural.get(outcome, outcome): counts[outcome] for outcome in OUTCOMES}

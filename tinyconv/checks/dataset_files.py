@@ -1,4 +1,4 @@
-"""The promises of a data set about its files: those that are torn, and those that change."""
+"""The promises of a data set about damaged and changed files."""
 
 import contextlib
 import shutil
@@ -12,56 +12,56 @@ from tinyconv.data.picture_files import is_picture
 from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
-COPIED = 1 << 30  # bytes of files that are copied in order to damage one
-FOLDERS = 8  # of which one file each is torn
+LARGEST_COPY = 1 << 30  # bytes of files that are copied to damage one
+FOLDERS = 8  # number of folders with one truncated file each
 
 
 def names_a_corrupt_file(subject: Subject) -> None:
-    """A torn file is refused by its name; a torn picture can be left out and is then told."""
+    """A truncated file is refused by name; a picture can be skipped instead, and is then listed."""
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
         pictures = [file for file in files if is_picture(file.name)]
         if not (pictures or has_pictures(opened(subject))):
-            raise Skipped("half a text file is a text file, too")
+            raise Skipped("half a text file is still a text file")
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
-        with _torn(victim):
+        with _truncated(victim):
             _assert_refused(subject, copy, victim)
             if pictures:
-                skipped = subject.found(root=copy, skip_corrupt=True).skipped
+                skipped = subject.target(root=copy, skip_corrupt=True).skipped
                 assert any(victim.name in name for name in skipped), f"skipped is {skipped}"
 
 
 def names_a_torn_target(subject: Subject) -> None:
-    """A torn picture of any folder, such as a mask, is refused by its name."""
+    """A truncated picture in any folder, such as a mask, is refused by name."""
     with _copy(subject) as copy, empty_cache():
         pictures = [file for file in _files(copy) if is_picture(file.name)]
-        splits = subject.found(root=copy).splits.values()
+        splits = subject.target(root=copy).splits.values()
         stems = {Path(name).stem for split in splits for name in split.names}
-        victims = {  # a file that belongs to no example may be torn unnoticed
+        victims = {  # a file that belongs to no example may be damaged unnoticed
             file.parent: file
             for file in reversed(pictures)
             if file.stem in stems or any(part in stems for part in (file.stem.rpartition("_")[0],))
         }
         if len(victims) < 2:
-            raise Skipped("its pictures and targets do not lie in several folders")
+            raise Skipped("its pictures and targets are not in separate folders")
         for victim in list(victims.values())[:FOLDERS]:
-            with _torn(victim):
+            with _truncated(victim):
                 _assert_refused(subject, copy, victim)
 
 
 def notices_changed_files(subject: Subject) -> None:
-    """What is in the cache does not outlive a change of the files that it came from."""
+    """A cached data set is rebuilt when its files have changed."""
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
         pictures = [file for file in files if is_picture(file.name)]
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
-        before = subject.found(root=copy).identity()
-        with _torn(victim):
+        identity = subject.target(root=copy).identity()
+        with _truncated(victim):
             try:
-                after = subject.found(root=copy).identity()
+                changed = subject.target(root=copy).identity()
             except UserError:
                 return
-            assert after != before, f"it opens as before although {victim.name} has changed"
+            assert changed != identity, f"it opens as before although {victim.name} has changed"
 
 
 PROMISES = (names_a_corrupt_file, names_a_torn_target, notices_changed_files)
@@ -69,14 +69,14 @@ PROMISES = (names_a_corrupt_file, names_a_torn_target, notices_changed_files)
 
 @contextlib.contextmanager
 def _copy(subject: Subject) -> Iterator[Path]:
-    """A copy of the files for the length of the block; Skipped where there are none."""
+    """Copy the files for the length of the block; raises Skipped where there are none."""
     root = subject.small.get("root")
     if root is None:
-        raise Skipped("it reads no files, or none were given with root")
+        raise Skipped("it reads no files, or root was not set")
     opened(subject)
     size = sum(file.stat().st_size for file in _files(Path(root)))
-    if size > COPIED:
-        raise Skipped(f"its {size >> 20} MiB are too many to copy in order to damage one")
+    if size > LARGEST_COPY:
+        raise Skipped(f"its {size >> 20} MiB are too many to copy")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, Path(root).name)
         (shutil.copytree if Path(root).is_dir() else shutil.copy)(root, copy)
@@ -84,10 +84,10 @@ def _copy(subject: Subject) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _torn(victim: Path) -> Iterator[None]:
-    """Have the file cut in half for the length of the block."""
+def _truncated(victim: Path) -> Iterator[None]:
+    """Cut the file in half for the length of the block."""
     whole = victim.read_bytes()
-    # One byte past the half: half a file of equal records may be a whole file of fewer.
+    # One byte more than half: half a file of equal records may be a valid shorter file.
     victim.write_bytes(whole[: len(whole) // 2 + 1])
     try:
         yield
@@ -97,7 +97,7 @@ def _torn(victim: Path) -> Iterator[None]:
 
 def _assert_refused(subject: Subject, root: Path, victim: Path) -> None:
     try:
-        subject.found(root=root)
+        subject.target(root=root)
     except UserError as error:
         message = str(error)
     else:

@@ -10,23 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from tinyconv.checks.likeness import nearest, spectra
-from tinyconv.checks.subject import Skipped, Subject, alike, environment
+from tinyconv.checks.subject import Skipped, Subject, agree, environment
 from tinyconv.data.cache import cache_root
 from tinyconv.data.pipeline import training_batches
 from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
-SHARED = 0.01  # of a split's pictures that may also be in another: real collections repeat some
+SHARED = 0.01  # largest fraction of a split that may be in another: real collections have repeats
 IN_MEMORY = 64 << 20  # bytes of pictures that need no memory map
-PEAK = 256 << 20  # bytes that opening may take at once
-SCALED = 12  # pixels that pictures are scaled to
-ASKED, AMONG = 80, 1500  # pictures of a split whose nearest is looked for, and among how many
-NEARER = 0.1  # of them that may lie nearer to training than any training picture; a few do
+PEAK = 256 << 20  # peak memory of opening, in bytes
+SCALED = 12  # side in pixels to which pictures are scaled
+QUERIES, AMONG = 80, 1500  # pictures of a split, and training pictures, that are compared
+NEARER = 0.1  # largest fraction of them nearer to training than any training picture; a few are
 
 
 def has_sound_splits(subject: Subject) -> None:
-    """train and validation: uint8 pictures (N, H, W, C) of one size, or N other inputs, N labels,
-    N names."""
+    """train and validation have uint8 pictures (N, H, W, C) of one size, or N other inputs, with
+    N labels and N names."""
     dataset = opened(subject)
     missing = {"train", "validation"} - set(dataset.splits)
     assert not missing, f"it has no split {' and '.join(sorted(missing))}"
@@ -49,40 +49,40 @@ def has_sound_splits(subject: Subject) -> None:
 
 
 def keeps_splits_apart(subject: Subject) -> None:
-    """At most one picture, or other input, in a hundred of a split is also in another."""
+    """At most one picture or other input in a hundred of a split is also in another split."""
     dataset = opened(subject)
-    seen: dict[bytes, str] = {}
+    split_of: dict[bytes, str] = {}
     for name, split in dataset.splits.items():
         keys = {
             repr(_plain(row)) if split.inputs is not None else row.tobytes() for row in split.rows
         }
-        others = [seen[key] for key in keys if key in seen]
+        others = [split_of[key] for key in keys if key in split_of]
         assert len(others) <= SHARED * len(keys), (
             f"{len(others)} of the {len(keys)} {dataset.unit} of {name} are also in {others[0]}"
         )
-        seen |= dict.fromkeys(keys, name)
+        split_of |= dict.fromkeys(keys, name)
 
 
 def keeps_near_copies_apart(subject: Subject) -> None:
-    """No split's pictures lie nearer to training than that lies to itself, on any canvas."""
+    """No split is nearer to training than training pictures are to each other, shifts included."""
     dataset = opened_pictures(subject)
     train = _some(dataset.splits["train"].pictures, AMONG)
-    if len(train) < 2 * ASKED:
-        raise Skipped(f"{len(train)} training pictures are too few to tell near copies by")
+    if len(train) < 2 * QUERIES:
+        raise Skipped(f"{len(train)} training pictures are too few to judge near copies")
     pictures = spectra(train)
-    usual = nearest(pictures[:ASKED], pictures, are_the_first=True).max()
+    usual = nearest(pictures[:QUERIES], pictures, are_the_first=True).max()
     for name, split in dataset.splits.items():
         if name != "train":
-            others = nearest(spectra(_some(split.pictures, ASKED)), pictures)
-            share = np.mean(others > usual)
-            assert share <= NEARER, (
-                f"{share:.0%} of the pictures of {name} are nearer to one of train than any two of "
-                "train are to each other: the same things on other canvases"
+            others = nearest(spectra(_some(split.pictures, QUERIES)), pictures)
+            fraction = np.mean(others > usual)
+            assert fraction <= NEARER, (
+                f"{fraction:.0%} of the pictures of {name} are nearer to one of train than any two "
+                "of train are to each other: the same things on other canvases"
             )
 
 
 def has_labels_in_range(subject: Subject) -> None:
-    """int32 from 0 to classes - 1, and -1 where unknown; training knows every class."""
+    """int32 from 0 to classes - 1, or -1 where unknown; the training split has every class."""
     dataset = opened(subject)
     count = len(dataset.classes)
     assert len(set(dataset.classes)) == count, "two classes have one name"
@@ -90,7 +90,7 @@ def has_labels_in_range(subject: Subject) -> None:
         labels = np.asarray(split.labels)
         assert labels.dtype == np.int32, f"the labels of {name} are {labels.dtype}, not int32"
         low, high = labels.min(), labels.max()
-        assert low >= -1 and high < count, f"{name} has labels {low} to {high} of {count} classes"
+        assert low >= -1 and high < count, f"{name} has labels {low} to {high} for {count} classes"
     if not count:  # a data set for tasks that learn something else
         assert dataset.splits["train"].targets is not None, "it has neither classes nor targets"
         return
@@ -99,7 +99,7 @@ def has_labels_in_range(subject: Subject) -> None:
 
 
 def opens_the_same_twice(subject: Subject) -> None:
-    """The same pictures, labels and targets in order, also with an empty cache."""
+    """The same pictures, labels and targets in the same order, also with an empty cache."""
     first = opened(subject)
     with empty_cache():
         again = opened(subject)
@@ -113,7 +113,7 @@ def opens_the_same_twice(subject: Subject) -> None:
                 one, two = (_plain(getattr(each, part)) for each in (split, other))
                 assert one == two, f"{name} has other {part}"
     train = first.splits["train"]
-    if not isinstance(train.rows, np.ndarray):  # whose task makes the batches
+    if not isinstance(train.rows, np.ndarray):  # its task builds the batches
         return
     orders = [
         np.concatenate([pictures for pictures, _ in training_batches(train, 4, (), seed, 0)])
@@ -123,18 +123,18 @@ def opens_the_same_twice(subject: Subject) -> None:
 
 
 def scales_pictures(subject: Subject) -> None:
-    """`image_size` gives squares of so many pixels, also with another size in the cache."""
+    """`image_size` gives squares of that many pixels, also with another size in the cache."""
     with empty_cache():
         first = opened_pictures(subject)
         dataset = opened(subject, image_size=SCALED)
         for name, split in dataset.splits.items():
             size = split.pictures.shape[1:3]
-            assert size == (SCALED, SCALED), f"{name} is {size} pixels, and 12 were asked for"
+            assert size == (SCALED, SCALED), f"{name} is {size} pixels, and 12 were requested"
         again = opened(subject)
         for name, split in first.splits.items():
             size = again.splits[name].pictures.shape[1:3]
             assert size == split.pictures.shape[1:3], f"{name} stays {size} pixels without a size"
-    assert dataset.resized, "it does not say that its pictures were resized"
+    assert dataset.resized, "its attribute resized is false"
 
 
 def scales_targets(subject: Subject) -> None:
@@ -148,9 +148,9 @@ def scales_targets(subject: Subject) -> None:
         if split.boxes is not None:
             kinds.add("boxes")
             height, width = split.pictures.shape[1:3]
-            if height == width:  # of which nothing is cropped
-                wanted = np.asarray(split.boxes) * (SCALED / width)
-                off = np.abs(wanted - np.asarray(other.boxes))[np.asarray(split.boxes) >= 0]
+            if height == width:  # nothing is cropped
+                expected = np.asarray(split.boxes) * (SCALED / width)
+                off = np.abs(expected - np.asarray(other.boxes))[np.asarray(split.boxes) >= 0]
                 assert off.max(initial=0) <= 1, (
                     f"{name} has boxes that are {off.max():.0f} pixels off"
                 )
@@ -166,21 +166,21 @@ def scales_targets(subject: Subject) -> None:
 
 
 def has_the_answers_of_its_examples(subject: Subject) -> None:
-    """Each of `examples` has its label, its target, or what its function asks, scaled too."""
-    examples, tried = subject.examples, 0
+    """Each of `examples` has its label or target, or meets its function, also when scaled."""
+    examples, tested = subject.examples, 0
     for size in (None, SCALED) if has_pictures(opened(subject)) else (None,):
         with contextlib.nullcontext() if size is None else empty_cache():
             dataset = opened(subject, **({} if size is None else {"image_size": size}))
         for split, answers in examples.items():
             for which, answer in answers.items():
                 if size is None or callable(answer):
-                    tried += _has_answer(subject, dataset, split, which, answer)
-    if not tried:
+                    tested += _has_answer(subject, dataset, split, which, answer)
+    if not tested:
         raise Skipped("none of its examples is among these files")
 
 
 def keeps_memory_bounded(subject: Subject) -> None:
-    """Opening takes less than 256 MiB at once, and large pictures stay on the disk."""
+    """Opening needs less than 256 MiB of memory, and large pictures stay on disk."""
     with empty_cache():
         tracemalloc.start()
         try:
@@ -188,7 +188,7 @@ def keeps_memory_bounded(subject: Subject) -> None:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert peak < PEAK, f"opening takes {peak >> 20} MiB"
+        assert peak < PEAK, f"opening needs {peak >> 20} MiB"
         for name, split in dataset.splits.items():
             small = split.pictures is None or split.pictures.nbytes < IN_MEMORY
             assert small or isinstance(split.pictures, np.memmap), f"{name} is all in memory"
@@ -207,10 +207,10 @@ PROMISES = (
 )
 
 
-def opened(subject: Subject, **how):
-    """The data set; Skipped where its files are not to be had."""
+def opened(subject: Subject, **options):
+    """The data set; raises Skipped where its files are missing."""
     try:
-        return subject.found(**{**subject.small, **how})
+        return subject.target(**{**subject.small, **options})
     except UserError as error:
         if subject.small.get("root") is None:
             raise Skipped(f"it needs its files, and --root names them ({error})") from error
@@ -218,7 +218,7 @@ def opened(subject: Subject, **how):
 
 
 def opened_pictures(subject: Subject):
-    """The data set; Skipped where it has no pictures."""
+    """The data set; raises Skipped where it has no pictures."""
     dataset = opened(subject)
     if not has_pictures(dataset):
         raise Skipped(f"it has {dataset.unit}, and no pictures")
@@ -227,7 +227,7 @@ def opened_pictures(subject: Subject):
 
 @contextlib.contextmanager
 def empty_cache() -> Iterator[None]:
-    """A cache of its own for the length of the block, but for what was downloaded."""
+    """Use an empty cache inside the block, except for downloaded files."""
     downloads = cache_root().resolve() / "downloads"
     with tempfile.TemporaryDirectory(prefix="tinyconv-checks-") as folder:
         if downloads.is_dir():
@@ -237,7 +237,7 @@ def empty_cache() -> Iterator[None]:
 
 
 def _lend(folder: Path, place: Path) -> None:
-    """Have `folder` at `place` too: by a link, or a copy where the system allows none (Windows)."""
+    """Make `folder` available at `place`: by a link, or by a copy without links (Windows)."""
     try:
         place.symlink_to(folder)
     except OSError:
@@ -245,12 +245,12 @@ def _lend(folder: Path, place: Path) -> None:
 
 
 def _some(pictures: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the pictures, the same ones every time."""
+    """At most `count` of the pictures, the same ones every time."""
     return pictures[np.sort(np.random.default_rng(0).permutation(len(pictures))[:count])]
 
 
 def _plain(values):
-    """Boxes or targets as they can be compared: lists in place of arrays."""
+    """Boxes or targets with lists in place of arrays, so that they can be compared."""
     if isinstance(values, np.ndarray):
         return values.tolist()
     if isinstance(values, dict):
@@ -261,7 +261,7 @@ def _plain(values):
 
 
 def _is_map(target, pictures: np.ndarray) -> bool:
-    """Whether a target is rows of numbers, one a pixel."""
+    """Whether a target is rows of numbers, one per pixel."""
     rows = isinstance(target, np.ndarray | list | tuple)
     return rows and len(pictures.shape) == 4 and _shape(target)[:2] == pictures.shape[1:3]
 
@@ -274,7 +274,7 @@ def _shape(rows) -> tuple[int, ...]:
 
 
 def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
-    """Try one example; False where these files, named by --root, do not have it."""
+    """Test one example; False where the files of --root do not have it."""
     examples = dataset.splits.get(split)
     names = [] if examples is None else list(examples.names)
     i = names.index(which) if which in names else which
@@ -285,12 +285,12 @@ def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
     rest = [part[i] for part in (examples.targets, examples.boxes) if part is not None]
     if callable(answer):
         assert answer(examples.rows[i], *(rest or [label])[:1]), (
-            f"{which} of {split} is not as its example says, also where pictures are scaled"
+            f"{which} of {split} is not as its example says (pictures are also scaled)"
         )
         return True
     name = dataset.classes[label] if 0 <= label < len(dataset.classes) else None
     values = [*([name] if name else []), *([label] if label >= 0 else []), *rest]
-    assert any(alike(answer, _plain(value)) for value in values), (
+    assert any(agree(answer, _plain(value)) for value in values), (
         f"{which} of {split} is {' or '.join(repr(v)[:60] for v in values)}, and its example says "
         f"{answer!r}"
     )

@@ -1,13 +1,13 @@
-"""How alike pictures are, whatever their brightness and wherever their content lies."""
+"""Similarity of pictures, independent of brightness and of shifts."""
 
 import numpy as np
 from PIL import Image
 
-SIDE = 32  # pixels at most that pictures are compared at
+SIDE = 32  # largest side, in pixels, at which pictures are compared
 
 
 def spectra(pictures: np.ndarray) -> np.ndarray:
-    """The Fourier transforms (N, S, S/2+1) of grey pictures without their mean, of length one."""
+    """Fourier transforms (N, S, S/2+1) of the pictures in grey, minus their mean, of norm one."""
     grey = np.asarray(pictures, "float32").mean(axis=-1)
     if grey.shape[1:] != (SIDE, SIDE) and max(grey.shape[1:]) > SIDE:
         size = (SIDE, SIDE)
@@ -18,9 +18,10 @@ def spectra(pictures: np.ndarray) -> np.ndarray:
 
 
 def nearest(queries: np.ndarray, others: np.ndarray, are_the_first: bool = False) -> np.ndarray:
-    """The greatest correlation of each query with one of the others, over all shifts.
+    """The highest correlation of each query with any of the others, over all shifts.
 
-    With `are_the_first` the queries are the first of the others, and not compared with themselves.
+    With `are_the_first` the queries are the first of the others, and are not compared with
+    themselves.
     """
     best = []
     for i, query in enumerate(queries):

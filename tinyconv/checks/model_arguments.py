@@ -1,4 +1,4 @@
-"""The promises of a model about its arguments and its docstring."""
+"""The promises of a model about its arguments, its docstring and its weights."""
 
 import inspect
 import re
@@ -8,6 +8,7 @@ import numpy as np
 from tinyconv.checks.models import CLASSES, noise, scores_of, smallest
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.errors import UserError
+from tinyconv.tasks import pretrained
 
 STATED = re.compile(r"(\d[\d,]*) parameters(?: at (\d+)x(\d+)x(\d+)(?:,| and) (\d[\d,]*) )?")
 USUAL = ((8, 8, 1), (28, 28, 1), (32, 32, 1), (32, 32, 3), (64, 64, 3), (224, 224, 3))
@@ -18,26 +19,26 @@ def heeds_its_arguments(subject: Subject) -> None:
     shape = smallest(subject)
     usual = {
         name: argument.default
-        for name, argument in list(inspect.signature(subject.found).parameters.items())[2:]
+        for name, argument in list(inspect.signature(subject.target).parameters.items())[2:]
         if argument.default is not inspect.Parameter.empty
     } | subject.small
     changes = {name: others for name, value in usual.items() if (others := _others(name, value))}
     if not changes:
         raise Skipped("it has no sizes and no activation to choose")
-    before = _traits(subject, shape, {})
+    traits = _traits(subject, shape, {})
     for name, others in changes.items():
         for other in others:
             try:
-                after = _traits(subject, shape, {name: other})
+                changed = _traits(subject, shape, {name: other})
             except (UserError, ValueError):
                 continue  # not every number is a size of this network
-            assert before != after, f"{name} {other} gives the network of {name} {usual[name]}"
+            assert traits != changed, f"{name} {other} gives the network of {name} {usual[name]}"
             break
 
 
 def states_its_size(subject: Subject) -> None:
-    """The docstring's first paragraph says "N parameters", at its sizes by default, and it has."""
-    text = " ".join((subject.found.__doc__ or "").split("\n\n")[0].split())
+    """The docstring's first paragraph says "N parameters", which it has at its default sizes."""
+    text = " ".join((subject.target.__doc__ or "").split("\n\n")[0].split())
     match = STATED.search(text)
     assert match, "its docstring does not say how many parameters it has"
     stated, height, width, channels, classes = (
@@ -51,11 +52,50 @@ def states_its_size(subject: Subject) -> None:
     )
 
 
-PROMISES = (heeds_its_arguments, states_its_size)
+def comes_with_its_weights(subject: Subject) -> None:
+    """A pretrained body has its published weights, and features (B, D), whatever the seed."""
+    import keras
+
+    declared = getattr(subject.target, "pretrained", None)
+    if declared is None:
+        raise Skipped("it has no pretrained weights")
+    read = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
+    assert all(read.values()), f"it declares no {', '.join(n for n in read if not read[n])}"
+    listed = subject.entry.pretrained
+    assert listed == read, f"its source says {listed} as literals, and should say {read}"
+    weights = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        body, shape = _smallest_body(subject)
+        wrong = pretrained.body_flaw(body, shape)
+        assert wrong is None, f"it {wrong}"
+        features = scores_of(body, noise((2, *shape)))
+        assert np.isfinite(features).all(), "its features are no finite numbers"
+        weights.append(body.get_weights())
+    same = all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
+    assert same, "another seed gives its body other weights, which were not read from its file"
+
+
+PROMISES = (heeds_its_arguments, states_its_size, comes_with_its_weights)
+
+
+def _smallest_body(subject: Subject) -> tuple:
+    """(the body, the shape of its pictures) for the first size that it takes."""
+    try:
+        subject.target.pretrained.file(subject.entry.name)
+    except UserError as error:
+        raise Skipped(f"its weights are not here ({error})") from error
+    refused = None
+    for shape in ((32, 32, 3), (224, 224, 3), (8, 8, 3), (8, 8, 1), (28, 28, 1)):
+        try:
+            return pretrained.build(subject.entry.name, subject.target, shape), shape
+        except UserError as error:
+            refused = refused or error
+    raise refused
 
 
 def _others(name: str, value) -> list:
-    """Other values of an argument, of which a network may take one; none of a kind unknown."""
+    """Other values to try for an argument; none for a type that is not handled."""
     if name == "activation":
         return [other for other in ("relu", "prelu") if other != value][:1]
     if isinstance(value, bool):
@@ -69,22 +109,22 @@ def _others(name: str, value) -> list:
     return []
 
 
-def _traits(subject: Subject, shape, changed: dict) -> tuple:
-    """What tells one network from another: kinds of layers, sizes of weights, scores."""
+def _traits(subject: Subject, shape, changes: dict) -> tuple:
+    """What distinguishes a network: types of layers, shapes of weights, scores."""
     import keras
 
     keras.utils.set_random_seed(1)
-    model = subject.found(shape, CLASSES, **subject.small | changed)
+    model = subject.target(shape, CLASSES, **subject.small | changes)
     kinds = tuple(type(layer).__name__ for layer in model.layers)
-    rates = tuple(getattr(layer, "rate", None) for layer in model.layers)  # of what is dropped
+    rates = tuple(getattr(layer, "rate", None) for layer in model.layers)  # of dropout
     weights = tuple(tuple(weight.shape) for weight in model.weights)
     return kinds, rates, weights, scores_of(model, noise((2, *shape))).tobytes()
 
 
 def _parameters(subject: Subject, shape, classes: int) -> int | None:
-    """Of the network at its sizes by default; None where it does not take the picture."""
+    """Number of parameters at the default sizes; None where it does not take the picture."""
     try:
-        weights = subject.found(tuple(shape), classes).trainable_weights
+        weights = subject.target(tuple(shape), classes).trainable_weights
     except UserError:
         return None
     return sum(int(np.prod(weight.shape)) for weight in weights)

@@ -11,12 +11,12 @@ from tinyconv.errors import UserError
 
 SHAPES = ((8, 8, 1), (33, 40, 3), (72, 72, 3))  # pixels high and wide, channels
 CLASSES = 5
-DEEP = 128  # pixels of the picture that goes through all layers; padding dims small maps
-# A layer's usual change of the mean square. The zoo's He networks lie from 0.83 (padding) to
-# 1.36 (max-pooling); half the variance brings all that have no normalisation below 0.73.
+DEEP = 128  # side of the picture that passes all layers; padding weakens small feature maps
+# Usual factor of the mean square per layer. The zoo's He networks have 0.83 (padding) to 1.36
+# (max-pooling); half the variance brings all without normalisation below 0.73.
 GAIN = (0.75, 1.6)
-POOLED = 3.1  # by which max-pooling 2x2 rectified values, independent Gaussians, swells it
-# For pairs of an entry's name and a folder: open the model, compare its scores, leave an answer.
+POOLED = 3.1  # factor of max-pooling 2x2 over rectified independent Gaussians
+# For pairs of an entry's name and a folder: open the model, compare scores, write the result.
 ELSEWHERE = """
 import pathlib, sys, traceback
 import numpy as np
@@ -37,7 +37,7 @@ for name, folder in zip(sys.argv[1::2], map(pathlib.Path, sys.argv[2::2])):
 
 
 def builds_at_several_sizes(subject: Subject) -> None:
-    """Grey and colour, square and not; too small a picture may be refused in one sentence."""
+    """Grey and colour, square and not; pictures that are too small may be refused."""
     import keras
 
     built = 0
@@ -47,7 +47,7 @@ def builds_at_several_sizes(subject: Subject) -> None:
         except UserError:
             continue
         assert isinstance(model, keras.Model), f"{shape} gives a {type(model).__name__}, no Model"
-        _checkscores_of(model, shape, CLASSES)
+        _check_scores(model, shape, CLASSES)
         built += 1
     assert built >= 2, f"it takes {built} of the picture sizes {SHAPES}"
 
@@ -56,11 +56,11 @@ def gives_as_many_scores_as_classes(subject: Subject) -> None:
     """float32 (B, classes), finite for black and for white pictures."""
     shape = smallest(subject)
     for classes in (2, 17):
-        _checkscores_of(build(subject, shape, classes), shape, classes)
+        _check_scores(build(subject, shape, classes), shape, classes)
 
 
 def saves_and_loads(subject: Subject) -> None:
-    """The file gives the same scores in another process, which imports only the entry."""
+    """The saved file gives the same scores in another process, which imports only the entry."""
     save(subject)
     (error,) = errors_elsewhere([subject])
     assert error is None, f"another process cannot use its file: {error}"
@@ -75,7 +75,7 @@ def learns_eight_pictures_by_heart(subject: Subject) -> None:
     model = build(subject, shape, classes=2)
     pictures, labels = noise((8, *shape)), np.arange(8) % 2
     model.compile(
-        keras.optimizers.Lion(2e-3),  # surefooted as Adam is, and traced in half the time
+        keras.optimizers.Lion(2e-3),  # as robust as Adam, and traced in half the time
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
@@ -85,22 +85,22 @@ def learns_eight_pictures_by_heart(subject: Subject) -> None:
         if losses[-1] < losses[0] / 4:
             return
     raise AssertionError(
-        f"after 150 steps its loss is {losses[-1]:.3f}, and it was {losses[0]:.3f}"
+        f"after 150 steps its loss is {losses[-1]:.3f}; it began at {losses[0]:.3f}"
     )
 
 
 def same_seed_same_weights(subject: Subject) -> None:
-    """Every random number is drawn from Keras' seed."""
+    """All random numbers depend on Keras' seed alone."""
     import keras
 
     shape = smallest(subject)
-    made = []
+    weights = []
     for seed in (7, 7, 8):
         keras.utils.set_random_seed(seed)
-        made.append(build(subject, shape).get_weights())
-    one, same, other = made
+        weights.append(build(subject, shape).get_weights())
+    one, same, other = weights
     pairs = zip(one, same, strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs), "two builds of one seed differ"
+    assert all(np.array_equal(a, b) for a, b in pairs), "two builds with one seed differ"
     pairs = zip(one, other, strict=True)
     assert not all(np.array_equal(a, b) for a, b in pairs), "another seed changes nothing"
 
@@ -113,37 +113,37 @@ def works_in_mixed_precision(subject: Subject) -> None:
     pictures = noise((4, *shape))
     model = build(subject, shape)
     plain = scores_of(model, pictures)
-    before = keras.config.dtype_policy()
-    for numbers in ("bfloat16", "float16"):
-        keras.config.set_dtype_policy(f"mixed_{numbers}")
+    policy = keras.config.dtype_policy()
+    for dtype in ("bfloat16", "float16"):
+        keras.config.set_dtype_policy(f"mixed_{dtype}")
         try:
             mixed = build(subject, shape)
         finally:
-            keras.config.set_dtype_policy(before)
+            keras.config.set_dtype_policy(policy)
         computed = {str(layer.compute_dtype) for layer in mixed.layers}
-        assert numbers in computed, f"no layer computes in {numbers}, only in {computed}"
+        assert dtype in computed, f"no layer computes in {dtype}, only in {computed}"
         weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}
         assert weights <= {"float32"}, f"its weights are {weights}"
         mixed.set_weights(model.get_weights())
         rounded = scores_of(mixed, pictures)
-        assert rounded.dtype == np.float32, f"its scores in {numbers} are {rounded.dtype}"
+        assert rounded.dtype == np.float32, f"its scores in {dtype} are {rounded.dtype}"
         error = np.abs(rounded - plain).max() / max(np.abs(plain).max(), 1e-6)
-        assert error < 0.2, f"its scores in {numbers} change by {error:.0%} of the largest"
+        assert error < 0.2, f"its scores in {dtype} change by {error:.0%} of the largest"
 
 
 def keeps_the_variance(subject: Subject) -> None:
-    """He et al. 2015, equation 10: no layer shrinks or swells the signal on the way through."""
+    """He et al. 2015, equation 10: no layer shrinks or amplifies the signal."""
     import keras
 
     keras.utils.set_random_seed(1)
     model = build(subject, (DEEP, DEEP, 3))
     layers = [layer for layer in model.layers if _claims_he(layer)]
     if len(layers) < 3:
-        raise Skipped(f"{len(layers)} layers claim He initialisation, too few to tell")
+        raise Skipped(f"{len(layers)} layers claim He initialisation, too few to judge")
     try:
         outputs = keras.Model(model.input, [layer.output for layer in layers])
     except AttributeError as error:
-        raise Skipped("it is no functional model, and cannot be looked into") from error
+        raise Skipped("it is no functional model, so its layers cannot be inspected") from error
     signals = [
         float(np.mean(np.square(np.asarray(output, "float32"))))
         for output in outputs(noise((8, DEEP, DEEP, 3)), training=True)
@@ -158,11 +158,13 @@ def keeps_the_variance(subject: Subject) -> None:
 
 
 def gives_scores_not_probabilities(subject: Subject) -> None:
-    """The loss takes the softmax: for noise the scores are not all in 0..1 with a sum of one."""
+    """The loss applies the softmax: for noise the scores are not all in 0..1 with a sum of one."""
     scores = scores_of(build(subject, smallest(subject)), noise((8, *smallest(subject))))
     sums = scores.sum(axis=1)
-    are_shares = (scores >= 0).all() and (scores <= 1).all() and np.allclose(sums, 1, atol=1e-3)
-    assert not are_shares, "its scores are probabilities: they lie in 0..1 and sum to one"
+    are_probabilities = (
+        (scores >= 0).all() and (scores <= 1).all() and np.allclose(sums, 1, atol=1e-3)
+    )
+    assert not are_probabilities, "its scores are probabilities: they lie in 0..1 and sum to one"
 
 
 PROMISES = (
@@ -178,18 +180,18 @@ PROMISES = (
 
 
 def save(subject: Subject) -> None:
-    """Write a small model with pictures and its scores into the subject's folder."""
+    """Write a small model, pictures and its scores into the subject's folder."""
     shape = smallest(subject)
     pictures = noise((2, *shape))
     model = build(subject, shape)
     model.save(subject.folder / "model.keras")
     np.save(subject.folder / "pictures.npy", pictures)
     np.save(subject.folder / "scores.npy", scores_of(model, pictures))
-    (subject.folder / "answer.txt").unlink(missing_ok=True)  # of an earlier check
+    (subject.folder / "answer.txt").unlink(missing_ok=True)  # from an earlier check
 
 
 def errors_elsewhere(subjects: Sequence[Subject]) -> list[str | None]:
-    """Why one other process cannot use the file of each saved subject; None where it can."""
+    """Why another process cannot use the file of each saved subject; None where it can."""
     places = [part for s in subjects for part in (s.entry.full_name, str(s.folder))]
     command = [sys.executable, "-c", ELSEWHERE, *places]
     process = subprocess.run(command, capture_output=True, text=True)
@@ -200,12 +202,12 @@ def errors_elsewhere(subjects: Sequence[Subject]) -> list[str | None]:
 
 
 def build(subject: Subject, shape, classes=CLASSES):
-    """The subject's model with its small sizes."""
-    return subject.found(tuple(shape), classes, **subject.small)
+    """The subject's model, built with `small`."""
+    return subject.target(tuple(shape), classes, **subject.small)
 
 
 def smallest(subject: Subject, channels: int = 1) -> tuple[int, int, int]:
-    """The smallest square picture that the model takes, of 8 to 224 pixels; tried once."""
+    """The shape of the smallest square picture that the model takes, 8 to 224 pixels; cached."""
     if channels not in subject.sides:
         subject.sides[channels] = _smallest_side(subject, channels)
     side = subject.sides[channels]
@@ -223,7 +225,7 @@ def _smallest_side(subject: Subject, channels: int) -> int:
 
 
 def _claims_he(layer) -> bool:
-    """Whether a layer draws its kernel by fan-in with a variance of about 2 / n."""
+    """Whether a layer initialises its kernel by fan-in with a variance of about 2 / n."""
     import keras
 
     initializer = getattr(layer, "kernel_initializer", None)
@@ -232,20 +234,21 @@ def _claims_he(layer) -> bool:
     return initializer.mode == "fan_in" and initializer.scale > 1.5
 
 
-def _checkscores_of(model, shape, classes: int) -> None:
+def _check_scores(model, shape, classes: int) -> None:
     pictures = np.stack([np.full(shape, value, "uint8") for value in (0, 255)])
     scores = scores_of(model, pictures)
     assert scores.shape == (2, classes), f"{shape} gives scores {scores.shape}"
-    assert scores.dtype == np.float32, f"{shape} gives {scores.dtype}, and float32 is promised"
-    assert np.isfinite(scores).all(), f"{shape} gives scores that are no numbers"
+    assert scores.dtype == np.float32, f"{shape} gives {scores.dtype}, not float32"
+    assert np.isfinite(scores).all(), f"{shape} gives scores that are not finite"
 
 
 def scores_of(model, pictures) -> np.ndarray:
-    """One call, not compiled: tracing a deep network would take longer than all else."""
+    """The scores of one call, not compiled: tracing a deep network would take longer."""
     import keras
 
     return keras.ops.convert_to_numpy(model(pictures, training=False))
 
 
 def noise(shape) -> np.ndarray:
+    """Random uint8 pixels."""
     return np.random.default_rng(1).integers(0, 256, shape).astype("uint8")

@@ -1,4 +1,4 @@
-"""The promises of a task about the verbs of a run: evaluate, predict, explain and the rest."""
+"""The promises of a task about the verbs of a run: evaluate, predict, explain and others."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tinyconv import settings, verbs
-from tinyconv.checks.subject import Skipped, Subject, alike
+from tinyconv.checks.subject import Skipped, Subject, agree
 from tinyconv.checks.task_runs import (
     altered,
     another,
@@ -25,19 +25,19 @@ from tinyconv.checks.task_runs import (
     is_close,
     opened,
     own_runs,
-    reads_text,
     trained,
     usual_answers,
 )
 from tinyconv.data.decode import decode
 from tinyconv.data.selection import own
+from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages, Explains, ExportsSeveral
 from tinyconv.results import Picture, Prediction
 
-BY_HEART = {"limit": 32, "batch_size": 8, "epochs": 30}  # to know the pictures of `examples`
-DRAWN = (".png", ".gif")  # what predict may add to a run's folder
-# For folders of runs: the numbers and answers of each, as another day has them.
+BY_HEART = {"limit": 32, "batch_size": 8, "epochs": 30}  # enough to memorise `examples`
+DRAWN = (".png", ".gif")  # files that predict may add to a run's folder
+# For folders of runs: the metrics and answers of each in a new process.
 ELSEWHERE = """
 import json, pathlib, sys, traceback
 from tinyconv.system.start_keras import start; start()
@@ -55,27 +55,27 @@ for folder in map(pathlib.Path, sys.argv[1:]):
 
 
 def evaluates_a_run_of_before(subject: Subject) -> None:
-    """A run that is opened again gives the numbers that were kept."""
+    """A run that is loaded again has the recorded metrics."""
     assert_close(evaluated(subject), trained(subject).settings["result"]["metrics"])
 
 
 def answers_in_another_process(subject: Subject) -> None:
-    """A process that imports only the entry opens the run, and has its numbers and answers."""
+    """A process that imports only the entry opens the run and has the same metrics and answers."""
     save(subject)
     (error,) = errors_elsewhere([subject])
     assert error is None, f"another process cannot use its run: {error}"
 
 
 def evaluates_the_best(subject: Subject) -> None:
-    """Other weights in best.keras give other numbers; last.keras is none of evaluate's."""
+    """Other weights in best.keras give other metrics; evaluate does not use last.keras."""
     numbers = evaluated(subject, altered(subject))
     same = _are_close(numbers, trained(subject).settings["result"]["metrics"])
-    assert not same, "evaluate does not measure best.keras: other weights there change no number"
+    assert not same, "evaluate does not measure best.keras: other weights there change no metric"
 
 
 def evaluates_what_is_asked(subject: Subject) -> None:
-    """`split` and `data` are honoured: training has other numbers; an unknown one is refused."""
-    names = settings.names(subject.found.Evaluate)
+    """`split` and `data` are honoured: another split has other metrics; an unknown one fails."""
+    names = settings.names(subject.target.Evaluate)
     if not {"split", "data"} & set(names):
         raise Skipped("its evaluate takes neither split nor data")
     run = opened(subject)
@@ -84,19 +84,21 @@ def evaluates_what_is_asked(subject: Subject) -> None:
         other = "validation" if measured.split == "train" else "train"
         with own_runs(subject):
             numbers = run.measure(split=other)
-        assert numbers.split in (None, other), f"it says {numbers.split}, asked for {other}"
+        assert numbers.split in (None, other), (
+            f"it reports {numbers.split}, and {other} was requested"
+        )
         different = not _are_close(numbers.metrics, measured.metrics)
-        assert different, f"{other} has the numbers of {measured.split}"
+        assert different, f"{other} has the metrics of {measured.split}"
     for name in {"split", "data"} & set(names):
         try:
             evaluated(subject, **{name: "no-such-name"})
         except UserError:
             continue
-        raise AssertionError(f"evaluate takes the {name} no-such-name")
+        raise AssertionError(f"evaluate accepts the {name} no-such-name")
 
 
 def leaves_the_run_as_it_is(subject: Subject) -> None:
-    """evaluate changes no file of the run's folder, and predict adds drawings at most."""
+    """evaluate changes no file of the run's folder, and predict adds only figures."""
     path = trained(subject).path
     before = content(path)
     evaluated(subject)
@@ -110,13 +112,13 @@ def leaves_the_run_as_it_is(subject: Subject) -> None:
 
 
 def predicts(subject: Subject) -> None:
-    """An answer to each input that it is asked about, fit for JSON."""
+    """One prediction for each input, with answers that JSON can hold."""
     usual_answers(subject)
     inputs, predictions = files(subject), subject.results["predictions"]
-    assert len(predictions) == 3, f"it gives {len(predictions)} answers about three inputs"
+    assert len(predictions) == 3, f"it gives {len(predictions)} predictions for three inputs"
     for prediction, file in zip(predictions, inputs):
-        assert isinstance(prediction, Prediction), f"an answer is a {type(prediction).__name__}"
-        assert prediction.input == str(file), f"an answer names {prediction.input}, not {file}"
+        assert isinstance(prediction, Prediction), f"a prediction is a {type(prediction).__name__}"
+        assert prediction.input == str(file), f"a prediction names {prediction.input}, not {file}"
         assert prediction.answers, "a prediction has no answer"
         json.dumps(prediction.answers)
 
@@ -124,75 +126,79 @@ def predicts(subject: Subject) -> None:
 def predicts_by_the_best(subject: Subject) -> None:
     """Other weights in best.keras give other answers."""
     others = by_input(answers(subject, files(subject), altered(subject)))
-    same = alike(usual_answers(subject), others)
-    assert not same, "predict does not ask best.keras: other weights there change no answer"
+    same = agree(usual_answers(subject), others)
+    assert not same, "predict does not use best.keras: other weights there change no answer"
 
 
 def predicts_each_by_itself(subject: Subject) -> None:
-    """An input's answer is its own: the same in other company, and unlike others'."""
+    """An input's answer does not depend on the other inputs, and differs from theirs."""
     inputs, together = files(subject), usual_answers(subject)
-    fewer = answers(subject, [inputs[2], inputs[0]])  # so that no shift by one brings the same
+    fewer = answers(subject, [inputs[2], inputs[0]])  # so that no shift by one gives the same
     names = [prediction.input for prediction in fewer]
-    assert names == [str(inputs[2]), str(inputs[0])], "answers do not come in the order of inputs"
+    assert names == [str(inputs[2]), str(inputs[0])], (
+        "predictions are not in the order of the inputs"
+    )
     for prediction in fewer:
-        same = alike(together.get(prediction.input), prediction.answers)
-        assert same, f"{prediction.input} has another answer in other company"
+        same = agree(together.get(prediction.input), prediction.answers)
+        assert same, f"{prediction.input} has another answer beside other inputs"
     first, *others = together.values()
-    assert not all(alike(first, other) for other in others), "three unlike inputs have one answer"
+    assert not all(agree(first, other) for other in others), (
+        "three different inputs have the same answer"
+    )
 
 
 def predicts_from_any_file(subject: Subject) -> None:
     """A folder stands for its pictures, a missing file is named, `resize` takes other sizes."""
-    inputs, asked, options = files(subject), [], {}
-    if reads_text(subject):
+    inputs, options = files(subject), {}
+    if reads_text(subject.target):
         _predicts_lines(subject, inputs)
         return
-    asked = [inputs[0].parent]
-    if "resize" in settings.names(subject.found.Predict):
-        asked.append(subject.folder / "another-size.png")
+    paths = [inputs[0].parent]
+    if "resize" in settings.names(subject.target.Predict):
+        paths.append(subject.folder / "another-size.png")
         options = {"resize": True}
         with Image.open(inputs[1]) as picture:
-            picture.resize((picture.width * 2 + 3, picture.height * 2 + 1)).save(asked[1])
-    names = {prediction.input for prediction in answers(subject, asked, **options)}
-    unread = sorted({str(file) for file in (*inputs, *asked[1:])} - names)
-    assert not unread, f"asked about a folder and another size it has no answer for {unread[0]}"
+            picture.resize((picture.width * 2 + 3, picture.height * 2 + 1)).save(paths[1])
+    names = {prediction.input for prediction in answers(subject, paths, **options)}
+    unread = sorted({str(file) for file in (*inputs, *paths[1:])} - names)
+    assert not unread, f"for a folder and another size it has no prediction for {unread[0]}"
     try:
         answers(subject, [subject.folder / "missing.png"])
     except UserError as error:
         assert "missing.png" in str(error), f"the error does not name the missing file: {error}"
     else:
-        raise AssertionError("it answers for a file that is not there")
+        raise AssertionError("it gives a prediction for a missing file")
 
 
 def _predicts_lines(subject: Subject, texts) -> None:
-    """A file stands for its lines: of a task that reads text."""
+    """For a task that reads text: a file stands for its lines."""
     file = subject.folder / "texts.txt"
     file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     expected = list(usual_answers(subject).values())
     lines = [prediction.answers for prediction in answers(subject, [file])]
-    assert alike(lines, expected), "the lines of a file have other answers than the same texts"
+    assert agree(lines, expected), "the lines of a file have other answers than the same texts"
 
 
 def explains(subject: Subject) -> None:
-    """A drawing of each picture that it is asked about, with a name, a title and a caption."""
-    if not isinstance(subject.found(), Explains):
-        raise Skipped("it does not explain its answers")
-    shown = explained(subject)
-    assert shown, "it draws nothing"
-    for picture in shown:
+    """A figure for each picture, with a name, a title and a caption."""
+    if not isinstance(subject.target(), Explains):
+        raise Skipped("it does not explain its predictions")
+    pictures = explained(subject)
+    assert pictures, "it draws nothing"
+    for picture in pictures:
         assert isinstance(picture, Picture), f"it gives a {type(picture).__name__}, no Picture"
-        assert picture.name and picture.title, "a drawing has no name or no title"
+        assert picture.name and picture.title, "a figure has no name or no title"
         assert decode(picture.png, 3).std() > 0, f"{picture.name} shows nothing"
 
 
 def averages(subject: Subject) -> None:
-    """A run's mean with itself is the run; one Evaluation for each, and one for the mean."""
-    if not isinstance(subject.found(), Averages):
-        raise Skipped("its runs have no mean answer")
+    """A run averaged with itself has its own metrics; one Evaluation per run, one for the mean."""
+    if not isinstance(subject.target(), Averages):
+        raise Skipped("its runs cannot be averaged")
     numbers = trained(subject).settings["result"]["metrics"]
     with own_runs(subject):
         each = verbs.ensemble(opened(subject), opened(subject))
-    assert len(each) == 3, f"of two runs it gives {len(each)} measurements, not three"
+    assert len(each) == 3, f"for two runs it gives {len(each)} evaluations, not three"
     assert_close(dict(each[0].metrics), numbers)
     for name, value in each[-1].metrics.items():
         assert is_close(value, numbers[name]), (
@@ -201,28 +207,28 @@ def averages(subject: Subject) -> None:
 
 
 def exports_several(subject: Subject) -> None:
-    """Its `networks` are Keras models, by names that files can have."""
+    """Its `networks` are Keras models, under valid file names."""
     import keras
 
-    if not isinstance(subject.found(), ExportsSeveral):
-        raise Skipped("it answers with one network")
+    if not isinstance(subject.target(), ExportsSeveral):
+        raise Skipped("it has one network")
     run = opened(subject)
     networks = run.task.networks(run)
-    assert networks, "it names no network"
+    assert networks, "it has no network"
     for name, network in networks.items():
         assert isinstance(network, keras.Model), f"{name} is a {type(network).__name__}, no Model"
         assert name and not set(name) & set("/\\:"), f"{name!r} cannot be the name of a file"
 
 
 def answers_its_examples(subject: Subject) -> None:
-    """After 30 epochs on 32 pictures it has the answers of `examples`, (split, number) each."""
+    """After 30 epochs on 32 examples it gives the answers of `examples`."""
     examples = subject.examples
-    may = set(settings.names(subject.found.Settings))
+    may = set(settings.names(subject.target.Settings))
     run = another(subject, "by-heart", **{k: v for k, v in BY_HEART.items() if k in may})
     splits = own(run).splits if any(isinstance(each[0], tuple) for each in examples) else {}
     for source, answer in examples:
         file = source
-        if isinstance(source, tuple) and reads_text(subject):
+        if isinstance(source, tuple) and reads_text(subject.target):
             file = splits[source[0]].rows[source[1]]
         elif isinstance(source, tuple):
             split, number = source
@@ -231,11 +237,10 @@ def answers_its_examples(subject: Subject) -> None:
             Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file)
         (prediction,) = answers(subject, [file], run.path)
         best = prediction.answers[0]
-        right = answer(prediction.answers) if callable(answer) else alike(answer, best)
-        wanted = "another answer" if callable(answer) else f"{answer}"
-        said = json.dumps(best)[:80]
+        right = answer(prediction.answers) if callable(answer) else agree(answer, best)
+        expected = "another answer" if callable(answer) else f"{answer}"
         assert right, (
-            f"of {source} ({file}) it says {said}, and its example another thing: {wanted}"
+            f"for {source} ({file}) it gives {json.dumps(best)[:80]}, and its example {expected}"
         )
 
 
@@ -257,7 +262,7 @@ PROMISES = (
 
 
 def save(subject: Subject) -> None:
-    """Have the whole run, three pictures, and its answers about them in the subject's folder."""
+    """Write the complete run, three inputs, and its answers for them into the subject's folder."""
     run = trained(subject)
     place = subject.folder / "runs" / "elsewhere"
     shutil.rmtree(place, ignore_errors=True)
@@ -269,7 +274,7 @@ def save(subject: Subject) -> None:
 
 
 def errors_elsewhere(subjects: Sequence[Subject]) -> list[str | None]:
-    """Why one other process cannot use the run of each saved subject; None where it can."""
+    """Why another process cannot use the run of each saved subject; None where it can."""
     command = [sys.executable, "-c", ELSEWHERE, *(str(subject.folder) for subject in subjects)]
     process = subprocess.run(command, capture_output=True, text=True)
     last = (process.stderr.strip().splitlines() or [""])[-1]
@@ -283,7 +288,7 @@ def _error_elsewhere(subject: Subject, last: str) -> str | None:
         return result["error"]
     with contextlib.suppress(AssertionError):
         assert_close(result["metrics"], trained(subject).settings["result"]["metrics"])
-        same = alike(json.loads(json.dumps(usual_answers(subject))), result["answers"])
+        same = agree(json.loads(json.dumps(usual_answers(subject))), result["answers"])
         return None if same else "it has other answers there"
     return f"it has other numbers there: {result['metrics']}"
 

@@ -1,6 +1,6 @@
-"""The promises of a task about what its network is trained on, and which network is the best.
+"""The promises of a task about its training data and the choice of the best epoch.
 
-A training is prepared as for a fit, and its batches are looked at; no step is taken.
+A training is prepared as for `fit`, and its batches are inspected; no step is taken.
 """
 
 import dataclasses
@@ -8,98 +8,121 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyconv import verbs
+from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject
-from tinyconv.checks.task_runs import another, own_runs, quick, trained
+from tinyconv.checks.task_runs import another, opened, own_runs, quick, trained
 from tinyconv.checks.tasks import own_settings
 from tinyconv.data import Dataset, Split
 from tinyconv.data.selection import ExampleSettings
-from tinyconv.errors import UserError
+from tinyconv.plugins import StartsFromBody
 from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run
 
-TRIED, FITTED = 4, 2  # of its own settings, by another value before the first step and to the end
-LOWER = ("loss", "error", "distance", "degrees", "perplexity")  # metrics that are best when least
-HIGHER = (  # and those that are best when greatest
+PREPARED, FITTED = 4, 2  # number of own settings that are changed in a prepared training, in a fit
+LOWER = ("loss", "error", "distance", "degrees", "perplexity")  # metrics: lower is better
+HIGHER = (  # metrics: higher is better
     *("accuracy", "top", "iou", "overlap", "bleu", "precision", "recall", "f1", "psnr", "ssim"),
     *("return", "auc", "dice"),
 )
 
 
 def follows_the_seed(subject: Subject) -> None:
-    """Its batches and its first weights are the same for one seed, and others for another."""
+    """Batches and initial weights are the same for the same seed, and differ for another."""
     one = _prepared(subject)
     if one.steps_per_epoch < 2:
-        raise Skipped("an epoch of `small` has one step, whose pictures have no order")
+        raise Skipped("an epoch of `small` has one step, so there is no order of batches")
     same, other = _prepared(subject), _prepared(subject, seed=subject.small.get("seed", 0) + 1)
-    assert _are_equal(_epoch(one), _epoch(same)), "two trainings of one seed get other batches"
+    assert _are_equal(_epoch(one), _epoch(same)), (
+        "two trainings with one seed get different batches"
+    )
     assert not _are_equal(_epoch(one), _epoch(other)), "another seed gives the same batches"
     pairs = list(zip(one.model.get_weights(), same.model.get_weights(), strict=True))
-    assert all(np.array_equal(*pair) for pair in pairs), "one seed gives several first weights"
+    assert all(np.array_equal(*pair) for pair in pairs), "one seed gives different initial weights"
     assert not _are_equal(_epoch(one), _epoch(one, 1)), "each epoch has the batches of the first"
 
 
 def trains_on_training_pictures(subject: Subject) -> None:
-    """Other validation and test pictures change no batch, and other training pictures do."""
-    before = _epoch(_prepared(subject))
+    """Other validation and test pictures change no batch; other training pictures do."""
+    batches = _epoch(_prepared(subject))
     changed = _epoch(_prepared(subject, change=_with_others(held_out=True)))
-    assert _are_equal(before, changed), "validation or test pictures are trained on"
+    assert _are_equal(batches, changed), "validation or test pictures are trained on"
     changed = _epoch(_prepared(subject, change=_with_others(held_out=False)))
-    assert not _are_equal(before, changed), "the training pictures are not trained on"
+    assert not _are_equal(batches, changed), "the training pictures are not trained on"
 
 
 def pairs_pictures_with_their_targets(subject: Subject) -> None:
-    """Where one example is another, its picture and its target change, and no other's target."""
+    """Replacing one example changes its picture and its target, and no other target."""
     before = _epoch(_prepared(subject))
     after = _epoch(_prepared(subject, change=_with_one_other))
     if [_shapes(batch) for batch in before] != [_shapes(batch) for batch in after]:
-        raise Skipped("its batches take other shapes by what is in them")
-    alone = 0
-    for (inputs, targets), (others, wanted) in zip(before, after):
-        pictures, answers = _changed_rows(inputs, others), _changed_rows(targets, wanted)
+        raise Skipped("the shapes of its batches depend on their content")
+    changed = 0
+    for (inputs, targets), (new_inputs, new_targets) in zip(before, after):
+        pictures, answers = _changed_rows(inputs, new_inputs), _changed_rows(targets, new_targets)
         assert not (answers & ~pictures).any(), "a picture is trained on with another's target"
-        alone += answers.any()
-    if not alone:
+        changed += answers.any()
+    if not changed:
         raise Skipped("no batch of the first epoch has another target")
 
 
 def ranks_the_better_higher(subject: Subject) -> None:
-    """A smaller loss or error, or a greater accuracy, never makes an epoch a worse one."""
+    """A lower loss or error, or a higher accuracy, never gives an epoch a lower rank."""
     rows = [
         {k[4:]: v for k, v in row.items() if k[:4] == "val_"} for row in trained(subject).history
     ]
     training = _prepared(subject)
-    rank, metrics, known = training.rank, rows[-1], 0
+    rank, metrics, judged = training.rank, rows[-1], 0
     for name, value in metrics.items():
         sign = _direction(name)
         step = max(abs(value) / 2, 0.1)
         gain = rank({**metrics, name: value + step}) - rank({**metrics, name: value - step})
         if sign and gain:
-            known += 1
-            assert gain * sign > 0, f"an epoch ranks the higher, the worse its {name} is"
-    if not known:
-        raise Skipped("what it ranks epochs by has a name that does not tell which is better")
+            judged += 1
+            assert gain * sign > 0, f"an epoch ranks higher, the worse its {name} is"
+    if not judged:
+        raise Skipped("the names of the metrics do not show whether higher is better")
 
 
 def heeds_its_settings(subject: Subject) -> None:
-    """Another value of the first of its own settings changes the training or its numbers."""
-    before, fitted, tried = _start(_prepared(subject)), 0, 0
+    """Other values of the first of its own settings change the training or its metrics."""
+    start, fitted, prepared = _start(_prepared(subject)), 0, 0
     for field in own_settings(subject):
-        usual = getattr(trained(subject).options, field.name)
-        value = _other(field, usual)
-        if value is None or tried == TRIED:
+        default = getattr(trained(subject).options, field.name)
+        value = _other(field, default)
+        if value is None or prepared == PREPARED:
             continue
-        tried += 1
-        same = _start(_prepared(subject, **{field.name: value})) == before
-        if same and fitted < FITTED:  # what only a fit tells, such as a loss
+        prepared += 1
+        same = _start(_prepared(subject, **{field.name: value})) == start
+        if same and fitted < FITTED:  # only a fit shows it, such as for a loss
             fitted += 1
             changed = another(subject, f"other-{field.name}", **{field.name: value})
             if getattr(changed.options, field.name) != value:
-                continue  # the task has settled it by itself: it does not fit these data
+                continue  # the task has replaced it: it does not fit these data
             same = _course(changed) == _course(trained(subject))
-            assert not same, f"{field.name} {value} does what {field.name} {usual} does"
-    if not tried:
+            assert not same, f"{field.name} {value} has the effect of {field.name} {default}"
+    if not prepared:
         raise Skipped("it has no number and no choice of its own to set")
+
+
+def starts_from_a_body(subject: Subject) -> None:
+    """`--from` a run of its own: before the first step the body has that run's weights."""
+    import keras
+
+    takes = "from_" in settings.names(subject.target.Settings)
+    if not isinstance(subject.target(), StartsFromBody):
+        assert not takes, "its settings have from_, and it has no method body"
+        raise Skipped("it starts from no body")
+    assert takes, "it has a method body, and its settings have no from_"
+    whole = opened(subject)
+    body = whole.task.body(whole.model())
+    assert isinstance(body, keras.Model), f"its body is a {type(body).__name__}, no Model"
+    assert len(body.output_shape) == 2, f"its body gives {body.output_shape}, not (B, D)"
+    model = _prepared(subject, from_=str(whole.path)).model
+    for layer in body.layers:
+        if layer.weights:
+            pairs = zip(layer.get_weights(), model.get_layer(layer.name).get_weights())
+            same = all(np.array_equal(*pair) for pair in pairs)
+            assert same, f"its layer {layer.name} does not start from the weights of --from"
 
 
 PROMISES = (
@@ -108,32 +131,33 @@ PROMISES = (
     pairs_pictures_with_their_targets,
     ranks_the_better_higher,
     heeds_its_settings,
+    starts_from_a_body,
 )
 
 
 def _direction(name: str) -> int:
-    """1 for a metric that is best when greatest, -1 for one best when least, 0 for another."""
+    """1 for a metric where higher is better, -1 where lower is better, 0 where unknown."""
     if any(word in name.lower() for word in LOWER):
         return -1
     return int(any(word in name.lower() for word in HIGHER))
 
 
-def _prepared(subject: Subject, change: Callable[[Dataset], Dataset] | None = None, **settings):
-    """A training of `small` before its first step, on its data set or what `change` makes of it."""
-    if change is None and not settings and "prepared" not in subject.results:
-        return subject.once("prepared", lambda: _anew(subject, None, {}))
-    return _anew(subject, change, settings)
+def _prepared(subject: Subject, change: Callable[[Dataset], Dataset] | None = None, **changes):
+    """A training of `small` before its first step, on its data set or the result of `change`."""
+    if change is None and not changes and "prepared" not in subject.results:
+        return subject.once("prepared", lambda: _new(subject, None, {}))
+    return _new(subject, change, changes)
 
 
-def _anew(subject: Subject, change, changed: dict):
-    run = verbs.new(subject.entry.full_name, quick(subject) | changed)
+def _new(subject: Subject, change, settings: dict):
+    run = verbs.new(subject.entry.full_name, quick(subject) | settings)
     find = run.catalogue.find
 
     def find_changed(kind, name):
-        entry = find(kind, name)
+        target = find(kind, name)
         if kind != "datasets":
-            return entry
-        return lambda *args, **named: change(entry(*args, **named))
+            return target
+        return lambda *args, **named: change(target(*args, **named))
 
     if change is not None:
         if not isinstance(run.options, ExampleSettings):
@@ -142,10 +166,8 @@ def _anew(subject: Subject, change, changed: dict):
     try:
         with own_runs(subject):
             return dry_run.prepared(run)
-    except UserError as error:
-        if "training of its own" in str(error):
-            raise Skipped("it has a training of its own, whose batches are not known") from error
-        raise
+    except dry_run.OtherLoop as error:
+        raise Skipped("it has its own training loop, whose batches are not known") from error
 
 
 def _epoch(training, number: int = 0) -> list[tuple[list, list]]:
@@ -171,15 +193,15 @@ def _shapes(batch) -> list:
 
 
 def _changed_rows(before: list, after: list) -> np.ndarray:
-    """Which examples of a batch differ in any of its arrays."""
+    """Mask of the examples of a batch that differ in any of its arrays."""
     rows = [(a != b).reshape(len(a), -1).any(axis=1) for a, b in zip(before, after, strict=True)]
     return np.logical_or.reduce(rows)
 
 
 def _with_others(held_out: bool) -> Callable[[Dataset], Dataset]:
-    """Turns each picture of train, or of all other splits, into its negative.
+    """A function that replaces each picture of train, or of all other splits, by its negative.
 
-    Inputs of another kind come in the opposite order, so that they are others' inputs.
+    Inputs of another kind are reversed in order, so that each is another example's.
     """
 
     def changed(split: Split) -> Split:
@@ -198,7 +220,7 @@ def _with_others(held_out: bool) -> Callable[[Dataset], Dataset]:
 
 
 def _with_one_other(dataset: Dataset) -> Dataset:
-    """The data set in which every tenth training example has become one of another answer."""
+    """The data set with every tenth training example replaced by one with another answer."""
     train = dataset.splits["train"]
     source = np.arange(len(train.names))
     for i in range(0, len(source), 10):
@@ -210,14 +232,14 @@ def _with_one_other(dataset: Dataset) -> Dataset:
 
 
 def _answer(split: Split, i: int) -> str:
-    """What is to be learnt of an example, as text that can be compared."""
+    """The label, box and target of an example, as text that can be compared."""
     target = None if split.targets is None else split.targets[i]
     box = None if split.boxes is None else list(split.boxes[i])
     return repr((int(split.labels[i]), box, np.asarray(target, object).tolist()))
 
 
 def _start(training) -> tuple:
-    """What tells two trainings apart before their first step."""
+    """Everything that distinguishes two trainings before their first step."""
     leaves = [leaf for batch in _epoch(training) for part in batch for leaf in part]
     rates = [getattr(layer, "rate", None) for layer in training.model.layers]
     arrays = [*leaves, *training.model.get_weights()]
@@ -225,7 +247,7 @@ def _start(training) -> tuple:
 
 
 def _other(field: dataclasses.Field, value):
-    """Another value of the setting; None where none is known to fit."""
+    """Another valid value of the setting; None where none is known."""
     choices, low, high = (field.metadata[name] for name in ("choices", "minimum", "maximum"))
     if choices is not None:
         return next((choice for choice in choices if choice != value), None)
@@ -241,7 +263,7 @@ def _other(field: dataclasses.Field, value):
 
 
 def _course(run) -> tuple:
-    """What tells two runs apart: the history but for times, the numbers, the networks' sizes."""
+    """What distinguishes two runs: the history except times, the metrics, the shapes of weights."""
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.history]
     weights = [tuple(weight.shape) for weight in run.model().weights]
     return repr(rows), repr(run.settings["result"]["metrics"]), weights

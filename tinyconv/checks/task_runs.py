@@ -1,4 +1,4 @@
-"""The trainings that the promises of a task share, and what is compared of them."""
+"""The trainings that the promises of a task share, and comparisons of their results."""
 
 import contextlib
 import dataclasses
@@ -17,13 +17,14 @@ from PIL import Image
 
 from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, environment
+from tinyconv.data.text import reads_text
 from tinyconv.runs.schema import TIMES
 
-CLOSE = 1e-4  # relative; sums in another order of threads differ by less
+CLOSE = 1e-4  # relative tolerance; sums in another order of threads differ by less
 
 
 def trained(subject: Subject):
-    """The subject's one whole run, made when it is first asked for."""
+    """The subject's one complete run, trained at first use."""
     return subject.once("whole", lambda: _trained(subject))
 
 
@@ -36,14 +37,14 @@ def _trained(subject: Subject):
 
 
 def watched(options, read: set[str]):
-    """The same options, which note the names of those that somebody reads."""
+    """The same options, which add the names of those that are read to `read`."""
     if not dataclasses.is_dataclass(options):
         return options
     names = {field.name for field in dataclasses.fields(options)}
 
     class Watched(type(options)):
         def __getattribute__(self, name):
-            # dataclasses.asdict and replace read them all, and use none.
+            # dataclasses.asdict and replace read all of them without using any.
             reader = inspect.currentframe().f_back.f_globals.get("__name__")
             if name in names and reader != "dataclasses":
                 read.add(name)
@@ -54,19 +55,19 @@ def watched(options, read: set[str]):
 
 
 def another(subject: Subject, name: str, **changes):
-    """One more whole run, with other settings."""
+    """Another complete run, with other settings."""
     with own_runs(subject):
         return verbs.fit(subject.entry.full_name, name=name, **quick(subject) | changes)
 
 
 def opened(subject: Subject, path: Path | None = None):
-    """The whole run, or the one at `path`, opened as another day would."""
+    """The complete run, or the one at `path`, loaded from its folder."""
     with own_runs(subject):
         return verbs.load(path or trained(subject).path)
 
 
 def stopped(subject: Subject):
-    """A run that got a Ctrl-C while it was saved for the first time."""
+    """A run that received Ctrl-C during its first save."""
     return subject.once("stopped", lambda: _stopped(subject))
 
 
@@ -83,34 +84,34 @@ def _stopped(subject: Subject):
     run.save, run.saves_always = save_and_stop, True
     if interrupted(subject, lambda: verbs.train(run)):
         return run
-    what = "goes on after Ctrl-C" if saves else "never calls run.save"
-    raise AssertionError(f"fit {what}; `small` needs room for two saves")
+    what = "continues after Ctrl-C" if saves else "never calls run.save"
+    raise AssertionError(f"fit {what}; `small` needs to be long enough for two saves")
 
 
 def interrupted(subject: Subject, train: Callable[[], None]) -> bool:
-    """Whether `train` ends by a Ctrl-C that it sends itself."""
+    """Whether `train` ends by a Ctrl-C that it sends to itself."""
     if threading.current_thread() is not threading.main_thread():
-        raise Skipped("signals reach the main thread alone, and this is another")
-    # A process that a script put in the background was told to ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise Skipped("signals reach only the main thread, and this is another one")
+    # A process that a script started in the background ignores Ctrl-C.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with own_runs(subject):
             train()
     except KeyboardInterrupt:
         return True
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
     return False
 
 
 def copied(subject: Subject, run, name: str) -> Path:
-    """A copy of the run's folder, which may be changed."""
+    """A copy of the run's folder, which may be modified."""
     with own_runs(subject) as folder:
         return shutil.copytree(run.path, folder / name)
 
 
 def altered(subject: Subject) -> Path:
-    """A copy of the whole run in which best.keras has other weights, and last.keras its own."""
+    """A copy of the complete run with other weights in best.keras, and the same in last.keras."""
     return subject.once("altered", lambda: _altered(subject))
 
 
@@ -125,28 +126,25 @@ def _altered(subject: Subject) -> Path:
 
 
 def _other_values(values: np.ndarray) -> np.ndarray:
-    """The numbers in another order and larger; a variance among them stays positive."""
+    """The values in reverse order and larger; variances stay positive."""
     if not np.issubdtype(values.dtype, np.floating):
         return values
     return (values.ravel()[::-1].reshape(values.shape) * 1.5).astype(values.dtype)
 
 
 def files(subject: Subject) -> list[Path | str]:
-    """Three unlike inputs: pictures of the run's own size, or texts of the task's `examples`."""
-    if reads_text(subject):
+    """Three different inputs: pictures of the run's own size, or texts of the task's `examples`."""
+    if reads_text(subject.target):
         texts = [source for source, _ in subject.examples if isinstance(source, str)]
-        assert len(texts) >= 3, "a task that reads text has three texts or more among `examples`"
+        assert len(texts) >= 3, (
+            "a task that reads text needs at least three texts among its `examples`"
+        )
         return texts[:3]
     return _pictures(subject)
 
 
-def reads_text(subject: Subject) -> bool:
-    """Whether the task's inputs are text."""
-    return getattr(subject.found, "reads_text", False)
-
-
 def _pictures(subject: Subject) -> list[Path]:
-    """Noise, dark to bright, and stripes."""
+    """Noise, a gradient, and stripes."""
     height, width, channels = trained(subject).settings.get("picture_shape", (64, 64, 3))
     noise = np.random.default_rng(1).integers(0, 256, (height, width)).astype("uint8")
     ramp = np.tile(np.linspace(0, 255, width), (height, 1)).astype("uint8")
@@ -162,26 +160,26 @@ def _pictures(subject: Subject) -> list[Path]:
 
 
 def usual_answers(subject: Subject) -> dict[str, list]:
-    """The whole run's answers about `files`, by file."""
+    """The complete run's answers for `files`, by file."""
     return subject.once("answers", lambda: _usual_answers(subject))
 
 
 def _usual_answers(subject: Subject) -> dict[str, list]:
     inputs, path = files(subject), trained(subject).path
-    before = content(path)
+    content_before = content(path)
     predictions = answers(subject, inputs)
     subject.results["predictions"] = predictions
-    subject.results["changed by predict"] = before, content(path)
+    subject.results["changed by predict"] = content_before, content(path)
     return by_input(predictions)
 
 
 def by_input(predictions) -> dict[str, list]:
-    """The answers of predictions, by what they are about."""
+    """The answers of predictions, by input."""
     return {prediction.input: prediction.answers for prediction in predictions}
 
 
 def answers(subject: Subject, inputs, path: Path | None = None, **options) -> list:
-    """The predictions of the whole run, or of the one at `path`."""
+    """The predictions of the complete run, or of the one at `path`."""
     run = opened(subject, path)
     run.options = watched(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "predict"):
@@ -189,7 +187,7 @@ def answers(subject: Subject, inputs, path: Path | None = None, **options) -> li
 
 
 def explained(subject: Subject) -> list:
-    """The drawings of one picture."""
+    """The explanations of one picture."""
     run = opened(subject)
     run.options = watched(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "explain"):
@@ -197,14 +195,14 @@ def explained(subject: Subject) -> list:
 
 
 def evaluated(subject: Subject, path: Path | None = None, **options) -> dict[str, float]:
-    """The numbers of the whole run, or of the one at `path`."""
+    """The metrics of the complete run, or of the one at `path`."""
     run = opened(subject, path)
     with own_runs(subject), printed(subject, "evaluate"):
         return run.evaluate(**options)
 
 
 def content(folder: Path) -> dict[str, tuple[int, str]]:
-    """When each file below the folder was written, and its SHA-256, by its path there."""
+    """Modification time and SHA-256 of each file below the folder, by its path there."""
     return {
         path.relative_to(folder).as_posix(): (
             path.stat().st_mtime_ns,
@@ -216,14 +214,14 @@ def content(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def quick(subject: Subject) -> dict:
-    """The settings to try it with; in float32, whose sums in another order stay CLOSE."""
-    can_choose = "precision" in settings.names(subject.found.Settings)
+    """The settings to test it with: in float32, where sums in another order stay CLOSE."""
+    can_choose = "precision" in settings.names(subject.target.Settings)
     return ({"precision": "float32"} if can_choose else {}) | subject.small
 
 
 @contextlib.contextmanager
 def own_runs(subject: Subject) -> Iterator[Path]:
-    """A folder of runs of the subject's own, and nothing on standard error."""
+    """Use the subject's own folder of runs, and hide standard error."""
     folder = subject.folder / "runs"
     folder.mkdir(exist_ok=True)
     with environment(TINYCONV_RUNS=folder), contextlib.redirect_stderr(io.StringIO()):
@@ -232,7 +230,7 @@ def own_runs(subject: Subject) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def printed(subject: Subject, verb: str) -> Iterator[None]:
-    """Keep what the block prints on standard output among the subject's results."""
+    """Record what the block prints on standard output in the subject's results."""
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
@@ -242,22 +240,22 @@ def printed(subject: Subject, verb: str) -> Iterator[None]:
 
 
 def assert_close(values: dict[str, float], expected: dict[str, float]) -> None:
-    """The same names, and numbers that differ by rounding alone."""
+    """Assert the same names, and values that are equal up to rounding."""
     assert set(values) == set(expected), f"{sorted(values)} is measured, and was {sorted(expected)}"
     for name, value in expected.items():
         assert is_close(values[name], value), f"{name} is {values[name]:.6g}, and was {value:.6g}"
 
 
 def is_close(value: float, expected: float) -> bool:
-    """Whether two numbers differ by rounding alone; none is as near to none."""
-    both_unknown = math.isnan(value) and math.isnan(expected)  # nothing to tell as yet
+    """Whether two numbers are equal up to rounding; NaN equals NaN."""
+    both_unknown = math.isnan(value) and math.isnan(expected)  # not measured yet
     return both_unknown or math.isclose(value, expected, rel_tol=CLOSE, abs_tol=CLOSE)
 
 
 def assert_same_course(run, whole) -> None:
-    """Two runs have the same numbers at the end and after each epoch, whatever time they took."""
+    """Assert that two runs have the same metrics at the end and after each epoch, except times."""
     assert_close(run.settings["result"]["metrics"], whole.settings["result"]["metrics"])
-    assert len(run.history) == len(whole.history), "the histories are of different lengths"
+    assert len(run.history) == len(whole.history), "the histories have different lengths"
     for one, other in zip(run.history, whole.history):
         for name in set(one) - set(TIMES):
             assert_close({name: one[name]}, {name: other[name]})

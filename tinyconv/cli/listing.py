@@ -25,9 +25,18 @@ def _listing(kind: str, help: str) -> click.Command:
         width = max((len(entry.called) for entry in entries), default=0)
         for entry in entries:
             plugin = "" if entry.distribution == OURS else f"  ({entry.distribution})"
-            click.echo(f"{entry.called:{width}}  {entry.summary}{plugin}")
+            click.echo(f"{entry.called:{width}}  {entry.summary}{_weights(entry)}{plugin}")
 
     return listing
+
+
+def _weights(entry) -> str:
+    """The pretrained weights of a model for people, "" without any."""
+    declared = entry.pretrained
+    if declared is None:
+        return ""
+    size = round((declared["size"] or 0) / 1e6, 1)
+    return f"; pretrained: {declared['accuracy']}, {declared['licence']}, {size:g} MB"
 
 
 def row(entry) -> dict:
@@ -35,6 +44,7 @@ def row(entry) -> dict:
     row = {"name": entry.name}
     if entry.kind == "models":
         row["parameters"] = entry.parameters
+        row["pretrained"] = entry.pretrained
     return row | {
         "distribution": entry.distribution,
         "version": entry.version,

@@ -117,10 +117,10 @@ def check(name, root, as_json):
 @click.argument("name")
 @click.option(
     "--kind",
-    type=click.Choice(["model", "dataset", "task", "all"]),
+    type=click.Choice(["model", "dataset", "task", "text", "all"]),
     default="all",
     show_default=True,
-    help="What the plugin adds.",
+    help="What the plugin adds; text is a task on text with its data set.",
 )
 def new(name, kind):
     """Write a plugin into the folder NAME: a package with tests that pass as written."""

@@ -14,6 +14,7 @@ import click
 
 from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import as_json, explicit, print_json
+from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
@@ -107,7 +108,7 @@ def _target(verb: str, args: list[str]) -> Target:
     for word in words:
         with contextlib.suppress(UserError):
             task = recorded.task_class(find_folder(word))
-            return Target(word, options_of(task, verb), getattr(task, "reads_text", False))
+            return Target(word, options_of(task, verb), reads_text(task))
     return Target(None, options_of(registry.find("tasks", DEFAULT_TASK), verb))
 
 

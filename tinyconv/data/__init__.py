@@ -65,6 +65,31 @@ class Split:
         return Split(**{name: None if part is None else select(part) for name, part in parts})
 
 
+def split_by_class(labels: Sequence[int], fractions: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Divide examples into splits with the same fraction of each class, always in the same way.
+
+    Args:
+        labels: (N,) integers from 0.
+        fractions: the fraction of each class that a split gets, by the split's name. A class
+            gives at least one example to each split as long as one is left for "train".
+
+    Returns:
+        The positions of the examples, sorted, int64, by split: "train", which gets the rest, and
+        those of `fractions`.
+    """
+    labels = np.asarray(labels)
+    parts: dict[str, list[int]] = {"train": [], **{split: [] for split in fractions}}
+    for label in np.unique(labels):
+        members = np.random.default_rng(label).permutation(np.flatnonzero(labels == label))
+        total = len(members)
+        for split, fraction in fractions.items():
+            count = min(max(1, round(fraction * total)), len(members) - 1)
+            parts[split].extend(members[:count])
+            members = members[count:]
+        parts["train"].extend(members)
+    return {split: np.sort(np.array(members, "int64")) for split, members in parts.items()}
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set that is ready to be trained on.

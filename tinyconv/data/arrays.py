@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tinyconv.data import CHUNK, Dataset, Split
+from tinyconv.data import CHUNK, Dataset, Split, split_by_class
 from tinyconv.errors import UserError
 from tinyconv.system.files import cache_root
 
@@ -278,17 +278,9 @@ def _hold_out(split: Split, fraction: float) -> dict[str, Split]:
     """The training and the validation split, which is a fixed `fraction` of each class."""
     if not 0 < fraction < 1:
         raise UserError(f"validation must be a fraction between 0 and 1, not {fraction!r}.")
-    is_held_out = np.zeros(len(split.labels), bool)
-    for label in np.unique(split.labels):
-        members = np.random.default_rng(label).permutation(np.flatnonzero(split.labels == label))
-        count = max(1, round(fraction * len(members)))
-        is_held_out[members[: min(count, len(members) - 1)]] = True
-    if not is_held_out.any():
+    parts = split_by_class(split.labels, {"validation": fraction})
+    if not len(parts["validation"]):
         raise UserError(
             "Each class has only one picture; training and validation need at least two of a class."
         )
-
-    return {
-        "train": split.take(np.flatnonzero(~is_held_out)),
-        "validation": split.take(np.flatnonzero(is_held_out)),
-    }
+    return {name: split.take(positions) for name, positions in parts.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import Dataset
+from tinyconv.data import Dataset, split_by_class
 from tinyconv.data.cache import Source, Sources, cached
 from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
@@ -39,23 +39,15 @@ def _read(image_size: int | None) -> Sources:
     pictures = np.round(bunch.images * (255 / INK)).astype(np.uint8)[..., None]
     if image_size is not None:
         pictures = np.stack([resize(picture, image_size) for picture in pictures])
-    chosen = {"train": [], "validation": [], "test": []}
-    for label in range(10):
-        # A fixed shuffle, so that each split has every writer and every class.
-        members = np.random.default_rng(label).permutation(np.flatnonzero(bunch.target == label))
-        start = 0
-        for split, fraction in FRACTIONS.items():
-            stop = start + round(fraction * len(members))
-            chosen[split].extend(members[start:stop])
-            start = stop
-        chosen["train"].extend(members[start:])
+    # A fixed shuffle, so that each split has every writer and every class.
+    parts = split_by_class(bunch.target, FRACTIONS)
     splits = {
         split: Source(
-            [f"{i:04d}" for i in members],
-            bunch.target[members],
-            lambda i, members=members: pictures[members[i]],
+            [f"{i:04d}" for i in parts[split]],
+            bunch.target[parts[split]],
+            lambda i, members=parts[split]: pictures[members[i]],
         )
-        for split, members in ((name, sorted(members)) for name, members in chosen.items())
+        for split in ("train", "validation", "test")  # the order that identities count
     }
     classes = [str(label) for label in range(10)]
     return Sources(classes, splits, mirror=False, resized=image_size is not None)

@@ -21,6 +21,11 @@ class TextOptions:
     text: bool = setting(False, "Treat every argument as text, even if a file has that name.")
 
 
+def reads_text(task) -> bool:
+    """Whether `task`, or its class, declares `tinyconv.plugins.ReadsText`."""
+    return getattr(task, "reads_text", False)
+
+
 def inputs(words: Sequence[str], as_text: bool) -> list[str]:
     """The words as inputs: a Text, or the path of an existing file or folder.
 

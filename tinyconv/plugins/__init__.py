@@ -2,26 +2,23 @@
 
 A distribution adds them by entry points; tinyconv's own use the same three groups.
 
-    [project.entry-points."tinyconv.models"]
-    lenet5 = "my_package.lenet:lenet5"
-    [project.entry-points."tinyconv.datasets"]
-    emnist = "my_package.emnist:emnist"
-    [project.entry-points."tinyconv.tasks"]
-    detect = "my_package.detect:Detect"
+    [project.entry-points]
+    "tinyconv.models" = {lenet5 = "my_package.lenet:lenet5"}
+    "tinyconv.datasets" = {emnist = "my_package.emnist:emnist"}
+    "tinyconv.tasks" = {detect = "my_package.detect:Detect"}
 
-Listings show the first line of the docstring of what an entry point names, read without
-importing it; a model's says "N parameters" at its usual size. A module is imported when its
-entry is used: it prints nothing, and what is slow to import (Keras) waits inside functions.
-Raise `tinyconv.UserError`, one sentence, for what the user can mend.
+Listings read the first line of the target's docstring without an import; a model's says
+"N parameters" at its usual size. Your module is imported when its entry is first used. It must
+not print, and must import slow packages such as Keras inside functions. Where the user can correct
+something, raise `tinyconv.UserError` with one sentence.
 
-Import from here, from `tinyconv` and from its public modules; all other modules may move.
+Import from here, from `tinyconv` and from its public modules; all other modules may move. All
+three may have attributes, most of them for `tinyconv.checks`:
 
-Any of the three may carry attributes that `tinyconv.checks` reads:
-
-    small               arguments (of a task: settings) that make it quick to try
-    expected_failures   {promise: why it is not kept}
-    examples            right answers, which only the author knows; without them what depends on
-                        them is skipped. Of a data set and of a task: see there.
+    small               arguments (for a task: settings) that make it quick to try
+    expected_failures   {promise: why it does not hold}
+    pretrained          of a model, a `Pretrained`: weights that `tinyconv fit --from MODEL` takes
+    examples            answers that only the author knows, without which promises are skipped
 """
 
 import importlib
@@ -32,14 +29,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.system import lazy
 
-API = 2  # of this specification; a package says which it is made for by TINYCONV_API
-OLDEST_API = 1  # that still works, with warnings; a package that says nothing is of 1
+API = 2  # version of this specification; a package states its own as TINYCONV_API
+OLDEST_API = 1  # still works, with warnings; assumed where a package states none
 
 if TYPE_CHECKING:
     import keras
 
-    # What plugins may import from here beside the specification; loaded on first use.
-    from tinyconv.data import Dataset, Split
+    # Plugins may import these from here, too; they are loaded on first use.
+    from tinyconv.data import Dataset, Split, split_by_class
     from tinyconv.data.cache import Source, Sources, cached, fingerprint
     from tinyconv.data.decode import decode, resize
     from tinyconv.data.image_files import read_pictures
@@ -60,6 +57,8 @@ if TYPE_CHECKING:
     from tinyconv.runs import Run
     from tinyconv.settings import NoOptions, setting
     from tinyconv.tasks import PictureSettings, begin
+    from tinyconv.tasks.network import build_network, network_body, settle_network
+    from tinyconv.tasks.pretrained import Pretrained
     from tinyconv.training import Training, compile_model, describe_model
 
 
@@ -71,11 +70,10 @@ def __getattr__(name):
 
 
 class Model(Protocol):
-    """Builds an untrained network: pixels 0 to 255 (B, H, W, C) to float32 scores (B, classes).
+    """Builds an untrained network: pixels 0 to 255 (B, H, W, C) to scores (B, classes), float32.
 
-    Sizes (widths, depths) are keyword arguments with defaults. A network whose rectifiers can
-    be chosen takes `activation` ("prelu", "prelu-shared" or "relu") among them. Each of them
-    changes the network.
+    Sizes (widths, depths) are keyword arguments with defaults, as is `activation` ("prelu",
+    "prelu-shared" or "relu") where rectifiers can be chosen. Each of them changes the network.
     """
 
     def __call__(
@@ -86,17 +84,16 @@ class Model(Protocol):
 class DatasetLoader(Protocol):
     """Opens a data set from local files at `root`, or without them if it can.
 
-    `image_size` scales and crops pictures to a square of so many pixels, and with them boxes and
-    targets that are maps: rows of numbers, one a pixel. `skip_corrupt` leaves out files that
-    cannot be read, which are otherwise refused by name, targets' files too.
+    `image_size` scales and crops pictures to a square of this many pixels, and scales boxes and
+    targets that are maps (rows of numbers, one per pixel) with them. `skip_corrupt` leaves out
+    files that cannot be read; otherwise they are refused by name, files of targets included.
 
-    A data set of other inputs than pictures takes `root` alone, and gives
+    A data set of other inputs than pictures takes `root` alone, and returns
     Dataset(name, classes, {"train": Split(None, labels, names, inputs=[...]), ...}, unit="words").
 
-    `examples` is {split: {name or number: answer}}: a class's name, a label, a target or the
-    part of it that counts, or a function of (picture, target) that says whether they fit:
-
-        my_data.examples = {"train": {"cats/007.png": "cat"}}
+    `examples` is {split: {name or number: answer}}, such as {"train": {"cats/7.png": "cat"}}. An
+    answer is a class's name, a label, a target or the part of it that counts, or a function of
+    (picture, target) that says whether they match.
     """
 
     def __call__(
@@ -108,29 +105,28 @@ class DatasetLoader(Protocol):
 class Loop(Protocol):
     """A training before its next step; `tinyconv.training.Training` is one.
 
-    `name` is what a new run's folder is called after.
+    `name` becomes part of a new run's folder name.
     """
 
     name: str
 
     def run(self) -> None:
         """Train to the end of the settings, with `run.save` at the ends of epochs."""
-        ...
 
 
 class Task(Protocol):
-    """Something to learn, and the verbs that a run of it answers.
+    """Something to learn, and the verbs for its runs. The class takes no arguments.
 
-    `Settings`, `Evaluate` and `Predict` are frozen dataclasses of `setting` fields. The options
-    of `tinyconv fit`, the Python arguments and settings.json come from the first, those of
-    `tinyconv evaluate RUN` and `tinyconv predict RUN` from the others. The class is made without
-    arguments; `run.options` holds the settings, and `run.catalogue.find` gives any registered
-    model or data set. No verb prints on standard output.
+    `Settings`, `Evaluate` and `Predict` are frozen dataclasses of `setting` fields. `Settings`
+    gives the options of `tinyconv fit`, the Python arguments and settings.json; the others give
+    the options of `tinyconv evaluate RUN` and `tinyconv predict RUN`. `run.options` holds the
+    settings, and `run.catalogue.find` returns any registered model or data set. No verb prints on
+    standard output.
 
-    `examples` is a list of (input, answer): a file, a text, or (split, number) of the run's data
-    as `--limit` leaves it, and
-    what it says of it when it has seen 32 pictures 30 times: what counts of the first of
-    `Prediction.answers`, or a function of all of them that says whether they are right:
+    `examples` is a list of (input, answer). An input is a file, a text, or (split, number) of the
+    run's data as `--limit` leaves it. The answer is that of a run that was trained on 32 pictures
+    for 30 epochs: what matters in the first of `Prediction.answers`, or a function of all of them
+    that says whether they are right:
 
         examples = [(("train", 0), {"label": "cat"})]
     """
@@ -142,9 +138,9 @@ class Task(Protocol):
     def prepare(self, run: "Run") -> Loop:
         """The training of `run`, from its last save if it has a folder; nothing is written yet.
 
-        `begin(run)` is the first half of it for every task on a data set. What settings.json is to
-        hold beside the settings goes to `run.add`. `fit --check`, `lr-find` and `verify` call it
-        with a run that never gets a folder.
+        `begin(run)` is the first half of it for every task on a data set. `run.add(**facts: Any)
+        -> None` takes further facts for settings.json, which JSON can hold; `run.settings` has
+        them later. `fit --check`, `lr-find` and `verify` pass a run that never gets a folder.
         """
         ...
 
@@ -153,44 +149,53 @@ class Task(Protocol):
         ...
 
     def predict(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Prediction]:
-        """Answer for each input; `options` is a `Predict`."""
+        """Yield a prediction for each input; `options` is a `Predict`."""
         ...
 
     def pictures(self, run: "Run") -> Iterable[Picture | Table]:
-        """What the report shows."""
+        """The figures and tables of the report."""
         ...
-
-
-# What a task may be able to do beside that -------------------------------------------------
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A task whose runs can be asked why: `tinyconv explain RUN`, with the options `Explain`."""
+    """A task for `tinyconv explain RUN`; like those below, an optional ability."""
 
     Explain: ClassVar[type]
 
     def explain(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Picture]:
-        """Drawings of why the run answers as it does for each input."""
+        """Figures that explain the run's prediction for each input."""
         ...
 
 
 @runtime_checkable
 class Averages(Protocol):
-    """A task whose runs have a mean answer: `tinyconv evaluate RUN RUN ...`."""
+    """A task whose runs can be averaged: `tinyconv evaluate RUN RUN ...`."""
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
-        """Measure each run on the data of the first, and last of all their mean answer."""
+        """Measure each run, and last their ensemble, on the data of the first run."""
+        ...
+
+
+@runtime_checkable
+class StartsFromBody(Protocol):
+    """A task for `tinyconv fit --from RUN` or `--from MODEL`: a new head on a trained body.
+
+    Its `Settings` are PictureSettings. `prepare` calls `settle_network(run)`, then `begin`, then
+    `build_network`. Runs of it can be named by `--from`, as can models that are `Pretrained`.
+    """
+
+    def body(self, model: "keras.Model") -> "keras.Model":
+        """The part of a run's network to start from: pixels (B, H, W, C) to features (B, D)."""
         ...
 
 
 class ReadsText(Protocol):
     """A task whose `predict` takes text beside files: the class attribute `reads_text` is True.
 
-    `predict` then gets a `Text` for an argument that names no file or folder, and for each line
-    of standard input where that is `-`; `sentences(inputs)` gives (source, text) of all. Its
-    `Settings` are ExampleSettings with a `data` of its own, its `Predict` TextOptions; three or
-    more of its `examples` are texts.
+    `predict` then gets a `Text` for an argument that names no file or folder, and for each line of
+    standard input where that is `-`; `sentences(inputs)` yields (source, text) for all. `Settings`
+    are ExampleSettings, `Predict` is TextOptions; at least three of `examples` are texts.
     """
 
     reads_text: ClassVar[bool]
@@ -198,7 +203,7 @@ class ReadsText(Protocol):
 
 @runtime_checkable
 class ExportsSeveral(Protocol):
-    """A task that answers with several networks, which `tinyconv export RUN` writes."""
+    """A task with several networks, which `tinyconv export RUN` writes."""
 
     def networks(self, run: "Run") -> "dict[str, keras.Model]":
         """The networks by the names of their files."""

@@ -1,8 +1,9 @@
-"""Names to models, data sets and tasks, ours and strangers' alike."""
+"""Registered models, data sets and tasks by name: tinyconv's own and those of plugins."""
 
 import functools
 import re
 import sys
+from pathlib import Path
 
 from tinyconv.errors import PluginError, UserError, nearest
 from tinyconv.registry import recorded
@@ -15,40 +16,40 @@ def entries(kind: str) -> list[Entry]:
 
 
 def names(kind: str) -> list[str]:
-    """The names of a kind that `find` knows, each by its shortest name."""
+    """The names of a kind that `find` accepts, each in its shortest form."""
     return [entry.called for entry in entries(kind)]
 
 
 def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
-    """The entry that `name` (or `distribution/name`) stands for, not imported.
+    """The entry called `name` (or `distribution/name`), without importing it.
 
-    Where several distributions have the name, that of the distribution `nearby` is meant. Raises
-    UserError for an unknown name and PluginError for one that two plugins claim.
+    Where several distributions have the name, that of the distribution `nearby` is preferred.
+    Raises UserError for an unknown name and PluginError for one that two plugins claim.
     """
-    known = [entry for entry in installed() if entry.kind == kind]
-    own = [entry for entry in known if (entry.distribution, entry.name) == (nearby, name)]
+    candidates = [entry for entry in installed() if entry.kind == kind]
+    own = [entry for entry in candidates if (entry.distribution, entry.name) == (nearby, name)]
     if own and not own[0].off:
         return own[0]
-    for wanted in (lambda e: name in (e.called, e.full_name), lambda e: name == e.name):
-        found = [entry for entry in known if wanted(entry)]
-        usable = [entry for entry in found if not entry.off]
+    for matches in (lambda e: name in (e.called, e.full_name), lambda e: name == e.name):
+        matching = [entry for entry in candidates if matches(entry)]
+        usable = [entry for entry in matching if not entry.off]
         if len(usable) == 1:
             return usable[0]
         if usable:
             claims = " and ".join(f"{e.distribution} {e.version}" for e in usable)
             full = " or ".join(e.full_name for e in usable)
-            raise PluginError(f"{claims} both claim the {KINDS[kind]} {name!r}; say {full}.")
-        if found:
+            raise PluginError(f"{claims} both claim the {KINDS[kind]} {name!r}; use {full}.")
+        if matching:
             raise UserError(
-                f"The {KINDS[kind]} {name!r} of {found[0].distribution} is switched off by "
+                f"The {KINDS[kind]} {name!r} of {matching[0].distribution} is switched off by "
                 "--no-plugins or TINYCONV_PLUGINS; leave that out to use it."
             )
-    choices = {entry.called for entry in known if not entry.off}
+    choices = {entry.called for entry in candidates if not entry.off}
     raise UserError(f"There is no {KINDS[kind]} {name!r}; {nearest(name, choices)}")
 
 
 def find(kind: str, name: str):
-    """What `name` (or `distribution/name`) stands for, imported.
+    """The model, data set or task called `name` (or `distribution/name`), imported.
 
     Raises UserError for an unknown name, and PluginError for one that two plugins claim or
     that cannot be imported.
@@ -57,29 +58,29 @@ def find(kind: str, name: str):
 
 
 class Catalogue:
-    """The registry as a run sees it: it keeps what was found, for settings.json."""
+    """The registry for one run: it remembers the entries in use, for settings.json."""
 
     def __init__(self):
         self.used: dict[str, Entry] = {}
 
     def find(self, kind: str, name: str):
-        """As `registry.find`; what a stranger's function gives is checked when it is called."""
+        """As `registry.find`; what a plugin's function returns is checked when it is called."""
         task = self.used.get("tasks")
         entry = self.used[kind] = locate(kind, name, task and task.distribution)
-        found = entry.load()
-        return found if entry.distribution == OURS or kind == "tasks" else _checked(entry, found)
+        target = entry.load()
+        return target if entry.distribution == OURS or kind == "tasks" else _checked(entry, target)
 
     def names(self, kind: str) -> list[str]:
         """As `registry.names`."""
         return names(kind)
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether `find` knows the name, or the full name `distribution/name`."""
+        """Whether `find` accepts the name, or the full name `distribution/name`."""
         return any(name in (entry.name, entry.full_name) for entry in entries(kind))
 
     @property
     def origins(self) -> dict[str, dict[str, str]]:
-        """The name, distribution and version of all that was found, by kind."""
+        """The name, distribution and version of the entries in use, by kind."""
         return {
             kind: {"name": e.name, "distribution": e.distribution, "version": e.version}
             for kind, e in self.used.items()
@@ -87,44 +88,48 @@ class Catalogue:
 
     @property
     def packages(self) -> set[str]:
-        """The top packages of the plugins in use, whose classes a model may have."""
+        """The top packages of the plugins in use; a saved model may contain their classes."""
         plugins = (entry for entry in self.used.values() if entry.distribution != OURS)
         return {re.split("[.:]", entry.target)[0] for entry in plugins}
 
-    def reopen(self, kind: str, origin: dict[str, str], asker) -> Entry:
-        """The entry that a run was made with, imported so that its classes are known.
+    def reopen(self, kind: str, origin: dict[str, str], run) -> Entry:
+        """Import the plugin of a saved run, so that Keras can deserialize its classes.
 
-        Raises UserError, with the package to install, where it is not there.
+        Raises UserError, with the package to install, where it is missing.
         """
-        entry = self.used[kind] = recorded.entry(kind, origin, asker)
+        entry = self.used[kind] = recorded.entry(kind, origin, run)
         if entry.distribution != OURS:
             entry.load()
         return entry
 
+    def task_of(self, folder: Path):
+        """The task of another run, in `folder`; the tasks in use stay as they are."""
+        return recorded.task_class(folder)()
 
-def _checked(entry: Entry, found):
-    """A model's or data set's function that raises PluginError where it gives something else."""
 
-    @functools.wraps(found)
-    def call(*given, **named):
+def _checked(entry: Entry, function):
+    """The function of a model or data set, which then raises PluginError for another result."""
+
+    @functools.wraps(function)
+    def call(*args, **named):
         if entry.kind == "models":
-            from keras import Model as promised
+            from keras import Model as expected
         else:
-            from tinyconv.data import Dataset as promised
-        made = found(*given, **named)
-        if not isinstance(made, promised):
-            given = type(made).__name__
-            raise entry.blamed(f"gives a {given}, and should give a {promised.__name__}")
-        return made
+            from tinyconv.data import Dataset as expected
+        result = function(*args, **named)
+        if not isinstance(result, expected):
+            kind = type(result).__name__
+            raise entry.blamed(f"returns a {kind}, and should return a {expected.__name__}")
+        return result
 
     return call
 
 
 def culprit(error: BaseException) -> Entry | None:
-    """The plugin whose code raised `error`; None if ours did.
+    """The plugin whose code raised `error`; None if it was tinyconv's.
 
-    The innermost frame that is a plugin's or tinyconv's decides: Keras raises where it was
-    called wrongly, and who called it is at fault.
+    The innermost frame of a plugin or of tinyconv decides: where Keras raises, its caller is at
+    fault.
     """
     plugins = {e.target.split(".")[0].split(":")[0]: e for e in installed()}
     trace, package = error.__traceback__, None
@@ -137,7 +142,7 @@ def culprit(error: BaseException) -> Entry | None:
 
 
 def try_one(kind: str, name: str) -> None:
-    """Import one entry; exits 3, with the fault alone on standard output, where it has one."""
+    """Import one entry; where that fails, print only the fault on standard output and exit 3."""
     try:
         find(kind, name)
     except PluginError as error:

@@ -1,4 +1,4 @@
-"""What a module's source text says, read without importing it: docstrings and names."""
+"""Docstrings and names of a module, read from its source text without importing it."""
 
 import ast
 import importlib.util
@@ -7,21 +7,39 @@ from pathlib import Path
 
 
 def first_docstring_line(module: str, attribute: str) -> str:
-    """The first line of the docstring of a function or class, "" where none can be read."""
+    """The first line of the docstring of a function or class; "" where none can be read."""
     for node in _definitions(module):
         if node.name == attribute:
             return (ast.get_docstring(node) or "").split("\n")[0].rstrip(".")
     return ""
 
 
+def keywords(module: str, attribute: str, field: str) -> dict[str, object] | None:
+    """The literal keyword arguments of the call that `attribute.field` is set to; None without one.
+
+    For `lenet.pretrained = Pretrained(size=3)`, the function lenet and the field pretrained, they
+    are {"size": 3}.
+    """
+    for node in _statements(module):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        if ast.unparse(node.targets[0]) == f"{attribute}.{field}":
+            return {
+                word.arg: word.value.value
+                for word in node.value.keywords
+                if word.arg and isinstance(word.value, ast.Constant)
+            }
+    return None
+
+
 def flaw(module: str, attribute: str) -> str | None:
-    """Why `module:attribute` cannot be imported, as far as the text tells; None if nothing."""
+    """Why importing `module:attribute` would fail, judged by its text; None if it seems fine."""
     package = module.split(".")[0]
     if _spec(package) is None:
         return f"there is no module {package}"
     file = _file(module)
     if file is None:
-        return None  # compiled, or made by an import hook: only the import can tell
+        return None  # compiled, or from an import hook: only an import can show
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError as error:
@@ -35,12 +53,12 @@ def flaw(module: str, attribute: str) -> str | None:
 
 
 def exists(module: str) -> bool:
-    """Whether the module's source is there."""
+    """Whether the module's source exists."""
     return _file(module) is not None
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    """Every name that the text could bind, and "*" for an import of everything."""
+    """Every name that the module could bind, and "*" for `import *`."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -54,21 +72,26 @@ def _bound(tree: ast.Module) -> set[str]:
 
 def _definitions(module: str) -> list:
     """The functions and classes at the top of a module's file; none if it does not parse."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return [node for node in _statements(module) if isinstance(node, kinds)]
+
+
+def _statements(module: str) -> list[ast.stmt]:
+    """The statements at the top of a module's file; none if it does not parse."""
     file = _file(module)
     return [] if file is None else _parsed(file)
 
 
 @cache
-def _parsed(file: Path) -> list:
+def _parsed(file: Path) -> list[ast.stmt]:
     try:
-        body = ast.parse(file.read_bytes()).body
+        return ast.parse(file.read_bytes()).body
     except (OSError, SyntaxError, ValueError):
         return []
-    return [node for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
 def _spec(package: str):
-    """The spec of a top package, which is located and not imported."""
+    """The spec of a top package, located without importing it."""
     try:
         return importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -76,7 +99,7 @@ def _spec(package: str):
 
 
 def _file(module: str) -> Path | None:
-    """Where a module's source lies; None if it has none."""
+    """The path of a module's source; None if it has none."""
     package, *rest = module.split(".")
     spec = _spec(package)
     if spec is None:

@@ -1,8 +1,8 @@
-"""Who registered what: the entries of every installed distribution, and their import.
+"""Entry points of all installed distributions: listed without importing, imported one at a time.
 
 Names, versions and summaries come from the distributions' metadata and source text, so that
-a listing imports nothing; an entry is imported when it is used, behind a guard that turns
-whatever the import does into a PluginError.
+a listing imports nothing. An entry is imported when it is used, inside a guard that turns any
+failure of the import into a PluginError.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from tinyconv.errors import PluginError
 from tinyconv.registry import docstrings, guarded_import
 
 KINDS = {"models": "model", "datasets": "data set", "tasks": "task"}
-OURS = "tinyconv"  # the distribution whose entries are no plugins, but for BUILT_IN
+OURS = "tinyconv"  # the distribution whose entries are no plugins, except those of BUILT_IN
 BUILT_IN = re.compile(r"tinyconv\.plugins\.(\w+)")  # modules of plugins that come with it
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name, and who registered it."""
+    """One registered name, and the distribution that registered it."""
 
     kind: str  # a key of KINDS; "" where the distribution's entry points cannot be read
     name: str
@@ -32,14 +32,13 @@ class Entry:
     version: str
     target: str  # "module:attribute"
     off: bool = False
-    fault: str | None = None  # why it is not to be imported
-    flaw: str | None = None  # why an import should fail, as its source text reads
-    contested: str | None = None  # who else claims the bare name
+    fault: str | None = None  # why it must not be imported
+    flaw: str | None = None  # why an import would fail, judged by the source text
+    contested: str | None = None  # other distributions with the same name
 
     @property
     def plugin(self) -> str | None:
-        """The plugin that it is of: a distribution, or a folder of tinyconv.plugins; None of the
-        core."""
+        """Its plugin: a distribution, or a folder of tinyconv.plugins; None for the core."""
         if self.distribution != OURS:
             return self.distribution
         built_in = BUILT_IN.match(self.target)
@@ -47,19 +46,19 @@ class Entry:
 
     @property
     def full_name(self) -> str:
-        """`distribution/name`, which no other entry of the kind can claim."""
+        """`distribution/name`, which is unique among the entries of a kind."""
         return f"{self.distribution}/{self.name}"
 
     @property
     def called(self) -> str:
-        """The shortest name that means this entry alone."""
+        """The shortest name that identifies this entry."""
         return self.full_name if self.contested else self.name
 
     @property
     def error(self) -> str | None:
-        """What is known against it, in one clause."""
+        """What is wrong with it, in one clause; None for nothing."""
         if self.contested and not (self.fault or self.flaw):
-            return f"its name is also that of {self.contested}; it answers as {self.full_name}"
+            return f"its name is also used by {self.contested}; it is available as {self.full_name}"
         return self.fault or self.flaw
 
     @property
@@ -79,28 +78,40 @@ class Entry:
         stated = re.search(r"([\d,]+) parameters", self.summary)
         return int(stated[1].replace(",", "")) if stated else None
 
+    @property
+    def pretrained(self) -> dict[str, object] | None:
+        """What a model's source declares of its weights: accuracy, licence and size in bytes.
+
+        None for a model without weights.
+        """
+        module, _, attribute = self.target.partition(":")
+        declared = docstrings.keywords(module, attribute, "pretrained")
+        if self.kind != "models" or declared is None:
+            return None
+        return {name: declared.get(name) for name in ("accuracy", "licence", "size")}
+
     def load(self):
-        """Import what the entry names; a PluginError tells whose fault a failure is."""
+        """Import the entry's target; PluginError names the plugin where that fails."""
         try:
             if self.fault:
                 raise guarded_import.Fault(self.fault)
             module, _, attribute = self.target.partition(":")
             with guarded_import.guarded(timed=self.distribution != OURS):
-                found = importlib.import_module(module)
+                target = importlib.import_module(module)
             if self.distribution != OURS:
                 guarded_import.check_api(sys.modules[module.split(".")[0]])
             for name in attribute.split("."):
-                if not hasattr(found, name):
+                if not hasattr(target, name):
                     raise guarded_import.Fault(f"{module} has no {attribute}")
-                found = getattr(found, name)
-            if wrong := guarded_import.misfit(self.kind, found):
+                target = getattr(target, name)
+            if wrong := guarded_import.misfit(self.kind, target):
                 raise guarded_import.Fault(wrong)
         except guarded_import.Fault as fault:
             raise self.blamed(f"cannot be used: {fault}") from fault
-        return found
+        return target
 
     def blamed(self, what: str) -> PluginError:
-        """The error that says what is wrong with this entry, and how to be rid of it."""
+        """The error that reports what is wrong with this entry, and how to remove it."""
         kind = KINDS.get(self.kind, "plugin")
         return PluginError(
             f"The {kind} {self.name} of {self.distribution} {self.version} {what}; "
@@ -113,7 +124,7 @@ class Entry:
         return f"pip uninstall {self.distribution}"
 
     def tried(self) -> "Entry":
-        """This entry with the fault that its import shows, found in a process of its own."""
+        """This entry, with the fault of its import, which is tried in a separate process."""
         if self.distribution == OURS or self.off or self.fault or self.contested:
             return self
         script = "import sys; from tinyconv import registry; registry.try_one(*sys.argv[1:])"
@@ -132,31 +143,31 @@ class Entry:
             return replace(self, fault=guarded_import.too_long())
         if done.returncode == 0:
             return replace(self, flaw=None)
-        told = done.stdout.strip() if done.returncode == PluginError.exit_code else ""
-        return replace(self, fault=told or f"it ends Python with exit code {done.returncode}")
+        fault = done.stdout.strip() if done.returncode == PluginError.exit_code else ""
+        return replace(self, fault=fault or f"it ends Python with exit code {done.returncode}")
 
 
 def installed() -> list[Entry]:
-    """Every entry of every distribution, by name, with what is known against it.
+    """Every entry of every distribution, sorted by name, with its faults.
 
     With TINYCONV_STRICT_PLUGINS=1, imports them all and raises the first PluginError.
     """
-    found, seen = [], set()
+    entries, distributions = [], set()
     for distribution in importlib.metadata.distributions():
         with contextlib.suppress(OSError, UnicodeError):
             text = distribution.read_text("entry_points.txt") or ""
-            if "tinyconv." in text and (name := _name(distribution)) not in seen:
-                seen.add(name)
-                found += _entries(distribution, name)
-    found.sort(key=lambda entry: (_natural(entry.name), entry.distribution))
-    found = _settle_claims(found)
+            if "tinyconv." in text and (name := _name(distribution)) not in distributions:
+                distributions.add(name)
+                entries += _entries(distribution, name)
+    entries.sort(key=lambda entry: (_natural(entry.name), entry.distribution))
+    entries = _with_contested(entries)
     if os.environ.get("TINYCONV_STRICT_PLUGINS") == "1":
-        for entry in found:
+        for entry in entries:
             if not entry.off and entry.distribution != OURS:
                 if entry.contested:
                     raise entry.blamed(f"is broken: {entry.error}")
                 entry.load()
-    return found
+    return entries
 
 
 def _name(distribution) -> str:
@@ -182,7 +193,7 @@ def _entries(distribution, name: str) -> list[Entry]:
 
 
 def _entry(kind: str, point, distribution: str, version: str, off: bool, fault) -> Entry:
-    """An entry of a distribution whose requirements have the `fault`, if any."""
+    """An entry of a distribution, with the `fault` of its requirements, if any."""
     parts = re.fullmatch(r"([\w.]+)\s*:\s*([\w.]+)\s*(\[.*\])?", point.value)
     if parts is None:
         fault = fault or f"its entry point is {point.value!r}, and should be 'module:attribute'"
@@ -198,54 +209,54 @@ def _entry(kind: str, point, distribution: str, version: str, off: bool, fault) 
 
 
 def chosen() -> list[str]:
-    """The plugins that TINYCONV_PLUGINS names."""
+    """The plugins listed in TINYCONV_PLUGINS."""
     return [name for name in os.environ.get("TINYCONV_PLUGINS", "").split(",") if name.strip()]
 
 
 def _is_on(plugin: str) -> bool:
-    """Whether TINYCONV_PLUGINS, a list of plugins, lets this one in; unset lets all."""
+    """Whether TINYCONV_PLUGINS lists this plugin; all are on where it is unset."""
     if "TINYCONV_PLUGINS" not in os.environ or plugin == OURS:
         return True
     return canonical(plugin) in map(canonical, chosen())
 
 
 def canonical(distribution: str) -> str:
-    """My_Plugin and my-plugin are one name (PEP 503)."""
+    """The normalised name of a distribution: My_Plugin and my-plugin are the same (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
 def _unmet(distribution) -> str | None:
-    """Which tinyconv the distribution asks for, if it is not this one."""
-    asking = [text for text in distribution.requires or () if canonical(text).startswith(OURS)]
-    if not asking:
+    """The requirement that this version of tinyconv does not meet, in a clause; None if it does."""
+    requirements = [t for t in distribution.requires or () if canonical(t).startswith(OURS)]
+    if not requirements:
         return None
     from packaging.requirements import Requirement
 
     ours = importlib.metadata.version(OURS)
-    for needed in map(Requirement, asking):
-        applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
-        met = needed.specifier.contains(ours, prereleases=True)
-        if canonical(needed.name) == OURS and applies and not met:
-            return f"it needs tinyconv {needed.specifier}, and {ours} is installed"
+    for requirement in map(Requirement, requirements):
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        met = requirement.specifier.contains(ours, prereleases=True)
+        if canonical(requirement.name) == OURS and applies and not met:
+            return f"it needs tinyconv {requirement.specifier}, and {ours} is installed"
     return None
 
 
-def _settle_claims(found: list[Entry]) -> list[Entry]:
-    """Mark the entries whose bare name is also another's; a name of tinyconv's stays ours."""
-    settled = []
-    for entry in found:
+def _with_contested(entries: list[Entry]) -> list[Entry]:
+    """Mark the entries whose name another one has too; a name of tinyconv's own stays its own."""
+    marked = []
+    for entry in entries:
         rivals = [
             other
-            for other in found
+            for other in entries
             if (other.kind, other.name) == (entry.kind, entry.name)
             and other is not entry
             and not (other.off or other.error)
         ]
         if rivals and entry.kind and not entry.off and entry.distribution != OURS:
-            who = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-            entry = replace(entry, contested=who)
-        settled.append(entry)
-    return settled
+            others = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
+            entry = replace(entry, contested=others)
+        marked.append(entry)
+    return marked
 
 
 def _natural(name: str) -> list:

@@ -1,4 +1,4 @@
-"""What settings.json records of the plugins of a run, beside what is installed now."""
+"""The plugins recorded in a run's settings.json, found among those installed now."""
 
 from pathlib import Path
 
@@ -7,26 +7,26 @@ from tinyconv.registry.entry_points import BUILT_IN, KINDS, OURS, Entry, install
 from tinyconv.runs.schema import read_settings
 
 
-def entry(kind: str, origin: dict[str, str], asker) -> Entry:
-    """The entry that settings.json records as `origin`, whoever else has its name.
+def entry(kind: str, origin: dict[str, str], run) -> Entry:
+    """The entry that the settings.json of `run` records as `origin`, even if another has its name.
 
-    A plugin that comes with tinyconv may also be a distribution of its own. Raises UserError, with
-    the package to install, where the entry is not there.
+    A plugin that comes with tinyconv may also be a separate distribution. Raises UserError, with
+    the package to install, where the entry is missing.
     """
     name, distribution, version = (origin[k] for k in ("name", "distribution", "version"))
-    named = [e for e in installed() if (e.kind, e.name) == (kind, name)]
-    here = [e for e in named if distribution in (e.distribution, None)]
+    namesakes = [e for e in installed() if (e.kind, e.name) == (kind, name)]
+    matching = [e for e in namesakes if distribution in (e.distribution, None)]
     if distribution == OURS:
-        here = here or [e for e in named if BUILT_IN.match(e.target)]
-    # Of a stranger's entry the import tells more than its flaw does.
-    usable = [e for e in here if not (e.off or (e.distribution == OURS and e.flaw))]
+        matching = matching or [e for e in namesakes if BUILT_IN.match(e.target)]
+    # For a third party's entry the import reports more than its flaw does.
+    usable = [e for e in matching if not (e.off or (e.distribution == OURS and e.flaw))]
     if usable:
         return usable[0]
     what = f"is not installed; install it with: pip install {distribution}=={version}"
-    if any(e.off for e in here):
+    if any(e.off for e in matching):
         what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
     raise UserError(
-        f"{asker} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"
+        f"{run} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"
     )
 
 
@@ -36,11 +36,11 @@ def task_class(folder: Path) -> type:
 
 
 def task_name(folder: Path) -> str:
-    """The full name of the task of the run in `folder`, which no other plugin can claim."""
+    """The full name of the task of the run in `folder`."""
     return task(read_settings(folder), folder).full_name
 
 
 def task(facts: dict, folder: Path) -> Entry:
-    """The entry of the task of the run in `folder`, by its settings.json."""
-    unnamed = {"name": facts["task"], "distribution": None, "version": "?"}  # from anywhere
+    """The entry of the task of a run, with the settings.json `facts` in `folder`."""
+    unnamed = {"name": facts["task"], "distribution": None, "version": "?"}  # any distribution
     return entry("tasks", facts.get("plugins", {}).get("tasks", unnamed), folder)

@@ -197,7 +197,7 @@ class Run(RunFolder):
             UserError: the task has no such option, or a value or an input does not fit.
         """
         names = [os.fspath(path) for path in inputs]
-        if getattr(self.task, "reads_text", False):
+        if text.reads_text(self.task):
             names = text.inputs(names, options.get("text", False))
         for prediction in call(self.task, "predict", options, self, names):
             if not isinstance(prediction, Prediction):

@@ -1,4 +1,4 @@
-"""What tasks on pictures share: the settings of a network of the zoo, and how a run begins."""
+"""Shared by tasks on pictures: settings of a network of the zoo, and the start of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,32 +19,32 @@ class PictureSettings(RecipeSettings, NetworkSettings, DataSettings):
 
     sizes: str = setting(
         "fixed",
-        "Train on whole pictures, or begin on smaller ones, which is faster.",
+        "Train on whole pictures, or start on smaller ones, which is faster.",
         choices=("fixed", "growing"),
     )
 
     @classmethod
-    def implied(cls, given: Mapping) -> dict:
-        """What the recipe says, and the network made for a run that has minutes."""
-        return super().implied(given) | network.implied(given)
+    def implied(cls, values: Mapping) -> dict:
+        """The settings of the recipe, and the network for a run with --minutes."""
+        return super().implied(values) | network.implied(values)
 
 
 def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
-    """Open the data of `run` and settle all that does not depend on its network.
+    """Open the data of `run` and prepare everything that does not depend on its network.
 
-    A data folder is found again from any other folder, every generator is seeded, the device and
-    the data are printed, and the coach looks at them. A new run's settings.json will hold what
-    the data are.
+    The path of a data folder becomes absolute, every random number generator is seeded, the device
+    and the data are printed, and the coach checks them. The settings.json of a new run will
+    describe the data.
 
     Args:
         run: the Run to be prepared; its options are ExampleSettings and TrainingSettings.
-        dataset: opens the data of a run, with a UserError for those that its task cannot learn.
+        dataset: opens the data of a run, and raises UserError for data that its task cannot learn.
 
     Returns:
-        (the data set, the dtype policy's name, the compiled model of last.keras or None)
+        (the Dataset, the dtype policy's name, the compiled model of last.keras or None)
 
     Raises:
-        UserError: where a run that goes on would see other data than it began with.
+        UserError: where a resumed run would see other data than it began with.
     """
     from tinyconv import coach, training
 

@@ -1,6 +1,6 @@
-"""The task `classify`: one label a picture, the course's image classification.
+"""The task `classify`: one label per picture, the course's image classification.
 
-The verbs stand in the order in which a learner meets them: fit, evaluate, predict, pictures.
+The verbs come in the order in which a learner meets them: fit, evaluate, predict, pictures.
 Keras is imported inside them, so that `tinyconv fit --help` is instant.
 """
 
@@ -32,12 +32,12 @@ from tinyconv.tasks.scoring import VIEWS, answers, measure, scores, together
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What the network makes small."""
+    """Training loss."""
 
     loss: str = setting("softmax", "Loss function.", choices=("softmax", "hinge"))
     label_smoothing: float | None = setting(
         None,
-        "Share of the target spread over all classes.  [default: 0.1 for softmax]",
+        "Fraction of the target spread over all classes.  [default: 0.1 for softmax]",
         minimum=0.0,
         maximum=0.9,
     )
@@ -45,35 +45,37 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class Settings(LossSettings, PictureSettings):
-    """Everything that `tinyconv fit classify` can be told."""
+    """Settings of `tinyconv fit classify`."""
 
     augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
     test_augment: str = setting(
         "none",
-        "Answer for a picture alone, or by the mean with its mirror image, or of ten crops.",
+        "Test-time augmentation: average the scores over these views of each picture.",
         choices=tuple(VIEWS),
     )
 
 
 @dataclass(frozen=True)
 class Evaluate(EvaluateOptions):
-    """On which data, and which views of them, a classifier is measured."""
+    """Options of `tinyconv evaluate` for a classifier: the data, and the views of each picture."""
 
     augment: str | None = setting(
-        None, "Views of a picture that it answers for.", choices=tuple(VIEWS)
+        None,
+        "Test-time augmentation: average the scores over these views of each picture.",
+        choices=tuple(VIEWS),
     )
 
 
 @dataclass(frozen=True)
 class Predict(PredictOptions):
-    """Which pictures a classifier answers for."""
+    """Options of `tinyconv predict` for a classifier."""
 
-    test: bool = setting(False, "Answer for the data set's unlabelled test pictures.")
+    test: bool = setting(False, "Predict the data set's unlabelled test pictures.")
     root: Path | None = setting(None, "Local files of the data set, for --test.")
 
 
 class Classify:
-    """Image classification: one label a picture, softmax or hinge loss, any model of the zoo."""
+    """Image classification: one label per picture, softmax or hinge loss, any model of the zoo."""
 
     Settings = Settings
     Evaluate = Evaluate
@@ -81,27 +83,27 @@ class Classify:
     Explain = ExplainOptions
     small = {"model": "convnet", "limit": 128, "epochs": 2}  # digits, which need no files
     examples = [(("train", 0), {"label": "8"}), (("train", 1), {"label": "0"})]
-    _kept = None, None  # the key and the value of `_scores`
+    _cached = None, None  # the key and the value of `_scores`
 
     def prepare(self, run):
-        """The training.Training by the settings, from where the run stands if it has a folder."""
+        """The training.Training of the settings, from the last checkpoint if there is one."""
         import keras
 
         from tinyconv import losses, training
         from tinyconv.training import progressive_resizing
 
-        network.settle(run)
+        network.settle_network(run)
         options = run.options
         if options.recipe != "plain":
-            told = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
-            console.say(f"recipe     {options.recipe}: {', '.join(told)}")
-        dataset, numbers, saved = begin(run, _with_classes)
+            values = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
+            console.say(f"recipe     {options.recipe}: {', '.join(values)}")
+        dataset, dtype_policy, saved = begin(run, _with_classes)
         if not dataset.mirror:
             run.options = replace(run.options, test_augment="none")
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        model = network.build(run, shape, len(dataset.classes), numbers, saved)
+        model = network.build_network(run, shape, len(dataset.classes), dtype_policy, saved)
         training.describe_model(model)
         loss = losses.loss(options.loss, options.label_smoothing)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
@@ -118,38 +120,41 @@ class Classify:
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
             lambda model: measure(scores(model, validation.pictures), validation.labels, loss),
-            # As Keras' ModelCheckpoint does: on small data the loss tells finer than accuracy.
+            # As Keras' ModelCheckpoint: on small data the loss is finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=progressive_resizing.stages(model) if options.sizes == "growing" else (),
             name=f"{model.name}-{dataset.name}",
         )
 
     def evaluate(self, run, options: Evaluate) -> Evaluation:
-        """Measure best.keras; without a split, on the labelled test pictures or, failing
-        those, on the validation pictures. `augment` replaces the run's own test_augment."""
+        """Evaluate best.keras on a split.
+
+        Without a split, on the test pictures if they have labels, else on the validation
+        pictures. `augment` replaces the run's own test_augment.
+        """
         return self.ensemble([run], options)[0]
 
     def ensemble(self, runs, options: Evaluate) -> list[Evaluation]:
-        """As `evaluate`, of each run and last of the mean of their softmax probabilities.
+        """Evaluate each run, and last the mean of their softmax probabilities.
 
-        The mean has a loss where all learnt by one and the same softmax loss.
+        The mean has a loss only where all runs were trained with the same softmax loss.
         """
         from tinyconv import losses
 
         first = runs[0]
         for run in runs[1:]:
-            for fact, what in (("classes", "classes"), ("picture_shape", "sizes of picture")):
+            for fact, what in (("classes", "classes"), ("picture_shape", "picture sizes")):
                 if run.settings[fact] != first.settings[fact]:
                     raise UserError(
-                        f"{first.path} and {run.path} are of different {what}, and have no mean."
+                        f"{first.path} and {run.path} have different {what} and cannot be averaged."
                     )
         dataset = selection.of_run(first, options.data, options.root)
         chosen = split_to_measure(dataset, options.split)
         augment = options.augment
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
-                f"A mirror image in {dataset.name} is of another class, so that there is no "
-                f"--augment {augment} of it."
+                f"A mirror image in {dataset.name} belongs to another class, so there is no "
+                f"--augment {augment} for it."
             )
         labels = dataset.splits[chosen].labels
         each = [self._scores(run, dataset, chosen, augment) for run in runs]
@@ -164,46 +169,48 @@ class Classify:
         return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
-        """The five best labels of each file; a folder or a glob stands for its pictures.
+        """Yield the five best labels of each file; a folder or a glob stands for its pictures.
 
-        With `test`, of the data set's own test pictures (at `root`), which need no labels.
+        With `test`, predict the data set's own test pictures (at `root`), which need no labels.
         """
         if options.test:
             if inputs:
-                raise UserError(
-                    "predict answers for FILES or, with --test, for the test pictures: not both."
-                )
+                raise UserError("predict takes FILES or, with --test, the test pictures: not both.")
             yield from self._predict_test(run, options.root)
             return
         if not inputs:
-            raise UserError("predict needs pictures to answer for: name FILES, or give --test.")
+            raise UserError("predict needs pictures: name FILES, or use --test.")
         model = run.model()
         for names, pictures in read_for(run, inputs, options):
-            found = scores(model, pictures, run.options.test_augment)
-            for name, row in zip(names, found, strict=True):
+            rows = scores(model, pictures, run.options.test_augment)
+            for name, row in zip(names, rows, strict=True):
                 yield Prediction(name, answers(row, run.settings["classes"]))
 
     def _predict_test(self, run, root) -> Iterator[Prediction]:
-        """The label of each test picture by the source's own code: the course's submission."""
+        """Yield each test picture's label by the source's own code: the course's submission."""
         dataset = selection.of_run(run, None, root)
         if "test" not in dataset.splits:
             raise UserError(f"{dataset.name} has no test pictures to predict.")
         examples = dataset.splits["test"]
         codes = dataset.codes or dataset.classes
-        found = scores(run.model(), examples.pictures, run.options.test_augment)
-        for name, row in zip(examples.names, found, strict=True):
+        rows = scores(run.model(), examples.pictures, run.options.test_augment)
+        for name, row in zip(examples.names, rows, strict=True):
             best = answers(row, codes)
             file = Path(name).name
             yield Prediction(file, best, line=f"{file} {best[0]['label']}")
 
+    def body(self, model):
+        """The network below its head, from which `--from` starts another run."""
+        return network.network_body(model)
+
     def explain(self, run, inputs: Sequence[str], options: ExplainOptions) -> Iterator:
-        """Why it answers as it does for each file, by a method of `tinyconv.explain` or by all."""
+        """Yield explanations of each file, by one method of `tinyconv.explain` or by all."""
         from tinyconv.explain import command
 
         yield from command.of_run(run, run.model(), inputs, options)
 
     def pictures(self, run) -> Iterable:
-        """Curves, confusion, mistakes, right ones, where it looks, filters and slopes."""
+        """Curves, confusion, wrong and right predictions, saliency, filters, rectifier slopes."""
         from tinyconv.explain.report_section import where_it_looks
         from tinyconv.report import figures
         from tinyconv.runs.export import in_float32
@@ -221,19 +228,19 @@ class Classify:
         yield from figures.slopes(model)
 
     def _scores(self, run, dataset: Dataset, split: str, augment=None) -> np.ndarray:
-        """The scores of best.keras on a split, kept for the pictures that follow the numbers."""
+        """The scores of best.keras on a split, cached: `pictures` follows `evaluate`."""
         augment = augment or run.options.test_augment
         best = run.path / "best.keras"
         changed = best.stat().st_mtime_ns if best.exists() else None
         key = run.path, changed, dataset.cache, split, augment
-        if self._kept[0] != key:
+        if self._cached[0] != key:
             pictures = dataset.splits[split].pictures
-            self._kept = key, scores(run.model(), pictures, augment)
-        return self._kept[1]
+            self._cached = key, scores(run.model(), pictures, augment)
+        return self._cached[1]
 
 
 def _with_classes(run) -> Dataset:
     dataset = selection.own(run)
     if not dataset.classes:
-        raise UserError(f"{dataset.name} has no classes to tell apart; it is for other tasks.")
+        raise UserError(f"{dataset.name} has no classes; it is for other tasks.")
     return dataset

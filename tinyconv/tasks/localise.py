@@ -1,9 +1,9 @@
-"""The task `localise`: what is in a picture and where, a label and a box round it.
+"""The task `localise`: what is in a picture and where, as a label and a bounding box.
 
 The single-object localisation of ImageNet's challenge (Russakovsky et al. 2015, arXiv 1409.0575,
 section 4.2): a box is right if its intersection over union with the true one is a half or more.
-One network has two heads, as OverFeat's (Sermanet et al. 2014, arXiv 1312.6229): scores by softmax
-cross-entropy, and corners by the distance-IoU loss. Its box is one for all classes.
+One network has two heads, like OverFeat (Sermanet et al. 2014, arXiv 1312.6229): scores (logits)
+trained by softmax cross-entropy, and corners by the distance-IoU loss. All classes share one box.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,16 +24,16 @@ from tinyconv.system import console
 from tinyconv.tasks import PictureSettings, begin, network
 from tinyconv.tasks.scoring import BATCH, answers
 
-CELLS = 4  # rows and columns of the map that the box is read from
-BOX_SCALE = 1 / 36  # a ninth as of sprint's scores, and a quarter for sixteen times the numbers
-RIGHT = 0.5  # intersection over union of a box that counts as right
+CELLS = 4  # rows and columns of the feature map that the box is read from
+BOX_SCALE = 1 / 36  # a ninth, as for sprint's scores, times a quarter for 16 times the inputs
+RIGHT = 0.5  # least intersection over union of a box that counts as right
 SHOWN = 24  # pictures in a grid
 FIRST = (12 / 32, 8 / 32, 24 / 32, 26 / 32)  # the box of the first of 32 placed digits
 
 
 @dataclass(frozen=True)
 class Settings(PictureSettings):
-    """Everything that `tinyconv fit localise` can be told."""
+    """Settings of `tinyconv fit localise`."""
 
     data: str = setting("placed-digits", "Data set with boxes, by name.")
     epochs: int = setting(10, "Passes over the training data.", minimum=1)
@@ -55,24 +55,24 @@ class Localise:
     examples = [(("train", 0), lambda answers: _overlap(answers[0]["box"], FIRST) > RIGHT)]
 
     def prepare(self, run):
-        """The training.Training by the settings, from where the run stands if it has a folder."""
+        """The training.Training of the settings, from the last checkpoint if there is one."""
         import keras
 
         from tinyconv import losses, training
         from tinyconv.training import progressive_resizing
 
-        network.settle(run)
-        dataset, numbers, saved = begin(run, lambda run: _with_boxes(selection.own(run)))
+        network.settle_network(run)
+        dataset, policy, saved = begin(run, lambda run: _with_boxes(selection.own(run)))
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape, classes = train.pictures.shape[1:], len(dataset.classes)
-        model = network.build(
-            run, shape, classes, numbers, saved, heads=lambda body: _heads(body, classes)
+        model = network.build_network(
+            run, shape, classes, policy, saved, heads=lambda body: _heads(body, classes)
         )
         training.describe_model(model)
-        learnt = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
+        loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-        training.compile_model(model, options, learnt, {"scores": [top1]}, saved)
+        training.compile_model(model, options, loss, {"scores": [top1]}, saved)
         if saved is None and network.is_untrained(options):
             network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)
@@ -92,8 +92,11 @@ class Localise:
         )
 
     def evaluate(self, run, options: EvaluateOptions) -> Evaluation:
-        """Measure best.keras; without a split, on the labelled test pictures or, failing
-        those, on the validation pictures."""
+        """Evaluate best.keras on a split.
+
+        Without a split, on the test pictures if they have labels, else on the validation
+        pictures.
+        """
         dataset = _with_boxes(selection.of_run(run, options.data, options.root))
         chosen = split_to_measure(dataset, options.split)
         examples = dataset.splits[chosen]
@@ -103,28 +106,35 @@ class Localise:
         return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 
     def predict(self, run, inputs: Sequence[str], options: PredictOptions) -> Iterator[Prediction]:
-        """The best label and the box of each file: left, top, right and bottom as shares of its
-        width and height. The boxes are drawn in the run's folder, in boxes/, and replace none."""
+        """Yield the best label and the box of each file.
+
+        A box is left, top, right and bottom as fractions of the picture's width and height. The
+        boxes are drawn into boxes/ in the run's folder; no file is replaced.
+        """
         from tinyconv.report import figures
         from tinyconv.system import files
 
         if not inputs:
-            raise UserError("predict needs pictures to answer for: name FILES, or a folder.")
+            raise UserError("predict needs pictures: name FILES, or a folder.")
         model, classes = run.model(), run.settings["classes"]
         folder = run.path / "boxes"
         folder.mkdir(exist_ok=True)
         for names, batch in read_for(run, inputs, options):
-            scores, found = answer(model, batch)
+            scores, corners = answer(model, batch)
             for i, name in enumerate(names):
                 (best, *_) = answers(scores[i], classes)
-                said = f"{figures.short(best['label'])} {best['probability']:.0%}"
-                drawn = figures.png(_drawn(batch[i : i + 1], [said], [], found[i : i + 1]))
-                files.write(files.unused_path(folder / f"{Path(name).stem}.png"), drawn)
-                yield Prediction(name, [best | {"box": [round(float(n), 4) for n in found[i]]}])
+                title = f"{figures.short(best['label'])} {best['probability']:.0%}"
+                figure = figures.png(_figure(batch[i : i + 1], [title], [], corners[i : i + 1]))
+                files.write(files.unused_path(folder / f"{Path(name).stem}.png"), figure)
+                yield Prediction(name, [best | {"box": [round(float(n), 4) for n in corners[i]]}])
         console.say(f"pictures   with the boxes: {folder}")
 
+    def body(self, model):
+        """The network below its head, from which `--from` starts another run."""
+        return network.network_body(model)
+
     def explain(self, run, inputs: Sequence[str], options: ExplainOptions) -> Iterator:
-        """Why it says what is there, as of a run of `classify`; of the box nothing."""
+        """Yield explanations of the label, as `classify` does; the box is not explained."""
         import keras
 
         from tinyconv.explain import command
@@ -134,25 +144,25 @@ class Localise:
         yield from command.of_run(run, scores, inputs, options)
 
     def pictures(self, run) -> Iterable:
-        """Curves, boxes as they come and the worst, confusion, filters and slopes."""
+        """Curves, a sample of boxes and the worst, confusion, filters, rectifier slopes."""
         from tinyconv.report import figures
 
         dataset = _with_boxes(selection.of_run(run, None, None))
         split = selection.labelled_split(dataset)
         examples = dataset.splits[split]
         model = run.model()
-        scores, found = answer(model, examples.pictures)
+        scores, corners = answer(model, examples.pictures)
         names = {"scores_top1": "top1"}  # Keras puts the head's name before the metric's
         history = [{names.get(k, k): v for k, v in row.items()} for row in run.history]
         yield figures.curves(history)
-        yield from _galleries(scores, found, examples, dataset.classes, split)
+        yield from _galleries(scores, corners, examples, dataset.classes, split)
         yield from figures.confusion(scores, examples.labels, dataset.classes, split)
         yield from figures.filters(model)
         yield from figures.slopes(model)
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """The intersection over union of two boxes, corners as shares of the picture."""
+    """The intersection over union of two boxes, with corners as fractions of the picture."""
     return float(boxes.overlap(np.array([one]), np.array([other]))[0])
 
 
@@ -160,17 +170,17 @@ def _with_boxes(dataset: Dataset) -> Dataset:
     for split in ("train", "validation"):
         if dataset.splits[split].boxes is None:
             raise UserError(
-                f"{dataset.name} has no boxes to learn; tiny-imagenet and placed-digits have."
+                f"{dataset.name} has no boxes to learn from; tiny-imagenet and placed-digits have."
             )
     return dataset
 
 
 def _heads(body, classes: int) -> dict:
-    """Scores (B, classes) from the body's features, and a box (B, 4) from its last map of cells.
+    """Scores (B, classes) from the body's features, and a box (B, 4) from its last feature map.
 
-    A global pool, which forgets where things are, is passed by: the box is read from the CELLS x
-    CELLS cells of the map before it, of any size, scaled down: so many numbers would move the
-    box too far in a step. Without such a pool features know the place.
+    If the body ends in a global pool, which discards positions, the box head reads the feature map
+    before it, max-pooled to CELLS x CELLS and scaled by BOX_SCALE so that one step does not move
+    the box too far. Otherwise it reads the body's features.
     """
     import keras
 
@@ -179,13 +189,13 @@ def _heads(body, classes: int) -> dict:
 
     pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
     pool = next((layer for layer in body.layers if isinstance(layer, pools)), None)
-    placed = body.output
+    features = body.output
     if pool is not None:
-        placed = SpatialPyramidPooling((CELLS,), name="box_cells")(pool.input)
-        placed = keras.layers.Rescaling(BOX_SCALE, name="box_scale")(placed)
+        features = SpatialPyramidPooling((CELLS,), name="box_cells")(pool.input)
+        features = keras.layers.Rescaling(BOX_SCALE, name="box_scale")(features)
     numbers = keras.layers.Dense(
         4, kernel_initializer="zeros", dtype="float32", name="box_numbers"
-    )(placed)
+    )(features)
     return {
         "scores": layers.head(classes)(body.output),
         "box": layers.Corners(dtype="float32", name="box")(numbers),
@@ -193,83 +203,83 @@ def _heads(body, classes: int) -> dict:
 
 
 def answer(model, pictures) -> tuple[np.ndarray, np.ndarray]:
-    """(logits (N, classes), corners (N, 4)), float32, for uint8 pictures (N, H, W, C)."""
+    """(scores (N, classes), corners (N, 4)), float32, for uint8 pictures (N, H, W, C)."""
     from tinyconv.layers import program_costs
 
-    scores, found = [], []
+    scores, corners = [], []
     with program_costs.for_predictions(model, len(pictures)):
         for batch, count in whole_batches(pictures, BATCH):
             heads = model.predict_on_batch(batch)
             scores.append(np.asarray(heads["scores"])[:count])
-            found.append(np.clip(np.asarray(heads["box"])[:count], 0, 1))
-    return np.concatenate(scores), np.concatenate(found)
+            corners.append(np.clip(np.asarray(heads["box"])[:count], 0, 1))
+    return np.concatenate(scores), np.concatenate(corners)
 
 
-def measure(answered, split) -> dict[str, float]:
-    """Of (scores, corners) for a split: loss, top1, iou, iou50, and localisation.
+def measure(outputs, split) -> dict[str, float]:
+    """loss, top1, iou, iou50 and localisation of a split's outputs (scores, corners).
 
-    iou is the mean intersection over union, iou50 the share of boxes that reach a half, and
-    localisation the share of pictures whose label and box are both right. Pictures whose box is
-    unknown count for top1 alone.
+    iou is the mean intersection over union, iou50 the fraction of boxes that reach a half, and
+    localisation the fraction of pictures whose label and box are both right. Pictures whose box is
+    unknown count for top1 only.
     """
     from tinyconv import losses
 
-    scores, found = answered
+    scores, corners = outputs
     true = boxes.corners(split.boxes, split.pictures.shape[1:])
-    known = boxes.is_known(true)
+    has_box = boxes.is_known(true)
     best = np.argsort(-scores, axis=1, kind="stable")[:, 0]
-    right, iou = best == split.labels, boxes.overlap(true[known], found[known])
+    right, iou = best == split.labels, boxes.overlap(true[has_box], corners[has_box])
     placed = iou >= RIGHT
-    loss = losses.loss("softmax")(split.labels, scores) + losses.DistanceIoU()(true, found)
+    loss = losses.loss("softmax")(split.labels, scores) + losses.DistanceIoU()(true, corners)
     return {
         "loss": float(loss),
         "top1": float(right.mean()),
         "iou": float(iou.mean()),
         "iou50": float(placed.mean()),
-        "localisation": float((placed & right[known]).mean()),
+        "localisation": float((placed & right[has_box]).mean()),
     }
 
 
-def _galleries(scores, found, split, classes: Sequence[str], name: str) -> Iterator:
-    """Boxes of a sample of pictures, and those that are the farthest off."""
+def _galleries(scores, corners, split, classes: Sequence[str], name: str) -> Iterator:
+    """Boxes of a sample of pictures, and the boxes with the least overlap."""
     from tinyconv.report import figures
 
     true = boxes.corners(split.boxes, split.pictures.shape[1:])
-    known = np.flatnonzero(boxes.is_known(true))
-    iou = boxes.overlap(true[known], found[known])
-    said = scores.argmax(axis=1)
-    sample = np.sort(np.random.default_rng(0).permutation(len(known))[:SHOWN])
+    with_box = np.flatnonzero(boxes.is_known(true))
+    iou = boxes.overlap(true[with_box], corners[with_box])
+    labels = scores.argmax(axis=1)
+    sample = np.sort(np.random.default_rng(0).permutation(len(with_box))[:SHOWN])
     worst = np.argsort(iou, kind="stable")[:SHOWN]
-    reads = (
-        "Blue: where the thing is. Yellow dashes: where the network says it is. Above: what it "
-        f"says, and the overlap of the two boxes (IoU), which counts as right from {RIGHT:.0%} on."
+    legend = (
+        "Blue: the true box. Yellow dashes: the predicted box. Above: the predicted label, and the "
+        f"overlap of the two boxes (IoU), which counts as right from {RIGHT:.0%} on."
     )
     for key, title, chosen, what in (
-        ("boxes", "Boxes it drew", sample, f"A random sample of {name} pictures."),
-        ("worst-boxes", "Boxes farthest off", worst, f"The {name} pictures of least overlap."),
+        ("boxes", "Predicted boxes", sample, f"A random sample of {name} pictures."),
+        ("worst-boxes", "Worst boxes", worst, f"The {name} pictures with the least overlap."),
     ):
-        at = known[chosen]
+        at = with_box[chosen]
         titles = [
-            f"{figures.short(classes[label])}\n{share:.0%}"
-            for label, share in zip(said[at], iou[chosen], strict=True)
+            f"{figures.short(classes[label])}\n{overlap:.0%}"
+            for label, overlap in zip(labels[at], iou[chosen], strict=True)
         ]
-        figure = _drawn(split.pictures[at], titles, true[at], found[at])
+        figure = _figure(split.pictures[at], titles, true[at], corners[at])
         alt = f"{len(at)} pictures with two boxes each, which overlap by "
         alt += f"{iou[chosen].min():.0%} to {iou[chosen].max():.0%}."
-        yield Picture(key, title, f"{what} {reads}", figures.png(figure), alt)
+        yield Picture(key, title, f"{what} {legend}", figures.png(figure), alt)
 
 
-def _drawn(shown, titles, true, found):
-    """A figure of pictures with boxes round what is there and round what is said to be."""
+def _figure(pictures, titles, true, predicted):
+    """A grid of pictures with their true and predicted boxes."""
     from matplotlib.patches import Rectangle
 
     from tinyconv.report import figures
 
-    figure = figures.grid(shown, titles)
-    height, width = shown.shape[1:3]
+    figure = figures.grid(pictures, titles)
+    height, width = pictures.shape[1:3]
     for kind, style in (
         (true, {"ec": figures.TRAIN, "lw": 1.6}),
-        (found, {"ec": "#ffcc33", "lw": 1.6, "ls": (0, (2, 1))}),
+        (predicted, {"ec": "#ffcc33", "lw": 1.6, "ls": (0, (2, 1))}),
     ):
         for axes, (left, top, right, bottom) in zip(figure.axes, kind):
             corner, size = (left * width - 0.5, top * height - 0.5), (right - left, bottom - top)

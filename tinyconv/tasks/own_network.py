@@ -1,7 +1,7 @@
-"""Your own Keras network, handed to `fit` in Python: a copy of it, as one of the catalogue.
+"""Your own Keras network, passed to `fit` in Python: a copy that is found like a registered one.
 
-A run names it "python:NAME" in its settings.json, and keeps it in its folder as it was before the
-first step, so that the run goes on, and is verified, like one with a network of the zoo.
+A run names it "python:NAME" in its settings.json, and stores it in its folder as it was before the
+first step, so that the run can be resumed and verified like one with a network of the zoo.
 """
 
 import math
@@ -26,13 +26,13 @@ from tinyconv.system.start_keras import start
 from tinyconv.tasks.network import PYTHON
 
 INITIAL = "initial.keras"  # in the run's folder
-TRIED = 8  # pictures of noise whose scores tell of a softmax
+NOISE = 8  # pictures of noise whose scores reveal a softmax
 
 
 class OwnNetwork:
-    """A copy of a Keras model, which `build` gives as a builder of the zoo would.
+    """A copy of a Keras model, which `build` returns as a builder of the zoo would.
 
-    `model` is left as it is: neither trained nor compiled.
+    `model` itself is neither trained nor compiled.
     """
 
     def __init__(self, model):
@@ -50,31 +50,31 @@ class OwnNetwork:
                 model.save(self.path, include_optimizer=False)
         except Exception as error:  # a class of the user's may raise anything
             raise UserError(
-                f"The network {model.name} cannot be saved, and so not trained: "
+                f"The network {model.name} cannot be saved, so it cannot be trained: "
                 f"{' '.join(str(error).split()):.200}"
             ) from error
 
     @classmethod
     def of_run(cls, folder: Path, name: str) -> "OwnNetwork":
-        """That of a run of before."""
+        """The network of the saved run in `folder`."""
         network = cls.__new__(cls)
         network.name, network.path, network.is_settled = name, folder / INITIAL, True
         return network
 
     def build(self, input_shape, classes):
-        """A new copy, for pixels 0 to 255 (B, H, W, C) to scores (B, classes)."""
+        """A new copy: pixels 0 to 255 (B, H, W, C) to scores (logits) (B, classes)."""
         self.settle(input_shape, classes)
         return open_model(self.path)
 
     def settle(self, input_shape, classes: int) -> None:
-        """Make the network of the run from the user's, once; UserError where it does not fit.
+        """Convert the user's network into the run's, once; UserError where it does not fit.
 
-        It has the same layers, in a functional model, behind one that scales pixels where it takes
-        0 to 1, and without the softmax of its last layer.
+        The run's network has the same layers in a functional model, after one that scales pixels
+        if the user's takes 0 to 1, and without a softmax at the end.
         """
         if self.is_settled:
             return
-        state = random.getstate()  # Keras' seeds: dropout draws the same in a run and in `verify`
+        state = random.getstate()  # Keras' seeds: dropout is the same in a run and in `verify`
         try:
             copy = open_model(self.path)
         except UserError as error:
@@ -96,7 +96,7 @@ class OwnNetwork:
         self.is_settled = True
 
     def join(self, run, dataset=None, unit_range=False) -> None:
-        """Have a new `run` find it, which is refused if it does not fit the `dataset`.
+        """Make a new `run` find it; UserError where it does not fit the `dataset`.
 
         `unit_range`: the network takes pixels from 0 to 1.
         """
@@ -108,12 +108,12 @@ class OwnNetwork:
             self.unit_range, side = unit_range, run.options.image_size
             height, width, channels = picture_shape(dataset)
             shape = (height, width, channels) if side is None else (side, side, channels)
-            keras.utils.set_random_seed(run.options.seed)  # for one that has no weights yet
+            keras.utils.set_random_seed(run.options.seed)  # for a network without weights yet
             self.settle(shape, len(dataset.classes))
 
 
 class WithNetwork:
-    """The registry as a run of one's own network sees it."""
+    """The registry for a run with the user's own network."""
 
     def __init__(self, catalogue, network: OwnNetwork):
         self.catalogue, self.network = catalogue, network
@@ -122,39 +122,40 @@ class WithNetwork:
         return getattr(self.catalogue, name)
 
     def find(self, kind: str, name: str):
-        """As the registry does, and the builder of the network by its name."""
+        """As `Catalogue.find`; the network's name gives its builder."""
         if (kind, name) == ("models", self.network.name):
             return self.network.build
         return self.catalogue.find(kind, name)
 
 
-def catalogue_of_run(catalogue, folder: Path, kept: Mapping):
-    """The `catalogue` for the run in `folder`, with the network that it keeps, if any."""
+def catalogue_of_run(catalogue, folder: Path, settings: Mapping):
+    """The `catalogue` for the run in `folder`, with the network stored there, if any."""
     if not (folder / INITIAL).is_file():
         return catalogue
-    return WithNetwork(catalogue, OwnNetwork.of_run(folder, kept["model"]))
+    return WithNetwork(catalogue, OwnNetwork.of_run(folder, settings["model"]))
 
 
 def extract(values: Mapping, settings: Sequence[str]) -> tuple[dict, OwnNetwork | None]:
-    """`values` with a name in place of a Keras model, and the OwnNetwork; None without one.
+    """`values` with a name in place of a Keras model, and the OwnNetwork or None.
 
-    The precision, if it is among the task's `settings`, is that of its layers. Raises UserError
-    for another one.
+    If precision is among the task's `settings`, it becomes that of the model's layers. Raises
+    UserError where `values` has another one.
     """
-    keras = sys.modules.get("keras")  # or nobody has a model to give
+    keras = sys.modules.get("keras")  # without Keras there is no model among the values
     model = values.get("model")
     if keras is None or not isinstance(model, keras.Model):
         return dict(values), None
     start()
     network = OwnNetwork(model)
-    wanted, own = values.get("precision", "auto"), network.policy
-    if own not in PRECISIONS or wanted not in ("auto", own):
+    requested, own = values.get("precision", "auto"), network.policy
+    if own not in PRECISIONS or requested not in ("auto", own):
         raise UserError(
-            f"Your network {model.name} computes in {own}, and no --precision changes that; build "
-            f"it under keras.config.set_dtype_policy({PRECISIONS[1]!r}), or leave precision out."
+            f"Your network {model.name} computes in {own}, and --precision cannot change that; "
+            f"build it under keras.config.set_dtype_policy({PRECISIONS[1]!r}), or leave precision "
+            "out."
         )
-    numbers = {"precision": own} if "precision" in settings else {}
-    return {**values, "model": network.name, **numbers}, network
+    dtype = {"precision": own} if "precision" in settings else {}
+    return {**values, "model": network.name, **dtype}, network
 
 
 def _functional(model, shape, unit_range: bool):
@@ -169,12 +170,13 @@ def _functional(model, shape, unit_range: bool):
     )
     is_graph = isinstance(model, keras.Sequential) or is_functional(model)
     if is_graph and model.built and (len(model.inputs), len(model.outputs)) != (1, 1):
-        raise UserError(f"{model.name} has several inputs or outputs, and is no classifier.")
-    takes = tuple(model.inputs[0].shape[1:]) if is_graph and model.built else ()
-    if len(takes) in (1, 2) and None not in takes and math.prod(takes) == math.prod(shape):
-        x = keras.layers.Reshape(takes, name="tinyconv_axes")(x)
-    elif any(n not in (None, m) for n, m in zip(takes, shape, strict=False)):
-        raise UserError(f"{model.name} takes pictures of {takes}, and these are {size(shape)}.")
+        raise UserError(f"{model.name} has several inputs or outputs, so it is no classifier.")
+    own_shape = tuple(model.inputs[0].shape[1:]) if is_graph and model.built else ()
+    is_flat = len(own_shape) in (1, 2) and None not in own_shape
+    if is_flat and math.prod(own_shape) == math.prod(shape):
+        x = keras.layers.Reshape(own_shape, name="tinyconv_axes")(x)
+    elif any(n not in (None, m) for n, m in zip(own_shape, shape, strict=False)):
+        raise UserError(f"{model.name} takes pictures of {own_shape}, and these are {size(shape)}.")
     last = _without_softmax(model) if is_graph else None
 
     def call(layer, *inputs, **keywords):
@@ -191,14 +193,14 @@ def _functional(model, shape, unit_range: bool):
     else:
         scores = model(x)
     if not hasattr(scores, "shape"):
-        raise UserError(f"{model.name} has several outputs, and is no classifier.")
+        raise UserError(f"{model.name} has several outputs, so it is no classifier.")
     if scores.dtype != "float32":
         scores = keras.layers.Activation("linear", dtype="float32")(scores)
     return keras.Model(pictures, scores, name=model.name)
 
 
 def _without_softmax(model):
-    """The last layer, if it is a softmax alone; one that has it as its activation is rid of it."""
+    """The last layer if it is a Softmax layer; a softmax activation is replaced by the identity."""
     import keras
 
     last = model.layers[-1] if model.layers else None
@@ -210,16 +212,16 @@ def _without_softmax(model):
 
 
 def _check(model, shape, classes: int) -> None:
-    """Raise UserError where the network gives something else than `classes` scores."""
+    """Raise UserError where the network's outputs are not `classes` scores (logits)."""
     if tuple(model.output.shape) != (None, classes):
         raise UserError(
-            f"{model.name} gives {tuple(model.output.shape[1:])} for a picture, and there are "
-            f"{classes} classes, which need as many scores."
+            f"{model.name} outputs {tuple(model.output.shape[1:])} for a picture, and {classes} "
+            "classes need as many scores."
         )
-    noise = np.random.default_rng(0).integers(0, 256, (TRIED, *shape)).astype("float32")
+    noise = np.random.default_rng(0).integers(0, 256, (NOISE, *shape)).astype("float32")
     scores = np.asarray(model.predict_on_batch(noise))
     if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-2):
         raise UserError(
-            f"{model.name} gives probabilities, and is trained on the scores before them; leave "
-            "the softmax at its end out."
+            f"{model.name} outputs probabilities, and training needs the scores (logits) before "
+            "them; remove the softmax at its end."
         )

@@ -1,4 +1,4 @@
-"""A classifier's scores of pictures: of one network or several, for one view of each or several."""
+"""Scores of a classifier: one network or an ensemble, one view of each picture or several."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,8 +7,8 @@ import numpy as np
 from tinyconv.data.pipeline import whole_batches
 
 BATCH = 256  # pictures scored at a time
-TOLD = 5  # labels that an answer names
-MOVED = 1 / 16  # of the side that a crop lies beside the middle
+BEST = 5  # labels in a prediction
+SHIFT = 1 / 16  # distance of a crop from the centre, as a fraction of the side
 
 
 def alone(pictures) -> Iterator[np.ndarray]:
@@ -17,20 +17,20 @@ def alone(pictures) -> Iterator[np.ndarray]:
 
 
 def flip(pictures) -> Iterator[np.ndarray]:
-    """The pictures, and their mirror images."""
+    """The pictures (B, H, W, C), and their mirror images."""
     yield pictures
     yield pictures[:, :, ::-1]
 
 
 def ten_crop(pictures) -> Iterator[np.ndarray]:
-    """Middle and four corners, and their mirror images (Krizhevsky et al. 2012, section 4.1).
+    """Centre and four corners, and their mirror images (Krizhevsky et al. 2012, section 4.1).
 
-    There the corners are of 224 pixels in 256, 16 of them from the middle. Our pictures are of
-    the network's size already: they move by a sixteenth of their side, and mirrored pixels fill
+    In the paper the crops are 224 of 256 pixels, 16 pixels from the centre. Our pictures already
+    have the network's size: they are shifted by a sixteenth of their side, and mirrored pixels fill
     the gap, as in training (`data/augment.py`, by up to an eighth).
     """
     _, height, width, _ = pictures.shape
-    pad = max(1, round(min(height, width) * MOVED))
+    pad = max(1, round(min(height, width) * SHIFT))
     padded = np.pad(pictures, [(0, 0), (pad, pad), (pad, pad), (0, 0)], mode="reflect")
     for top, left in ((pad, pad), (0, 0), (0, 2 * pad), (2 * pad, 0), (2 * pad, 2 * pad)):
         yield from flip(padded[:, top : top + height, left : left + width])
@@ -40,9 +40,9 @@ VIEWS = {"none": alone, "flip": flip, "ten-crop": ten_crop}
 
 
 def scores(model, pictures, test_augment="none") -> np.ndarray:
-    """float32 logits (N, classes) for uint8 pictures (N, H, W, C), in bounded memory.
+    """Scores (logits), float32 (N, classes), of uint8 pictures (N, H, W, C), in bounded memory.
 
-    The mean of those for the views of a picture that `test_augment` names.
+    They are averaged over the views of each picture that `test_augment` names.
     """
     from tinyconv.layers import program_costs
 
@@ -50,15 +50,15 @@ def scores(model, pictures, test_augment="none") -> np.ndarray:
     with program_costs.for_predictions(model, len(pictures)):
         for batch, count in whole_batches(pictures, BATCH):
             views = map(np.ascontiguousarray, VIEWS[test_augment](batch))
-            found = [np.asarray(model.predict_on_batch(view)) for view in views]
-            rows.append(np.mean(found, axis=0)[:count])
+            by_view = [np.asarray(model.predict_on_batch(view)) for view in views]
+            rows.append(np.mean(by_view, axis=0)[:count])
     return np.concatenate(rows)
 
 
 def together(each: Sequence[np.ndarray]) -> np.ndarray:
     """The logarithm of the mean of several networks' softmax probabilities, (N, classes).
 
-    Of probabilities and not of scores, whose scale is each network's own.
+    Probabilities are averaged, not scores, because each network has its own scale of scores.
     """
     from scipy.special import log_softmax, logsumexp
 
@@ -68,8 +68,8 @@ def together(each: Sequence[np.ndarray]) -> np.ndarray:
 def measure(scores, labels, loss) -> dict[str, float]:
     """loss, top1 and top5 of scores (N, classes) against labels (N,).
 
-    Of equal scores the first class counts as the answer, and a score that is no number as
-    none, so that a dead network is not right about everything.
+    For equal scores the first class counts as the answer, and a NaN counts as no answer, so that a
+    dead network is not right about everything.
     """
     best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     right = best == labels[:, None]  # (N, 5)
@@ -85,5 +85,5 @@ def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:
     from scipy.special import softmax
 
     probabilities = softmax(row)
-    best = np.argsort(-row, kind="stable")[:TOLD]
+    best = np.argsort(-row, kind="stable")[:BEST]
     return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]

@@ -11,13 +11,17 @@ from tinyconv.runs import Run
 from tinyconv.system import start_keras
 
 
+class OtherLoop(UserError):
+    """A task trains without tinyconv's loop."""
+
+
 def prepared(run: Run):
     """The training.Training of a new `run`, before its first step; the run gets no folder.
 
-    Its network, batches and optimizer are those of a `fit`. Raises UserError for a task that
+    Its network, batches and optimizer are those of a `fit`. Raises OtherLoop for a task that
     trains without tinyconv's loop.
     """
-    error = UserError(
+    error = OtherLoop(
         f"{run.catalogue.used['tasks'].called} has a training loop of its own, which does not work "
         "without a run."
     )

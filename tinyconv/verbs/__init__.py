@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tinyconv import deprecated, registry, runs, settings
 from tinyconv.data import arrays
+from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
 from tinyconv.recipe import TrainingSettings
@@ -258,8 +259,8 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     count = "" if measured.count is None else f"  ({plural(measured.count, unit)})"
     console.say(f"{split:10} {numbers}{count}, {after}")
     console.say(f"run        {run.path}   (open {run.path / 'report.html'})")
-    reads_text = getattr(run.task, "reads_text", False)
-    console.say(f"next       tinyconv predict {run.path} {'TEXT' if reads_text else 'PICTURE'}")
+    what = "TEXT" if reads_text(run.task) else "PICTURE"
+    console.say(f"next       tinyconv predict {run.path} {what}")
 
 
 def ensemble(*opened: Run, **options) -> list[Evaluation]:

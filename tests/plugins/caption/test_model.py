@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.captioner import captioner, example
+from tinyconv import precision
 from tinyconv.plugins.caption import fused_attention
 from tinyconv.plugins.caption import model as attend
 from tinyconv.plugins.caption.vocabulary import PADDING
@@ -176,3 +177,9 @@ def test_a_saved_network_gives_the_same_outputs(kind, tmp_path):
     again = keras.saving.load_model(tmp_path / "made.keras")
     for name, value in network.predict_on_batch(x).items():
         np.testing.assert_array_equal(again.predict_on_batch(x)[name], value)
+
+
+def test_the_decoders_dropout_has_the_decoders_precision():
+    with precision.policy("mixed_bfloat16"):
+        decoder = attend.Decoder(10, dtype="float32")
+    assert decoder.dropout.compute_dtype == "float32"

@@ -100,7 +100,7 @@ class Decoder(WithPrograms, keras.layers.Layer):
         self.vocabulary, self.attention = vocabulary, attention
         self.embedding, self.units, self.attention_units = embedding, units, attention_units
         self.penalty = penalty  # lambda of equation 14
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.seeds = keras.random.SeedGenerator()
 
     def build(self, annotations_shape, words_shape):

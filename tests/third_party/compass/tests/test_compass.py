@@ -49,5 +49,5 @@ def test_the_network_can_learn_one_batch():
 def test_other_data_is_refused():
     with pytest.raises(tinyconv.UserError, match="digits has no degrees to learn"):
         tinyconv.fit("bearing", data="digits", model="linear")
-    with pytest.raises(tinyconv.UserError, match="needles has no classes to tell apart"):
+    with pytest.raises(tinyconv.UserError, match="needles has no classes; it is for"):
         tinyconv.fit("classify", data="needles", model="linear")

@@ -1,4 +1,4 @@
-"""Each test has a folder of its own for its runs."""
+"""Each test has its own folder of runs."""
 
 import pytest
 

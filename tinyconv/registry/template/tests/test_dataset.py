@@ -1,4 +1,4 @@
-"""The data set can be learnt from, and reads a folder of files as well."""
+"""The data set can be learnt, and also reads a folder of files."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The network learns real digits, and has the size that it says."""
+"""The network learns real digits, and has the size that its docstring states."""
 
 import tinyconv
 

@@ -1,4 +1,4 @@
-"""my-plugin keeps everything that tinyconv asks of a plugin."""
+"""my-plugin keeps every promise of a tinyconv plugin."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The autoencoder draws digits better than their mean does."""
+"""The autoencoder reconstructs digits better than their mean does."""
 
 import numpy as np
 

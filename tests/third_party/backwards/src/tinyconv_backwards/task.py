@@ -1,4 +1,4 @@
-"""Backwards: each letter of a word's reversal by its own classifier over all letters."""
+"""Backwards: one classifier over all letters for each letter of the reversed word."""
 
 from dataclasses import dataclass, replace
 
@@ -24,7 +24,7 @@ from tinyconv_backwards.words import LENGTH, LETTERS, check
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings, ExampleSettings):
-    """Everything that `tinyconv fit backwards` can be told."""
+    """Settings of `tinyconv fit backwards`."""
 
     data: str = setting("words", "Data set of words.")
     learning_rate: float | None = setting(0.02, "Peak learning rate.", minimum=0.0)
@@ -33,7 +33,7 @@ class Settings(TrainingSettings, ExampleSettings):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The options of `tinyconv evaluate RUN`."""
+    """Options of `tinyconv evaluate RUN`."""
 
     split: str = setting("test", "train, validation or test.")
 
@@ -54,7 +54,7 @@ class Backwards:
     ]
 
     def prepare(self, run):
-        """The training by the settings, from where the run stands if it has a folder."""
+        """The training of the settings, from the last checkpoint if there is one."""
         import keras
 
         dataset, policy, saved = begin(run)
@@ -98,16 +98,16 @@ class Backwards:
             yield Prediction(where, [{"word": answer}])
 
     def pictures(self, run):
-        """Curves, and what became of some words."""
+        """Curves, and some words with their reversals."""
         yield plugins.curves(run.history)
         examples = own(run).splits["test"]
         some = examples.inputs[:8]
         rows = list(zip(some, reversals(run.model(), some), strict=True))
-        yield Table("words", "Some words", "A word, and its answer.", ("word", "answer"), rows)
+        yield Table("words", "Some words", "Predicted reversals.", ("word", "reversal"), rows)
 
 
 def network(width: int):
-    """Letters (B, LENGTH) int32 -> logits (B, LENGTH, letters), float32."""
+    """Letters (B, LENGTH) int32 -> scores (logits) (B, LENGTH, letters), float32."""
     import keras
 
     letters = keras.Input((LENGTH,), dtype="int32")
@@ -120,17 +120,17 @@ def network(width: int):
 
 
 def numbers(words) -> np.ndarray:
-    """Words as numbers of letters (N, LENGTH) int32."""
+    """Words as letter indices (N, LENGTH) int32."""
     return np.array([[LETTERS.index(letter) for letter in word] for word in words], "int32")
 
 
 def reversals(model, words) -> list[str]:
-    """The answer of the network to each word."""
+    """The predicted reversal of each word."""
     best = np.asarray(model.predict_on_batch(numbers(words))).argmax(axis=-1)
     return ["".join(LETTERS[i] for i in row) for row in best]
 
 
 def measure(model, split) -> dict[str, float]:
-    """letters: the fraction of right letters; words: of words that are right as a whole."""
+    """letters: the fraction of correct letters; words: the fraction of correct words."""
     right = numbers(reversals(model, split.inputs)) == numbers(split.targets)
     return {"letters": float(right.mean()), "words": float(right.all(axis=1).mean())}

@@ -1,7 +1,7 @@
 """Bearing: which way the needle points, in degrees clockwise from the top.
 
-The network gives two numbers, the direction's cosine and sine, so that 359 and 1 degree are
-neighbours; the loss is their squared error.
+The network outputs the direction's cosine and sine, so that 359 and 1 degree are neighbours; the
+loss is their squared error.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ FIRST = 284.0  # degrees of the first of 32 training pictures, read off it
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings, DataSettings):
-    """Everything that `tinyconv fit bearing` can be told."""
+    """Settings of `tinyconv fit bearing`."""
 
     data: str = setting("needles", "Data set whose targets are degrees.")
     model: str = setting("coordconv", "Network by name; `tinyconv models` lists them.")
@@ -38,7 +38,7 @@ class Settings(TrainingSettings, DataSettings):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The options of `tinyconv evaluate RUN`."""
+    """Options of `tinyconv evaluate RUN`."""
 
     split: str = setting("test", "train, validation or test.")
 
@@ -53,7 +53,7 @@ class Bearing:
     examples = [(("train", 0), lambda answers: difference(answers[0]["degrees"], FIRST) < 40)]
 
     def prepare(self, run):
-        """The training by the settings, from where the run stands if it has a folder."""
+        """The training of the settings, from the last checkpoint if there is one."""
         import keras
 
         build = run.catalogue.find("models", run.options.model)
@@ -80,7 +80,7 @@ class Bearing:
         )
 
     def evaluate(self, run, options) -> Evaluation:
-        """The mean number of degrees that the answer is off; by chance it is 90."""
+        """The mean error in degrees; 90 by chance."""
         dataset, split = _opened(run), options.split
         if split not in dataset.splits:
             raise UserError(f"needles have no split {split!r}, but {', '.join(dataset.splits)}.")
@@ -93,19 +93,19 @@ class Bearing:
         model, shape = run.model(), tuple(run.settings["picture_shape"])
         may_resize = options.resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
-            for name, degrees in zip(names, answers(answered(model, pictures))):
+            for name, degrees in zip(names, answers(outputs(model, pictures))):
                 yield Prediction(name, [{"degrees": float(degrees)}])
 
     def pictures(self, run):
-        """Curves, and the needles that were read worst."""
+        """Curves, and the needles with the largest errors."""
         yield plugins.curves(run.history)
         examples = _opened(run).splits["test"]
-        said = answers(answered(run.model(), examples.pictures))
-        off = difference(said, np.asarray(examples.targets))
+        read = answers(outputs(run.model(), examples.pictures))
+        off = difference(read, np.asarray(examples.targets))
         worst = np.argsort(-off)[:16]
-        titles = [f"said {said[i]:.0f}°\nis {examples.targets[i]:.0f}°" for i in worst]
+        titles = [f"read {read[i]:.0f}°\nis {examples.targets[i]:.0f}°" for i in worst]
         grid = plugins.grid(examples.pictures[worst], titles)
-        caption = "Of all test pictures, those of which the answer is furthest off."
+        caption = "The test pictures with the largest errors."
         yield plugins.Picture("worst", "Read worst", caption, plugins.png(grid))
 
 
@@ -132,8 +132,8 @@ def difference(one, other) -> np.ndarray:
     return np.abs((one - other + 180) % 360 - 180)
 
 
-def answered(model, pictures) -> np.ndarray:
-    """The network's two numbers for each of uint8 pictures (N, H, W, C)."""
+def outputs(model, pictures) -> np.ndarray:
+    """The network's outputs (N, 2) for uint8 pictures (N, H, W, C)."""
     rows = [
         np.asarray(model.predict_on_batch(batch))[:count]
         for batch, count in whole_batches(pictures, BATCH)
@@ -142,8 +142,8 @@ def answered(model, pictures) -> np.ndarray:
 
 
 def measure(model, split) -> dict[str, float]:
-    """loss: the squared error; degrees: how far the answer is off, on average."""
-    vectors = answered(model, split.pictures)
+    """loss: the squared error; degrees: the mean error in degrees."""
+    vectors = outputs(model, split.pictures)
     off = difference(answers(vectors), np.asarray(split.targets))
     loss = np.square(vectors - directions(split.targets)).mean()
     return {"loss": float(loss), "degrees": float(off.mean())}

@@ -1,7 +1,8 @@
-"""CoordConv: convolutions that know where they are (Liu et al. 2018, arXiv 1807.03247).
+"""CoordConv: convolutions with coordinates as inputs (Liu et al. 2018, arXiv 1807.03247).
 
-A convolution gives the same answer everywhere, so that it cannot tell top from bottom; two
-more channels, each pixel's row and column from -1 to 1, let it (section 3, figure 3).
+A convolution computes the same function at every position, so it cannot distinguish top from
+bottom. Two more channels, each pixel's row and column from -1 to 1, allow that (section 3,
+figure 3).
 """
 
 import keras
@@ -29,7 +30,7 @@ class AddCoordinates(keras.layers.Layer):
 def coordconv(input_shape, classes, activation="prelu", widths=(16, 32, 32)):
     """CoordConv: coordinates, then CONV-POOL three times: 14,746 parameters at 32x32x1, 10 classes.
 
-    Takes pixels 0 to 255, (B, H, W, C); gives float32 scores, (B, classes).
+    Takes pixels 0 to 255, (B, H, W, C); returns scores (logits), float32 (B, classes).
     """
     inputs, x = layers.pixels(input_shape)
     x = AddCoordinates(name="coordinates")(x)

@@ -1,3 +1,3 @@
 """my-plugin: what it adds to tinyconv, in one line."""
 
-TINYCONV_API = 2  # the version of tinyconv.plugins that this package is written for
+TINYCONV_API = 2  # version of the specification tinyconv.plugins that this package follows

@@ -1,14 +1,14 @@
-"""A data set: odd and even digits, or any folder of pictures that are named by their class."""
+"""A data set: odd and even digits, or any folder of pictures named by their class."""
 
 from pathlib import Path
 
 import numpy as np
 
 from tinyconv import UserError
-from tinyconv.plugins import Source, Sources, cached, decode, fingerprint, resize
+from tinyconv.plugins import Source, Sources, cached, decode, fingerprint, resize, split_by_class
 
 CLASSES = ["even", "odd"]
-SHARES = {"validation": 5, "test": 5}  # one picture in so many of each class
+FRACTIONS = {"validation": 0.2, "test": 0.2}  # of each class; the rest is for training
 
 
 def my_plugin(root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False):
@@ -24,7 +24,7 @@ def my_plugin(root: Path | None = None, image_size: int | None = None, skip_corr
     return cached("my-plugin", key, skip_corrupt, lambda: _files(root, image_size))
 
 
-# Right answers that you have looked up yourself, by split and name, for tinyconv.checks.
+# Correct answers that you looked up yourself, by split and name, for tinyconv.checks.
 my_plugin.examples = {"train": {"0000": "even", "0001": "odd"}}
 
 
@@ -46,15 +46,7 @@ def _files(root, image_size) -> Sources:
 
 
 def _sources(names, labels, read, image_size) -> Sources:
-    """Names and labels in three splits; `read(i)` gives picture i, uint8 (H, W, 1)."""
-    chosen = {"train": [], "validation": [], "test": []}
-    for label in range(len(CLASSES)):
-        members = np.random.default_rng(label).permutation(np.flatnonzero(np.equal(labels, label)))
-        for split, share in SHARES.items():
-            count = max(1, len(members) // share)
-            chosen[split] += sorted(members[:count])
-            members = members[count:]
-        chosen["train"] += sorted(members)
+    """Names and labels in three splits; `read(i)` returns picture i, uint8 (H, W, 1)."""
 
     def source(members) -> Source:
         def scaled(i):
@@ -63,5 +55,6 @@ def _sources(names, labels, read, image_size) -> Sources:
 
         return Source([names[i] for i in members], [labels[i] for i in members], scaled)
 
-    splits = {split: source(members) for split, members in chosen.items()}
+    parts = split_by_class(labels, FRACTIONS)
+    splits = {split: source(members) for split, members in parts.items()}
     return Sources(CLASSES, splits, mirror=False, resized=image_size is not None)

@@ -4,7 +4,7 @@
 def my_plugin(input_shape, classes, activation="prelu", widths=(16, 32), hidden=64):
     """CONV-POOL twice, then one FC: 13,818 parameters at 8x8x1 and 10 classes.
 
-    Takes pixels 0 to 255, (B, H, W, C); gives float32 scores, (B, classes).
+    Takes pixels 0 to 255, (B, H, W, C); returns scores (logits), float32 (B, classes).
     """
     import keras
 
@@ -21,4 +21,4 @@ def my_plugin(input_shape, classes, activation="prelu", widths=(16, 32), hidden=
     return keras.Model(inputs, layers.head(classes)(x), name="my_plugin")
 
 
-my_plugin.small = {"widths": (4, 8), "hidden": 8}  # quick to try, for tinyconv.checks
+my_plugin.small = {"widths": (4, 8), "hidden": 8}  # quick to test, for tinyconv.checks

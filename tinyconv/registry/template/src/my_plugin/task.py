@@ -1,6 +1,6 @@
-"""A task: pictures squeezed through a few numbers and drawn again, an autoencoder.
+"""A task: an autoencoder, which compresses pictures to a few numbers and reconstructs them.
 
-Its error on a picture tells how unlike the training pictures that one is.
+Its error on a picture shows how much that one differs from the training pictures.
 """
 
 from dataclasses import dataclass
@@ -25,36 +25,36 @@ from tinyconv.plugins import (
 )
 
 GREY = 255.0  # levels of a pixel
-BATCH = 256  # pictures redrawn at a time
+BATCH = 256  # pictures reconstructed at a time
 
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings, DataSettings):
-    """Everything that `tinyconv fit my-plugin` can be told."""
+    """Settings of `tinyconv fit my-plugin`."""
 
-    code: int = setting(16, "Numbers that a picture is squeezed into.", minimum=1)
-    hidden: int = setting(128, "Units on either side of the code.", minimum=1)
+    code: int = setting(16, "Size of the code that a picture is compressed to.", minimum=1)
+    hidden: int = setting(128, "Units of the hidden layers before and after the code.", minimum=1)
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The options of `tinyconv evaluate RUN`."""
+    """Options of `tinyconv evaluate RUN`."""
 
     split: str | None = setting(None, "train, validation or test.")
 
 
 class MyPlugin:
-    """Squeeze pictures into a few numbers and draw them again."""
+    """Compress pictures to a few numbers and reconstruct them."""
 
     Settings = Settings
     Evaluate = Evaluate
     Predict = PredictOptions
-    small = {"limit": 128, "epochs": 2}  # quick to try, for tinyconv.checks
-    # An input and what is to be answered about it after 30 epochs of 32 pictures.
+    small = {"limit": 128, "epochs": 2}  # quick to test, for tinyconv.checks
+    # An input, and whether its answers are right after 30 epochs on 32 pictures.
     examples = [(("train", 0), lambda answers: answers[0]["error"] < 80)]
 
     def prepare(self, run):
-        """The training by the settings, from where the run stands if it has a folder."""
+        """The training of the settings, from the last checkpoint if there is one."""
         import keras
 
         dataset, policy, saved = begin(run)
@@ -69,7 +69,7 @@ class MyPlugin:
         def batches(epoch, first_step):
             size, seed = options.batch_size, options.seed
             for pictures, _ in training_batches(train, size, (), seed, epoch, first_step):
-                yield pictures, pictures / np.float32(GREY)  # what goes in is what should come out
+                yield pictures, pictures / np.float32(GREY)  # the target is the input
 
         return plugins.Training(
             run,
@@ -83,7 +83,7 @@ class MyPlugin:
         )
 
     def evaluate(self, run, options) -> Evaluation:
-        """The squared error, and the error in grey levels, on the test pictures."""
+        """The squared error, and the absolute error in grey levels, on the test pictures."""
         dataset = own(run)
         split = options.split or labelled_split(dataset)
         if split not in dataset.splits:
@@ -92,29 +92,28 @@ class MyPlugin:
         return Evaluation(measure(run.model(), pictures), dataset.name, split, len(pictures))
 
     def predict(self, run, inputs, options):
-        """How far each picture is from what the network draws of it, in grey levels."""
+        """The mean error of each picture's reconstruction, in grey levels."""
         model, shape = run.model(), tuple(run.settings["picture_shape"])
         may_resize = options.resize or run.settings["resized"]
         for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
-            errors = np.abs(redrawn(model, pictures) - pictures).mean(axis=(1, 2, 3))
+            errors = np.abs(reconstructions(model, pictures) - pictures).mean(axis=(1, 2, 3))
             for name, error in zip(names, errors):
                 yield Prediction(name, [{"error": float(error)}])
 
     def pictures(self, run):
-        """Curves, and some pictures above what was drawn of them."""
+        """Curves, and some pictures above their reconstructions."""
         yield plugins.curves(run.history)
         dataset = own(run)
         some = np.asarray(dataset.splits[labelled_split(dataset)].pictures[:8])
-        both = np.concatenate([some, redrawn(run.model(), some).astype("uint8")])
-        caption = "Above, test pictures; below, what is left of them after the squeeze."
+        both = np.concatenate([some, reconstructions(run.model(), some).astype("uint8")])
+        caption = "Above, test pictures; below, their reconstructions."
         alt = f"{len(some)} pictures, and a blurred copy below each."
-        yield plugins.Picture(
-            "redrawn", "Drawn again", caption, plugins.png(plugins.grid(both, None)), alt
-        )
+        grid = plugins.png(plugins.grid(both, None))
+        yield plugins.Picture("reconstructions", "Reconstructions", caption, grid, alt)
 
 
 def autoencoder(shape, code, hidden):
-    """Pixels (B, H, W, C) -> `code` numbers -> the picture again, 0 to 1, float32."""
+    """Pixels (B, H, W, C) -> `code` numbers -> reconstruction (B, H, W, C), 0 to 1, float32."""
     import keras
 
     from tinyconv import layers
@@ -124,21 +123,21 @@ def autoencoder(shape, code, hidden):
     for name, units in (("encoder", hidden), ("code", code), ("decoder", hidden)):
         x = layers.dense(units, "prelu", name=name)(x)
         x = layers.rectifier("prelu", name=f"rectifier_{name}")(x)
-    x = keras.layers.Dense(int(np.prod(shape)), "sigmoid", dtype="float32", name="pixels_again")(x)
+    x = keras.layers.Dense(int(np.prod(shape)), "sigmoid", dtype="float32", name="decoded")(x)
     return keras.Model(inputs, keras.layers.Reshape(shape)(x), name="autoencoder")
 
 
-def redrawn(model, pictures) -> np.ndarray:
-    """What the model draws of uint8 pictures (N, H, W, C): float32, 0 to 255."""
-    drawn = [
+def reconstructions(model, pictures) -> np.ndarray:
+    """The model's outputs for uint8 pictures (N, H, W, C), as float32 from 0 to 255."""
+    batches = [
         np.asarray(model.predict_on_batch(batch))[:count]
         for batch, count in whole_batches(pictures, BATCH)
     ]
-    return GREY * np.concatenate(drawn)
+    return GREY * np.concatenate(batches)
 
 
 def measure(model, pictures) -> dict[str, float]:
-    """loss: the squared error of pixels 0 to 1; error: the mean distance in grey levels."""
-    distance = redrawn(model, pictures) - pictures
-    loss = float(np.mean(np.square(distance / GREY)))
-    return {"loss": loss, "error": float(np.abs(distance).mean())}
+    """loss: the squared error of pixels 0 to 1; error: the mean absolute error in grey levels."""
+    difference = reconstructions(model, pictures) - pictures
+    loss = float(np.mean(np.square(difference / GREY)))
+    return {"loss": loss, "error": float(np.abs(difference).mean())}

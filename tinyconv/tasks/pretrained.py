@@ -1,0 +1,111 @@
+"""Models that come with weights: what they declare, and how their weights are checked."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyconv.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+SHOWN = 12  # hexadecimal digits of a SHA-256 in a message
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The weights that a model comes with: the attribute `pretrained` of the model's function.
+
+    `tinyconv models` reads `accuracy`, `licence` and `size` from the source text, without an
+    import, so they must be literals there:
+
+        my_model.pretrained = Pretrained(
+            accuracy="75.1% top-1 on ImageNet", licence="Apache-2.0", size=17_482_123,
+            sha256="…", weights=weights_file, body=body,
+        )
+
+    Attributes:
+        accuracy: the published accuracy, with the data that it was measured on.
+        licence: of the weights, as an SPDX name.
+        size: of the weights' file or download, in bytes.
+        body: builds the network with its weights: `body(input_shape, file)` returns a Keras model
+            from pixels 0 to 255 (B, H, W, C) to features (B, D). It raises UserError for pictures
+            of a size that it does not take.
+        weights: returns the Path of the weights' file, or raises UserError with what to install.
+            None for a body that loads its weights itself, as Keras' applications do; `file` is
+            None then.
+        sha256: of the weights' file, 64 hexadecimal digits.
+    """
+
+    accuracy: str
+    licence: str
+    size: int
+    body: "Callable[[tuple[int, int, int], Path | None], keras.Model]"
+    weights: Callable[[], Path] | None = None
+    sha256: str | None = None
+
+    def file(self, name: str) -> Path | None:
+        """The weights' file of the model `name`, checked by its size and its SHA-256.
+
+        None where the body loads its weights itself. Raises UserError for a file that is missing,
+        truncated, or of another version.
+        """
+        if self.weights is None:
+            return None
+        path = Path(self.weights())
+        if not path.is_file():
+            raise UserError(f"The weights of {name} are missing: there is no file {path}.")
+        size = path.stat().st_size
+        if size < self.size:
+            raise UserError(
+                f"The weights of {name} in {path} are truncated: the file has {size:,} bytes of "
+                f"{self.size:,}; download or install it again."
+            )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != self.sha256:
+            raise UserError(
+                f"The weights in {path} are not those that {name} was published with: their "
+                f"SHA-256 is {digest[:SHOWN]}…, and should be {str(self.sha256)[:SHOWN]}…; install "
+                "the version that the model is made for."
+            )
+        return path
+
+
+def flaw(model) -> str | None:
+    """What is wrong with the attribute `pretrained` of a model's function, in a clause.
+
+    None for a sound one, and for a model without weights.
+    """
+    declared = getattr(model, "pretrained", None)
+    if declared is None:
+        return None
+    if not isinstance(declared, Pretrained):
+        return f"its attribute pretrained is of type {type(declared).__name__}, not Pretrained"
+    if (declared.weights is None) != (declared.sha256 is None):
+        return "its attribute pretrained has one of weights and sha256, which go together"
+    return None
+
+
+def build(name: str, model, input_shape: tuple[int, int, int]) -> "keras.Model":
+    """What the function `body` of the model `name` returns for pictures (H, W, C).
+
+    Raises UserError for weights that are not those published.
+    """
+    return model.pretrained.body(tuple(input_shape), model.pretrained.file(name))
+
+
+def body_flaw(body, input_shape: tuple[int, int, int]) -> str | None:
+    """Why `body` is no network from pictures (H, W, C) to features (D,), in a clause; or None."""
+    import keras
+
+    if not isinstance(body, keras.Model):
+        return f"gives a {type(body).__name__} as its body, and should give a Keras model"
+    takes, gives = body.input_shape, body.output_shape
+    if takes != (None, *input_shape) or not isinstance(gives, tuple) or len(gives) != 2:
+        return (
+            f"has a body from {takes} to {gives}, which should be from pictures "
+            f"{(None, *input_shape)} to features (None, D)"
+        )
+    return None
