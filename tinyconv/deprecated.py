@@ -21,7 +21,7 @@ def fit(run) -> None:
     )
     run.task.fit(run)
     if run.path is None:
-        raise entry.blamed("made no run folder: its fit calls no run.create")
+        raise entry.plugin_error("made no run folder: its fit calls no run.create")
 
 
 def validate(function: Callable) -> Callable:

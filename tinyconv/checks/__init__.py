@@ -83,7 +83,7 @@ class Check:
 
     def __str__(self) -> str:
         entry = self.subject.entry
-        return f"{entry.kind}-{entry.called}-{self.promise.__name__}"
+        return f"{entry.kind}-{entry.short_name}-{self.promise.__name__}"
 
     def __call__(self) -> None:
         import pytest
@@ -111,12 +111,14 @@ def of(name: str, root: Path | None = None, **small) -> list[Check]:
     Raises:
         UserError: for an unknown name.
     """
-    entries = [entry for entry in installed() if not entry.off]
+    entries = [entry for entry in installed() if not entry.is_off]
     chosen = [
-        entry for entry in entries if name in (entry.distribution, entry.called, entry.full_name)
+        entry
+        for entry in entries
+        if name in (entry.distribution, entry.short_name, entry.full_name)
     ]
     if not chosen:
-        names = {each for entry in entries for each in (entry.distribution, entry.called)}
+        names = {each for entry in entries for each in (entry.distribution, entry.short_name)}
         raise UserError(f"There is no plugin or entry {name!r}; {nearest(name, names)}")
     return [check for entry in chosen for check in _of_entry(entry, root, small)]
 
@@ -165,7 +167,7 @@ def _tested(check: Check) -> tuple[Result, Exception | None]:
         outcome, raised = "failed", error
         reason = str(error).split("\n")[0] if has_sentence else summary(error)
     seconds = time.monotonic() - started
-    return Result(entry.kind, entry.called, promise, outcome, reason, seconds), raised
+    return Result(entry.kind, entry.short_name, promise, outcome, reason, seconds), raised
 
 
 def count(results: Sequence[Result]) -> dict[str, int]:

@@ -22,10 +22,10 @@ def _listing(kind: str, help: str) -> click.Command:
         if as_json:
             print_json([row(entry) for entry in entries])
             return
-        width = max((len(entry.called) for entry in entries), default=0)
+        width = max((len(entry.short_name) for entry in entries), default=0)
         for entry in entries:
             plugin = "" if entry.distribution == OURS else f"  ({entry.distribution})"
-            click.echo(f"{entry.called:{width}}  {entry.summary}{_weights(entry)}{plugin}")
+            click.echo(f"{entry.short_name:{width}}  {entry.summary}{_weights(entry)}{plugin}")
 
     return listing
 
@@ -68,7 +68,7 @@ def tasks(ctx, as_json, reference):
     click.echo("# Every setting\n\nWritten by `tinyconv tasks --reference > REFERENCE.md`.\n")
     for entry in registry.entries("tasks"):
         task = entry.load()
-        click.echo(f"## {entry.called}\n\n{inspect.getdoc(task)}\n")
+        click.echo(f"## {entry.short_name}\n\n{inspect.getdoc(task)}\n")
         click.echo(settings.reference(task.Settings))
 
 

@@ -59,7 +59,7 @@ def _imported(entries):
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         checked = []
-        for entry in pool.map(lambda entry: entry.tried(), strangers):
+        for entry in pool.map(lambda entry: entry.import_apart(), strangers):
             bar.advance()
             checked.append(entry)
     return ours + checked

@@ -35,7 +35,7 @@ class Tasks(click.Group):
     def format_commands(self, ctx, formatter):
         entries = [entry for entry in registry.entries("tasks") if not (entry.fault or entry.flaw)]
         with formatter.section("Tasks"):
-            formatter.write_dl([(entry.called, entry.summary) for entry in entries])
+            formatter.write_dl([(entry.short_name, entry.summary) for entry in entries])
 
     def format_options(self, ctx, formatter):
         self.get_command(ctx, self.default).format_options(ctx, formatter)

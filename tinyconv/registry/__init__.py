@@ -12,12 +12,12 @@ from tinyconv.registry.entry_points import KINDS, OURS, Entry, installed
 
 def entries(kind: str) -> list[Entry]:
     """The entries of "models", "datasets" or "tasks" that are switched on, by name."""
-    return [entry for entry in installed() if entry.kind == kind and not entry.off]
+    return [entry for entry in installed() if entry.kind == kind and not entry.is_off]
 
 
 def names(kind: str) -> list[str]:
     """The names of a kind that `find` accepts, each in its shortest form."""
-    return [entry.called for entry in entries(kind)]
+    return [entry.short_name for entry in entries(kind)]
 
 
 def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
@@ -28,11 +28,11 @@ def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
     """
     candidates = [entry for entry in installed() if entry.kind == kind]
     own = [entry for entry in candidates if (entry.distribution, entry.name) == (nearby, name)]
-    if own and not own[0].off:
+    if own and not own[0].is_off:
         return own[0]
-    for matches in (lambda e: name in (e.called, e.full_name), lambda e: name == e.name):
+    for matches in (lambda e: name in (e.short_name, e.full_name), lambda e: name == e.name):
         matching = [entry for entry in candidates if matches(entry)]
-        usable = [entry for entry in matching if not entry.off]
+        usable = [entry for entry in matching if not entry.is_off]
         if len(usable) == 1:
             return usable[0]
         if usable:
@@ -44,7 +44,7 @@ def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
                 f"The {KINDS[kind]} {name!r} of {matching[0].distribution} is switched off by "
                 "--no-plugins or TINYCONV_PLUGINS; leave that out to use it."
             )
-    choices = {entry.called for entry in candidates if not entry.off}
+    choices = {entry.short_name for entry in candidates if not entry.is_off}
     raise UserError(f"There is no {KINDS[kind]} {name!r}; {nearest(name, choices)}")
 
 
@@ -92,7 +92,7 @@ class Catalogue:
         plugins = (entry for entry in self.used.values() if entry.distribution != OURS)
         return {re.split("[.:]", entry.target)[0] for entry in plugins}
 
-    def reopen(self, kind: str, origin: dict[str, str], run) -> Entry:
+    def import_recorded(self, kind: str, origin: dict[str, str], run) -> Entry:
         """Import the plugin of a saved run, so that Keras can deserialize its classes.
 
         Raises UserError, with the package to install, where it is missing.
@@ -119,7 +119,7 @@ def _checked(entry: Entry, function):
         result = function(*args, **named)
         if not isinstance(result, expected):
             kind = type(result).__name__
-            raise entry.blamed(f"returns a {kind}, and should return a {expected.__name__}")
+            raise entry.plugin_error(f"returns a {kind}, and should return a {expected.__name__}")
         return result
 
     return call

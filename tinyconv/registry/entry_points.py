@@ -31,10 +31,10 @@ class Entry:
     distribution: str
     version: str
     target: str  # "module:attribute"
-    off: bool = False
+    is_off: bool = False
     fault: str | None = None  # why it must not be imported
     flaw: str | None = None  # why an import would fail, judged by the source text
-    contested: str | None = None  # other distributions with the same name
+    rivals: str | None = None  # other distributions with the same name
 
     @property
     def plugin(self) -> str | None:
@@ -50,21 +50,21 @@ class Entry:
         return f"{self.distribution}/{self.name}"
 
     @property
-    def called(self) -> str:
+    def short_name(self) -> str:
         """The shortest name that identifies this entry."""
-        return self.full_name if self.contested else self.name
+        return self.full_name if self.rivals else self.name
 
     @property
     def error(self) -> str | None:
         """What is wrong with it, in one clause; None for nothing."""
-        if self.contested and not (self.fault or self.flaw):
-            return f"its name is also used by {self.contested}; it is available as {self.full_name}"
+        if self.rivals and not (self.fault or self.flaw):
+            return f"its name is also used by {self.rivals}; it is available as {self.full_name}"
         return self.fault or self.flaw
 
     @property
     def status(self) -> str:
         """ "ok", "broken" or "off"."""
-        return "off" if self.off else "broken" if self.error else "ok"
+        return "off" if self.is_off else "broken" if self.error else "ok"
 
     @property
     def summary(self) -> str:
@@ -107,10 +107,10 @@ class Entry:
             if wrong := guarded_import.misfit(self.kind, target):
                 raise guarded_import.Fault(wrong)
         except guarded_import.Fault as fault:
-            raise self.blamed(f"cannot be used: {fault}") from fault
+            raise self.plugin_error(f"cannot be used: {fault}") from fault
         return target
 
-    def blamed(self, what: str) -> PluginError:
+    def plugin_error(self, what: str) -> PluginError:
         """The error that reports what is wrong with this entry, and how to remove it."""
         kind = KINDS.get(self.kind, "plugin")
         return PluginError(
@@ -123,9 +123,9 @@ class Entry:
         """The command that removes the plugin."""
         return f"pip uninstall {self.distribution}"
 
-    def tried(self) -> "Entry":
+    def import_apart(self) -> "Entry":
         """This entry, with the fault of its import, which is tried in a separate process."""
-        if self.distribution == OURS or self.off or self.fault or self.contested:
+        if self.distribution == OURS or self.is_off or self.fault or self.rivals:
             return self
         script = "import sys; from tinyconv import registry; registry.try_one(*sys.argv[1:])"
         command = [sys.executable, "-P", "-c", script, self.kind, self.full_name]
@@ -160,12 +160,12 @@ def installed() -> list[Entry]:
                 distributions.add(name)
                 entries += _entries(distribution, name)
     entries.sort(key=lambda entry: (_natural(entry.name), entry.distribution))
-    entries = _with_contested(entries)
+    entries = _with_rivals(entries)
     if os.environ.get("TINYCONV_STRICT_PLUGINS") == "1":
         for entry in entries:
-            if not entry.off and entry.distribution != OURS:
-                if entry.contested:
-                    raise entry.blamed(f"is broken: {entry.error}")
+            if not entry.is_off and entry.distribution != OURS:
+                if entry.rivals:
+                    raise entry.plugin_error(f"is broken: {entry.error}")
                 entry.load()
     return entries
 
@@ -178,7 +178,7 @@ def _name(distribution) -> str:
 
 
 def _entries(distribution, name: str) -> list[Entry]:
-    """The entries of one distribution; one that tells the fault where it has no readable ones."""
+    """The entries of one distribution, or one entry with the fault where they cannot be read."""
     off = not _is_on(name)
     try:
         version, fault = distribution.version, _unmet(distribution)
@@ -241,7 +241,7 @@ def _unmet(distribution) -> str | None:
     return None
 
 
-def _with_contested(entries: list[Entry]) -> list[Entry]:
+def _with_rivals(entries: list[Entry]) -> list[Entry]:
     """Mark the entries whose name another one has too; a name of tinyconv's own stays its own."""
     marked = []
     for entry in entries:
@@ -250,11 +250,11 @@ def _with_contested(entries: list[Entry]) -> list[Entry]:
             for other in entries
             if (other.kind, other.name) == (entry.kind, entry.name)
             and other is not entry
-            and not (other.off or other.error)
+            and not (other.is_off or other.error)
         ]
-        if rivals and entry.kind and not entry.off and entry.distribution != OURS:
+        if rivals and entry.kind and not entry.is_off and entry.distribution != OURS:
             others = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-            entry = replace(entry, contested=others)
+            entry = replace(entry, rivals=others)
         marked.append(entry)
     return marked
 

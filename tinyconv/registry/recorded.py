@@ -19,11 +19,11 @@ def entry(kind: str, origin: dict[str, str], run) -> Entry:
     if distribution == OURS:
         matching = matching or [e for e in namesakes if BUILT_IN.match(e.target)]
     # For a third party's entry the import reports more than its flaw does.
-    usable = [e for e in matching if not (e.off or (e.distribution == OURS and e.flaw))]
+    usable = [e for e in matching if not (e.is_off or (e.distribution == OURS and e.flaw))]
     if usable:
         return usable[0]
     what = f"is not installed; install it with: pip install {distribution}=={version}"
-    if any(e.off for e in matching):
+    if any(e.is_off for e in matching):
         what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
     raise UserError(
         f"{run} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"

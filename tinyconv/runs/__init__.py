@@ -73,7 +73,7 @@ class Run(RunFolder):
         """
         values = {name: plain(value) for name, value in dataclasses.asdict(self.options).items()}
         for name in values.keys() & {*self.settings, *facts, *schema.FACTS}:
-            raise self.catalogue.used["tasks"].blamed(
+            raise self.catalogue.used["tasks"].plugin_error(
                 f"has the setting {name}, which is also the name of a fact in settings.json"
             )
         today = datetime.date.today().isoformat()
@@ -83,7 +83,7 @@ class Run(RunFolder):
             data = content if isinstance(content, bytes) else content.read_bytes()
             files.write(self.path / name, data)
         facts = {
-            "task": self.catalogue.used["tasks"].called,
+            "task": self.catalogue.used["tasks"].short_name,
             **values,
             **(self.settings | facts),
             "setting_names": list(values),
@@ -107,7 +107,7 @@ class Run(RunFolder):
         values = ", ".join(f"{name} {self.settings[name]}" for name in removed)
         entry = self.catalogue.used["tasks"]
         return (
-            f"{self.path} was made with {values}, which the task {entry.called} of "
+            f"{self.path} was made with {values}, which the task {entry.short_name} of "
             f"{entry.distribution} {entry.version} no longer has"
         )
 
@@ -232,7 +232,9 @@ class Run(RunFolder):
     def _blamed(self, verb: str, value, promised: str):
         """The error for a task whose verb returns something else than the specification says."""
         what = f"returns {value!r} from {verb}"
-        return self.catalogue.used["tasks"].blamed(f"{what:.200}, and should return {promised}")
+        return self.catalogue.used["tasks"].plugin_error(
+            f"{what:.200}, and should return {promised}"
+        )
 
 
 def call(task, verb: str, values: dict, *arguments):

@@ -147,7 +147,7 @@ def _of_run(run):
             f"{folder} has no best.keras to start from: no checkpoint has been written."
         )
     if origin := recorded["plugins"].get("models"):  # none for a network that came from Python
-        run.catalogue.reopen("models", origin, folder)
+        run.catalogue.import_recorded("models", origin, folder)
     return replace(options, from_=folder, **network), file
 
 
@@ -231,7 +231,7 @@ def _origin_body(run, shape, policy: str):
         return _body_of_run(run, shape, policy)
     body = pretrained.build(run.options.model, model, shape)
     if wrong := pretrained.body_flaw(body, shape):
-        raise run.catalogue.used["models"].blamed(wrong)
+        raise run.catalogue.used["models"].plugin_error(wrong)
     return body
 
 

@@ -222,7 +222,7 @@ def load(path, **changes) -> Run:
     changes = arrays.restore(facts, changes)
     catalogue = registry.Catalogue()
     for kind, origin in facts.get("plugins", {}).items():
-        catalogue.reopen(kind, origin, folder)
+        catalogue.import_recorded(kind, origin, folder)
     if "tasks" in facts.get("plugins", {}):
         task = catalogue.used["tasks"].load()()
     else:

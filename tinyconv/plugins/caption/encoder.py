@@ -87,7 +87,7 @@ def _open_run(catalogue, path: str) -> keras.Model:
     if not file.exists():
         raise UserError(f"The encoder's run {folder} has no best.keras: it has not trained yet.")
     if origin := read_settings(folder).get("plugins", {}).get("models"):
-        catalogue.reopen("models", origin, folder)
+        catalogue.import_recorded("models", origin, folder)
     model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
