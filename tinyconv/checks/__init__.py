@@ -112,11 +112,7 @@ def of(name: str, root: Path | None = None, **small) -> list[Check]:
         UserError: for an unknown name.
     """
     entries = [entry for entry in installed() if not entry.is_off]
-    chosen = [
-        entry
-        for entry in entries
-        if name in (entry.distribution, entry.short_name, entry.full_name)
-    ]
+    chosen = [e for e in entries if name in (e.distribution, e.short_name, e.full_name)]
     if not chosen:
         names = {each for entry in entries for each in (entry.distribution, entry.short_name)}
         raise UserError(f"There is no plugin or entry {name!r}; {nearest(name, names)}")

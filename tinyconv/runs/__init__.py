@@ -232,9 +232,8 @@ class Run(RunFolder):
     def _blamed(self, verb: str, value, promised: str):
         """The error for a task whose verb returns something else than the specification says."""
         what = f"returns {value!r} from {verb}"
-        return self.catalogue.used["tasks"].plugin_error(
-            f"{what:.200}, and should return {promised}"
-        )
+        task = self.catalogue.used["tasks"]
+        return task.plugin_error(f"{what:.200}, and should return {promised}")
 
 
 def call(task, verb: str, values: dict, *arguments):

@@ -22,8 +22,8 @@ def prepared(run: Run):
     trains without tinyconv's loop.
     """
     error = OtherLoop(
-        f"{run.catalogue.used['tasks'].short_name} has a training loop of its own, which does not work "
-        "without a run."
+        f"{run.catalogue.used['tasks'].short_name} has a training loop of its own, which does not "
+        "work without a run."
     )
     if not isinstance(run.options, TrainingSettings) or not hasattr(run.task, "prepare"):
         raise error
