@@ -153,7 +153,7 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
         (["fit", "--precision", "mixed_float16"], "--force"),
         (["fit", "--resume", "nowhere"], "`tinyconv runs`"),
         (["fit", "--from", "nowhere"], "nowhere does not exist"),
-        (["fit", "--freeze", "3"], "which --from RUN names"),
+        (["fit", "--freeze", "3"], "which --from names"),
         (["fit", "classify", "extra"], "extra"),
         (["evaluate", "nowhere"], "`tinyconv runs`"),
         (["evaluate"], "RUN"),
