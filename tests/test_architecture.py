@@ -5,7 +5,9 @@ import json
 import re
 import subprocess
 import sys
+import tokenize
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,51 @@ def test_no_pickle_is_opened_while_a_run_is_trained_used_and_resumed():
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document == {"witness": ["json.decoder", "JSONDecoder"], "classes": []}
+
+
+# Terms that the field does not use, or uses otherwise: learning rate, dtype policy, memorises;
+# programs print, report and return.
+DIALECT = re.compile(
+    r"\b(step\s+sizes?|number\s+formats?|by\s+heart|(is|are|was|were)\s+told|tells|hears"
+    r"|anew|as\s+yet|of\s+before)\b",
+    re.IGNORECASE,
+)
+ROOT = PACKAGE.parent
+PAGES = [ROOT / name for name in ("README.md", "GUIDE.md", "REFERENCE.md")]
+PROSE = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None)}
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and text of each comment and string of a Python file, or of each line of a page."""
+    if path.suffix != ".py":
+        yield from enumerate(path.read_text().splitlines(), start=1)
+        return
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type in PROSE:
+                yield token.start[0], token.string
+
+
+@pytest.mark.parametrize(
+    "path", [*PACKAGE.rglob("*.py"), *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_the_prose_has_the_fields_terms(path):
+    terms = [
+        f"{path.relative_to(ROOT)}:{line}: {match.group()}"
+        for line, text in prose(path)
+        for match in DIALECT.finditer(text)
+    ]
+    assert not terms
+
+
+def test_few_variables_are_named_by_a_participle():
+    """A noun says what the value is; a participle says only that it was found or given."""
+    names = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("tinyconv", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        if node.id in ("found", "given", "told", "seen", "kept")
+    ]
+    assert len(names) <= 20, names
