@@ -10,6 +10,7 @@ from tinyconv.errors import UserError
 RANDOM = np.random.default_rng(0)
 SCORES = RANDOM.normal(size=(6, 5)).astype("float32") * 3
 LABELS = np.array([0, 4, 2, 2, 1, 3], "int32")
+WEIGHTS = [0.5, 1.0, 2.0, 0.25, 4.0]  # of the five classes
 
 
 def test_hinge_on_the_lectures_three_pictures():
@@ -45,7 +46,35 @@ def test_equal_scores_give_ln_k_and_k_minus_1():
     assert float(losses.loss("hinge")(labels, flat)) == pytest.approx(9.0)
 
 
-@pytest.mark.parametrize("loss", [losses.SoftmaxCrossEntropy(0.2), losses.MulticlassHinge()])
+@pytest.mark.parametrize("name", ["softmax", "hinge"])
+def test_class_weights_multiply_each_loss(name):
+    plain = losses.loss(name)
+    plain.reduction = None
+    weighted = losses.loss(name, class_weights=WEIGHTS)
+    weighted.reduction = None
+    expected = np.asarray(plain(LABELS, SCORES)) * np.array(WEIGHTS)[LABELS]
+    np.testing.assert_allclose(weighted(LABELS, SCORES), expected, rtol=1e-6)
+
+
+def test_balanced_weights_are_scikit_learns():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.repeat(np.arange(4), (40, 5, 12, 3))
+    theirs = compute_class_weight("balanced", classes=np.arange(4), y=labels)
+    ours = losses.balanced_weights(np.bincount(labels))
+    np.testing.assert_allclose(ours, theirs)
+    assert np.take(ours, labels).mean() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.SoftmaxCrossEntropy(0.2),
+        losses.MulticlassHinge(),
+        losses.SoftmaxCrossEntropy(0.2, class_weights=WEIGHTS),
+        losses.MulticlassHinge(class_weights=WEIGHTS),
+    ],
+)
 def test_losses_survive_saving(loss):
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()

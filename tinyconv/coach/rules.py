@@ -64,8 +64,9 @@ def imbalance(class_counts: Mapping[str, int]) -> str | None:
     always = f": always predicting {most} would be {fraction:.0%} accurate" if is_common else ""
     return (
         f"The classes are imbalanced: {class_counts[most]:,} of {total:,} training pictures are of "
-        f"{most} and {class_counts[least]:,} of {least}{always}; judge by the confusion matrix, "
-        "and collect pictures of the rare classes or leave out some of the common ones."
+        f"{most} and {class_counts[least]:,} of {least}{always}; judge by balanced accuracy and "
+        "the confusion matrix, train classify with --class-weight balanced, or collect pictures of "
+        "the rare classes."
     )
 
 

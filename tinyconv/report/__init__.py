@@ -14,6 +14,7 @@ MEANINGS = {
     "loss": "loss is the quantity that training minimises",
     "top1": "top1 is the fraction of examples whose best label is right",
     "top5": "top5 is the fraction of examples whose five best labels include the right one",
+    "balanced_accuracy": "balanced_accuracy is the mean of the classes' own top1",
     "iou": "iou is the mean overlap of the true and the predicted box",
     "iou50": "iou50 is the fraction of boxes with an overlap of a half or more",
     "localisation": "localisation is the fraction of pictures whose label and box are both right",

@@ -73,6 +73,12 @@ FACTS = {  # name: (its type in words, a function that checks it)
     ),
     "data_sha256": ("a word", _text),
     "from_sha256": ("a word", _text),
+    "levels": ("a whole number", lambda value: type(value) is int),
+    "uneven": ("true or false", lambda value: isinstance(value, bool)),
+    "class_weights": (
+        "a list of numbers",
+        lambda value: isinstance(value, list) and all(isinstance(v, (int, float)) for v in value),
+    ),
     "created": ("a word", _text),
     "command_line": ("a list of words", _texts),
     "versions": ("names and versions", lambda value: isinstance(value, dict)),

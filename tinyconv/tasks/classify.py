@@ -29,6 +29,9 @@ from tinyconv.system import console
 from tinyconv.tasks import PictureSettings, begin, network
 from tinyconv.tasks.scoring import VIEWS, answers, measure, scores, together
 
+UNEVEN = 2  # times as many pictures of the most frequent class as of the rarest, and
+UNLIKELY = 5  # standard deviations of a class's count more than that
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -40,6 +43,12 @@ class LossSettings:
         "Fraction of the target spread over all classes.  [default: 0.1 for softmax]",
         minimum=0.0,
         maximum=0.9,
+    )
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss: balanced gives rare classes the same total weight as "
+        "frequent ones.",
+        choices=("none", "balanced"),
     )
 
 
@@ -89,7 +98,7 @@ class Classify:
         """The training.Training of the settings, from the last checkpoint if there is one."""
         import keras
 
-        from tinyconv import losses, training
+        from tinyconv import training
         from tinyconv.training import progressive_resizing
 
         network.settle_network(run)
@@ -105,7 +114,9 @@ class Classify:
         shape = train.pictures.shape[1:]
         model = network.build_network(run, shape, len(dataset.classes), dtype_policy, saved)
         training.describe_model(model)
-        loss = losses.loss(options.loss, options.label_smoothing)
+        if run.path is None:
+            run.add(**_class_facts(options, train.labels))
+        loss = _loss(run)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
         training.compile_model(model, options, loss, [top1], saved)
         if saved is None and network.is_untrained(options):
@@ -119,7 +130,9 @@ class Classify:
                 train, options.batch_size, steps, options.seed, epoch, first_step
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
-            lambda model: measure(scores(model, validation.pictures), validation.labels, loss),
+            lambda model: measure(
+                scores(model, validation.pictures), validation.labels, loss, is_uneven(run)
+            ),
             # As Keras' ModelCheckpoint: on small data the loss is finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=progressive_resizing.stages(model) if options.sizes == "growing" else (),
@@ -139,8 +152,6 @@ class Classify:
 
         The mean has a loss only where all runs were trained with the same softmax loss.
         """
-        from tinyconv import losses
-
         first = runs[0]
         for run in runs[1:]:
             for fact, what in (("classes", "classes"), ("picture_shape", "picture sizes")):
@@ -158,13 +169,14 @@ class Classify:
             )
         labels = dataset.splits[chosen].labels
         each = [self._scores(run, dataset, chosen, augment) for run in runs]
-        kinds = [(run.options.loss, run.options.label_smoothing) for run in runs]
+        uneven = any(map(is_uneven, runs))
         metrics = [
-            measure(one, labels, losses.loss(*kind)) for one, kind in zip(each, kinds, strict=True)
+            measure(one, labels, _loss(run), uneven) for one, run in zip(each, runs, strict=True)
         ]
         if len(runs) > 1:
-            metrics.append(measure(together(each), labels, losses.loss(*kinds[0])))
-            if set(kinds) != {("softmax", kinds[0][1])}:
+            metrics.append(measure(together(each), labels, _loss(first), uneven))
+            kinds = [_loss(run).get_config() for run in runs]
+            if runs[0].options.loss != "softmax" or any(kind != kinds[0] for kind in kinds):
                 del metrics[-1]["loss"]
         return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
 
@@ -237,6 +249,32 @@ class Classify:
             pictures = dataset.splits[split].pictures
             self._cached = key, scores(run.model(), pictures, augment)
         return self._cached[1]
+
+
+def _class_facts(options, labels) -> dict:
+    """What settings.json holds of the classes' frequencies, where they matter."""
+    from tinyconv.losses import balanced_weights
+
+    counts = np.bincount(labels)
+    most, least = counts.max(), counts[counts > 0].min()
+    is_clear = most - least >= UNLIKELY * np.sqrt(counts.mean())
+    facts = {"uneven": True} if is_clear and most >= UNEVEN * least else {}
+    if options.class_weight == "balanced":
+        facts["class_weights"] = balanced_weights(counts)
+    return facts
+
+
+def _loss(run):
+    """The loss that the run was trained with, by its settings.json."""
+    from tinyconv import losses
+
+    options = run.options
+    return losses.loss(options.loss, options.label_smoothing, run.settings.get("class_weights"))
+
+
+def is_uneven(run) -> bool:
+    """Whether the run's classes differ in size, so that top-1 says little of the rare ones."""
+    return run.settings.get("uneven", False)
 
 
 def _with_classes(run) -> Dataset:

@@ -65,19 +65,25 @@ def together(each: Sequence[np.ndarray]) -> np.ndarray:
     return logsumexp([log_softmax(one, axis=1) for one in each], axis=0) - np.log(len(each))
 
 
-def measure(scores, labels, loss) -> dict[str, float]:
+def measure(scores, labels, loss, uneven: bool = False) -> dict[str, float]:
     """loss, top1 and top5 of scores (N, classes) against labels (N,).
+
+    For uneven classes also balanced_accuracy, the mean of the classes' own top-1 (recall).
 
     For equal scores the first class counts as the answer, and a NaN counts as no answer, so that a
     dead network is not right about everything.
     """
     best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     right = best == labels[:, None]  # (N, 5)
-    return {
+    metrics = {
         "loss": float(loss(labels, scores)),
         "top1": float(right[:, 0].mean()),
         "top5": float(right.any(axis=1).mean()),
     }
+    if uneven:
+        recalls = [right[labels == label, 0].mean() for label in np.unique(labels)]
+        metrics["balanced_accuracy"] = float(np.mean(recalls))
+    return metrics
 
 
 def answers(row: np.ndarray, classes: Sequence[str]) -> list[dict]:

@@ -93,3 +93,10 @@ def check_replay(options, games) -> None:
             f"A replay buffer of {options.replay:,} steps is too small for {options.games} games; "
             f"use --replay-size {options.games * 100} or more."
         )
+    earliest = options.games * (options.n_step + 2)
+    if options.start < earliest:
+        raise UserError(
+            f"The first update after {options.start:,} actions would find no transition of "
+            f"{options.n_step} steps in {options.games} games; use --learning-starts {earliest} or "
+            "more."
+        )
