@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tinyconv.system import console
+from tinyconv.system import console, progress
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def now(monkeypatch):
 
 
 def test_time_left_by_hand(now):
-    bar = console.Bar(total=10, done=2)  # continues from 2
+    bar = progress.Bar("reading", total=10, done=2)  # continues from 2
     assert bar.left == "?"
     now[0] += 8
     bar.advance(2)  # 4 s a unit, 6 units to go
@@ -37,13 +37,45 @@ def test_time_left_by_hand(now):
 
 
 def test_a_pipe_gets_one_line_and_only_for_long_work(capsys, now):
-    with console.bar("reading", 1000, "pictures") as bar:
+    with progress.bar("reading", 1000, "pictures") as bar:
         bar.advance(1000)
     assert capsys.readouterr().err == ""
-    with console.bar("reading", 1000, "pictures") as bar:
+    with progress.bar("reading", 1000, "pictures") as bar:
         now[0] += 3
         bar.advance(1000)
     assert capsys.readouterr().err == "reading: 1,000 pictures in 3 s\n"
+
+
+def test_a_pipe_gets_a_line_a_minute_with_the_time_left(capsys, now):
+    with progress.bar("training", 1.0) as bar:
+        for _ in range(30):  # 10 s and a hundredth of the work each
+            now[0] += 10
+            bar.advance(0.01, "loss 0.5")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5  # in five minutes
+    assert lines[0] == "training: 6%, 15 min 40 s left  loss 0.5"
+    assert lines[4] == "training: 30%, 11 min 40 s left  loss 0.5"
+
+
+CELL = """
+from tinyconv.system import progress
+import time
+with progress.bar("training", 4) as bar:
+    for i in range(4):
+        time.sleep(0.6)
+        bar.advance(1, f"loss {i}")
+"""
+
+
+def test_a_notebook_gets_a_bar_that_is_drawn_over_itself():
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs  # one display, updated
+    assert output.output_type == "display_data"
+    assert output.data["text/plain"] == "[####################] training: 100%, 0 s left"
 
 
 def test_the_log_has_the_lines_printed_before_it_was_opened(tmp_path, capsys):

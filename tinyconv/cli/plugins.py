@@ -10,7 +10,7 @@ from tinyconv.cli.base import Verbs, as_json, print_json
 from tinyconv.cli.listing import row
 from tinyconv.errors import PluginError, nearest
 from tinyconv.registry.entry_points import KINDS, OURS, canonical, chosen, installed
-from tinyconv.system import console
+from tinyconv.system import console, progress
 
 
 @click.group(cls=Verbs, invoke_without_command=True)
@@ -55,7 +55,7 @@ def _imported(entries):
     strangers = [e for e in entries if e.distribution != OURS]
     ours = [e for e in entries if e.distribution == OURS]
     with (
-        console.bar("importing plugins", len(strangers), "entries") as bar,
+        progress.bar("importing plugins", len(strangers), "entries") as bar,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         checked = []
@@ -97,7 +97,7 @@ def check(name, root, as_json):
     options = {} if root is None else {"root": root}
     results = []
     promises = checks.of(name, **options)
-    with console.bar(f"checking {name}", len(promises)) as bar:
+    with progress.bar(f"checking {name}", len(promises)) as bar:
         for promise in promises:
             results.append(checks.run(promise))
             bar.advance(note=str(promise))

@@ -26,7 +26,7 @@ import numpy as np
 from tinyconv.data import SIXTEEN_BITS, Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
-from tinyconv.system import console
+from tinyconv.system import progress
 from tinyconv.system.files import cache_root, replace
 
 FORMAT = 5  # version of this layout and of the decoding; part of every key
@@ -217,7 +217,7 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "splits": {},
     }
     shape, pictures = None, {}
-    with console.bar(f"reading {name}", total, "pictures") as bar:
+    with progress.bar(f"reading {name}", total, "pictures") as bar:
         for split, source in sources.splits.items():
             path = folder / f"{split}.npy"
             pictures[split] = hashlib.sha256()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinyconv.data.cache import cache_root
 from tinyconv.errors import UserError
-from tinyconv.system import console
+from tinyconv.system import progress
 from tinyconv.system.files import replace
 
 BLOCK = 1 << 18  # bytes read at a time
@@ -77,7 +77,7 @@ def _fetch(url: str, part: Path) -> None:
         title = f"downloading {url.rsplit('/', 1)[-1]}"
         with (
             part.open("ab" if have else "wb") as file,
-            console.bar(title, megabytes, "MB", done=have / 1e6) as bar,
+            progress.bar(title, megabytes, "MB", done=have / 1e6) as bar,
         ):
             while block := response.read(BLOCK):
                 file.write(block)

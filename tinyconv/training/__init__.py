@@ -19,7 +19,7 @@ from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.runs.schema import TIMES
-from tinyconv.system import console
+from tinyconv.system import console, progress
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released, random_states
 from tinyconv.training import checkpoints, tensorboard
@@ -118,7 +118,7 @@ class Training:
         with (
             graphs_released(),
             stop_signals() as stopped,
-            console.bar("training", 1.0, done=done) as bar,
+            progress.bar("training", 1.0, done=done) as bar,
         ):
             try:
                 is_over = self.is_over
@@ -148,7 +148,7 @@ class Training:
         """Train for an epoch, or for the rest of one.
 
         Args:
-            bar: the progress bar of `console.bar`.
+            bar: the progress bar of `progress.bar`.
             stopped: a threading.Event that is set to stop the training.
             steps: the number of steps, counted from the start of the run, after which to return.
 
@@ -228,7 +228,7 @@ class Training:
         """Validate, save a checkpoint and the history, and print one line about the epoch.
 
         Args:
-            bar: the progress bar of `console.bar`.
+            bar: the progress bar of `progress.bar`.
 
         Returns:
             Whether it was the last epoch, which is written immediately.

@@ -19,7 +19,7 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.layers import program_costs
 from tinyconv.runs.model_files import open_model
 from tinyconv.runs.schema import read_settings
-from tinyconv.system import console
+from tinyconv.system import progress
 from tinyconv.system.files import replace
 
 MIN_SIZE = 8  # rows and columns that a feature map should have; the paper's has 14
@@ -138,7 +138,7 @@ def features(encoder, pictures, name: str, key: list) -> np.ndarray:
             new = Path(building, path.name)
             with (
                 new.open("wb") as file,
-                console.bar(f"encoding {name}", shape[0], "pictures") as bar,
+                progress.bar(f"encoding {name}", shape[0], "pictures") as bar,
                 program_costs.for_predictions(encoder, len(pictures)),
             ):
                 header = {"descr": "<f2", "fortran_order": False, "shape": shape}

@@ -20,7 +20,7 @@ from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
 from tinyconv.plugins.dqn.private import create_slots, online_network
 from tinyconv.plugins.dqn.replay import Replay
 from tinyconv.plugins.dqn.steps import LAST, append_frames, blank_observations
-from tinyconv.system import console
+from tinyconv.system import console, progress
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released
 from tinyconv.training.checkpoints import INITIAL_WRITE_SECONDS, is_due
@@ -220,7 +220,7 @@ class Learning:
             stop_signals() as stopped,
             layers.compiled(by_programs),
             graphs_released(),
-            console.bar("learning", options.steps, "actions", done=state.done) as bar,
+            progress.bar("learning", options.steps, "actions", done=state.done) as bar,
         ):
             before, saved, cost = state.seconds, bar.seconds, INITIAL_WRITE_SECONDS
             while state.done < options.steps:
