@@ -86,7 +86,7 @@ def test_every_verb_works_on_a_run(trained, capsys, tmp_path):
 
     code, out, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
     assert (code, out) == (0, "") and "wrote 3 answers" in err
-    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == 15 and list(rows[0]) == ["input", "rank", "label", "probability"]
     assert rows[0]["label"] == answers[0]["answers"][0]["label"]
     code, _, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")

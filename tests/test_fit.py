@@ -308,7 +308,7 @@ def test_minutes_end_in_time_and_at_the_schedules_end(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "train_on_batch", timed)
     monkeypatch.setattr(training, "Clock", functools.partial(Clock, now=lambda: clock.now))
-    run = tinyconv.fit(model="linear", minutes=0.1, epochs=1)
+    run = tinyconv.fit(model="linear", minutes=0.1)
     assert 5 < run.history[-1]["seconds"] <= 6
     assert len(run.history) > 1
     rates = [row["learning_rate"] for row in run.history]

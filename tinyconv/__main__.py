@@ -19,6 +19,7 @@ from tinyconv.errors import PluginError, UserError
 from tinyconv.registry import culprit
 from tinyconv.registry.guarded_import import summary
 from tinyconv.system import console
+from tinyconv.system.files import settle_without_home
 
 FLAGS = ("--debug", "--no-plugins")  # accepted anywhere, before or after the verb
 INTERRUPTED = 130  # 128 + SIGINT
@@ -32,11 +33,13 @@ DISK = {getattr(errno, name) for name in DISK_ERRORS if hasattr(errno, name)}
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit; the entry point of the console script."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    console.open_streams()
     console.escape_unprintable()
     debug = "--debug" in arguments
     flags = [argument for argument in arguments if argument in FLAGS]
     others = [argument for argument in arguments if argument not in FLAGS]
     try:
+        settle_without_home()
         with json_on_standard_output(others):
             code = cli.main(flags + others, standalone_mode=False) or 0
         sys.stdout.flush()  # a reader that has left is noticed here, not when Python exits
@@ -88,7 +91,7 @@ def _fail(message: str, code: int, debug: bool) -> NoReturn:
         if debug:
             traceback.print_exc()
         click.echo(f"tinyconv: {message}", err=True)
-    except BrokenPipeError:  # standard error has no reader either
+    except OSError:  # standard error has no reader either, or its disk is full
         _discard_output()
     sys.exit(code)
 

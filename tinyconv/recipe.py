@@ -65,7 +65,10 @@ class TrainingSettings:
 
     epochs: int = setting(20, "Passes over the training data.", minimum=1)
     minutes: float | None = setting(
-        None, "Train for this long instead of --epochs.", unit="minutes", minimum=0.05
+        None,
+        "Train for this long, instead of --epochs: give one of the two.",
+        unit="minutes",
+        minimum=0.05,
     )
     patience: int | None = setting(
         None,

@@ -17,6 +17,7 @@ as well. The key in settings.json and the attribute remain `least`.
 """
 
 import dataclasses
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -132,8 +133,8 @@ def _checked(field, hint, value, keyword: str):
     wrong_type = f"{keyword} must be {_KIND_NAMES[kind]}, and {value!r} was given."
     if kind is float and type(value) is int:
         value = float(value)
-    if kind is Path and isinstance(value, str):
-        value = Path(value)
+    if kind is Path and isinstance(value, (str, Path)):
+        value = Path(os.path.expanduser(value))  # a shell leaves the ~ of `--root=~/data`
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise UserError(wrong_type)
     choices = field.metadata["choices"]

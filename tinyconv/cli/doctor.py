@@ -19,7 +19,8 @@ def examine() -> dict[str, str | int | list[str]]:
     import keras
 
     from tinyconv import precision
-    from tinyconv.data.cache import cache_root
+    from tinyconv.data import cache_content
+    from tinyconv.system.files import cache_root
 
     backend = keras.config.backend()
     policy, why = precision.choose("auto", remeasure=True)
@@ -38,6 +39,7 @@ def examine() -> dict[str, str | int | list[str]]:
         "cores": os.cpu_count(),
         "precision": f"{policy}: {why}",
         "cache": str(cache_root()),
+        "cached": cache_content.summary(),
         "runs": str(runs_folder().resolve()),
         "plugins": sorted(plugins) or "none",
     }

@@ -12,6 +12,14 @@ import click
 from tinyconv import course
 from tinyconv.cli.base import as_json, print_json
 from tinyconv.errors import UserError
+from tinyconv.system.files import expanded
+
+
+class _HomePath(click.Path):
+    """A path whose leading ~ is the home folder."""
+
+    def convert(self, value, param, ctx):
+        return super().convert(expanded(value), param, ctx)
 
 
 @click.command()
@@ -43,7 +51,7 @@ def lessons(as_json):
 @click.option("--run", is_flag=True, help="Run it block by block, and save its pictures.")
 @click.option(
     "--output",
-    type=Path,
+    type=expanded,
     default=Path("pictures"),
     show_default=True,
     metavar="FOLDER",
@@ -51,7 +59,7 @@ def lessons(as_json):
 )
 @click.option(
     "--check",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_HomePath(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Check your own answer to the exercise, a Python file.",
 )

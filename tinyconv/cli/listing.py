@@ -10,6 +10,7 @@ from tinyconv.errors import UserError
 from tinyconv.registry.entry_points import OURS
 from tinyconv.runs import runs_folder
 from tinyconv.runs.schema import read_settings
+from tinyconv.system.files import cache_root
 
 
 def _listing(kind: str, help: str) -> click.Command:
@@ -53,7 +54,58 @@ def row(entry) -> dict:
 
 
 models = _listing("models", "List the networks.")
-datasets = _listing("datasets", "List the data sets.")
+
+
+@click.command()
+@as_json
+@click.option("--cached", is_flag=True, help="List the content of the cache, with size and age.")
+@click.option(
+    "--clear", metavar="NAME", help="Delete NAME from the cache; `all` deletes all of it."
+)
+@click.pass_context
+def datasets(ctx, as_json, cached, clear):
+    """List the data sets, or the content of the cache."""
+    if clear is not None:
+        _clear(clear)
+    if cached:
+        _list_cache(as_json)
+    elif clear is None:
+        ctx.invoke(_listing("datasets", ""), as_json=as_json)
+
+
+def _list_cache(as_json: bool) -> None:
+    """Print what the cache holds."""
+    from tinyconv.data import cache_content  # imports NumPy
+
+    entries = cache_content.content()
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": entry.name,
+                    "bytes": entry.size,
+                    "written": entry.written,
+                    "paths": [str(path) for path in entry.paths],
+                }
+                for entry in entries
+            ]
+        )
+        return
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        size = cache_content.in_words(entry.size)
+        click.echo(f"{entry.name:{width}}  {size:>10}  written {entry.age} ago")
+    total = cache_content.in_words(sum(entry.size for entry in entries))
+    click.echo(f"{total} in {cache_root()}", err=True)
+
+
+def _clear(name: str) -> None:
+    """Delete from the cache, and print how much was deleted."""
+    from tinyconv.data import cache_content
+
+    deleted, left = cache_content.clear(name)
+    rest = f"; {left} of its files and folders cannot be deleted" if left else ""
+    click.echo(f"deleted {cache_content.in_words(deleted)} in {cache_root()}{rest}", err=True)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import click
 
@@ -11,6 +10,7 @@ from tinyconv.cli.listing import row
 from tinyconv.errors import PluginError, nearest
 from tinyconv.registry.entry_points import KINDS, OURS, canonical, chosen, installed
 from tinyconv.system import console, progress
+from tinyconv.system.files import expanded
 
 
 @click.group(cls=Verbs, invoke_without_command=True)
@@ -85,7 +85,7 @@ def _print_plugin(name: str, origin: str, entries) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option("--root", type=Path, metavar="PATH", help="Local files of a data set.")
+@click.option("--root", type=expanded, metavar="PATH", help="Local files of a data set.")
 @as_json
 def check(name, root, as_json):
     """Check the promises of NAME: a plugin, or a model, data set or task.

@@ -6,6 +6,7 @@ document on standard output. TensorFlow is imported only when a verb needs it.
 
 import contextlib
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,10 @@ from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
 from tinyconv.results import counted, plural
 from tinyconv.runs import find_folder, options_of
+from tinyconv.system.files import expanded, write_text
 
 run_argument = click.argument("run", metavar="RUN")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a formula begins
 DEFAULT_TASK = "classify"  # its options are in the help where no run is named
 
 
@@ -156,7 +159,7 @@ that folder; `-` stands for the lines of standard input.""",
 @run_argument
 @click.argument("files", nargs=-1, cls=Inputs)
 @click.option(
-    "--output", type=Path, metavar="FILE", help="Write CSV to this file.", cls=AnswersFile
+    "--output", type=expanded, metavar="FILE", help="Write CSV to this file.", cls=AnswersFile
 )
 @as_json
 @click.pass_context
@@ -167,8 +170,11 @@ def predict(ctx, run, files, output, as_json, **options):
     predictions = list(_open(run).predict(*files, **explicit(ctx, options)))
     as_lines = bool(predictions) and all(one.line is not None for one in predictions)
     if output:
-        with output.open("x", newline="", encoding="utf-8") as file:
-            _write_answers(file, predictions, as_lines)
+        text = io.StringIO(newline="")
+        _write_answers(text, predictions, as_lines)
+        mark = "" if as_lines else "\ufeff"  # without it Excel reads a CSV file as cp1252
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, mark + text.getvalue())
         click.echo(f"wrote {plural(len(predictions), 'answer')} to {output}", err=True)
     if as_json:
         print_json([{"input": one.input, "answers": one.answers} for one in predictions])
@@ -190,7 +196,12 @@ def _write_answers(file, predictions, as_lines: bool) -> None:
     writer.writerow(["input", "rank", *columns])
     for prediction in predictions:
         for rank, answer in enumerate(prediction.answers, start=1):
-            writer.writerow([prediction.input, rank, *answer.values()])
+            writer.writerow(map(_cell, [prediction.input, rank, *answer.values()]))
+
+
+def _cell(value):
+    """The cell for a value: text that a spreadsheet would run as a formula gets a ' before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULAS else value
 
 
 def _in_words(answer: dict) -> str:
@@ -211,7 +222,7 @@ def _in_words(answer: dict) -> str:
 @click.argument("files", nargs=-1)
 @click.option(
     "--output",
-    type=Path,
+    type=expanded,
     metavar="FOLDER",
     help="Folder for the figures; by default the current one.",
 )
@@ -264,7 +275,7 @@ def verify(run, steps, whole, as_json):
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--output",
-    type=Path,
+    type=expanded,
     metavar="FILE",
     help="File for the page of several runs.  [default: comparison.html]",
 )
@@ -286,7 +297,7 @@ def report(runs, output):
     show_default=True,
 )
 @click.option(
-    "--output", type=Path, metavar="PATH", help="File or folder; by default in the run folder."
+    "--output", type=expanded, metavar="PATH", help="File or folder; by default in the run folder."
 )
 def export(run, format, output):
     """Write the network of RUN as a file for other programs."""

@@ -1,7 +1,6 @@
 """The verbs that train: `fit` and `lr-find`, with an option for each of a task's settings."""
 
 import contextlib
-from pathlib import Path
 
 import click
 
@@ -10,6 +9,7 @@ from tinyconv.cli.base import explicit, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry import recorded
 from tinyconv.runs import find_folder
+from tinyconv.system.files import expanded
 
 
 class Tasks(click.Group):
@@ -119,7 +119,9 @@ def lr_find_command(name: str) -> click.Command:
 
     options = [
         *settings.options(task.Settings),
-        click.Option(["--output"], type=Path, metavar="PATH", help="File or folder for the plot."),
+        click.Option(
+            ["--output"], type=expanded, metavar="PATH", help="File or folder for the plot."
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
     ]
     return click.Command(name, params=options, callback=find, help=task.__doc__)

@@ -27,7 +27,8 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
     Raises:
         UserError: if each class has a single picture.
     """
-    digests = {path: hashlib.sha256(path.encode()).digest() for path, _ in rows}
+    names = {path: path.encode("utf-8", "surrogateescape") for path, _ in rows}
+    digests = {path: hashlib.sha256(name).digest() for path, name in names.items()}
     held_out = set()
     by_class: dict[int, list[str]] = {}
     for path, label in rows:
@@ -57,7 +58,7 @@ def content(division: Mapping[str, str]) -> bytes:
     names: dict[str, list[str]] = {"train": [], "validation": []}
     for name, split in division.items():
         names[split].append(name)
-    return json.dumps(names, ensure_ascii=False).encode()
+    return json.dumps(names, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def read(run_folder: Path) -> dict[str, str]:

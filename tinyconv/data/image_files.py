@@ -24,7 +24,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
     """
     files = []
     for item in inputs:
-        path = Path(item).expanduser()
+        path = Path(os.path.expanduser(item))
         if path.is_dir():
             content = listing(path)
             names = [os.path.join(path, name) for name in content.pictures]

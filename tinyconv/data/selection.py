@@ -91,7 +91,7 @@ def open_dataset(
         if is_folder(catalogue, data):
             if root is not None:
                 raise UserError(f"--data {data} is already a folder; leave out --root {root}.")
-            data, root = "folder", Path(data).expanduser()
+            data, root = "folder", Path(os.path.expanduser(data))
         elif Path(data).is_dir():
             console.say(
                 f"data       {data} is the data set of that name; the folder {data} beside it is "
@@ -177,7 +177,7 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
 
 
 def _is_same_folder(data: str, other: str) -> bool:
-    return is_path(other) and Path(data).expanduser().resolve() == Path(other).resolve()
+    return is_path(other) and Path(os.path.expanduser(data)).resolve() == Path(other).resolve()
 
 
 def _with_labels_of(run, dataset: Dataset) -> Dataset:

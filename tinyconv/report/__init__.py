@@ -63,7 +63,7 @@ def page(
         sections=sections,
         is_table=lambda section: isinstance(section, Table),
         as_data=lambda png: base64.b64encode(png).decode(),
-    ).encode()
+    ).encode("utf-8", "backslashreplace")  # a file's name may have bytes that are no UTF-8
 
 
 def numbers(result, unit: str | None) -> Iterable[tuple[str, str]]:

@@ -32,7 +32,7 @@ SHIPPED = Path(__file__).with_name("shipped")
 
 def runs_folder() -> Path:
     """The folder of all run folders: $TINYCONV_RUNS, or `runs` in the current folder."""
-    return Path(os.environ.get("TINYCONV_RUNS") or "runs")
+    return files.expanded(os.environ.get("TINYCONV_RUNS") or "runs")
 
 
 class Run(RunFolder):
@@ -273,7 +273,7 @@ def options_of(task, verb: str) -> type:
 
 def find_folder(path: str | os.PathLike) -> Path:
     """The run folder at `path`, of that name inside the folder of runs, or shipped."""
-    path = Path(path)
+    path = files.expanded(path)
     for folder in (path, runs_folder() / path, SHIPPED / path):
         if (folder / "settings.json").is_file():
             return folder

@@ -57,7 +57,7 @@ class RunFolder:
 
     def _write_settings(self) -> None:
         text = json.dumps(self.settings, indent=2, ensure_ascii=False) + "\n"
-        files.write(self.path / "settings.json", text.encode())
+        files.write_text(self.path / "settings.json", text)
 
     # History ------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ bars.
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ class Log:
         if self.path is None:
             self.lines.append(line)
         else:
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")
 
 
@@ -58,9 +59,39 @@ def escape_unprintable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def open_streams() -> None:
+    """Connect standard streams that are closed (`>&-`, cron, pythonw) to nothing.
+
+    Python has None for them, and the next file to be opened would get a descriptor that C++
+    prints into.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 def say(text: str) -> None:
-    """Print one line for people, and add it to the log."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line for people, and add it to the log.
+
+    A stream that is closed, or whose disk is full or terminal gone, does not end the work; a pipe
+    whose reader has left does.
+    """
+    if sys.stderr is not None:  # print would take standard output for it
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass
     _log.add(text)
 
 
@@ -74,7 +105,7 @@ def note(text: str) -> None:
 
 def is_terminal() -> bool:
     """Whether a live bar can be drawn: standard error is a terminal."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def duration(seconds: float) -> str:

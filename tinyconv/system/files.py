@@ -3,11 +3,14 @@
 import contextlib
 import os
 import re
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tinyconv.errors import UserError
+from tinyconv.system import console
 
 try:
     import fcntl
@@ -24,11 +27,72 @@ PATIENCE = 3  # seconds for which a rename is retried on Windows
 PAUSE = 0.05  # seconds between two tries
 
 
+_reported: set[Path] = set()  # temporary caches
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """`path` with its leading ~ replaced by the home folder, as a shell does for most words."""
+    return Path(os.path.expanduser(path))
+
+
 def cache_root() -> Path:
-    """$TINYCONV_CACHE, or tinyconv's folder in the user's cache."""
+    """$TINYCONV_CACHE, or tinyconv's folder in the user's cache.
+
+    For a user without a home that can be written, as in many containers, it is a folder of this
+    user alone among the temporary files, which a line reports once.
+    """
     if root := os.environ.get("TINYCONV_CACHE"):
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyconv"
+        return expanded(root)
+    if path := _cache_at_home():
+        return path
+    path = _private_folder()
+    if path not in _reported:
+        _reported.add(path)
+        console.say(
+            f"cache      {path}, because there is no home folder to write into; name another one "
+            "in TINYCONV_CACHE"
+        )
+    return path
+
+
+def settle_without_home() -> None:
+    """Give matplotlib a folder where the user has no home: it warns on the screen otherwise."""
+    if not _cache_at_home() and not os.environ.get("MPLCONFIGDIR"):
+        with contextlib.suppress(UserError):  # raised by what needs the folder
+            os.environ["MPLCONFIGDIR"] = str(_private_folder() / "matplotlib")
+
+
+def _cache_at_home() -> Path | None:
+    """tinyconv's folder in the user's cache; None if it neither exists nor can be made."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = expanded(home) / "tinyconv"
+    if not path.is_absolute():  # expanduser found no home
+        return None
+    if os.path.isdir(path):
+        return path
+    above = next(each for each in path.parents if os.path.exists(each))
+    return path if os.path.isdir(above) and os.access(above, os.W_OK | os.X_OK) else None
+
+
+def _private_folder() -> Path:
+    """A folder among the temporary files that no other user can write: it will hold programs."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    path = Path(tempfile.gettempdir(), f"tinyconv-{user}")
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise UserError(
+            f"There is no home folder, and {path} cannot be written ({error.strerror}); name a "
+            "folder for the cache in TINYCONV_CACHE."
+        ) from error
+    is_open = not ON_WINDOWS and (status.st_uid != user or status.st_mode & 0o022)
+    if is_open or not stat.S_ISDIR(status.st_mode):
+        raise UserError(
+            f"There is no home folder, and another user can write into {path}; name a folder for "
+            "the cache in TINYCONV_CACHE."
+        )
+    return path
 
 
 @contextlib.contextmanager
@@ -93,9 +157,23 @@ def _file_lock(folder: Path) -> Iterator[None]:
 def write(path: Path, content: bytes) -> None:
     """Write `content` to `path` by a rename, so that no reader sees half a file."""
     temporary = path.with_name(f".{path.name}")
-    temporary.write_bytes(content)
-    sync(temporary)
-    replace(temporary, path)
+    try:
+        temporary.write_bytes(content)
+        sync(temporary)
+        replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as `write` does, in UTF-8.
+
+    A file's name may have bytes that are no UTF-8, which Python holds as lone surrogates: they
+    are written as \\udcXX, which JSON reads back as the same name.
+    """
+    write(path, text.encode("utf-8", "backslashreplace"))
 
 
 def replace(source: Path, target: Path) -> None:

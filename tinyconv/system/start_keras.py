@@ -57,6 +57,7 @@ def start() -> None:
 
     Raises UserError where there is no backend, or Keras refuses the configuration.
     """
+    console.open_streams()
     prepare()
     backend = None if _is_fallback else os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:

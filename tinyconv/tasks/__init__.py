@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from tinyconv.data import Dataset, division, selection
 from tinyconv.data.selection import DataSettings
 from tinyconv.errors import UserError
 from tinyconv.recipe import RecipeSettings
 from tinyconv.settings import setting
+from tinyconv.system.files import expanded
 from tinyconv.tasks import network
 from tinyconv.tasks.network import NetworkSettings
 
@@ -49,9 +49,9 @@ def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:
     from tinyconv import coach, training
 
     if selection.is_folder(run.catalogue, run.options.data):
-        run.options = replace(run.options, data=str(Path(run.options.data).expanduser().resolve()))
+        run.options = replace(run.options, data=str(expanded(run.options.data).resolve()))
         if getattr(run.options, "labels", None) is not None:
-            run.options = replace(run.options, labels=run.options.labels.expanduser().resolve())
+            run.options = replace(run.options, labels=expanded(run.options.labels).resolve())
     data = dataset(run)
     if "train" not in data.splits:
         raise UserError(

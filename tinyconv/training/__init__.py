@@ -23,7 +23,7 @@ from tinyconv.system import console, progress
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released, random_states
 from tinyconv.training import checkpoints, tensorboard
-from tinyconv.training.clock import Clock, State
+from tinyconv.training.clock import Clock, State, stretched
 from tinyconv.training.preparation import compile_model, describe_model, prepare
 from tinyconv.training.programs import Programs
 
@@ -78,6 +78,7 @@ class Training:
         self.trained = None  # the network of the last step
         watching = {Coach: not settings.no_coach, tensorboard.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
+        self.saved_progress = self.state.progress
         self.state.progress = self.clock.progress(self.state)
         for variable, value in zip(random_states(self.model), self.state.generators):
             variable.assign(value)
@@ -115,6 +116,8 @@ class Training:
         if self.state.rows:  # a run killed between checkpoint and history lacks a row
             self.run_folder.write_history(self.state.rows)
         done = self.state.progress
+        if line := stretched(self.settings, self.saved_progress, done):
+            console.say(line)
         with (
             graphs_released(),
             stop_signals() as stopped,

@@ -5,8 +5,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from tinyconv.recipe import TrainingSettings
+from tinyconv.recipe import SCHEDULES, TrainingSettings
 
+STRETCHED = 0.02  # change of a run's progress from which its schedule counts as stretched
 RESERVED = 0.02  # fraction of --minutes reserved for saving
 UNKNOWN_STEPS = 10**9  # steps left before any has been timed: the schedule does not advance
 VALIDATION_FRACTION = 0.04  # of an epoch's time, until the first validation has been timed
@@ -85,3 +86,22 @@ class Clock:
         # The last epoch, complete or not, ends with a validation pass of its own.
         step_seconds += validation / self.steps_per_epoch
         return max(0, round((left - validation) / step_seconds))
+
+
+def stretched(settings: TrainingSettings, before: float, after: float) -> str | None:
+    """The line for a run that was extended, whose schedule therefore steps back; or None.
+
+    `before` and `after` are the fractions of the run that were done at its last save: of the run
+    as it was, and as it is now.
+    """
+    if abs(before - after) < STRETCHED:
+        return None
+    schedule = SCHEDULES[settings.schedule]
+    last, rate = (settings.peak_rate * schedule(progress) for progress in (before, after))
+    end = f"{settings.epochs} epochs"
+    if settings.minutes is not None:
+        end = f"{settings.minutes:g} minutes"
+    return (
+        f"schedule   {settings.schedule} now spans {end}: the learning rate continues at "
+        f"{rate:.2g}, and was {last:.2g}"
+    )

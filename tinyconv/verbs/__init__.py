@@ -64,6 +64,7 @@ def new(task: str, values: dict, name: str | None = None) -> Run:
     instance = catalogue.find("tasks", task)()
     values, network = own_network.extract(values, settings.names(instance.Settings))
     values, own = arrays.extract(values, network and network.outputs)
+    _refuse_two_ends(instance.Settings, values)
     options = settings.build(instance.Settings, values)
     run = Run(instance, options, catalogue, name)
     if network is not None:
@@ -163,8 +164,13 @@ def _resume(path, changes: dict) -> Run:
                 "start a new run for other settings."
             )
     changes = settings.without_aliases(run.task.Settings, changes)
+    _refuse_two_ends(run.task.Settings, changes)
+    changed = [name for name in changes if changes[name] is not None]
+    if "epochs" in changed and getattr(run.options, "minutes", None) is not None:
+        changes["minutes"] = None  # from now on epochs end the run
+        changed.append("minutes")
     run = load(path, **changes)
-    run.changed = [name for name in changes if changes[name] is not None]
+    run.changed = changed
     for name in locations:
         changes.pop(name, None)
     _refuse_without_patience(run)
@@ -179,6 +185,16 @@ def _resume(path, changes: dict) -> Run:
         raise
     run.keep_changes()  # where the task's own loop does not
     return run
+
+
+def _refuse_two_ends(Settings: type, values: dict) -> None:
+    """Raise UserError where both epochs and minutes are to end a training of batches."""
+    ends = [name for name in ("epochs", "minutes") if values.get(name) is not None]
+    if len(ends) == 2 and issubclass(Settings, TrainingSettings):
+        raise UserError(
+            "epochs and minutes would both end the training, and the learning-rate schedule needs "
+            "one end; leave out --epochs or --minutes."
+        )
 
 
 def _refuse_without_patience(run: Run) -> None:
@@ -196,8 +212,12 @@ def _is_finished(run: Run, changes: dict) -> bool:
     """Whether the run has its result and the changes do not extend it, as by more epochs."""
     if "result" not in run.settings:
         return False
-    if changes and isinstance(run.options, TrainingSettings) and run.options.minutes is None:
-        return run.state()["epoch"] >= run.options.epochs
+    if changes and isinstance(run.options, TrainingSettings):
+        state, minutes = run.state(), run.options.minutes
+        if minutes is None:
+            return state["epoch"] >= run.options.epochs
+        if state["seconds"] >= minutes * 60 or "minutes" not in changes:
+            return True
     return all(run.settings[name] == value for name, value in changes.items())
 
 

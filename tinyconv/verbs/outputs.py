@@ -45,7 +45,9 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
 
     if output and Path(output).exists():
         raise UserError(f"{output} exists already; name another file with --output.")
-    return write_comparison([run, *others], Path(output or unused_path(Path("comparison.html"))))
+    path = Path(output or unused_path(Path("comparison.html")))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_comparison([run, *others], path)
 
 
 def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> list[Path]:

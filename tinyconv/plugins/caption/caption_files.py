@@ -6,17 +6,23 @@ results.csv (Flickr30k's later release)      image_name| comment_number| comment
 captions_train2014.json                      COCO: images and annotations
 dataset_coco.json                            the splits of Karpathy & Fei-Fei 2015
 *.tsv, *.jsonl                               your own: file <tab> caption, or an object per line
+*.csv                                        your own: the columns file and caption
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyconv.data.picture_files import is_picture
 from tinyconv.errors import UserError
 
 Captions = dict[str, list[str]]  # captions by the picture's file name; "" is an empty caption
+FILE_COLUMNS = ("file", "image", "filename", "file_name", "image_name", "picture")
+CAPTION_COLUMNS = ("caption", "text", "comment", "sentence")
+DELIMITERS = ",;|\t"
 MALFORMED = (KeyError, TypeError, AttributeError)  # raised by JSON of another structure
 
 
@@ -76,6 +82,53 @@ def table(file: Path, delimiter: str) -> Captions:
             caption = caption.lstrip("0123456789").strip()
         captions.setdefault(row[0].strip(), []).append(caption)
     return captions
+
+
+def columns(file: Path) -> Captions:
+    """A CSV file with a column for the picture and one or more (caption, caption2) for captions.
+
+    Other columns are ignored, and a quoted caption may have several lines. A file without a header
+    has the picture in its first column and a caption in its last.
+
+    Raises UserError for a header without such columns, and for a row without a caption.
+    """
+    content = text(file)
+    header = next((line for line in content.splitlines() if line.strip()), "")
+    reader = csv.reader(io.StringIO(content), delimiter=max(DELIMITERS, key=header.count))
+    captions: Captions = {}
+    places = None
+    try:
+        for row in reader:
+            cells = [" ".join(cell.split()) for cell in row]
+            if not any(cells):
+                continue
+            if places is None:
+                places = _places(file, cells)
+                if not is_picture(cells[0]):
+                    continue
+            name, *texts = (cells[place] if place < len(cells) else "" for place in places)
+            if not name or not any(texts):
+                raise UserError(
+                    f"{file} line {reader.line_num} has no {'caption' if name else 'picture'}."
+                )
+            captions.setdefault(name, []).extend(filter(None, texts))
+    except csv.Error as error:
+        raise UserError(f"{file} line {reader.line_num} is not CSV ({error}).") from error
+    return captions
+
+
+def _places(file: Path, first: list[str]) -> list[int]:
+    """The numbers of the columns of the picture and its captions, by the first row of a file."""
+    if is_picture(first[0]):
+        return [0, len(first) - 1]
+    names = [name.lower() for name in first]
+    pictures = [i for i, name in enumerate(names) if name in FILE_COLUMNS]
+    captions = [i for i, name in enumerate(names) if name.rstrip("0123456789_ ") in CAPTION_COLUMNS]
+    if not pictures or not captions:
+        raise UserError(
+            f"{file} needs the columns file and caption; its first line has {', '.join(first)}."
+        )
+    return [pictures[0], *captions]
 
 
 def jsonl(file: Path) -> Captions:

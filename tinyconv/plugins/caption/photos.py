@@ -20,6 +20,11 @@ from tinyconv.plugins.caption.caption_files import Captions
 
 DEFAULT_SIZE = 224  # pixels; the input size of VGG, as in the paper
 SPLITS = ("train", "validation", "test")
+READERS = {  # of captions beside your own pictures
+    ".tsv": caption_files.tabbed,
+    ".csv": caption_files.columns,
+    ".jsonl": caption_files.jsonl,
+}
 
 
 def flickr8k(
@@ -55,7 +60,7 @@ def coco_captions(
 def caption_folder(
     root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
 ) -> Dataset:
-    """Your own pictures with captions: a folder with a TSV or JSON lines file beside them.
+    """Your own pictures with captions: a folder with a TSV, CSV or JSON lines file beside them.
 
     Validation and test get a tenth of the pictures each.
     """
@@ -155,15 +160,13 @@ def _coco(root: Path) -> dict:
 
 
 def _folder(root: Path) -> dict:
-    files = sorted(path for path in root.iterdir() if path.suffix in (".tsv", ".jsonl"))
+    files = sorted(path for path in root.iterdir() if path.suffix.lower() in READERS)
     if len(files) != 1:
         names = " and ".join(path.name for path in files) or "none"
-        raise UserError(f"{root} should have one .tsv or .jsonl file of captions; it has {names}.")
-    captions = (
-        caption_files.tabbed(files[0])
-        if files[0].suffix == ".tsv"
-        else caption_files.jsonl(files[0])
-    )
+        raise UserError(
+            f"{root} should have one .tsv, .csv or .jsonl file of captions; it has {names}."
+        )
+    captions = READERS[files[0].suffix.lower()](files[0])
     for path in root.rglob("*"):
         if is_picture(path.name):
             captions.setdefault(path.relative_to(root).as_posix(), [])
@@ -176,7 +179,9 @@ def _split(captions: Captions, parts: int) -> dict[str, Captions]:
     The split is by the hash of a picture's name, so that a new picture does not move the others.
     Each split has at least one picture.
     """
-    order = sorted(captions, key=lambda name: hashlib.sha256(name.encode()).digest())
+    order = sorted(
+        captions, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    )
     count = max(1, len(order) // parts)
     split_names = {
         "test": order[:count],
