@@ -1,15 +1,25 @@
 """The games' rules: step kinds, discounts, lost lives and truncation over many steps."""
 
 import importlib.util
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import games as atari
+from tinyconv.plugins.dqn.evaluation import Turn, animation
 from tinyconv.plugins.dqn.games import open_games
 from tinyconv.plugins.dqn.replay import Replay
-from tinyconv.plugins.dqn.steps import FIRST, LAST, MID
+from tinyconv.plugins.dqn.steps import (
+    FIRST,
+    LAST,
+    MID,
+    append_frames,
+    blank_observations,
+    screen,
+)
 
 try:
     import gymnasium
@@ -150,6 +160,79 @@ def test_any_game_of_gymnasium_over_thousands_of_steps(monkeypatch):
         for discount in (0, 1):
             ends[discount] += (last & (step.discounts == discount)).sum()
     assert min(ends.values()) > 100  # ended games, and truncated ones
+
+
+class Coloured(Cells):
+    """Shows a red top and a blue bottom, in `shape`: channels first, last, or none."""
+
+    def __init__(self, shape=(3, 12, 10)):
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+
+    def screen(self):
+        shape = self.observation_space.shape
+        if len(shape) == 2:
+            return np.full(shape, 9, "uint8")
+        picture = np.zeros((12, 10, 3), "uint8")
+        picture[:6, :, 0], picture[6:, :, 2] = 200, 250
+        return picture if shape[2] == 3 else picture.transpose(2, 0, 1)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.screen(), {}
+
+    def step(self, action):
+        return self.screen(), *super().step(action)[1:]
+
+
+@needs_ale
+@pytest.mark.parametrize("shape", [(3, 12, 10), (12, 10, 3), (12, 10)])
+def test_channels_first_last_or_none(monkeypatch, shape):
+    spec = gymnasium.envs.registration.EnvSpec("Coloured-v0", entry_point=lambda: Coloured(shape))
+    monkeypatch.setitem(gymnasium.registry, "Coloured-v0", spec)
+    games = open_games("Coloured-v0", 2, seed=0)
+    assert games.shape == (12, 10, 3 if len(shape) == 3 else 1)
+    step = games.reset()
+    observation = append_frames(blank_observations(games), step)[0]
+    drawn = screen(observation, games)
+    if len(shape) == 2:
+        assert drawn.shape == (12, 10) and (drawn == 9).all()
+        return
+    assert drawn[0, 0].tolist() == [200, 0, 0] and drawn[-1, -1].tolist() == [0, 0, 250]
+    turns = [Turn(observation, np.array([0.0, 1.0], "float32"), 0.0)] * 2
+    picture = Image.open(io.BytesIO(animation(turns, games))).convert("RGB")
+    colours = {colour for _, colour in picture.getcolors(10**6)}
+    assert any(r > 180 and g < 60 and b < 60 for r, g, b in colours)
+    assert any(r < 60 and g < 60 and b > 200 for r, g, b in colours)
+
+
+@needs_ale
+@pytest.mark.parametrize(
+    "name, source, message",
+    [
+        ("nowhere_at_all:My-v0", None, "needs the module nowhere_at_all, which is in none of .*"),
+        ("half:My-v0", "import nowhere_at_all", "half of the game .* needs nowhere_at_all, which"),
+        ("bad:My-v0", "1 / 0", r"bad of .* cannot be imported \(ZeroDivisionError: division by"),
+    ],
+)
+def test_modules_of_games_that_cannot_be_imported(tmp_path, monkeypatch, name, source, message):
+    monkeypatch.syspath_prepend(tmp_path)
+    if source is not None:
+        (tmp_path / f"{name.partition(':')[0]}.py").write_text(source)
+    with pytest.raises(UserError, match=message):
+        open_games(name, 1, seed=0)
+
+
+@needs_ale
+def test_a_game_in_a_module_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_games.py").write_text(
+        "import gymnasium\n"
+        "from tests.plugins.dqn.test_games import Coloured\n"
+        "gymnasium.register('Mine-v0', entry_point=Coloured)\n"
+    )
+    assert open_games("my_games:Mine-v0", 2, seed=0).shape == (12, 10, 3)
+    gymnasium.registry.pop("Mine-v0")
 
 
 @needs_ale

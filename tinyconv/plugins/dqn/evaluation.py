@@ -9,7 +9,7 @@ from PIL import Image
 
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.dqn.games import open_games
-from tinyconv.plugins.dqn.steps import LAST, Games, append_frames, blank_observations
+from tinyconv.plugins.dqn.steps import LAST, Games, append_frames, blank_observations, screen
 
 GAMES = 30  # of an evaluation (Mnih et al. 2015, Methods, "Evaluation procedure")
 SHOWN = 300  # actions of a game's animation
@@ -131,7 +131,7 @@ def animation(turns: list[Turn], games: Games) -> bytes:
     shown = turns[:SHOWN]
     figure = Figure(figsize=(4.6, 2.4), dpi=80, layout="constrained")
     left, right = figure.subplots(1, 2)
-    screen = left.imshow(np.zeros(games.shape[:2]), "gray", vmin=0, vmax=255)
+    image = left.imshow(0 * screen(shown[0].observation, games), "gray", vmin=0, vmax=255)
     left.set(xticks=[], yticks=[])
     bars = right.barh(range(len(games.actions)), shown[0].values)
     right.set_yticks(range(len(games.actions)), games.actions, fontsize=7)
@@ -142,14 +142,16 @@ def animation(turns: list[Turn], games: Games) -> bytes:
     right.set_title("value of each action", fontsize=8)
     frames = []
     for observation, values, score in shown:
-        screen.set_data(observation[..., -games.shape[2] :].max(axis=-1))
+        image.set_data(screen(observation, games))
         left.set_title(f"score {score:g}", fontsize=8)
         for i, bar in enumerate(bars):
             bar.set_width(values[i])
             bar.set_color("#cc6677" if i == values.argmax() else "#4477aa")
         file = io.BytesIO()
         figure.savefig(file, format="png")
-        frames.append(Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=32))
+        colours = 128 if games.shape[2] == 3 else 32
+        picture = Image.open(file)
+        frames.append(picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=colours))
     file = io.BytesIO()
     pause = 300 if games.repeat == 1 else 66  # ms; the emulator has 15 actions a second
     frames[0].save(

@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import evaluation, published
 from tinyconv.plugins.dqn.evaluation import Turn
-from tinyconv.plugins.dqn.steps import Games
+from tinyconv.plugins.dqn.steps import Games, screen
 from tinyconv.report.figures import TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table
 
@@ -76,7 +76,7 @@ def game(turns: list[Turn], games: Games) -> Picture:
     figure = Figure(figsize=(13, 3.2), layout="constrained")
     for axes, i in zip(figure.subplots(1, len(indices), squeeze=False).flat, indices):
         observation, values, _ = turns[i]
-        axes.imshow(_newest(observation, games), cmap="gray", vmin=0, vmax=255)
+        axes.imshow(screen(observation, games), cmap="gray", vmin=0, vmax=255)
         best = games.actions[int(values.argmax())]
         axes.set_title(f"{i}: {best}\n{values.max():.2f}", fontsize=8)
         _frame(axes)
@@ -120,12 +120,13 @@ def saliency_figure(model, name: str, turns: list[Turn], games: Games) -> Pictur
     for row, axes_row in enumerate(figure.subplots(games.stack, len(shown), squeeze=False)):
         part = slice(row * channels, (row + 1) * channels)
         for column, axes in enumerate(axes_row):
-            screen = observations[column][..., part].max(axis=-1, keepdims=True) / 255
+            shade = screen(observations[column], games, row) / 255
             heat = gradients[column] / (gradients[column].max() or 1)
             heat = heat[..., part].max(axis=-1, keepdims=True)
-            # The screen in grey, and the saliency over it from red to yellow.
+            # The screen, and the saliency over it from red to yellow.
             glow = heat * np.stack([1.0, 0.4, 0.0], axis=-1)
-            axes.imshow(np.clip(0.5 * screen + glow, 0, 1))
+            shade = shade if shade.ndim == 3 else shade[..., None]
+            axes.imshow(np.clip(0.5 * shade + glow, 0, 1))
             _frame(axes)
             if row == 0:
                 values = shown[column].values
@@ -149,8 +150,3 @@ def _frame(axes) -> None:
 def _spread(turns: list[Turn], count: int) -> np.ndarray:
     """The indices of up to `count` turns, evenly spaced."""
     return np.linspace(0, len(turns) - 1, min(count, len(turns))).astype(int)
-
-
-def _newest(observation: np.ndarray, games: Games) -> np.ndarray:
-    """The newest frame of an observation, (H, W)."""
-    return observation[..., -games.shape[2] :].max(axis=-1)

@@ -1,6 +1,8 @@
 """Parallel games by name: Catch, Atari, MinAtar and Gymnasium's games on pictures."""
 
+import importlib
 import logging
+import sys
 import warnings
 
 import numpy as np
@@ -9,6 +11,7 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.dqn.catch import Catch
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Games, Step
 
+COLOURS = (1, 3, 4)  # channels of a frame: grey, RGB, RGBA or four grey frames
 MAX_STEPS = 27_000  # of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
 
 
@@ -155,6 +158,8 @@ def _gymnasium(name, count, seed) -> Games:
 
     rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
     names = ["catch", "catch-large", *_atari_games(), *rest]
+    if ":" in name:
+        _import_module(name)
     try:
         with warnings.catch_warnings():  # about versions, which the error names
             warnings.simplefilter("ignore")
@@ -168,11 +173,41 @@ def _gymnasium(name, count, seed) -> Games:
     actions, observations = environment.single_action_space, environment.single_observation_space
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise UserError(f"{name} has the actions {actions}; deep Q-learning needs discrete ones.")
-    if observations.dtype != np.uint8 or len(observations.shape) != 3:
+    if observations.dtype != np.uint8 or len(observations.shape) not in (2, 3):
         raise UserError(
-            f"{name} has the observations {observations}; the agent needs pictures, (H, W, C) "
-            "uint8."
+            f"{name} has the observations {observations}; the agent needs pictures, (H, W, C), "
+            "(C, H, W) or (H, W), uint8."
         )
-    return VectorGames(
-        environment, lambda one: np.asarray(one, "uint8"), 4, 1, seed, lives_end=False
-    )
+    frames = _channels_last(observations.shape)
+    return VectorGames(environment, frames, 4, 1, seed, lives_end=False)
+
+
+def _channels_last(shape: tuple[int, ...]):
+    """A function from observations of that shape, in a batch, to frames (N, H, W, C) uint8."""
+    if len(shape) == 2:  # grey
+        return lambda one: np.asarray(one, "uint8")[..., None]
+    if shape[0] in COLOURS and shape[2] not in COLOURS:  # channels first, as PyTorch has them
+        return lambda one: np.asarray(one, "uint8").transpose(0, 2, 3, 1)
+    return lambda one: np.asarray(one, "uint8")
+
+
+def _import_module(name: str) -> None:
+    """Import the module of a game `MODULE:ID`, which registers the game; UserError if it cannot."""
+    module = name.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module + ".").startswith(error.name + "."):
+            places = ", ".join(path for path in sys.path if path)
+            raise UserError(
+                f"The game {name!r} needs the module {error.name}, which is in none of {places}; "
+                "PYTHONPATH=FOLDER adds a folder."
+            ) from error
+        raise UserError(
+            f"The module {module} of the game {name!r} needs {error.name}, which is not installed."
+        ) from error
+    except Exception as error:  # anything that a stranger's module raises
+        raise UserError(
+            f"The module {module} of the game {name!r} cannot be imported "
+            f"({type(error).__name__}: {error})."
+        ) from error

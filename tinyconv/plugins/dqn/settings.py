@@ -85,7 +85,9 @@ class Settings:
     """All settings of `tinyconv fit dqn`."""
 
     env: str = setting(
-        "catch", "Game: catch, catch-large, ALE/NAME-v5, minatar/NAME, or any game of Gymnasium."
+        "catch",
+        "Game: catch, catch-large, ALE/NAME-v5, minatar/NAME, any game of Gymnasium, or "
+        "MODULE:NAME-v0 of a module that registers it.",
     )
     preset: str = setting(
         "fast", "Preset of the other settings; small games take small.", choices=tuple(PRESETS)

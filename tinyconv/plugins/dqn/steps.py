@@ -39,6 +39,17 @@ class Games(Protocol):
         """The step after the actions, (N,) integers."""
 
 
+def screen(observation: np.ndarray, games: Games, frame: int = -1) -> np.ndarray:
+    """A frame of an observation (H, W, C * stack) for drawing, the newest by default.
+
+    Returns (H, W, 3) for games in colour; for others (H, W), the brightest of the channels.
+    """
+    channels = games.shape[2]
+    first = frame % games.stack * channels
+    part = observation[..., first : first + channels]
+    return part if channels == 3 else part.max(axis=-1)
+
+
 def blank_observations(games: Games) -> np.ndarray:
     """The observations (N, H, W, C * stack) before the first step: black."""
     height, width, channels = games.shape
