@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy.special import softmax
 
+from tinyconv.report import lettering
 from tinyconv.report.figures import INK, short
 
 PANEL = 1.95  # inches a side
@@ -134,7 +135,8 @@ def legend(figure: Figure, names: Sequence[str], colours) -> None:
         patches = [Rectangle((0, 0), 1, 1, color=colour) for colour, _ in zip(colours, names)]
         patches.append(Rectangle((0, 0), 1, 1, fill=False, ec="black", lw=2))
         names = [*names, "explained"]
-        figure.legend(patches, names, loc="outside upper right", ncols=6, frameon=False, fontsize=8)
+        look = {"loc": "outside upper right", "ncols": 6, "frameon": False, "fontsize": 8}
+        lettering.legend(figure, patches, names, **look)
 
 
 def stacked(parts: list[Image.Image]) -> Image.Image:

@@ -16,6 +16,7 @@ from tinyconv.system import files
 COLUMNS = 8  # pictures in a row of a strip
 DARKEST = 0.15  # brightness without attention
 GLOW = 0.3  # fraction of white at full attention, which shows dark things too
+FRAME_DPI = 80
 PAUSE = 700  # milliseconds per word in a GIF
 
 
@@ -79,17 +80,14 @@ def moving(picture, words, maps, cells) -> bytes:
     """A GIF: one frame per word, with its attention."""
     frames = []
     for i, weights in enumerate(maps[: len(words)]):
-        figure = Figure(figsize=(4, 4.4), dpi=80, layout="constrained")
+        figure = Figure(figsize=(4, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.axis("off")
         axes.imshow(lit(picture, weights, cells))
         start = max(0, i - 5)
         axes.set_title(" ".join(words[start : i + 1]), fontsize=11, color=INK)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        frames.append(
-            Image.open(buffer).convert("RGB")
-        )  # Pillow mixes up palettes of several frames
+        frame = Image.open(io.BytesIO(png(figure, FRAME_DPI)))
+        frames.append(frame.convert("RGB"))  # Pillow mixes up palettes of several frames
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=PAUSE, loop=0)
     return buffer.getvalue()

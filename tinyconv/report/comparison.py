@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tinyconv import report
+from tinyconv.report import lettering
 from tinyconv.report.figures import png
 from tinyconv.results import Picture, Table, counted
 from tinyconv.system.files import write
@@ -121,7 +122,7 @@ def plot(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str
         axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
-    figure.legend(marks, list(histories), loc="outside upper left", frameon=False)
+    lettering.legend(figure, marks, list(histories), loc="outside upper left", frameon=False)
     caption = "Each colour is a run. "
     if any(name.startswith("val_") for name in columns):
         caption += (

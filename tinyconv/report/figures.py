@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
+from tinyconv.report import lettering
 from tinyconv.results import Picture, Table
 
 DPI = 110
 INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
 GRID_SIZE = 24  # most pictures in a grid
 MAX_NAMED = 30  # most classes whose names fit beside a confusion matrix
+LONGEST = 30  # characters of a class's name beside a confusion matrix
 PAIRS = 12  # rows of the table of confused pairs
 
 
@@ -93,8 +95,9 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
     image = axes.imshow(fractions, cmap="Blues", vmin=0)
     axes.set(xlabel="predicted class", ylabel="true class")
     if has_names:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
+        names = [short(name, LONGEST) for name in classes]
+        axes.set_xticks(range(len(classes)), names, rotation=90)
+        axes.set_yticks(range(len(classes)), names)
     if len(classes) <= 12:
         for row, column in np.argwhere(counts > 0):
             colour = "white" if fractions[row, column] > 0.5 else INK
@@ -268,19 +271,21 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
 
 
 def short(name: str, length: int = 18) -> str:
-    """A class name, truncated to fit above a small picture."""
+    """A class name in one line, truncated to fit above a small picture."""
+    name = lettering.plain(name)
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def png(figure: Figure) -> bytes:
-    """Render a figure.
+def png(figure: Figure, dpi: int = DPI) -> bytes:
+    """Render a figure, its texts as they are: a dollar sign is no mathematics.
 
     Args:
         figure: a matplotlib Figure.
+        dpi: dots per inch.
 
     Returns:
-        The bytes of a PNG file, 110 dots per inch.
+        The bytes of a PNG file.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    lettering.save(figure, buffer, dpi)
     return buffer.getvalue()

@@ -207,6 +207,15 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it is in; UserError where one of them is a file."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(each for each in (path, *path.parents) if each.exists())
+        raise UserError(f"{file} is a file, not a folder; name another place.") from error
+
+
 def new_folder(parent: Path, name: str) -> Path:
     """Make `parent/name`, or `parent/name-2` and so on if that exists."""
     if name != Path(name).name or name in {"", ".", ".."}:

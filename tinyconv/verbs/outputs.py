@@ -7,7 +7,8 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.plugins import ExportsSeveral
 from tinyconv.runs import Run, build_options
-from tinyconv.system.files import only_writer, unused_path, write
+from tinyconv.system import console
+from tinyconv.system.files import make_folder, only_writer, unused_path, write
 from tinyconv.system.start_keras import start
 
 
@@ -45,9 +46,9 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
 
     if output and Path(output).exists():
         raise UserError(f"{output} exists already; name another file with --output.")
-    path = Path(output or unused_path(Path("comparison.html")))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_comparison([run, *others], path)
+    page = Path(output or unused_path(Path("comparison.html")))
+    make_folder(page.parent)
+    return write_comparison([run, *others], page)
 
 
 def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> list[Path]:
@@ -65,12 +66,14 @@ def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> 
     Raises:
         UserError: the task does not explain its runs, or an option or input does not fit.
     """
+    folder = Path(output or ".")
+    if folder.is_file():
+        raise UserError(f"{folder} is a file, and explain writes a folder; name another place.")
     if isinstance(run, Run):
         shown = run.explain(*inputs, **options)
     else:
         shown = _explain_file(run, inputs, options)
-    folder = Path(output or ".")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for picture in shown:
         path = unused_path(folder / f"{picture.name}.png")
@@ -94,32 +97,31 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
     Args:
         run: a Run.
         format: "keras", "savedmodel" or "onnx".
-        output: file, or folder for a SavedModel or a task with several `networks`; by default
-            export-FORMAT in the run folder.
+        output: file, or folder for a SavedModel or a task with several `networks`; a file's
+            ending is added where it lacks it. By default export-FORMAT in the run folder.
 
     Returns:
         The path of the file or folder.
 
     Raises:
-        UserError: `output` exists, or a package that writes the format is missing.
+        UserError: `output` exists or has another format's ending, a package that writes the
+            format is missing, or the format cannot hold the network.
     """
-    from tinyconv.runs.export import ENDINGS, EXPORTERS, require
+    from tinyconv.runs import export as formats
 
-    if format not in EXPORTERS:
-        raise UserError(f"There is no format {format!r}; {nearest(format, EXPORTERS)}")
+    if format not in formats.EXPORTERS:
+        raise UserError(f"There is no format {format!r}; {nearest(format, formats.EXPORTERS)}")
     several = isinstance(run.task, ExportsSeveral)
-    ending = "" if several else ENDINGS[format]
     if output is None:
         runs.refuse_shipped(run.path)
-    path = Path(output) if output else run.path / f"export-{format}{ending}"
-    if path.exists():
-        raise UserError(f"{path} exists already; name another place with --output.")
-    require(format)
-    if not several:
-        EXPORTERS[format](run.model(), path)
-        return path
-    networks = run.task.networks(run)
-    path.mkdir(parents=True)
-    for name, network in networks.items():
-        EXPORTERS[format](network, path / f"{name}{ENDINGS[format]}")
+    path = Path(output or run.path / f"export-{format}")
+    path = formats.destination(path, format, is_folder=several or format == "savedmodel")
+    formats.require(format)
+    networks = run.task.networks(run) if several else {"": run.model()}
+    foreign = formats.write(networks, path, format, formats.facts_of(run.settings))
+    if foreign:
+        console.say(
+            f"needs      {', '.join(foreign)}: a program that opens {path.name} imports them first "
+            "(tinyconv.open_model does)"
+        )
     return path

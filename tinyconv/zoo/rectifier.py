@@ -42,12 +42,12 @@ class SpatialPyramidPooling(keras.layers.Layer):
         for level in self.levels:
             rows = [
                 ops.max(inputs[:, start:stop], axis=1)  # (B, W, C)
-                for start, stop in _bins(height, level)
+                for start, stop in bins(height, level)
             ]
             rows = ops.stack(rows, axis=1)  # (B, level, W, C)
             columns = [
                 ops.max(rows[:, :, start:stop], axis=2)  # (B, level, C)
-                for start, stop in _bins(width, level)
+                for start, stop in bins(width, level)
             ]
             pooled.append(ops.reshape(ops.stack(columns, axis=2), (batch, level**2 * channels)))
         return ops.concatenate(pooled, axis=1)  # (B, bins * C)
@@ -59,7 +59,7 @@ class SpatialPyramidPooling(keras.layers.Layer):
         return {**super().get_config(), "levels": self.levels}
 
 
-def _bins(length, level):
+def bins(length, level):
     """(start, stop) of each of `level` bins along an axis of `length` positions."""
     return [(i * length // level, -(-(i + 1) * length // level)) for i in range(level)]
 

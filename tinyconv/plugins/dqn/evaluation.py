@@ -10,8 +10,10 @@ from PIL import Image
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.dqn.games import open_games
 from tinyconv.plugins.dqn.steps import LAST, Games, append_frames, blank_observations, screen
+from tinyconv.report.figures import png
 
 GAMES = 30  # of an evaluation (Mnih et al. 2015, Methods, "Evaluation procedure")
+FRAME_DPI = 80
 SHOWN = 300  # actions of a game's animation
 
 
@@ -129,7 +131,7 @@ def best_game(model, games: Games, seed: int, protocol: Protocol) -> list[Turn]:
 def animation(turns: list[Turn], games: Games) -> bytes:
     """A GIF of a game's first turns, with the values of the actions beside the screen."""
     shown = turns[:SHOWN]
-    figure = Figure(figsize=(4.6, 2.4), dpi=80, layout="constrained")
+    figure = Figure(figsize=(4.6, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     image = left.imshow(0 * screen(shown[0].observation, games), "gray", vmin=0, vmax=255)
     left.set(xticks=[], yticks=[])
@@ -147,10 +149,8 @@ def animation(turns: list[Turn], games: Games) -> bytes:
         for i, bar in enumerate(bars):
             bar.set_width(values[i])
             bar.set_color("#cc6677" if i == values.argmax() else "#4477aa")
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
         colours = 128 if games.shape[2] == 3 else 32
-        picture = Image.open(file)
+        picture = Image.open(io.BytesIO(png(figure, FRAME_DPI)))
         frames.append(picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=colours))
     file = io.BytesIO()
     pause = 300 if games.repeat == 1 else 66  # ms; the emulator has 15 actions a second

@@ -1,0 +1,129 @@
+"""Text of the user in figures: drawn as it is, with an installed font for every character.
+
+matplotlib takes what stands between two dollar signs for mathematics, leaves legend entries that
+begin with "_" out, and draws a box for a character that its own font lacks.
+"""
+
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from functools import cache
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.category import StrCategoryFormatter
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+from tinyconv.system import console
+
+INVISIBLE = ("Cf", "Cc", "Cs", "Zl", "Zp")  # joiners, controls, half a surrogate pair, separators
+WORDS = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # of ticks that have names
+LAST_RESORT = "Last Resort"  # the font that has a box for every character
+NAMED = 5  # texts, at most, that the line about missing characters names
+
+_reported: set[str] = set()  # characters that no font has, each reported once
+
+
+def plain(text: str) -> str:
+    """`text` as a font can draw it: one line, and no character without a shape.
+
+    A byte of a file name that is no character (half a surrogate pair) becomes U+FFFD.
+    """
+    kinds = ((one, unicodedata.category(one)) for one in text)
+    drawn = "".join(
+        one if kind not in INVISIBLE else {"Cf": "", "Cs": "\ufffd"}.get(kind, " ")
+        for one, kind in kinds
+        if not "\ufe00" <= one <= "\ufe0f"  # variants of the character before
+    )
+    return drawn or "\ufffd"
+
+
+def legend(owner, marks, names: Sequence[str], **look) -> None:
+    """The legend of a figure or of axes, for names that may begin with an underscore."""
+    entries = owner.legend(marks, list(map(str, range(len(names)))), **look)
+    for entry, name in zip(entries.get_texts(), names, strict=True):
+        entry.set_text(name)
+
+
+def save(figure: Figure, file, dpi: int) -> None:
+    """Write `figure` as PNG to `file`, with every text as it is."""
+    texts = _texts(figure)
+    for text in texts:
+        text.set(parse_math=False, usetex=False)
+        lines = text.get_text().split("\n")
+        if lines != [""]:
+            text.set_text("\n".join(plain(line) if line else line for line in lines))
+    _choose_fonts(texts)
+    with matplotlib.rc_context({"text.usetex": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # `_choose_fonts` reports it
+        figure.savefig(file, format="png", dpi=dpi)
+
+
+def _texts(figure: Figure) -> list[Text]:
+    """Every text of the figure, except the numbers along an axis, which may hold a power."""
+    numbers = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = axis.get_ticklabels(which="both")  # sets their texts
+            words = isinstance(axis.get_major_formatter(), WORDS)
+            numbers |= set() if words else {axis.offsetText, *labels}
+    return [text for text in figure.findobj(Text) if text not in numbers]
+
+
+def _choose_fonts(texts: Sequence[Text]) -> None:
+    """Add installed fonts for the characters that matplotlib's own lacks; report the rest."""
+    own = _characters(font_manager.findfont(font_manager.FontProperties()))
+    lacking = {text: {*text.get_text()} - own - {"\n", " "} for text in texts}
+    missing = frozenset().union(*lacking.values())
+    if not missing:
+        return
+    families, rest = _fonts_for(missing)
+    for text, characters in lacking.items():
+        if characters:
+            text.set_fontfamily([*text.get_fontfamily(), *families])
+    new = rest - _reported
+    _reported.update(new)
+    names = list(dict.fromkeys(text.get_text() for text in texts if lacking[text] & new))
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        listed = ", ".join(name.replace("\n", " ") for name in names[:NAMED])
+        console.say(
+            f"fonts      no installed font has {' '.join(sorted(new)[:20])}, which figures show as "
+            f"boxes: {listed}{more}; install one that has, such as Noto Sans"
+        )
+
+
+@cache
+def _fonts_for(missing: frozenset[str]) -> tuple[list[str], frozenset[str]]:
+    """(families that have the characters, the characters that no installed font has)."""
+    families, rest = [], missing
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in set(font_manager.findSystemFonts()) - known:  # newer than matplotlib's own list
+        try:
+            font_manager.fontManager.addfont(path)
+        except Exception:  # FreeType raises many classes for a file that it cannot read
+            continue
+    fonts = {
+        entry.name: entry.fname
+        for entry in font_manager.fontManager.ttflist
+        if entry.style == "normal" and LAST_RESORT not in entry.name
+    }
+    while rest and fonts:
+        best = max(sorted(fonts), key=lambda name: len(rest & _characters(fonts[name])))
+        had = rest & _characters(fonts.pop(best))
+        if not had:
+            break
+        families.append(best)
+        rest -= had
+    return families, rest
+
+
+@cache
+def _characters(path: str) -> frozenset[str]:
+    """The characters of a font file; none of one that cannot be read."""
+    try:
+        return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
+    except Exception:  # as above
+        return frozenset()
