@@ -15,7 +15,7 @@ from tinyconv import layers, verbs, zoo
 from tinyconv.errors import UserError
 from tinyconv.runs import export, keras_layers
 from tinyconv.tasks.localise import _heads
-from tinyconv.tasks.network import body
+from tinyconv.tasks.network import network_body
 
 pytestmark = pytest.mark.tensorflow
 QUIET = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -41,7 +41,7 @@ def moved(network):
 
 
 def with_boxes(network):
-    features = body(network)
+    features = network_body(network)
     return keras.Model(features.input, _heads(features, 3))
 
 

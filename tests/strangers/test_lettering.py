@@ -89,7 +89,7 @@ def test_every_figure_takes_every_name():
     shown.append(attention.strip(*parts))
     history = [{"epoch": 1, "loss": 1.0, "val_loss": 2.0, "val_$a$": 3.0}] * 2
     shown.append(figures.curves(history))
-    shown.append(comparison.drawn(dict.fromkeys(HOSTILE, history), "epoch", "Curves"))
+    shown.append(comparison.plot(dict.fromkeys(HOSTILE, history), "epoch", "Curves"))
     assert all(pixels(one.png).std() > 0 for one in shown if isinstance(one, results.Picture))
     assert attention.moving(pictures[0], words, np.ones((3, 4)), (2, 2)).startswith(b"GIF8")
 
