@@ -96,7 +96,7 @@ def test_the_verb_in_python(folder):
     [
         (["RUN"], "name FILES"),
         (["RUN", "nowhere.png"], "no picture at nowhere.png"),
-        (["RUN", "colour.png"], "12x12 grey pixels and the network takes 8x8 grey"),
+        (["RUN", "colour.png"], "12x12 grey pixels, but the network takes 8x8 grey"),
         (["RUN", "small.png", "--method", "gradcam"], "did you mean grad-cam?"),
         (["RUN", "small.png", "--class", "ten"], "There is no class 'ten'"),
         (["RUN", "small.png", "--layer", "conv1_3"], "did you mean conv1_"),
@@ -106,7 +106,7 @@ def test_the_verb_in_python(folder):
         (["MODEL", "colour.png", "--class", "9"], "choose from 0, 1, 2, 3"),
         (["MODEL", "colour.png", "--say", "words"], "takes no --say"),
         (["MODEL", "colour.png", "--method", "neighbours"], "name several pictures"),
-        (["MODEL", "small.png"], "takes 12x12 colour pixels; --resize"),
+        (["MODEL", "small.png"], "takes 12x12 colour pixels. Scale and crop it with --resize"),
         (["nowhere.keras", "small.png"], "There is no model at nowhere.keras"),
         (["colour.keras", "small.png"], "is not a model that can be opened"),
         (["pairs.keras", "colour.png"], "is not an image classifier"),
