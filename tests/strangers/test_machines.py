@@ -192,6 +192,20 @@ def test_a_result_file_is_whole_or_not_there(pictures, tmp_path, capsys, monkeyp
     assert command(capsys, "predict", "odd", pictures, "--output", tmp_path / "a.csv")[0] == 0
 
 
+def test_a_held_out_folder_of_another_system_has_the_same_classes(tmp_path):
+    """macOS writes é as e and an accent: the same name in other characters."""
+    random = np.random.default_rng(0)
+    for root, count, names in (("linux", 10, ["caf\xe9", "b"]), ("mac", 4, ["cafe\u0301", "b"])):
+        for name, level in zip(names, (200, 50), strict=True):
+            (tmp_path / root / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = random.normal(level, 20, (8, 8)).clip(0, 255).astype("uint8")
+                Image.fromarray(pixels).save(tmp_path / root / name / f"{i}.png")
+    run = tinyconv.fit(data=str(tmp_path / "linux"), model="linear", epochs=20, no_coach=True)
+    measured = run.measure(data=str(tmp_path / "mac"))
+    assert (measured.count, measured.metrics["top1"]) == (8, 1.0)
+
+
 # The cache --------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ Shared by all tasks that train on a data set.
 
 import inspect
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +186,9 @@ def _with_labels_of(run, dataset: Dataset) -> Dataset:
     classes = run.settings["classes"]
     if list(dataset.classes) == classes:
         return dataset
-    unknown = [name for name in dataset.classes if name not in classes]
+    names = [unicodedata.normalize("NFC", name) for name in classes]  # macOS writes é as two
+    by_name = {name: unicodedata.normalize("NFC", name) for name in dataset.classes}
+    unknown = [name for name, composed in by_name.items() if composed not in names]
     if unknown or not dataset.classes:
         raise UserError(
             f"{dataset.name} has the class {unknown[0]!r}, which the run was not trained on: "
@@ -193,7 +196,7 @@ def _with_labels_of(run, dataset: Dataset) -> Dataset:
             if unknown
             else f"{dataset.name} has no classes, and the run has {len(classes)}."
         )
-    labels = np.array([classes.index(name) for name in dataset.classes], np.int32)
+    labels = np.array([names.index(name) for name in by_name.values()], np.int32)
     splits = {
         name: replace(split, labels=np.where(split.labels < 0, -1, labels[split.labels]))
         for name, split in dataset.splits.items()
