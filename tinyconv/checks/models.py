@@ -53,10 +53,17 @@ def builds_at_several_sizes(subject: Subject) -> None:
 
 
 def gives_as_many_scores_as_classes(subject: Subject) -> None:
-    """float32 (B, classes), finite for black and for white pictures."""
+    """float32 (B, classes), finite for black and for white pictures; the same once exported."""
+    from tinyconv.runs.keras_layers import in_keras_layers
+
     shape = smallest(subject)
     for classes in (2, 17):
-        _check_scores(build(subject, shape, classes), shape, classes)
+        model = build(subject, shape, classes)
+        _check_scores(model, shape, classes)
+    pictures = noise((2, *shape))
+    scores = scores_of(model, pictures)
+    exported = scores_of(in_keras_layers(model, float32=True), pictures)
+    assert np.allclose(scores, exported, 1e-3, 1e-4), "`tinyconv export` changes its scores"
 
 
 def saves_and_loads(subject: Subject) -> None:
