@@ -146,7 +146,7 @@ def test_predict_refuses_what_is_no_picture_of_its_size(trained, tmp_path):
         list(trained.predict(tmp_path / "torn.png"))
     with pytest.raises(UserError, match="There is no picture at"):
         list(trained.predict(tmp_path / "nothing*.png"))
-    with pytest.raises(UserError, match="name FILES, or give --test"):
+    with pytest.raises(UserError, match="name FILES, or use --test"):
         list(trained.predict())
     both = [str(tmp_path / "large.png"), str(tmp_path / "torn.png")]
     answered = trained.predict(*both, resize=True, skip_corrupt=True)
