@@ -85,7 +85,7 @@ def test_every_verb_works_on_a_run(trained, capsys, tmp_path):
     assert list(answers[0]["answers"][0]) == ["label", "probability"]
 
     code, out, err = run(capsys, "predict", path, tmp_path, "--output", tmp_path / "a.csv")
-    assert (code, out) == (0, "") and "wrote 3 answers" in err
+    assert (code, out) == (0, "") and "wrote 3 predictions" in err
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == 15 and list(rows[0]) == ["input", "rank", "label", "probability"]
     assert rows[0]["label"] == answers[0]["answers"][0]["label"]
@@ -139,7 +139,7 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["frobnicate"], "There is no verb 'frobnicate'"),
+        (["frobnicate"], "There is no command 'frobnicate'"),
         (["evalute", "x"], "did you mean evaluate?"),
         (["fit", "--epoch", "3"], "--epochs"),
         (["fit", "--modle", "convnet"], "--model"),
@@ -153,7 +153,7 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
         (["fit", "--precision", "mixed_float16"], "--force"),
         (["fit", "--resume", "nowhere"], "`tinyconv runs`"),
         (["fit", "--from", "nowhere"], "nowhere does not exist"),
-        (["fit", "--freeze", "3"], "which --from names"),
+        (["fit", "--freeze", "3"], "give --from too"),
         (["fit", "classify", "extra"], "extra"),
         (["evaluate", "nowhere"], "`tinyconv runs`"),
         (["evaluate"], "RUN"),

@@ -130,7 +130,7 @@ def test_a_run_records_its_origin_and_resumes_without_it(origin, at_step, tmp_pa
             {"from_": "catch"},
             "is a run of dqn, whose network has no body to start from; --from takes",
         ),
-        ({"freeze": 2}, "which --from names"),
+        ({"freeze": 2}, "give --from too"),
         ({"from_": "digits-before", "model": "linear"}, "is two_layer; leave out --model linear"),
         ({"from_": "digits-before", "freeze": 99}, "has [0-9]+ layers with weights before"),
     ],
@@ -145,5 +145,5 @@ def test_an_origin_that_changed_before_the_first_save_is_refused(tmp_path):
     write_run(tmp_path / "run", "linear")
     run = Run(Classify(), Settings(from_=tmp_path / "run"), registry.Catalogue())
     run.settings["from_sha256"] = "0" * 64
-    with pytest.raises(UserError, match="no longer what the run began with"):
+    with pytest.raises(UserError, match="has changed since the run started"):
         network.settle_network(run)

@@ -57,5 +57,5 @@ def test_it_stops_where_the_loss_diverges_or_is_no_number():
     result = range_test(lambda rate: 2.0 if rate < 1e-3 else 1.0 if rate < 1e-2 else 9.0)
     assert 1e-3 <= result.lowest < 1e-2 and max(result.sizes) < 2.2e-2
     assert range_test(lambda rate: 1 - rate if rate < 1e-3 else float("nan")).sizes[-1] < 1e-3
-    with pytest.raises(UserError, match="no learning rate fixes"):
+    with pytest.raises(UserError, match="a lower learning rate will not help"):
         range_test(lambda rate: float("nan"))

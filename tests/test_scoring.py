@@ -116,7 +116,7 @@ def test_what_has_no_mean_is_refused(digit_runs, pets):
         tinyconv.ensemble(digit_runs[0], tinyconv.load("catch"))
     with pytest.raises(UserError, match="Runs of dqn cannot be averaged"):
         tinyconv.ensemble(tinyconv.load("catch"), tinyconv.load("catch"))
-    with pytest.raises(UserError, match="mirror image in digits belongs to another class"):
+    with pytest.raises(UserError, match="Mirroring changes the class in digits"):
         digit_runs[0].evaluate(augment="flip")
 
 

@@ -17,9 +17,9 @@ from tinyconv.tasks.classify import Settings
     "values, message",
     [
         ({"epoch": 3}, "no setting 'epoch'; did you mean epochs"),
-        ({"epochs": 0}, "epochs must be at least 1, and 0 was given"),
-        ({"epochs": 1.5}, "epochs must be a whole number, and 1.5 was given"),
-        ({"epochs": True}, "epochs must be a whole number, and True was given"),
+        ({"epochs": 0}, "epochs must be at least 1, but 0 was given"),
+        ({"epochs": 1.5}, "epochs must be a whole number, but 1.5 was given"),
+        ({"epochs": True}, "epochs must be a whole number, but True was given"),
         ({"minutes": float("nan")}, "minutes must be at least 0.05"),
         ({"label_smoothing": 1}, "label_smoothing must be from 0.0 to 0.9"),
         ({"optimizer": "adam"}, "no optimizer 'adam'; did you mean adamw"),
@@ -114,8 +114,8 @@ def test_python_takes_a_setting_by_either_name():
         ),
         ({"min_cuont": 3}, "no setting 'min_cuont'; did you mean min_count"),
         ({"leas": 3}, "no setting 'leas'; did you mean least"),
-        ({"min_count": 0}, "min_count must be at least 1, and 0 was given"),
-        ({"least": 0}, "least must be at least 1, and 0 was given"),
+        ({"min_count": 0}, "min_count must be at least 1, but 0 was given"),
+        ({"least": 0}, "least must be at least 1, but 0 was given"),
     ],
 )
 def test_errors_show_the_name_that_was_used(options, message):

@@ -130,7 +130,7 @@ def _checked(field, hint, value, keyword: str):
     kind, optional = _kind(hint)
     if value is None and optional:
         return None
-    wrong_type = f"{keyword} must be {_KIND_NAMES[kind]}, and {value!r} was given."
+    wrong_type = f"{keyword} must be {_KIND_NAMES[kind]}, but {value!r} was given."
     if kind is float and type(value) is int:
         value = float(value)
     if kind is Path and isinstance(value, (str, Path)):
@@ -143,7 +143,7 @@ def _checked(field, hint, value, keyword: str):
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     # `not (low <= value)` refuses a NaN as well.
     if (low is not None and not low <= value) or (high is not None and not value <= high):
-        raise UserError(f"{keyword} must be {_range(field)}, and {value!r} was given.")
+        raise UserError(f"{keyword} must be {_range(field)}, but {value!r} was given.")
     return value
 
 

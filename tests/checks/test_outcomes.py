@@ -35,7 +35,7 @@ def test_counts_of_the_command(capsys, tmp_path, monkeypatch):
     assert "it is kept" in failed.pop("saves_and_loads")
     assert set(failed) == {"works_in_mixed_precision"}
     assert document["failed"] == 2 and document["passed"] == 5
-    assert code == 3 and "breaks 2 of its 11 promises" in err
+    assert code == 3 and "fails 2 of its 11 checks" in err
     code, out, err = run(capsys, "plugins", "check", "strange-nets")
     assert code == 3 and "5 passed, 2 failed, 1 expected failures, 3 skipped" in out
     assert "all weights start at zero" in err

@@ -136,9 +136,9 @@ def softmaxed(input_shape, classes):
         (
             "states_its_size",
             documented("Small, 1,249 parameters at 8x8x1, 10 classes."),
-            "says 1,249 parameters, and it has",
+            "says 1,249 parameters, but it has",
         ),
-        ("states_its_size", documented("Small, 7 parameters."), "says 7 parameters, and it has"),
+        ("states_its_size", documented("Small, 7 parameters."), "says 7 parameters, but it has"),
     ],
 )
 def test_a_model_that_is_not_as_it_says(promise, build, reason):

@@ -100,7 +100,7 @@ BROKEN_TASKS = {
     "refuses_an_unknown_setting": (None, "it accepts a setting that it does not have"),
     "fits_and_measures": (
         changed(evaluate=lambda self, run, options: {"x": float("nan")}),
-        "no finite number",
+        "not a finite number",
     ),
     "evaluates_a_run_of_before": (changed(evaluate=wanders), "noise is"),
     "predicts": (

@@ -97,7 +97,7 @@ BROKEN = {
         "",
         "the class lacks Settings, prepare, evaluate",
     ),
-    "is a task of no class": (TASK, "def Strange(): pass", "", "and a task is a class"),
+    "is a task of no class": (TASK, "def Strange(): pass", "", "but a task is a class"),
     "has settings that are none": (
         TASK,
         "class Strange:\n    Settings = dict\n    prepare = evaluate = predict = print\n"
@@ -235,7 +235,7 @@ def test_a_run_records_its_plugin(capsys, tmp_path, monkeypatch):
     path = json.loads(out)["run"]
     assert run(capsys, "evaluate", path)[0] == 0
     code, _, err = run(capsys, "evaluate", path, "--no-plugins")
-    assert code == 2 and "strange of strange-nets 1.5, which is switched off" in err
+    assert code == 2 and "strange of strange-nets 1.5, which is disabled" in err
     monkeypatch.delenv("TINYCONV_PLUGINS")
     folder.rename(tmp_path / "uninstalled")
     code, _, err = run(capsys, "evaluate", path)

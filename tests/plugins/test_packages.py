@@ -179,8 +179,8 @@ def test_a_third_partys_plugin_on_text(python, tmp_path):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("My Plugin", "small letters"),
-        ("../plugin", "small letters"),
+        ("My Plugin", "lower-case letters"),
+        ("../plugin", "lower-case letters"),
         ("json", "a name of Python's own"),
         ("convnet", "There is a model 'convnet' already"),
         ("taken", "taken exists already"),

@@ -254,4 +254,4 @@ def test_another_declaration_is_a_fault_of_the_plugin(
 def test_a_body_that_is_none_is_a_fault_of_the_plugin(plugin, capsys):
     plugin(**{"    return body\n": "    return None\n"})
     code, _, err = run(capsys, "fit", "--from", "tiny")
-    assert code == 3 and "gives a NoneType as its body, and should give a Keras model" in err, err
+    assert code == 3 and "gives a NoneType as its body, but should give a Keras model" in err, err

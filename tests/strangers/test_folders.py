@@ -87,7 +87,8 @@ def test_splits_by_unknown_names_are_refused(place):
 def test_class_folders_beside_a_folder_test_are_refused(place):
     fill(place, 3)
     fill(place / "test", 3)
-    with pytest.raises(UserError, match="has test beside a, b, c; put .* into a folder train"):
+    message = r"contains split folders \(test\) as well as other folders \(a, b, c\); move .*train"
+    with pytest.raises(UserError, match=message):
         folder(place)
 
 

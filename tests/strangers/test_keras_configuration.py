@@ -81,5 +81,5 @@ def test_other_files_are_as_none(tmp_path, monkeypatch, content):
 
 def test_a_limit_that_is_no_number_is_named(monkeypatch):
     monkeypatch.setenv("KERAS_MAX_EPOCHS", "few")
-    with pytest.raises(UserError, match="KERAS_MAX_EPOCHS should be a whole number, and is 'few'"):
+    with pytest.raises(UserError, match="KERAS_MAX_EPOCHS should be a whole number, but is 'few'"):
         keras_configuration.check()

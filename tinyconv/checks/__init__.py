@@ -1,5 +1,7 @@
 """The promises of every model, data set and task: one public function per promise.
 
+A promise is a conformance check: a property of an entry that a function tests.
+
 The complete conformance test of a plugin:
 
     @pytest.mark.parametrize("check", checks.of("my-plugin"), ids=str)
@@ -71,10 +73,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Check:
-    """A promise of one entry; calling it inside a pytest test performs the test.
+    """One conformance check ("promise") of a registered entry; call it inside a pytest test.
 
     Attributes:
-        promise: a function of a Subject that raises AssertionError where the promise is broken.
+        promise: a function of a Subject that raises AssertionError where the check fails.
         subject: the entry under test.
     """
 
@@ -126,7 +128,7 @@ def _of_entry(entry: Entry, root, small) -> list[Check]:
 
 
 def run(check: Check) -> Result:
-    """Test one promise; only KeyboardInterrupt is raised.
+    """Run one check; every exception but KeyboardInterrupt is recorded.
 
     Args:
         check: a Check, such as one of `of(name)`.
@@ -138,7 +140,7 @@ def run(check: Check) -> Result:
 
 
 def _tested(check: Check) -> tuple[Result, Exception | None]:
-    """The result, and the exception of a broken promise."""
+    """The result, and the exception of a failed check."""
     started = time.monotonic()
     entry, promise = check.subject.entry, check.promise.__name__
     outcome, reason, raised = "passed", None, None

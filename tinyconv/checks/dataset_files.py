@@ -17,7 +17,7 @@ FOLDERS = 8  # number of folders with one truncated file each
 
 
 def names_a_corrupt_file(subject: Subject) -> None:
-    """A truncated file is refused by name; a picture can be skipped instead, and is then listed."""
+    """A truncated file raises an error that names it; a picture can be skipped, and is listed."""
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
         pictures = [file for file in files if is_picture(file.name)]
@@ -32,7 +32,7 @@ def names_a_corrupt_file(subject: Subject) -> None:
 
 
 def names_a_torn_target(subject: Subject) -> None:
-    """A truncated picture in any folder, such as a mask, is refused by name."""
+    """A truncated picture in any folder, such as a mask, raises an error that names the file."""
     with _copy(subject) as copy, empty_cache():
         pictures = [file for file in _files(copy) if is_picture(file.name)]
         splits = subject.target(root=copy).splits.values()

@@ -166,7 +166,10 @@ def scales_targets(subject: Subject) -> None:
 
 
 def has_the_answers_of_its_examples(subject: Subject) -> None:
-    """Each of `examples` has its label or target, or meets its function, also when scaled."""
+    """Each of `examples` has its label or target, or satisfies the given function.
+
+    This also holds after resizing.
+    """
     examples, tested = subject.examples, 0
     for size in (None, SCALED) if has_pictures(opened(subject)) else (None,):
         with contextlib.nullcontext() if size is None else empty_cache():
@@ -291,7 +294,7 @@ def _has_answer(subject: Subject, dataset, split: str, which, answer) -> bool:
     name = dataset.classes[label] if 0 <= label < len(dataset.classes) else None
     values = [*([name] if name else []), *([label] if label >= 0 else []), *rest]
     assert any(agree(answer, _plain(value)) for value in values), (
-        f"{which} of {split} is {' or '.join(repr(v)[:60] for v in values)}, and its example says "
+        f"{which} of {split} is {' or '.join(repr(v)[:60] for v in values)}, but its example says "
         f"{answer!r}"
     )
     return True

@@ -7,7 +7,10 @@ SIDE = 32  # largest side, in pixels, at which pictures are compared
 
 
 def spectra(pictures: np.ndarray) -> np.ndarray:
-    """Fourier transforms (N, S, S/2+1) of the pictures in grey, minus their mean, of norm one."""
+    """Fourier transforms (N, S, S/2+1) of the grey pictures.
+
+    The mean of each picture is subtracted first, and the picture normalised to norm one.
+    """
     grey = np.asarray(pictures, "float32").mean(axis=-1)
     if grey.shape[1:] != (SIDE, SIDE) and max(grey.shape[1:]) > SIDE:
         size = (SIDE, SIDE)

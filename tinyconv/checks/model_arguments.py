@@ -47,7 +47,7 @@ def states_its_size(subject: Subject) -> None:
     shapes = [(height, width, channels)] if height else USUAL
     counts = [_parameters(subject, shape, classes or 10) for shape in shapes]
     assert stated in counts, (
-        f"its docstring says {stated:,} parameters, and it has "
+        f"its docstring says {stated:,} parameters, but it has "
         f"{' or '.join(f'{count:,}' for count in counts if count)}"
     )
 
@@ -62,7 +62,7 @@ def comes_with_its_weights(subject: Subject) -> None:
     read = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
     assert all(read.values()), f"it declares no {', '.join(n for n in read if not read[n])}"
     listed = subject.entry.pretrained
-    assert listed == read, f"its source says {listed} as literals, and should say {read}"
+    assert listed == read, f"its source says {listed} as literals, but should say {read}"
     weights = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)
@@ -70,7 +70,7 @@ def comes_with_its_weights(subject: Subject) -> None:
         wrong = pretrained.body_flaw(body, shape)
         assert wrong is None, f"it {wrong}"
         features = scores_of(body, noise((2, *shape)))
-        assert np.isfinite(features).all(), "its features are no finite numbers"
+        assert np.isfinite(features).all(), "its features are not finite numbers"
         weights.append(body.get_weights())
     same = all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
     assert same, "another seed gives its body other weights, which were not read from its file"

@@ -150,7 +150,7 @@ def keeps_the_variance(subject: Subject) -> None:
     try:
         outputs = keras.Model(model.input, [layer.output for layer in layers])
     except AttributeError as error:
-        raise Skipped("it is no functional model, so its layers cannot be inspected") from error
+        raise Skipped("it is not a functional model, so its layers cannot be inspected") from error
     signals = [
         float(np.mean(np.square(np.asarray(output, "float32"))))
         for output in outputs(noise((8, DEEP, DEEP, 3)), training=True)

@@ -48,12 +48,12 @@ class Subject:
 
     @property
     def expected_failures(self) -> dict[str, str]:
-        """Promises that are not kept, with the reasons."""
+        """Checks that are expected to fail, with the reasons."""
         return getattr(self.target, "expected_failures", {})
 
     @property
     def examples(self):
-        """Examples with answers that only the author knows; raises Skipped where there are none."""
+        """Examples with known answers, supplied by the author; raises Skipped without any."""
         examples = getattr(self.target, "examples", None)
         if not examples:
             raise Skipped("it has no examples")

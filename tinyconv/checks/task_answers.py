@@ -60,17 +60,19 @@ def evaluates_a_run_of_before(subject: Subject) -> None:
 
 
 def answers_in_another_process(subject: Subject) -> None:
-    """A process that imports only the entry opens the run and has the same metrics and answers."""
+    """A process that imports only the entry opens the run: same metrics and predictions."""
     save(subject)
     (error,) = errors_elsewhere([subject])
     assert error is None, f"another process cannot use its run: {error}"
 
 
 def evaluates_the_best(subject: Subject) -> None:
-    """Other weights in best.keras give other metrics; evaluate does not use last.keras."""
+    """Changing the weights in best.keras changes the metrics; last.keras is not read."""
     numbers = evaluated(subject, altered(subject))
     same = _are_close(numbers, trained(subject).settings["result"]["metrics"])
-    assert not same, "evaluate does not measure best.keras: other weights there change no metric"
+    assert not same, (
+        "evaluate does not measure best.keras: changing the weights there changes no metric"
+    )
 
 
 def evaluates_what_is_asked(subject: Subject) -> None:
@@ -119,19 +121,21 @@ def predicts(subject: Subject) -> None:
     for prediction, file in zip(predictions, inputs):
         assert isinstance(prediction, Prediction), f"a prediction is a {type(prediction).__name__}"
         assert prediction.input == str(file), f"a prediction names {prediction.input}, not {file}"
-        assert prediction.answers, "a prediction has no answer"
+        assert prediction.answers, "a prediction has no answers"
         json.dumps(prediction.answers)
 
 
 def predicts_by_the_best(subject: Subject) -> None:
-    """Other weights in best.keras give other answers."""
+    """Changing the weights in best.keras changes the predictions."""
     others = by_input(answers(subject, files(subject), altered(subject)))
     same = agree(usual_answers(subject), others)
-    assert not same, "predict does not use best.keras: other weights there change no answer"
+    assert not same, (
+        "predict does not use best.keras: changing the weights there changes no prediction"
+    )
 
 
 def predicts_each_by_itself(subject: Subject) -> None:
-    """An input's answer does not depend on the other inputs, and differs from theirs."""
+    """An input's prediction does not depend on the other inputs, and differs from theirs."""
     inputs, together = files(subject), usual_answers(subject)
     fewer = answers(subject, [inputs[2], inputs[0]])  # so that no shift by one gives the same
     names = [prediction.input for prediction in fewer]
@@ -140,10 +144,10 @@ def predicts_each_by_itself(subject: Subject) -> None:
     )
     for prediction in fewer:
         same = agree(together.get(prediction.input), prediction.answers)
-        assert same, f"{prediction.input} has another answer beside other inputs"
+        assert same, f"{prediction.input} has another prediction together with other inputs"
     first, *others = together.values()
     assert not all(agree(first, other) for other in others), (
-        "three different inputs have the same answer"
+        "three different inputs have the same prediction"
     )
 
 
@@ -176,7 +180,7 @@ def _predicts_lines(subject: Subject, texts) -> None:
     file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     expected = list(usual_answers(subject).values())
     lines = [prediction.answers for prediction in answers(subject, [file])]
-    assert agree(lines, expected), "the lines of a file have other answers than the same texts"
+    assert agree(lines, expected), "the lines of a file have other predictions than the same texts"
 
 
 def explains(subject: Subject) -> None:
@@ -221,7 +225,7 @@ def exports_several(subject: Subject) -> None:
 
 
 def answers_its_examples(subject: Subject) -> None:
-    """After 30 epochs on 32 examples it gives the answers of `examples`."""
+    """After 30 epochs on 32 examples it predicts the answers of `examples`."""
     examples = subject.examples
     may = set(settings.names(subject.target.Settings))
     run = another(subject, "by-heart", **{k: v for k, v in BY_HEART.items() if k in may})
@@ -262,7 +266,7 @@ PROMISES = (
 
 
 def save(subject: Subject) -> None:
-    """Write the complete run, three inputs, and its answers for them into the subject's folder."""
+    """Write the complete run, three inputs, and its predictions into the subject's folder."""
     run = trained(subject)
     place = subject.folder / "runs" / "elsewhere"
     shutil.rmtree(place, ignore_errors=True)
@@ -289,7 +293,7 @@ def _error_elsewhere(subject: Subject, last: str) -> str | None:
     with contextlib.suppress(AssertionError):
         assert_close(result["metrics"], trained(subject).settings["result"]["metrics"])
         same = agree(json.loads(json.dumps(usual_answers(subject))), result["answers"])
-        return None if same else "it has other answers there"
+        return None if same else "it has other predictions there"
     return f"it has other numbers there: {result['metrics']}"
 
 

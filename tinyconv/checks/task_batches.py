@@ -110,7 +110,7 @@ def starts_from_a_body(subject: Subject) -> None:
 
     takes = "from_" in settings.names(subject.target.Settings)
     if not isinstance(subject.target(), StartsFromBody):
-        assert not takes, "its settings have from_, and it has no method body"
+        assert not takes, "its settings have from_, but it has no method body"
         raise Skipped("it starts from no body")
     assert takes, "it has a method body, and its settings have no from_"
     whole = opened(subject)

@@ -160,7 +160,7 @@ def _pictures(subject: Subject) -> list[Path]:
 
 
 def usual_answers(subject: Subject) -> dict[str, list]:
-    """The complete run's answers for `files`, by file."""
+    """The complete run's predictions for `files`, by file."""
     return subject.once("answers", lambda: _usual_answers(subject))
 
 

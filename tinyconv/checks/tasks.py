@@ -68,7 +68,7 @@ def fits_and_measures(subject: Subject) -> None:
     metrics = run.settings["result"]["metrics"]
     assert metrics, "evaluate measures nothing"
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-    assert not bad, f"{', '.join(bad)} is no finite number"
+    assert not bad, f"{', '.join(bad)} is not a finite number"
 
 
 def prints_nothing(subject: Subject) -> None:

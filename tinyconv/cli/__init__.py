@@ -11,7 +11,9 @@ from tinyconv.cli.base import Verbs
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tinyconv", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--no-plugins", is_flag=True, help="Disable all plugins, also caption and dqn.")
+@click.option(
+    "--no-plugins", is_flag=True, help="Disable all plugins, including the bundled caption and dqn."
+)
 def cli(debug, no_plugins):
     """Train small networks on real pictures, and see what they learn.
 

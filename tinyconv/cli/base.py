@@ -71,5 +71,5 @@ class Verbs(click.Group):
     def resolve_command(self, ctx, args):
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-"):
-            raise UserError(f"There is no verb {args[0]!r}; {nearest(args[0], names)}")
+            raise UserError(f"There is no command {args[0]!r}; {nearest(args[0], names)}")
         return super().resolve_command(ctx, args)

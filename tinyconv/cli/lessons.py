@@ -48,7 +48,9 @@ def lessons(as_json):
 
 @click.command()
 @click.argument("numbers", metavar="NUMBER…", nargs=-1, type=int, required=True)
-@click.option("--run", is_flag=True, help="Run it block by block, and save its pictures.")
+@click.option(
+    "--run", is_flag=True, help="Run it block by block, and save the figures it produces."
+)
 @click.option(
     "--output",
     type=expanded,

@@ -1,4 +1,4 @@
-"""The verb `plugins`: list the installed ones, check their promises, write a new one."""
+"""The verb `plugins`: list the installed ones, check them, write a new one."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -88,9 +88,9 @@ def _print_plugin(name: str, origin: str, entries) -> None:
 @click.option("--root", type=expanded, metavar="PATH", help="Local files of a data set.")
 @as_json
 def check(name, root, as_json):
-    """Check the promises of NAME: a plugin, or a model, data set or task.
+    """Run the conformance checks of NAME: a plugin, or a model, data set or task.
 
-    Exits 0 if no promise is broken, and 3 if one is.
+    Exits 0 if no check fails, and 3 if one does.
     """
     from tinyconv import checks
 
@@ -110,7 +110,7 @@ def check(name, root, as_json):
         numbers = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
         click.echo(", ".join(numbers))
     if counts["failed"]:
-        raise PluginError(f"{name} breaks {counts['failed']} of its {len(results)} promises.")
+        raise PluginError(f"{name} fails {counts['failed']} of its {len(results)} checks.")
 
 
 @plugins.command()
@@ -120,7 +120,7 @@ def check(name, root, as_json):
     type=click.Choice(["model", "dataset", "task", "text", "all"]),
     default="all",
     show_default=True,
-    help="What the plugin adds; text is a task on text with its data set.",
+    help="What the plugin adds; text creates a text task and a data set for it.",
 )
 def new(name, kind):
     """Write a plugin into the folder NAME: a package with tests that pass as written."""

@@ -56,7 +56,7 @@ class RunCommand(click.Command):
         except click.NoSuchOption as error:
             names = [param.opts[0] for param in self.get_params(ctx) if param.opts[0][0] == "-"]
             raise UserError(
-                f"{self.name} {target.name} takes no {error.option_name}; "
+                f"{self.name} {target.name} has no option {error.option_name}; "
                 f"{nearest(error.option_name, names)}"
             ) from error
 
@@ -175,7 +175,7 @@ def predict(ctx, run, files, output, as_json, **options):
         mark = "" if as_lines else "\ufeff"  # without it Excel reads a CSV file as cp1252
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, mark + text.getvalue())
-        click.echo(f"wrote {plural(len(predictions), 'answer')} to {output}", err=True)
+        click.echo(f"wrote {plural(len(predictions), 'prediction')} to {output}", err=True)
     if as_json:
         print_json([{"input": one.input, "answers": one.answers} for one in predictions])
     elif not output and as_lines:
@@ -186,7 +186,7 @@ def predict(ctx, run, files, output, as_json, **options):
 
 
 def _write_answers(file, predictions, as_lines: bool) -> None:
-    """Write CSV, a row an answer; or the course's submission file, a line an input."""
+    """Write CSV, one row per prediction; or the course's submission file, one line per input."""
     if as_lines:
         for prediction in predictions:
             file.write(f"{prediction.line}\n")
@@ -277,7 +277,7 @@ def verify(run, steps, whole, as_json):
     "--output",
     type=expanded,
     metavar="FILE",
-    help="File for the page of several runs.  [default: comparison.html]",
+    help="File for the comparison of several runs.  [default: comparison.html]",
 )
 def report(runs, output):
     """Write the report of RUN: one HTML page with curves, mistakes and filters.

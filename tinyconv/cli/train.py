@@ -80,7 +80,11 @@ def fit_command(name: str) -> click.Command:
         click.Option(
             ["--check"], is_flag=True, help="Only check whether it can overfit one small batch."
         ),
-        click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
+        click.Option(
+            ["--json", "as_json"],
+            is_flag=True,
+            help="Print the results as one JSON document at the end.",
+        ),
     ]
     return click.Command(name, params=options, callback=train, help=task.__doc__)
 
@@ -122,7 +126,11 @@ def lr_find_command(name: str) -> click.Command:
         click.Option(
             ["--output"], type=expanded, metavar="PATH", help="File or folder for the plot."
         ),
-        click.Option(["--json", "as_json"], is_flag=True, help="End with one JSON document."),
+        click.Option(
+            ["--json", "as_json"],
+            is_flag=True,
+            help="Print the results as one JSON document at the end.",
+        ),
     ]
     return click.Command(name, params=options, callback=find, help=task.__doc__)
 

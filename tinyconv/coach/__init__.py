@@ -1,7 +1,7 @@
 """The coach: sentences on why a network does not learn, what to do, and which lesson explains it.
 
 It measures (`measurements.py`), applies its rules (`rules.py`), and reports each rule's sentence
-once a run: on the screen, in the log, and in settings.json. It never changes the training.
+once per run: on the screen, in the log, and in settings.json. It never changes the training.
 """
 
 import statistics
@@ -23,7 +23,7 @@ INITIAL = 5  # first steps, whose mean loss is the initial loss
 
 
 def report(run, epoch: int, **sentences: str | None) -> None:
-    """Print and record the sentences, by their rules' names, once a run for each rule."""
+    """Print and record the sentences, by their rules' names, once per run for each rule."""
     earlier = run.settings.get("coach", [])
     reported = {each["rule"] for each in earlier}
     new = [

@@ -13,7 +13,7 @@ from tinyconv.system import console
 FLAT = 8  # standard deviation in grey levels, below which a network for 0 to 255 sees one grey
 DARK = 32  # brightest pixel of pictures that were probably saved in another range than 0 to 255
 COMMON, RARE = 5, 10  # a class with this many times more, or fewer, pictures than the mean
-COUNTED = 20  # mean pictures a class, below which counts differ by chance
+COUNTED = 20  # mean pictures per class, below which counts differ by chance
 DUPLICATES = 0.01  # fraction of held-out pictures that are trained on too
 ACCURACY = 0.9  # for which the standard error is given
 MAX_ERROR = 0.03  # standard error: with more than that, most gains cannot be seen
@@ -101,7 +101,7 @@ def first_loss(first_loss: float, chance: float) -> str | None:
     if first_loss > 1.5 * chance:
         return (
             f"The first loss is {first_loss:.2f}, where equal scores have {chance:.2f}: the "
-            "network is confident of wrong answers before it has learnt anything; start with "
+            "network is confident of wrong predictions before it has learnt anything; start with "
             "smaller weights in the last layer, and check that the pixels are in its range."
         )
     if first_loss < 0.5 * chance:

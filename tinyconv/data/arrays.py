@@ -211,13 +211,13 @@ def _is_unit(pictures: np.ndarray) -> bool:
     """Whether pixels go from 0 to 1, and not to 255; UserError if the range is ambiguous."""
     low, high = pictures.min(), pictures.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError("The pictures of data contain NaN or infinity.")
+        raise UserError("The pictures in the argument data contain NaN or infinity.")
     is_float = pictures.dtype.kind == "f"
     is_dim = is_float and 1 < high < BRIGHT
     if low < 0 or high > 255 or is_dim:
         raise UserError(
-            f"The pictures of data go from {low:g} to {high:g}; they must be whole numbers from 0 "
-            "to 255, floats from 0 to 1 or floats from 0 to 255"
+            f"The pictures in the argument data go from {low:g} to {high:g}; they must be whole "
+            "numbers from 0 to 255, floats from 0 to 1 or floats from 0 to 255"
             + (". Divide them by their maximum, or by 255." if is_dim else ".")
         )
     return pictures.dtype.kind == "b" or (is_float and high <= 1)
@@ -227,14 +227,15 @@ def _check_like(argument: str, pictures: np.ndarray, train: np.ndarray, unit_ran
     """Raise UserError if the pictures differ from the training pictures in shape or range."""
     if pictures.shape[1:] != train.shape[1:]:
         raise UserError(
-            f"The pictures of {argument} are {pictures.shape[1:]}, but those of data are "
-            f"{train.shape[1:]}."
+            f"The pictures of {argument} are {pictures.shape[1:]}, but the training pictures "
+            f"are {train.shape[1:]}."
         )
     low, high, most = pictures.min(), pictures.max(), 1 if unit_range else 255
     if not (low >= 0 and high <= most) or (pictures.dtype.kind == "f") != (train.dtype.kind == "f"):
         raise UserError(
-            f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, but those "
-            f"of data are {train.dtype} from 0 to {most}; dtype and range must be the same."
+            f"The pictures of {argument} are {pictures.dtype} from {low:g} to {high:g}, but the "
+            f"training pictures are {train.dtype} from 0 to {most}; "
+            "dtype and range must be the same."
         )
 
 
@@ -256,7 +257,8 @@ def _classes(labels: np.ndarray, outputs: int | None) -> np.ndarray:
         classes = np.arange(outputs)
     if len(np.unique(labels)) < 2:
         raise UserError(
-            f"Every label of data is {labels.flat[0]!s}; classification needs two classes or more."
+            f"Every label in the argument data is {labels.flat[0]!s}; classification needs two "
+            "classes or more."
         )
     return classes
 
@@ -265,12 +267,15 @@ def _numbers(argument: str, labels: np.ndarray, classes: Sequence) -> np.ndarray
     """Labels (N,) as indices into `classes`, int32."""
     if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
         raise UserError(
-            f"The labels of {argument} are {labels.dtype}, but those of data are {classes.dtype}."
+            f"The labels of {argument} are {labels.dtype}, but the training labels are "
+            f"{classes.dtype}."
         )
     indices = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
     unknown = labels[classes[indices] != labels]
     if len(unknown):
-        raise UserError(f"{argument} has the label {unknown[0]!s}, which does not occur in data.")
+        raise UserError(
+            f"{argument} has the label {unknown[0]!s}, which does not occur in the argument data."
+        )
     return indices.astype("int32")
 
 
@@ -281,6 +286,7 @@ def _hold_out(split: Split, fraction: float) -> dict[str, Split]:
     parts = split_by_class(split.labels, {"validation": fraction})
     if not len(parts["validation"]):
         raise UserError(
-            "Each class has only one picture; training and validation need at least two of a class."
+            "Each class has only one picture; training and validation need at least two pictures "
+            "per class."
         )
     return {name: split.take(positions) for name, positions in parts.items()}

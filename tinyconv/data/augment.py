@@ -9,7 +9,7 @@ import numpy as np
 
 
 def flip(pictures, random, turns):
-    """Mirror each picture left to right in every second epoch, half of them in the first.
+    """Mirror each picture left to right in alternate epochs; a random half starts mirrored.
 
     Jordan 2024 (arXiv 2404.00498, section 3.6): independent random flips repeat the same side
     half of the time; alternating flips show both sides in two epochs.

@@ -13,7 +13,11 @@ UNKNOWN = -1.0
 
 
 def corners(boxes, shape) -> np.ndarray:
-    """Boxes in pixels (N, 4) as corners (N, 4) float32, for pictures of `shape` (H, W, C)."""
+    """Boxes in pixels as fractions of the width and height, for pictures of `shape` (H, W, C).
+
+    From (N, 4) left, top, right, bottom, the last two inclusive, to (N, 4) float32 in the same
+    order from 0 to 1, the last two exclusive. Unknown boxes are -1 four times.
+    """
     height, width, _ = shape
     fractions = (np.asarray(boxes) + [0, 0, 1, 1]) / [width, height, width, height]
     return np.where(is_known(boxes)[:, None], fractions, UNKNOWN).astype("float32")

@@ -47,7 +47,8 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
             held_out |= set(sorted(members, key=digests.get)[:count])
     if not held_out:
         raise UserError(
-            "Each class has only one picture; training and validation need at least two of a class."
+            "Each class has only one picture; training and validation need at least two pictures "
+            "per class."
         )
     train = [row for row in rows if row[0] not in held_out]
     return train, [row for row in rows if row[0] in held_out]

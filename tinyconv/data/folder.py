@@ -64,7 +64,7 @@ def folder(
         UserError: if the folder is missing, or its arrangement is unclear.
     """
     if root is None:
-        raise UserError("The data set folder needs --root PATH, a folder of class folders.")
+        raise UserError("The data set 'folder' needs --root PATH, a folder of class folders.")
     existing(root, "a folder of class folders")
     if not root.is_dir():
         raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
@@ -122,7 +122,7 @@ def _splits(root: Path, tree: Tree, division, whole: bool):
         return False, {"test": rows["train"]}
     if len(tree.classes) < 2:
         raise UserError(
-            f"{root} has {len(tree.classes)} class folders, and classification needs at least two: "
+            f"{root} has {len(tree.classes)} class folders, but classification needs at least two: "
             "put the pictures of each class into a folder of its own."
         )
     if "train" not in rows or rows.get("validation"):

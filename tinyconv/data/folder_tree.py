@@ -135,8 +135,9 @@ def _train_beside(top: Path, folders: dict[str, str], names: Sequence[str]) -> N
     ]
     if beside:
         raise UserError(
-            f"{top} has {' and '.join(sorted(folders.values()))} beside {_listed(beside)}; put the "
-            "class folders with training pictures into a folder train."
+            f"{top} contains split folders ({', '.join(sorted(folders.values()))}) as well as "
+            f"other folders ({_listed(beside)}); move the class folders with training pictures "
+            f"into {top / 'train'}."
         )
 
 
@@ -158,8 +159,8 @@ def _refuse_unnamed_splits(top: Path, names: Sequence[str]) -> None:
             common = sorted(below & nested[alike[0]])
             raise UserError(
                 f"{top} has the folders {_listed([folder, *alike])}, and each of them holds "
-                f"{_listed(common)}: name the outer ones train, validation and test if they are "
-                "splits, or give one of them alone."
+                f"{_listed(common)}; rename the outer folders to train, validation and test if "
+                "they are splits, otherwise pass one of them only."
             )
 
 
@@ -183,7 +184,7 @@ def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[s
         if not members[name] and required:
             raise UserError(
                 f"{top / place / name} has no pictures (.jpg, .png, .tif, .webp or another format "
-                "of Pillow); add some, or remove the folder."
+                "that Pillow can read); add some, or remove the folder."
             )
         rows += [(path, label) for path in members[name]]
     return rows

@@ -1,4 +1,4 @@
-"""Labels in a table: a CSV or TSV file with the columns file, label and, if there is one, split."""
+"""Labels in a table: a CSV or TSV file with the columns file, label and optionally split."""
 
 import csv
 import io

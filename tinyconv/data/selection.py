@@ -48,8 +48,8 @@ class DataSettings(ExampleSettings):
     )
     labels: Path | None = setting(
         None,
-        "Table (CSV or TSV) with the columns file, label and, if there is one, split, for a "
-        "folder without class folders.",
+        "CSV or TSV with the columns file, label and optionally split; for folders without class "
+        "folders.",
     )
 
 
@@ -86,7 +86,9 @@ def open_dataset(
     """
     if arrays.is_name(data):
         if root is not None:
-            raise UserError(f"{data} names arrays in the cache; leave out --root {root}.")
+            raise UserError(
+                f"{data} refers to arrays in the cache, so --root does not apply; leave it out."
+            )
         dataset = arrays.load(data, getattr(options, "image_size", None))
     else:
         if is_folder(catalogue, data):
@@ -194,7 +196,7 @@ def _with_labels_of(run, dataset: Dataset) -> Dataset:
             f"{dataset.name} has the class {unknown[0]!r}, which the run was not trained on: "
             f"{nearest(unknown[0], classes)}"
             if unknown
-            else f"{dataset.name} has no classes, and the run has {len(classes)}."
+            else f"{dataset.name} has no classes, but the run has {len(classes)}."
         )
     labels = np.array([names.index(name) for name in by_name.values()], np.int32)
     splits = {

@@ -3,7 +3,7 @@
     tinyconv.explain.grad_cam(model, pictures)  # (N, H, W)
 
 `model` is a Keras network of any kind (Sequential, Functional, nested, subclassed) that returns one
-score a class, with or without a softmax at its end. `pictures` are (N, H, W, C) with pixel values
+score per class, with or without a softmax at its end. `pictures` are (N, H, W, C) with pixel values
 0 to 255; wrap a network that takes another range with `rescaled` first. `classes` are the classes
 to explain: one number, one for each picture, or None for the network's own predictions. All methods
 work with the softmax's inputs, the scores (logits), and never with the probabilities, whose

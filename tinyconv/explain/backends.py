@@ -10,14 +10,14 @@ from tinyconv.errors import UserError
 def runner(model, function: Callable, repeated=False, differentiated=False) -> Callable:
     """Wrap `function`, which calls `model` on tensors, as a function of arrays.
 
-    With `differentiated`, function(x, *others) returns one value a row, and the wrapped function
+    With `differentiated`, function(x, *others) returns one value per row, and the wrapped function
     returns (the values, their gradient by x, or None where there is none). On TensorFlow the
     function is compiled if it is `repeated`; on JAX always, since JAX is slow otherwise.
     """
     backend = keras.config.backend()
     if backend not in RUNNERS:
         raise UserError(
-            f"explain works on {' and '.join(RUNNERS)}, and KERAS_BACKEND is {backend}."
+            f"explain works on {' and '.join(RUNNERS)}, but KERAS_BACKEND is {backend}."
         )
     return RUNNERS[backend](model, function, repeated, differentiated)
 

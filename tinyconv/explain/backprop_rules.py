@@ -99,8 +99,8 @@ def rectifiers_replaced(model, rule: str) -> Iterator[None]:
     def smooth(name):
         def refuse(*_, **__):
             raise UserError(
-                f"{rule} needs rectifiers, and {model.name} has {name}; saliency, smooth-grad "
-                "and integrated-gradients work with any network."
+                f"{rule} needs rectifiers (ReLU-type activations), but {model.name} has {name}; "
+                "saliency, smooth-grad and integrated-gradients work with any network."
             )
 
         return refuse
@@ -114,6 +114,6 @@ def rectifiers_replaced(model, rule: str) -> Iterator[None]:
         yield
     if not count:
         raise UserError(
-            f"{rule} needs rectifiers, and {model.name} has none that Keras knows; "
-            "saliency works with any network."
+            f"{rule} needs rectifiers (ReLU-type activations), but none were found in "
+            f"{model.name}; saliency works with any network."
         )

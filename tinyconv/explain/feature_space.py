@@ -90,7 +90,7 @@ def code_map(codes, method="tsne", seed=0) -> np.ndarray:
         van der Maaten & Hinton 2008 (JMLR 9), for t-SNE.
     """
     if method not in ("tsne", "pca"):
-        raise UserError(f"The method of a map of codes is tsne or pca, not {method!r}.")
+        raise UserError(f"The projection method must be tsne or pca, not {method!r}.")
     codes = np.asarray(codes, "float64")
     centred = codes - codes.mean(axis=0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)

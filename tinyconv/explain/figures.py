@@ -187,7 +187,7 @@ def _neighbours(request: Request) -> Iterator[Picture]:
         pictures, labels = request.pictures, np.full(len(request.pictures), -1)
     else:
         raise UserError(
-            "neighbours searches a run's training pictures, and a model file has none: name "
+            "neighbours searches a run's training pictures, but a model file has none: name "
             "several pictures to search."
         )
     own = explain.codes(request.model, request.pictures, request.layer)
@@ -222,7 +222,7 @@ def _map_of_codes(request: Request) -> Iterator[Picture]:
         pictures = np.concatenate([np.asarray(split.pictures[chosen]), pictures])
         labels = np.concatenate([split.labels[chosen], labels])
     if len(pictures) < 3:
-        raise UserError("codes draws a map of three pictures or more; name a folder of them.")
+        raise UserError("codes needs at least three pictures; name a folder of them.")
     codes = explain.codes(request.model, pictures, request.layer)
     figure, axes = new_figure("codes", 1, 2, panel=2.6 * overlays.PANEL)
     colours = overlays.colormaps["tab10"].colors

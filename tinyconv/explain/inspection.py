@@ -80,7 +80,7 @@ def check_pictures(model, pictures) -> np.ndarray:
         raise UserError(f"{model.name} is not an image classifier: it takes {expected} for one.")
     if any(n not in (None, m) for n, m in zip(expected, array.shape[1:])):
         raise UserError(
-            f"{model.name} takes pictures of {'x'.join(str(n or 'any') for n in expected)}, and "
+            f"{model.name} takes pictures of {'x'.join(str(n or 'any') for n in expected)}, but "
             f"these are {'x'.join(map(str, array.shape[1:]))}."
         )
     return array.astype("float32")

@@ -55,7 +55,7 @@ class Probe:
         if scores.ndim != 2 or scores.shape[1] < 2:
             raise UserError(
                 f"{model.name} is not an image classifier: for one picture it returns an output of "
-                f"shape {scores.shape[1:]}, and a classifier returns one score a class."
+                f"shape {scores.shape[1:]}, but a classifier returns one score per class."
             )
         self.classes = scores.shape[1]
 
@@ -116,7 +116,7 @@ class Probe:
         if name is None:
             if not maps:
                 raise UserError(
-                    f"{method} needs a feature map, and {self.model.name} has no convolution; "
+                    f"{method} needs a feature map, but {self.model.name} has no convolution; "
                     "saliency and occlusion work with any network."
                 )
             return maps[-1]
@@ -124,12 +124,15 @@ class Probe:
             other = f", such as {maps[-1]}" if maps else ""
             raise UserError(
                 f"{method} needs a layer whose output is a feature map (h, w, channels){other}, "
-                f"and that of {name} is {self.shape(name)}."
+                f"but that of {name} is {self.shape(name)}."
             )
         return name
 
     def code_layer(self) -> str:
-        """The layer from whose outputs the scores are computed: the last flat one before them."""
+        """The layer whose output serves as features.
+
+        It is the last one with flat (B, K) output before the scores.
+        """
         names = {id(layer): name for name, layer in self._named.items()}
         last = max(
             (i for i, (layer, _) in enumerate(self.calls) if hasattr(layer, "kernel")), default=0
@@ -170,7 +173,7 @@ class Probe:
             if not hasattr(result, "shape"):
                 raise UserError(
                     f"{self.model.name} is not an image classifier: it returns several outputs, "
-                    "and a classifier returns one score a class."
+                    "but a classifier returns one score per class."
                 )
             result = ops.cast(scores(result), "float32")
         return result, {name: ops.cast(each, "float32") for name, each in outputs.items()}

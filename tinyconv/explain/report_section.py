@@ -1,4 +1,4 @@
-"""The report's section on where a classifier looks, for some mistakes and some right answers."""
+"""The report's section on where a classifier looks, for mistakes and right predictions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,14 +13,14 @@ from tinyconv.report import figures
 from tinyconv.results import Picture, Table
 
 OPACITY = {"grad-cam": 0.75, "saliency": 1.0}  # of the maps of each method
-EXAMPLES = 4  # mistakes, and the same number of right answers
+EXAMPLES = 4  # mistakes, and the same number of right predictions
 TITLE = "Where it looks"
 
 
 def where_it_looks(
     model, scores: np.ndarray, split: Split, classes: Sequence[str]
 ) -> Iterator[Picture | Table]:
-    """Draw the most confident mistakes and a sample of right answers, each above its maps.
+    """Draw the most confident mistakes and a sample of right predictions, each above its maps.
 
     `scores` (N, K) are the model's for the split's pictures; the maps explain the predicted
     classes. If no method works with the model, the result is a table without rows that says why.

@@ -3,7 +3,7 @@
 Sources: He et al. 2015, "Delving deep into rectifiers" (arXiv 1502.01852), for PReLU and
 the initialisation; He et al. 2014 (arXiv 1406.4729) for spatial pyramid pooling; He et al.
 2016 (arXiv 1512.03385) for the parameter-free shortcut. Keras' own defaults contradict the
-first paper in four places (slope 0, one slope a pixel, truncated noise, Glorot variance).
+first paper in four places (slope 0, one slope per pixel, truncated noise, Glorot variance).
 Every network of the zoo is built from the functions here, so that none of these defaults is used.
 
 Axes: B batch, H height, W width, C channels; pictures are channels-last.
@@ -121,7 +121,7 @@ def rectifier(activation: str, name: str):
     """Create the non-linearity of a network.
 
     Args:
-        activation: "prelu" (one slope a channel), "prelu-shared" (one slope) or "relu".
+        activation: "prelu" (one slope per channel), "prelu-shared" (one slope) or "relu".
         name: the layer's name.
 
     Returns:

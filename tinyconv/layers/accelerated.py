@@ -27,12 +27,12 @@ def _is_fast(inputs) -> bool:
 class PReLU(WithPrograms, keras.layers.Layer):
     """Parametric rectifier: f(y) = max(0, y) + a min(0, y), with a trained slope a.
 
-    There is one slope a channel, or one for the whole layer; never one a pixel. The layer takes
+    There is one slope per channel, or one for the whole layer; never one per pixel. The layer takes
     (B, ..., C) of any rank, and its output has the input's shape and dtype. Built by hand in
     tutorials/06.
 
     Args:
-        shared: whether the whole layer has one slope, `alpha` (1,), and not one a channel (C,).
+        shared: whether the whole layer has one slope, `alpha` (1,), and not one per channel (C,).
         initial_slope: the slope before training, a float.
 
     Source:
@@ -149,7 +149,7 @@ class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("tinyconv")
 class Add(keras.layers.Add):
-    """Keras' sum of feature maps, which a rectifier that follows can fuse with a normalisation.
+    """Keras' sum of feature maps; it can be fused with a normalisation before and a PReLU after.
 
     The arguments and results are Keras' own. If the first of two inputs is a normalised map, a
     PReLU after the sum computes normalisation, sum and rectifier in one pass (`fused_norm.py`).

@@ -108,7 +108,7 @@ def _forward(epsilon, mean, variance, gamma, beta, alpha, x, *shortcut):
 def _backward(epsilon, of_batch, upstream, mean, variance, gamma, beta, alpha, x, *shortcut):
     """The gradients of x (B, ..., C), gamma, beta, alpha and the shortcut, each of its shape.
 
-    If `of_batch`, they also pass through the batch's own statistics. For x of m pixels a channel,
+    If `of_batch`, they also pass through the batch's own statistics. For x of m pixels per channel,
     and x^ the normalised map, by Ioffe & Szegedy 2015 (section 3):
 
         by_x = scale (by_z - sum(by_z) / m - x^ sum(by_z x^) / m).

@@ -50,7 +50,7 @@ GG = np.einsum("ai,bj->baij", G, G).reshape(36, 9)  # computes G g G' of all 9 w
 
 # Measured (benchmarks/RESULTS.md): the sums cost the same whatever the number of products that they
 # save, and AVX-512 multiplies twice as fast. Also, XLA takes a second for each new shape of map,
-# which a convolution of a few milliseconds a batch does not earn back.
+# which a convolution of a few milliseconds per batch does not earn back.
 MIN_CHANNELS, MIN_CHANNELS_AVX512 = 64, 128
 MIN_PRODUCTS = 5e8  # per batch
 

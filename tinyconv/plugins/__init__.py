@@ -13,12 +13,12 @@ not print, and must import slow packages such as Keras inside functions. Where t
 something, raise `tinyconv.UserError` with one sentence.
 
 Import from here, from `tinyconv` and from its public modules; all other modules may move. All
-three may have attributes, most of them for `tinyconv.checks`:
+three may have attributes, most for `tinyconv.checks`; a promise is one of its conformance checks:
 
     small               arguments (for a task: settings) that make it quick to try
-    expected_failures   {promise: why it does not hold}
+    expected_failures   {promise: why its check fails}
     pretrained          of a model, a `Pretrained`: weights that `tinyconv fit --from MODEL` takes
-    examples            answers that only the author knows, without which promises are skipped
+    examples            known answers, supplied by the author; without them promises are skipped
 """
 
 import importlib
@@ -86,13 +86,13 @@ class DatasetLoader(Protocol):
 
     `image_size` scales and crops pictures to a square of this many pixels, and scales boxes and
     targets that are maps (rows of numbers, one per pixel) with them. `skip_corrupt` leaves out
-    files that cannot be read; otherwise they are refused by name, files of targets included.
+    unreadable files; otherwise such a file, of targets too, raises an error that names it.
 
-    A data set of other inputs than pictures takes `root` alone, and returns
+    A data set whose inputs are not pictures takes `root` alone, and returns
     Dataset(name, classes, {"train": Split(None, labels, names, inputs=[...]), ...}, unit="words").
 
     `examples` is {split: {name or number: answer}}, such as {"train": {"cats/7.png": "cat"}}. An
-    answer is a class's name, a label, a target or the part of it that counts, or a function of
+    answer is a class's name, a label, a target or the part of it to compare, or a function of
     (picture, target) that says whether they match.
     """
 
@@ -182,7 +182,7 @@ class StartsFromBody(Protocol):
     """A task for `tinyconv fit --from RUN` or `--from MODEL`: a new head on a trained body.
 
     Its `Settings` are PictureSettings. `prepare` calls `settle_network(run)`, then `begin`, then
-    `build_network`. Runs of it can be named by `--from`, as can models that are `Pretrained`.
+    `build_network`. `--from` accepts runs of this task and `Pretrained` models.
     """
 
     def body(self, model: "keras.Model") -> "keras.Model":

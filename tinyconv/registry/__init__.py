@@ -41,8 +41,8 @@ def locate(kind: str, name: str, nearby: str | None = None) -> Entry:
             raise PluginError(f"{claims} both claim the {KINDS[kind]} {name!r}; use {full}.")
         if matching:
             raise UserError(
-                f"The {KINDS[kind]} {name!r} of {matching[0].distribution} is switched off by "
-                "--no-plugins or TINYCONV_PLUGINS; leave that out to use it."
+                f"The {KINDS[kind]} {name!r} of {matching[0].distribution} is disabled by "
+                f"--no-plugins or TINYCONV_PLUGINS; remove that setting to use the {KINDS[kind]}."
             )
     choices = {entry.short_name for entry in candidates if not entry.is_off}
     raise UserError(f"There is no {KINDS[kind]} {name!r}; {nearest(name, choices)}")
@@ -119,7 +119,7 @@ def _checked(entry: Entry, function):
         result = function(*args, **named)
         if not isinstance(result, expected):
             kind = type(result).__name__
-            raise entry.plugin_error(f"returns a {kind}, and should return a {expected.__name__}")
+            raise entry.plugin_error(f"returns a {kind}, but should return a {expected.__name__}")
         return result
 
     return call

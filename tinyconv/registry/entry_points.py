@@ -18,7 +18,7 @@ from tinyconv.errors import PluginError
 from tinyconv.registry import docstrings, guarded_import
 
 KINDS = {"models": "model", "datasets": "data set", "tasks": "task"}
-OURS = "tinyconv"  # the distribution whose entries are no plugins, except those of BUILT_IN
+OURS = "tinyconv"  # the distribution whose entries are not plugins, except those of BUILT_IN
 BUILT_IN = re.compile(r"tinyconv\.plugins\.(\w+)")  # modules of plugins that come with it
 
 

@@ -113,14 +113,14 @@ def _captured_output() -> Iterator[list[str]]:
 
 
 def misfit(kind: str, target) -> str | None:
-    """Why `target` is no model, data set or task as tinyconv.plugins has them; None if it is one.
+    """Why `target` is not a model, data set or task of tinyconv.plugins; None if it is one.
 
     The clause names what is missing, or the arguments that it should take.
     """
     if kind == "tasks":
         return _task_misfit(target)
     if not callable(target):
-        return f"it is of type {type(target).__name__}, and should be a function"
+        return f"it is of type {type(target).__name__}, but should be a function"
     protocol = Model if kind == "models" else DatasetLoader
     parameters = list(inspect.signature(protocol.__call__).parameters.values())[1:]  # after self
     named = {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -141,7 +141,7 @@ def misfit(kind: str, target) -> str | None:
 
 def _task_misfit(target) -> str | None:
     if not isinstance(target, type):
-        return f"it is of type {type(target).__name__}, and a task is a class"
+        return f"it is of type {type(target).__name__}, but a task is a class"
     members = [*Task.__annotations__, *(name for name in vars(Task) if name[0] != "_")]
     missing = [name for name in members if not hasattr(target, name)]
     missing = [name for name in missing if name not in deprecated.replaced(target)]

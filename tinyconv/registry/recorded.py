@@ -24,7 +24,7 @@ def entry(kind: str, origin: dict[str, str], run) -> Entry:
         return usable[0]
     what = f"is not installed; install it with: pip install {distribution}=={version}"
     if any(e.is_off for e in matching):
-        what = "is switched off; leave out --no-plugins and TINYCONV_PLUGINS"
+        what = "is disabled; leave out --no-plugins and TINYCONV_PLUGINS"
     raise UserError(
         f"{run} was made with the {KINDS[kind]} {name} of {distribution} {version}, which {what}"
     )

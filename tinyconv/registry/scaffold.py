@@ -69,8 +69,8 @@ def _sources(kind: str) -> dict[str, Path]:
 def _check(name: str, package: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_.][a-z0-9]+)*", name):
         raise UserError(
-            f"A plugin's name has small letters and digits with single hyphens between them, "
-            f"as in my-plugin, and {name!r} was given."
+            "A plugin's name may contain only lower-case letters, digits and single hyphens, "
+            f"as in my-plugin, but {name!r} was given."
         )
     if package in sys.stdlib_module_names or keyword.iskeyword(package) or package == "tinyconv":
         raise UserError(f"{package} is a name of Python's own or ours; choose another one.")

@@ -68,7 +68,7 @@ def range_test(test) -> Picture:
     """Plot the loss and the suggested learning rate of a RangeTest."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(test.sizes, test.losses, color=TRAIN, alpha=0.35, label="a step")
+    axes.semilogx(test.sizes, test.losses, color=TRAIN, alpha=0.35, label="per step")
     axes.semilogx(test.sizes[: len(test.smooth)], test.smooth, color=TRAIN, label="smoothed")
     axes.axvline(test.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {test.lowest:.2g}")
     axes.axvline(test.suggestion, color=VALIDATION, label=f"try {test.suggestion:g}")
@@ -148,7 +148,7 @@ def prediction_title(scores, labels, classes: Sequence[str]) -> str:
 
 
 def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
-    """Grids of the most confident mistakes, and of a sample of right answers."""
+    """Grids of the most confident mistakes, and of a sample of right predictions."""
     wrong, right = wrong_and_right(scores, split.labels)
     worst, sample = wrong[:GRID_SIZE], np.sort(right[:GRID_SIZE])
 

@@ -106,9 +106,10 @@ class Run(RunFolder):
             return None
         values = ", ".join(f"{name} {self.settings[name]}" for name in removed)
         entry = self.catalogue.used["tasks"]
+        subject, verb = ("setting", "exists") if len(removed) == 1 else ("settings", "exist")
         return (
-            f"{self.path} was made with {values}, which the task {entry.short_name} of "
-            f"{entry.distribution} {entry.version} no longer has"
+            f"the {subject} {values} no longer {verb} in the task {entry.short_name} of "
+            f"{entry.distribution} {entry.version}"
         )
 
     def model(self, which: str = "best", compiled: bool = False):
@@ -233,11 +234,11 @@ class Run(RunFolder):
         """The error for a task whose verb returns something else than the specification says."""
         what = f"returns {value!r} from {verb}"
         task = self.catalogue.used["tasks"]
-        return task.plugin_error(f"{what:.200}, and should return {promised}")
+        return task.plugin_error(f"{what:.200}, but should return {promised}")
 
 
 def call(task, verb: str, values: dict, *arguments):
-    """The result of the task's verb for `arguments` and its options, built from `values`.
+    """Build the verb's options from `values`, call the task's verb, and return its result.
 
     Raises UserError for an option that the verb does not have, or a value that does not fit.
     """
@@ -253,7 +254,7 @@ def build_options(Options: type, values: dict, who: str, verb: str):
     for name in settings.without_aliases(Options, values):
         if name not in settings.names(Options):
             others = f"it takes {', '.join(keywords)}." if keywords else "it takes no options."
-            raise UserError(f"{who} takes no {name} to {verb}; {others}")
+            raise UserError(f"{who} has no option {name} for {verb}; {others}")
     return settings.build(Options, values)
 
 
@@ -272,7 +273,7 @@ def options_of(task, verb: str) -> type:
 
 
 def find_folder(path: str | os.PathLike) -> Path:
-    """The run folder at `path`, of that name inside the folder of runs, or shipped."""
+    """The run folder: a path, a name in the runs folder, or a run included in the package."""
     path = files.expanded(path)
     for folder in (path, runs_folder() / path, SHIPPED / path):
         if (folder / "settings.json").is_file():

@@ -111,7 +111,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read as the settings of a run: it names no task.")
     for name, (what, fits) in FACTS.items():
         if name in content and not fits(content[name]):
-            raise UserError(f"{file}: {name} should be {what}, and is {content[name]!r:.80}.")
+            raise UserError(f"{file}: {name} should be {what}, but is {content[name]!r:.80}.")
     return SettingsFile(file, content)
 
 
@@ -131,10 +131,10 @@ def _cell(file: Path, above: int, row: dict, column: str | None) -> float:
     """The number in a column of the row that has `above` rows above it."""
     if column is None:  # csv's name for the cells beyond the last column
         more = plural(len(row[column]), "cell")
-        raise UserError(f"{file}: row {above + 1} has {more} more than there are columns.")
+        raise UserError(f"{file}: row {above + 1} has {more} more than the header has columns.")
     try:
         return float(row[column])
     except ValueError as error:
         raise UserError(
-            f"{file}: {column} should be a number in row {above + 1}, and is {row[column]!r:.80}."
+            f"{file}: {column} should be a number in row {above + 1}, but is {row[column]!r:.80}."
         ) from error

@@ -86,6 +86,6 @@ def _limit(path: Path) -> int:
 
 def _bomb(path: Path, most: int) -> UserError:
     return UserError(
-        f"{path} has {path.stat().st_size:,} bytes and would expand to more than {most:,}, which "
-        "no sound archive of ours does; it was not read."
+        f"{path} has {path.stat().st_size:,} bytes and would expand to more than {most:,}, "
+        "more than any valid tinyconv archive; it was not read."
     )

@@ -46,7 +46,7 @@ def read() -> dict:
             return {}
         raise UserError(
             f"{file()}, the configuration of Keras, cannot be read ({error.strerror}); make it "
-            "readable, or name another folder in KERAS_HOME."
+            "readable, or set KERAS_HOME to another folder."
         ) from error
     if not isinstance(content, dict):
         raise _wrong("the content", content, 'an object, as {"backend": "tensorflow"}')
@@ -64,7 +64,7 @@ def check() -> None:
     for name in LIMITS:
         if not os.environ.get(name, "0").strip().isdecimal():
             raise UserError(
-                f"{name} should be a whole number, and is {os.environ[name]!r}; unset it."
+                f"{name} should be a whole number, but is {os.environ[name]!r}; unset it."
             )
 
 
@@ -86,7 +86,7 @@ def fix(backends: Collection[str]) -> None:
 
     if keras.config.backend() not in backends:
         raise UserError(
-            f"Keras runs on {keras.config.backend()} in this process, and tinyconv runs on "
+            f"Keras runs on {keras.config.backend()} in this process, but tinyconv runs on "
             f"{' or '.join(backends)}; set KERAS_BACKEND to one of them before Keras is imported."
         )
     replaced = []
@@ -109,6 +109,6 @@ def fix(backends: Collection[str]) -> None:
 
 def _wrong(name: str, value, expected: str) -> UserError:
     return UserError(
-        f"{file()}, the configuration of Keras: {name} should be {expected}, and is "
+        f"{file()}, the configuration of Keras: {name} should be {expected}, but is "
         f"{value!r:.80}; correct it, or delete the file."
     )

@@ -68,7 +68,7 @@ def is_complete(message: bytes) -> bool:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """(the number of 7 bits a byte that begins at `place`, the place after it)."""
+    """(the number of 7 bits per byte that begins at `place`, the place after it)."""
     value = shift = 0
     while True:
         byte = message[place]

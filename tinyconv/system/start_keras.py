@@ -62,7 +62,7 @@ def start() -> None:
     backend = None if _is_fallback else os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:
         raise UserError(
-            f"KERAS_BACKEND is {backend!r}, and tinyconv runs on {' or '.join(BACKENDS)}; "
+            f"KERAS_BACKEND is {backend!r}, but tinyconv runs on {' or '.join(BACKENDS)}; "
             "unset it, or set it to one of them."
         )
     # TensorFlow warns of "retracing" for each of many networks built in one process.
@@ -103,7 +103,7 @@ def _nothing_to_run_on(backend: str | None, errors: dict[str, ImportError]) -> s
     """The message where no backend can be imported."""
     if backend and getattr(errors[backend], "name", None) == backend:
         return (
-            f"KERAS_BACKEND is {backend!r} and {backend} is not installed; "
+            f"KERAS_BACKEND is {backend!r}, but {backend} is not installed; "
             f"install it with: {BACKENDS[backend]}"
         )
     reasons = "; ".join(f"{name}: {_line(error)}" for name, error in errors.items())

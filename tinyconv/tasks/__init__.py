@@ -19,7 +19,8 @@ class PictureSettings(RecipeSettings, NetworkSettings, DataSettings):
 
     sizes: str = setting(
         "fixed",
-        "Train on whole pictures, or start on smaller ones, which is faster.",
+        "Train at full resolution, or start at a lower one (progressive resizing), which is "
+        "faster.",
         choices=("fixed", "growing"),
     )
 

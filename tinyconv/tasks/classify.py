@@ -56,7 +56,9 @@ class LossSettings:
 class Settings(LossSettings, PictureSettings):
     """Settings of `tinyconv fit classify`."""
 
-    augment: str = setting("basic", "Random changes of training pictures.", choices=tuple(POLICIES))
+    augment: str = setting(
+        "basic", "Random augmentation of training pictures.", choices=tuple(POLICIES)
+    )
     test_augment: str = setting(
         "none",
         "Test-time augmentation: average the scores over these views of each picture.",
@@ -164,8 +166,8 @@ class Classify:
         augment = options.augment
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
-                f"A mirror image in {dataset.name} belongs to another class, so there is no "
-                f"--augment {augment} for it."
+                f"Mirroring changes the class in {dataset.name}, so --augment {augment} cannot be "
+                "used."
             )
         labels = dataset.splits[chosen].labels
         each = [self._scores(run, dataset, chosen, augment) for run in runs]

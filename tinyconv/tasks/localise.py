@@ -39,7 +39,7 @@ class Settings(PictureSettings):
     epochs: int = setting(10, "Passes over the training data.", minimum=1)
     augment: str = setting(
         "basic",
-        "Random changes of training pictures, and of their boxes.",
+        "Random augmentation of training pictures and their boxes.",
         choices=tuple(augment.POLICIES),
     )
 
@@ -101,7 +101,9 @@ class Localise:
         chosen = split_to_measure(dataset, options.split)
         examples = dataset.splits[chosen]
         if examples.boxes is None or not boxes.is_known(examples.boxes).any():
-            raise UserError(f"The {chosen} split of {dataset.name} has no boxes to measure by.")
+            raise UserError(
+                f"The {chosen} split of {dataset.name} has no boxes to evaluate against."
+            )
         metrics = measure(answer(run.model(), examples.pictures), examples)
         return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
 

@@ -35,12 +35,12 @@ class NetworkSettings:
 
     model: str | None = setting(
         None,
-        "Network by name, as `tinyconv models` lists them; sprint with --minutes.  "
-        f"[default: {DEFAULT}]",
+        "Network by name, as `tinyconv models` lists them.  "
+        f"[default: {DEFAULT}, or {TIMED} with --minutes]",
     )
     activation: str | None = setting(
         None,
-        "Rectifier of the network.  [default: prelu in the zoo]",
+        "Activation function of the network.  [default: prelu in the zoo]",
         choices=("prelu", "prelu-shared", "relu"),
     )
     from_: Path | None = setting(
@@ -48,7 +48,9 @@ class NetworkSettings:
         "Start from the network of this run, or from this pretrained model, with a new head.",
         unit="run",
     )
-    freeze: int = setting(0, "Freeze the first N layers with weights of --from.", minimum=0)
+    freeze: int = setting(
+        0, "Freeze the first N weighted layers of the network given by --from.", minimum=0
+    )
 
 
 def implied(values: Mapping) -> dict:
@@ -77,12 +79,14 @@ def settle_network(run) -> None:
 
     Raises:
         UserError: for options that contradict each other, and for an origin that is missing,
-            untrained, or no longer what the run began with.
+            untrained, or changed since the run started.
     """
     options = run.options
     if options.from_ is None:
         if options.freeze:
-            raise UserError("--freeze keeps layers of another network, which --from names.")
+            raise UserError(
+                "--freeze freezes layers of the network given by --from; give --from too."
+            )
         options = replace(options, model=options.model or DEFAULT)
     elif run.state() is None:
         options = _with_origin(run)
@@ -91,7 +95,7 @@ def settle_network(run) -> None:
         takes_activation = "activation" in inspect.signature(build).parameters
         if options.from_ is None and options.activation and not takes_activation:
             raise UserError(
-                f"The model {options.model} has fixed rectifiers; leave out --activation."
+                f"The activation functions of {options.model} are fixed; leave out --activation."
             )
     run.options = options
 
@@ -109,7 +113,7 @@ def _with_origin(run):
     if file is not None:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if run.settings.setdefault("from_sha256", digest) != digest:
-            raise UserError(f"{file} is no longer what the run began with; start a new run.")
+            raise UserError(f"{file} has changed since the run started; start a new run.")
     return options
 
 

@@ -170,13 +170,13 @@ def _functional(model, shape, unit_range: bool):
     )
     is_graph = isinstance(model, keras.Sequential) or is_functional(model)
     if is_graph and model.built and (len(model.inputs), len(model.outputs)) != (1, 1):
-        raise UserError(f"{model.name} has several inputs or outputs, so it is no classifier.")
+        raise UserError(f"{model.name} has several inputs or outputs, so it is not a classifier.")
     own_shape = tuple(model.inputs[0].shape[1:]) if is_graph and model.built else ()
     is_flat = len(own_shape) in (1, 2) and None not in own_shape
     if is_flat and math.prod(own_shape) == math.prod(shape):
         x = keras.layers.Reshape(own_shape, name="tinyconv_axes")(x)
     elif any(n not in (None, m) for n, m in zip(own_shape, shape, strict=False)):
-        raise UserError(f"{model.name} takes pictures of {own_shape}, and these are {size(shape)}.")
+        raise UserError(f"{model.name} takes pictures of {own_shape}, but these are {size(shape)}.")
     last = _without_softmax(model) if is_graph else None
 
     def call(layer, *inputs, **keywords):
@@ -193,7 +193,7 @@ def _functional(model, shape, unit_range: bool):
     else:
         scores = model(x)
     if not hasattr(scores, "shape"):
-        raise UserError(f"{model.name} has several outputs, so it is no classifier.")
+        raise UserError(f"{model.name} has several outputs, so it is not a classifier.")
     if scores.dtype != "float32":
         scores = keras.layers.Activation("linear", dtype="float32")(scores)
     return keras.Model(pictures, scores, name=model.name)
@@ -215,13 +215,13 @@ def _check(model, shape, classes: int) -> None:
     """Raise UserError where the network's outputs are not `classes` scores (logits)."""
     if tuple(model.output.shape) != (None, classes):
         raise UserError(
-            f"{model.name} outputs {tuple(model.output.shape[1:])} for a picture, and {classes} "
+            f"{model.name} outputs {tuple(model.output.shape[1:])} for a picture, but {classes} "
             "classes need as many scores."
         )
     noise = np.random.default_rng(0).integers(0, 256, (NOISE, *shape)).astype("float32")
     scores = np.asarray(model.predict_on_batch(noise))
     if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-2):
         raise UserError(
-            f"{model.name} outputs probabilities, and training needs the scores (logits) before "
+            f"{model.name} outputs probabilities, but training needs the scores (logits) before "
             "them; remove the softmax at its end."
         )

@@ -97,11 +97,11 @@ def build(name: str, model, input_shape: tuple[int, int, int]) -> "keras.Model":
 
 
 def body_flaw(body, input_shape: tuple[int, int, int]) -> str | None:
-    """Why `body` is no network from pictures (H, W, C) to features (D,), in a clause; or None."""
+    """Why `body` is not a network from pictures (H, W, C) to features (D,), as a clause or None."""
     import keras
 
     if not isinstance(body, keras.Model):
-        return f"gives a {type(body).__name__} as its body, and should give a Keras model"
+        return f"gives a {type(body).__name__} as its body, but should give a Keras model"
     takes, gives = body.input_shape, body.output_shape
     if takes != (None, *input_shape) or not isinstance(gives, tuple) or len(gives) != 2:
         return (

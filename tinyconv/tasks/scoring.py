@@ -70,7 +70,7 @@ def measure(scores, labels, loss, uneven: bool = False) -> dict[str, float]:
 
     For uneven classes also balanced_accuracy, the mean of the classes' own top-1 (recall).
 
-    For equal scores the first class counts as the answer, and a NaN counts as no answer, so that a
+    For equal scores the first class counts as the prediction, and a NaN counts as none, so that a
     dead network is not right about everything.
     """
     best = np.argsort(-scores, axis=1, kind="stable")[:, :5]

@@ -73,7 +73,7 @@ class Clock:
         if self.deadline is None:
             return max(0, self.total - state.epoch * self.steps_per_epoch - state.step)
         left = self.deadline - self.now()
-        if len(self.steps) < 2:  # the first step includes tracing and is no measure
+        if len(self.steps) < 2:  # the first step includes tracing and is not a measure
             return UNKNOWN_STEPS if left > 0 else 0
         recent = self.steps[1:][-100:]
         step_seconds = sum(recent) / len(recent)

@@ -18,7 +18,7 @@ def prepare(run, pictures=None) -> str:
     Args:
         run: the Run to train, with TrainingSettings as its options.
         pictures: the training pictures (N, H, W, C), or N other inputs; their number and size
-            decide whether the training is long. For None it counts as long.
+            decide whether the run is long enough to justify bfloat16; None counts as long.
 
     Returns:
         The name of the dtype policy, such as "float32" or "mixed_bfloat16".

@@ -51,8 +51,8 @@ def range_test(loop) -> RangeTest:
                 break
     if not smooth:
         raise UserError(
-            f"The loss became {loss} at a learning rate of {rate:.1g}, which no learning rate "
-            "fixes; check whether the network can overfit one batch: tinyconv fit --check"
+            f"The loss became {loss} at a learning rate of {rate:.1g}; a lower learning rate "
+            "will not help; check whether the network can overfit one batch: tinyconv fit --check"
         )
     lowest = rates[int(np.argmin(smooth))]
     return RangeTest(rates, losses, smooth, lowest, float(f"{lowest / SAFE:.2g}"))

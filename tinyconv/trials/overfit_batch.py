@@ -28,7 +28,7 @@ class Check:
     examples: int
     first_loss: float
     last_loss: float
-    right: float | None  # fraction of right answers; None where there are no classes
+    right: float | None  # fraction of right predictions; None where there are no classes
     sentences: list[dict]  # of the coach: sentence and lesson
 
     @property
@@ -84,7 +84,7 @@ def check(loop) -> Check:
 
 
 def _right(model, inputs, targets) -> float | None:
-    """The fraction of right answers, for a network with a head of one score a class."""
+    """The fraction of right predictions, for a network with a head of one score per class."""
     scores = model.predict_on_batch(inputs)
     if isinstance(targets, dict):
         scores, targets = scores.get("scores"), targets.get("scores")

@@ -55,7 +55,9 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
     distance, nearest = _distance(then, now), None
     verdict = "identical"
     if first is not None:
-        console.say(f"not the same; {OTHER_SEEDS} other seeds show how far apart seeds are")
+        console.say(
+            f"not identical; running {OTHER_SEEDS} other seeds to show the seed-to-seed variation"
+        )
         seeds = [(run.options.seed + 1 + i) % 2**31 for i in range(OTHER_SEEDS)]
         others = [_repeat(run, seed, len(then)).state.step_losses for seed in seeds]
         nearest = min(_distance(now, other) for other in others)
@@ -69,8 +71,8 @@ def _saved(run: Run) -> tuple[list[float], list[dict[str, float]]]:
     state = run.state() or {}
     if isinstance(run.options, TrainingSettings) and run.options.minutes is not None:
         raise UserError(
-            f"{run.path} was trained by the clock (--minutes), which no second run can follow "
-            "step by step; verify runs that were trained with --epochs."
+            f"{run.path} was trained by the clock (--minutes), which cannot be "
+            "reproduced exactly; only runs trained with --epochs can be verified."
         )
     if run.settings.get("extended"):
         raise UserError(

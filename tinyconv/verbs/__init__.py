@@ -152,7 +152,9 @@ def _resume(path, changes: dict) -> Run:
     """Resume the run, whose folder is locked."""
     run = load(path)
     if removed := run.removed_settings():
-        raise UserError(f"{removed}: the run cannot be resumed as it began; start a new run.")
+        raise UserError(
+            f"{run.path} cannot be resumed with its original settings: {removed}; start a new run."
+        )
     names, aliases = settings.names(run.task.Settings), settings.aliases(run.task.Settings)
     extensions = [name for name in (*runs.EXTENSIONS, "patience") if name in names]
     locations = [name for name in LOCATIONS if name in names and "data_sha256" in run.settings]
@@ -255,7 +257,7 @@ def load(path, **changes) -> Run:
     run = Run(task, options, own_network.catalogue_of_run(catalogue, folder, facts))
     run.path, run.settings = folder, facts
     if removed := run.removed_settings():
-        console.say(f"settings   {removed}; it is ignored")
+        console.say(f"settings   ignored in {run.path}: {removed}")
     return run
 
 
@@ -284,7 +286,7 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
 
 
 def ensemble(*opened: Run, **options) -> list[Evaluation]:
-    """Evaluate each run, and then their mean answer, on the data of the first run.
+    """Evaluate each run, and then the average of their predictions, on the data of the first run.
 
     Built by hand in tutorials/09.
 
@@ -293,14 +295,17 @@ def ensemble(*opened: Run, **options) -> list[Evaluation]:
         options: those of `Run.evaluate`.
 
     Returns:
-        An Evaluation for each run, and a last one for the mean of their answers.
+        An Evaluation for each run, and a last one for the average of their predictions.
 
     Raises:
-        UserError: the runs are of several tasks, or their task does not average answers.
+        UserError: the runs are of several tasks, or their task does not average predictions.
     """
     tasks = {run.settings["task"]: run.task for run in opened}
     if len(tasks) > 1:
-        raise UserError(f"Runs of {' and '.join(tasks)} cannot be averaged: their answers differ.")
+        raise UserError(
+            f"Runs of {' and '.join(tasks)} cannot be averaged: their predictions are of different "
+            "kinds."
+        )
     for name, task in tasks.items():
         if not isinstance(task, Averages):
             raise UserError(f"Runs of {name} cannot be averaged; evaluate them one by one.")

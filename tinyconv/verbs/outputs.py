@@ -15,7 +15,7 @@ from tinyconv.system.start_keras import start
 def report(run: Run, *others: Run, output: Path | None = None) -> Path:
     """Write pictures/*.png and report.html into the run folder, or compare several runs.
 
-    A run can be reported while it is trained; if two processes report it, one waits for the other.
+    A report can be written during training; if two processes write one, the second waits.
 
     Args:
         run: whose report is written.
@@ -52,7 +52,7 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
 
 
 def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> list[Path]:
-    """Write figures of why a network answers as it does.
+    """Write figures of why a network predicts as it does.
 
     Args:
         run: a Run, or the path of a .keras file with a classifier of pictures.

@@ -9,8 +9,8 @@ import textwrap
 ARGUMENTS = {
     "input_shape": "(H, W, C) of the pictures, H and W in pixels.",
     "classes": "number of classes.",
-    "activation": 'the rectifier: "prelu" (one slope a channel), "prelu-shared" (one a layer) or '
-    '"relu".',
+    "activation": 'the rectifier: "prelu" (one slope per channel), "prelu-shared" (one per layer) '
+    'or "relu".',
     "stem": "number of filters in the first convolution.",
     "width": "number of filters in the stem or the first stage; later stages have multiples of it.",
     "widths": "number of filters in each stage, a tuple.",

@@ -76,7 +76,7 @@ def test_the_default_protocol_fits_the_runs_sticky_actions():
     assert evaluation.find_protocol("catch", None, 0.0) is PLAIN and PLAIN.epsilon == 0
     with pytest.raises(UserError, match="did you mean nature"):
         evaluation.find_protocol("ALE/Pong-v5", "natur", 0.0)
-    with pytest.raises(UserError, match="catch is none of them"):
+    with pytest.raises(UserError, match="catch is not one"):
         evaluation.find_protocol("catch", "ale", 0.0)
 
 

@@ -123,7 +123,7 @@ def test_a_buffer_on_disk_samples_the_same_and_keeps_its_saved_steps(kind, tmp_p
 
 def test_a_buffer_of_another_run_is_refused(tmp_path):
     Replay(80, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
-    with pytest.raises(UserError, match="another run's"):
+    with pytest.raises(UserError, match="belongs to another run"):
         Replay(60, 2, (3, 2, 1), 1, 1, GAMMA, tmp_path)
 
 

@@ -202,7 +202,7 @@ def test_a_checkpoint_of_another_game_is_refused():
     file = run.path / "settings.json"
     settings = json.loads(file.read_text()) | {"env": "catch-large", "steps": 2400}
     file.write_text(json.dumps(settings))
-    with pytest.raises(UserError, match="of another game"):
+    with pytest.raises(UserError, match="belongs to another game"):
         tinyconv.resume("small", steps=3000)
     with pytest.raises(UserError, match="another game than catch-large: its inputs are 10x5x1"):
         tinyconv.load("small").evaluate()

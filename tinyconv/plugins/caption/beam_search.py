@@ -188,7 +188,7 @@ def first_true(mask, count: int):
 
 
 def add_captions(finished, totals, words, sums):
-    """The finished captions and, as far as there is room, more; a sum of -inf is no caption."""
+    """The finished captions and, as far as there is room, more; a sum of -inf is not a caption."""
     finished = ops.concatenate([finished, words], axis=1)
     totals = ops.concatenate([totals, sums], axis=1)
     first = first_true(totals > -np.inf, words.shape[1])
@@ -204,7 +204,7 @@ def search_model(parts: dict, beam: int, max_length: int) -> keras.Model:
 def search(model: keras.Model, pictures) -> list[list[Caption]]:
     """The best captions of each picture (or feature map) of an array (N, ...), the best first.
 
-    `model` is of `search_model`.
+    `model` is the result of `search_model()`.
     """
     results = []
     with program_costs.for_predictions(model, len(pictures)):

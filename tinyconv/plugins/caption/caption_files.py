@@ -148,7 +148,7 @@ def jsonl(file: Path) -> Captions:
         if not all(isinstance(each, str) for each in texts):
             raise UserError(
                 f'{file} line {number} should be {{"file": "…", "caption": "…"}} or '
-                f'{{"file": "…", "captions": ["…"]}}, and is {line.strip():.80}'
+                f'{{"file": "…", "captions": ["…"]}}, but is {line.strip():.80}'
             )
         captions.setdefault(row["file"], []).extend(each.strip() for each in texts[1:])
     return captions

@@ -91,7 +91,7 @@ def _open_run(catalogue, path: str) -> keras.Model:
     model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
-            f"The network of the encoder's run {folder} has other inputs than pictures."
+            f"The network of the encoder's run {folder} has inputs that are not pictures."
         )
     return model
 

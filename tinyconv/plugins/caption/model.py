@@ -154,8 +154,10 @@ class Decoder(WithPrograms, keras.layers.Layer):
     def look(self, annotations, keys, hidden, noise=None, expected=None):
         """(z_t (B, D), alpha (B, L), weights of the sampled locations (B, L)).
 
-        `noise` (B, L) is Gumbel noise, by which hard attention samples; `expected` (B, 1) bool
-        selects the pictures that use alpha instead of a sample. Built by hand in tutorials/16.
+        `noise` (B, L) is Gumbel noise for sampling the location in hard attention; `expected`
+        (B, 1) bool selects the pictures that use alpha instead of a sample.
+
+        Built by hand in tutorials/16.
         """
         if self.attention == "none":
             alpha = ops.ones_like(annotations[..., 0]) / annotations.shape[1]

@@ -49,10 +49,12 @@ class NetworkSettings:
         "Encoder: a model by name, a trained run's folder, or one of Keras' applications.",
     )
     layer: str | None = setting(
-        None, "Encoder layer to attend to.  [default: the deepest of at least 8x8 positions]"
+        None,
+        "Encoder layer to attend to.  [default: the deepest with a feature map of at least 8x8]",
     )
     freeze: bool | None = setting(
-        None, "Freeze the encoder.  [default: freeze a run's or Keras' encoder]"
+        None,
+        "Freeze the encoder.  [default: frozen if the encoder is pretrained (from a run or Keras)]",
     )
     attention: str = setting(
         "soft",
@@ -61,7 +63,9 @@ class NetworkSettings:
     )
     embedding: int | None = _of_data("embedding", "Size of the word embedding.", minimum=1)
     units: int | None = _of_data("units", "Units of the LSTM.", minimum=1)
-    attention_units: int | None = _of_data("attention_units", "Units of the attention.", minimum=1)
+    attention_units: int | None = _of_data(
+        "attention_units", "Hidden units of the attention network.", minimum=1
+    )
     dropout: float | None = _of_data(
         "dropout", "Fraction of units dropped.", minimum=0.0, maximum=0.95
     )

@@ -39,7 +39,7 @@ class Caption:
             The Training, before its next step.
 
         Raises:
-            UserError: for data without captions, or an encoder that does not fit them.
+            UserError: for data without captions, or an encoder that cannot process the pictures.
         """
         from tinyconv import precision, training
         from tinyconv.plugins.caption import batches, encoder
@@ -144,7 +144,7 @@ class Caption:
                         for text, each in zip(texts[i], results[i], strict=True)
                     ],
                 )
-        console.say(f"pictures   attention for each word: {folder}")
+        console.say(f"pictures   attention maps for each word: {folder}")
 
     def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
         """The attention for each word of a picture's caption.

@@ -22,7 +22,7 @@ class Protocol(NamedTuple):
 
     description: str
     epsilon: float  # fraction of random actions
-    sticky: float  # without sticky actions games of Atari start with up to 30 no-op actions
+    sticky: float  # without sticky actions Atari games start with up to 30 no-op actions
     max_actions: int  # per game
 
 
@@ -46,13 +46,11 @@ PLAIN = Protocol("greedily", 0.0, 0.0, 4_500)
 def find_protocol(env: str, name: str | None, sticky: float) -> Protocol:
     """The protocol `name`; without a name, the one that fits the run's sticky actions.
 
-    Raises UserError for an unknown name, and for a name where `env` is no game of Atari.
+    Raises UserError for an unknown name, and for a name where `env` is not an Atari game.
     """
     if not env.startswith("ALE/"):
         if name is not None:
-            raise UserError(
-                f"The protocol {name!r} is for games of Atari, and {env} is none of them."
-            )
+            raise UserError(f"The protocol {name!r} is for Atari games, and {env} is not one.")
         return PLAIN
     name = name or ("ale" if sticky else "nature")
     if name not in PROTOCOLS:
@@ -115,7 +113,7 @@ class Turn(NamedTuple):
 
 
 def best_game(model, games: Games, seed: int, protocol: Protocol) -> list[Turn]:
-    """The turns of the game with the highest score; each of `games` is played once."""
+    """The steps of the episode with the highest score; each of `games` is played once."""
     turns = [[] for _ in range(games.count)]
     score, active = np.zeros(games.count), np.ones(games.count, bool)
     for step, observations, values in play(model, games, np.random.default_rng(seed), protocol):
@@ -129,7 +127,7 @@ def best_game(model, games: Games, seed: int, protocol: Protocol) -> list[Turn]:
 
 
 def animation(turns: list[Turn], games: Games) -> bytes:
-    """A GIF of a game's first turns, with the values of the actions beside the screen."""
+    """A GIF of a game's first steps, with the values of the actions beside the screen."""
     shown = turns[:SHOWN]
     figure = Figure(figsize=(4.6, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -153,7 +151,7 @@ def animation(turns: list[Turn], games: Games) -> bytes:
         picture = Image.open(io.BytesIO(png(figure, FRAME_DPI)))
         frames.append(picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=colours))
     file = io.BytesIO()
-    pause = 300 if games.repeat == 1 else 66  # ms; the emulator has 15 actions a second
+    pause = 300 if games.repeat == 1 else 66  # ms; the emulator has 15 actions per second
     frames[0].save(
         file, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, optimize=True
     )

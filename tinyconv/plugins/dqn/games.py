@@ -12,7 +12,7 @@ from tinyconv.plugins.dqn.catch import Catch
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Games, Step
 
 COLOURS = (1, 3, 4)  # channels of a frame: grey, RGB, RGBA or four grey frames
-MAX_STEPS = 27_000  # of a game of Atari: 108,000 frames, half an hour (Machado et al. 2018)
+MAX_STEPS = 27_000  # of an Atari game: 108,000 frames, half an hour (Machado et al. 2018)
 
 
 class VectorGames:
@@ -175,8 +175,8 @@ def _gymnasium(name, count, seed) -> Games:
         raise UserError(f"{name} has the actions {actions}; deep Q-learning needs discrete ones.")
     if observations.dtype != np.uint8 or len(observations.shape) not in (2, 3):
         raise UserError(
-            f"{name} has the observations {observations}; the agent needs pictures, (H, W, C), "
-            "(C, H, W) or (H, W), uint8."
+            f"{name} has observations of type {observations}; the agent needs image observations, "
+            "(H, W, C), (C, H, W) or (H, W), uint8."
         )
     frames = _channels_last(observations.shape)
     return VectorGames(environment, frames, 4, 1, seed, lives_end=False)

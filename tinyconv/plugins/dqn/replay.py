@@ -76,8 +76,8 @@ class Replay:
         array = np.load(path, mmap_mode="r+", allow_pickle=False)
         if array.shape != shape or array.dtype != dtype:
             raise UserError(
-                f"{path} is another run's: it holds {array.shape} {array.dtype}, and this run "
-                f"needs {shape} {dtype}."
+                f"{path} belongs to another run: it holds {array.shape} {array.dtype}, but this "
+                f"run needs {shape} {dtype}."
             )
         return array
 

@@ -67,7 +67,7 @@ def save(learning) -> None:
 def restore(learning) -> None:
     """Read what `save` wrote, and replay the actions of the games.
 
-    Raises UserError where the folder is missing, or of another game or network.
+    Raises UserError where the folder is missing, or belongs to another game or network.
     """
     state = learning.state
     if state.rows:  # a run killed between a checkpoint and its history lacks a row
@@ -79,8 +79,8 @@ def restore(learning) -> None:
         value = np.load(folder / f"variable-{i}.npy", allow_pickle=False)
         if value.shape != variable.shape:
             raise UserError(
-                f"{folder} is of another game or network: it has a variable of shape "
-                f"{value.shape}, {learning.options.env} with {learning.options.model} has "
+                f"{folder} belongs to another game or network: one of its variables has the shape "
+                f"{value.shape}, but {learning.options.env} with {learning.options.model} needs "
                 f"{variable.shape}."
             )
         variable.assign(value)
@@ -88,7 +88,7 @@ def restore(learning) -> None:
     learning.random.bit_generator.state = state.random
     history = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
     if history.size > MANY_ACTIONS:
-        console.say(f"games      restored by a replay of {history.size:,} actions")
+        console.say(f"games      restored by repeating {history.size:,} actions")
     learning.actions[: len(history)] = history
     frames = learning.step.frames
     for actions in history:

@@ -90,7 +90,9 @@ class Settings:
         "MODULE:NAME-v0 of a module that registers it.",
     )
     preset: str = setting(
-        "fast", "Preset of the other settings; small games take small.", choices=tuple(PRESETS)
+        "fast",
+        "Preset of the other settings; small games default to small.",
+        choices=tuple(PRESETS),
     )
     model: str = setting("nature", "Q-network by name; `tinyconv models` lists them.")
     steps: int | None = _of_preset("Total number of actions.", minimum=1)
@@ -108,7 +110,9 @@ class Settings:
         "Optimizer: rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
     )
     learning_rate: float | None = _of_preset("Learning rate.", minimum=0.0)
-    loss: str | None = _of_preset("Loss of the TD error.", choices=("huber", "mse"))
+    loss: str | None = _of_preset(
+        "Loss function applied to the TD error.", choices=("huber", "mse")
+    )
     discount: float = setting(0.99, "Discount factor per step (gamma).", minimum=0, maximum=1)
     n_step: int | None = _of_preset("Number of steps in the n-step return.", minimum=1)
     start: int | None = _of_preset(
@@ -118,7 +122,8 @@ class Settings:
         "Capacity of the replay buffer, in steps.", minimum=1, alias="replay-size"
     )
     replay_on_disk: bool = setting(
-        False, "Store the replay buffer in files of the run, if it exceeds the machine's memory."
+        False,
+        "Store the replay buffer on disk in the run's folder; for buffers larger than the memory.",
     )
     epsilon: float | None = _of_preset(
         "Final fraction of random actions.", minimum=0, maximum=1, alias="final-epsilon"
@@ -165,7 +170,7 @@ class Evaluate:
 
     data: str | None = setting(None, "Another game with the same frames and actions.")
     protocol: str | None = setting(
-        None, "Protocol for games of Atari: nature or ale.  [default: by the run's --sticky]"
+        None, "Protocol for Atari games: nature or ale.  [default: by the run's --sticky]"
     )
 
 

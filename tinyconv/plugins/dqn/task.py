@@ -198,7 +198,7 @@ def _describe(options, games, model) -> None:
 
 
 def _game(run, count: int):
-    """(the turns of the best of `count` games, the games)."""
+    """(the steps of the best of `count` games, the games)."""
     from tinyconv.plugins.dqn import evaluation
 
     options, model = run.options, run.model()
@@ -215,8 +215,8 @@ def _screenshots(run, inputs: Sequence[str], resize: bool) -> Iterator:
     shape = tuple(run.settings["picture_shape"])
     if inputs and shape[2] not in (1, 3):
         raise UserError(
-            f"The frames of {run.options.env} have {shape[2]} channels, which no picture file has; "
-            "without files, predict and explain play a game."
+            f"The frames of {run.options.env} have {shape[2]} channels, which cannot be "
+            "read from image files; leave out FILES, and predict and explain play a game."
         )
     model = run.model()
     for names, pictures in read_pictures(inputs, shape, resize, False):

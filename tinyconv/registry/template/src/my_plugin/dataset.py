@@ -19,7 +19,7 @@ def my_plugin(root: Path | None = None, image_size: int | None = None, skip_corr
     if root is None:
         return cached("my-plugin", [image_size], skip_corrupt, lambda: _digits(image_size))
     if not root.is_dir():
-        raise UserError(f"--root {root} is no folder; it should hold even-*.png and odd-*.png.")
+        raise UserError(f"--root {root} is not a folder; it should hold even-*.png and odd-*.png.")
     key = [fingerprint(root), image_size]
     return cached("my-plugin", key, skip_corrupt, lambda: _files(root, image_size))
 

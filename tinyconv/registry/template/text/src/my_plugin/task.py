@@ -21,7 +21,7 @@ from tinyconv.plugins import (
     training_batches,
 )
 
-BUCKETS = 2048  # rows of the embedding; a word takes one by its checksum, and 0 is no word
+BUCKETS = 2048  # rows of the embedding; a word takes one by its checksum, and 0 is not a word
 
 
 @dataclass(frozen=True)
