@@ -281,7 +281,7 @@ REFUSED = {
     "outputs": ({"data": (X, Y), "model": several(outputs=2)}, "several inputs or outputs"),
     "inputs": ({"data": (X, Y), "model": several(inputs=2)}, "several inputs or outputs"),
     "sigmoid": ({"data": (X, Y), "model": dense(8, 8, classes=1)}, r"outputs \(1,\) for a picture"),
-    "classes": ({"data": (X, Y), "model": dense(8, 8, 1, classes=7)}, "and 10 classes need"),
+    "classes": ({"data": (X, Y), "model": dense(8, 8, 1, classes=7)}, "but 10 classes need"),
     "probabilities": ({"data": (X, Y), "model": probabilities()}, "remove the softmax"),
     "precision": (
         {"data": (X, Y), "model": dense(8, 8), "precision": "mixed_bfloat16"},
@@ -293,7 +293,7 @@ REFUSED = {
         "A copy of your network",
     ),
     "setting": ({"data": (X, Y), "model": dense(8, 8), "epochs": 0}, "epochs must be at least 1"),
-    "root": ({"data": (X, Y), "root": "."}, "leave out --root"),
+    "root": ({"data": (X, Y), "root": "."}, "--root does not apply"),
 }
 
 

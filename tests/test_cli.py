@@ -132,7 +132,13 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
     for arguments in (["fit", "--help"], ["fit", "classify", "--help"]):
         code, out, _ = run(capsys, *arguments)
         assert code == 0
-        for part in ("--model", "--label-smoothing", "[default: convnet]", "adamw|sgd", "MINUTES"):
+        for part in (
+            "--model",
+            "--label-smoothing",
+            "[default: convnet, or sprint with --minutes]",
+            "adamw|sgd",
+            "MINUTES",
+        ):
             assert part in " ".join(out.split())
 
 
@@ -278,7 +284,7 @@ def test_the_help_of_a_run_that_reads_text_mentions_no_pictures(capsys, monkeypa
         assert part in " ".join(out.split())
     _, out, _ = run(capsys, "predict", "--help")
     assert "RUN [FILES]..." in out and "pictures" in out and "with --test, lines" in out
-    for texts, count in ((["abc"], "1 answer to"), (["abc", "de"], "2 answers to")):
+    for texts, count in ((["abc"], "1 prediction to"), (["abc", "de"], "2 predictions to")):
         code, _, err = run(capsys, "predict", "text", *texts, "--output", tmp_path / f"{count}.csv")
         assert code == 0 and f"wrote {count}" in err
     code, _, err = run(capsys, "explain", "text", "abc")

@@ -202,7 +202,7 @@ BROKEN = [
     (
         "evaluates_what_is_asked",
         changed(evaluate=measures_test),
-        "it reports test, and train was requested",
+        "it reports test, but train was requested",
     ),
     ("leaves_the_run_as_it_is", changed(evaluate=touches), "evaluate changes settings.json"),
     ("leaves_the_run_as_it_is", changed(predict=writes_notes), "predict adds notes.txt"),

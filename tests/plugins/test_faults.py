@@ -67,7 +67,7 @@ BROKEN = {
         MODEL,
         "strange = 7",
         "",
-        "it is of type int, and should be a function",
+        "it is of type int, but should be a function",
     ),
     "takes nothing": (
         MODEL,
@@ -83,7 +83,7 @@ BROKEN = {
         MODEL,
         SOUND_MODEL,
         "Requires-Dist: tinyconv>=99\n",
-        f"it needs tinyconv >=99, and {VERSION} is installed",
+        f"it needs tinyconv >=99, but {VERSION} is installed",
     ),
     "claims a name of ours": (
         MODEL.replace("strange =", "convnet ="),

@@ -76,7 +76,7 @@ def test_a_class_called_train_stays_a_class(place):
 def test_splits_by_unknown_names_are_refused(place):
     fill(place / "alpha", 3)
     fill(place / "beta", 3)
-    with pytest.raises(UserError, match="alpha, beta, and each of them holds a, b, c: name"):
+    with pytest.raises(UserError, match="alpha, beta, and each of them holds a, b, c; rename"):
         folder(place)
     fill(place / "alpha", 1, classes="a", first=9)  # still no pictures beside the folders
     save(place / "alpha/loose.png", (0, 0, 0))  # now it is a class, with folders in it

@@ -59,9 +59,9 @@ def test_the_backend_of_the_configuration_is_taken_and_reported(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ({"floatx": "bfloat16"}, "floatx should be one of float16, float32, float64, and is 'bf"),
-        ({"image_data_format": "th"}, "should be one of channels_last, channels_first, and is"),
-        ({"epsilon": 1}, "epsilon should be a number such as 1e-07, and is 1; correct it, or del"),
+        ({"floatx": "bfloat16"}, "floatx should be one of float16, float32, float64, but is 'bf"),
+        ({"image_data_format": "th"}, "should be one of channels_last, channels_first, but is"),
+        ({"epsilon": 1}, "epsilon should be a number such as 1e-07, but is 1; correct it, or del"),
         (["tensorflow"], "the content should be an object"),
     ],
 )

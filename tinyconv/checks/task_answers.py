@@ -87,7 +87,7 @@ def evaluates_what_is_asked(subject: Subject) -> None:
         with own_runs(subject):
             numbers = run.measure(split=other)
         assert numbers.split in (None, other), (
-            f"it reports {numbers.split}, and {other} was requested"
+            f"it reports {numbers.split}, but {other} was requested"
         )
         different = not _are_close(numbers.metrics, measured.metrics)
         assert different, f"{other} has the metrics of {measured.split}"

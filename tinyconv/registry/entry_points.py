@@ -237,7 +237,7 @@ def _unmet(distribution) -> str | None:
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         met = requirement.specifier.contains(ours, prereleases=True)
         if canonical(requirement.name) == OURS and applies and not met:
-            return f"it needs tinyconv {requirement.specifier}, and {ours} is installed"
+            return f"it needs tinyconv {requirement.specifier}, but {ours} is installed"
     return None
 
 

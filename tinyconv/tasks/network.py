@@ -254,7 +254,7 @@ def _body_of_run(run, shape, policy: str):
         return layer.__class__.from_config(config)
 
     misfit = (
-        f"{folder} was trained on {size(trained.input_shape[1:])}, and {options.data} has "
+        f"{folder} was trained on {size(trained.input_shape[1:])}, but {options.data} has "
         f"{size(shape)}"
     )
     if trained.input_shape[-1] != shape[-1]:

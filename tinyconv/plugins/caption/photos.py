@@ -103,7 +103,7 @@ def _source(folder: Path, captions: Captions, size: int) -> Source:
         if "" in captions[names[i]]:
             raise UnusablePicture("one of its captions is empty")
         if not (folder / names[i]).is_file():
-            raise UnusablePicture(f"it has captions, and {folder} has no such file")
+            raise UnusablePicture(f"it has captions, but {folder} has no such file")
         return resize(decode((folder / names[i]).read_bytes()), size)
 
     targets = [{"captions": captions[name]} for name in names]

@@ -66,7 +66,7 @@ def open_for_model(model, env: str, count: int, seed: int, sticky: float) -> Gam
     if inputs != (height, width, channels * games.stack) or outputs != len(games.actions):
         raise UserError(
             f"The network was trained on another game than {env}: its inputs are "
-            f"{'x'.join(map(str, inputs))} for {outputs} actions, and {env} has "
+            f"{'x'.join(map(str, inputs))} for {outputs} actions, but {env} has "
             f"{height}x{width}x{channels * games.stack} and {len(games.actions)} actions."
         )
     return games
