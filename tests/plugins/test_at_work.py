@@ -232,7 +232,7 @@ def test_a_task_that_prints_and_changes_the_folder_does_no_harm(capsys, stranger
 @pytest.mark.parametrize(
     "kind, source, message",
     [
-        ("model", "def strange(shape, classes): return None", "returns a NoneType, and should"),
+        ("model", "def strange(shape, classes): return None", "returns a NoneType, but should"),
         ("model", "def strange(shape, classes): {}['width']", "failed (KeyError: 'width')"),
         (
             "data",
