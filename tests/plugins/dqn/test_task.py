@@ -120,7 +120,7 @@ def far_sighted(input_shape, classes):
         ({"model": "far-sighted"}, "far-sighted does not fit catch, whose observations are 10x5x1"),
         ({"replay": 10**12, "replay_on_disk": True}, "has .* --replay-size [0-9]+ fits"),
         ({"env": "Pendulum-v1"}, "needs discrete ones"),
-        ({"env": "CartPole-v1"}, "needs pictures"),
+        ({"env": "CartPole-v1"}, "needs image observations"),
         ({"precision": "mixed_float16", "force": True}, "needs loss scaling, .*bfloat16"),
     ],
 )
