@@ -55,6 +55,28 @@ def test_the_readme_names_the_pythons_that_are_tested(metadata):
     assert [prefix + python for python in named] == classified
 
 
+@pytest.mark.parametrize("document", ["README.md", "GUIDE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_files_and_headings(document):
+    """Pictures too; a heading's anchor is its words in small letters, with hyphens."""
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", (ROOT / document).read_text("utf-8"))
+    for link in (first or second for first, second in links):
+        if link.startswith("http"):
+            continue
+        name, _, anchor = link.partition("#")
+        file = ROOT / (name or document)
+        assert file.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+            anchors = [
+                re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings
+            ]
+            assert anchor in anchors, link
+
+
+def test_the_readme_stays_short():
+    assert README.count("\n") <= 200
+
+
 def test_continuous_integration_runs_the_readmes_test_command():
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
     tests = [command for command in commands if command.endswith("tox")]
