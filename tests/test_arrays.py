@@ -249,10 +249,10 @@ REFUSED = {
     "dim": ({"data": (X * 16, Y)}, "go from 0 to 16"),
     "negative": ({"data": (X - 0.5, Y)}, "go from -0.5 to 0.5"),
     "int16": ({"data": (PIXELS.astype("int16") * 2, Y)}, "go from 0 to 510"),
-    "one class": ({"data": (X, Y * 0)}, "Every label in the argument data is 0"),
+    "one class": ({"data": (X, Y * 0)}, "Every label in the argument .data. is 0"),
     "one class of words": (
         {"data": (X, ["a"] * 300), "model": dense(8, 8)},
-        "label in the argument data is a",
+        "label in the argument .data. is a",
     ),
     "float labels": ({"data": (X, Y / 2)}, "whole numbers or strings, but they are float64"),
     "one-hot": ({"data": (X, np.eye(10)[Y])}, r"they are float64 \(300, 10\)"),

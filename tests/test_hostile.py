@@ -171,7 +171,7 @@ def test_a_field_that_is_missing_is_named_with_exit_2(mine, capsys, field):
     [
         ("epoch,loss\n1,0.5\n2,many\n", "loss should be a number in row 2, but is 'many'"),
         ("epoch,loss\n1\n", "loss should be a number in row 1, but is ''"),
-        ("epoch,loss\n1,2,3\n", "row 1 has 1 cell more than the header has columns"),
+        ("epoch,loss\n1,2,3\n", "row 1 has 1 cell more than the header"),
     ],
 )
 def test_a_history_that_is_nonsense_is_told_with_exit_2(mine, capsys, text, message):

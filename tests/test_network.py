@@ -128,7 +128,7 @@ def test_a_run_records_its_origin_and_resumes_without_it(origin, at_step, tmp_pa
         ({"from_": "digits-befor"}, "did you mean digits-before"),
         (
             {"from_": "catch"},
-            "is a run of dqn, whose network has no body to start from; --from takes",
+            "is a run of dqn, whose network has no body .backbone. to start from; --from takes",
         ),
         ({"freeze": 2}, "give --from too"),
         ({"from_": "digits-before", "model": "linear"}, "is two_layer; leave out --model linear"),

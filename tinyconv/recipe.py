@@ -89,7 +89,9 @@ class TrainingSettings:
         minimum=0.0,
     )
     schedule: str = setting("one-cycle", "Learning-rate schedule.", choices=tuple(SCHEDULES))
-    precision: str = setting("auto", "Precision; auto chooses by hardware.", choices=PRECISIONS)
+    precision: str = setting(
+        "auto", "Dtype policy; auto picks one to suit the hardware.", choices=PRECISIONS
+    )
     force: bool = setting(False, "Use the requested precision even if it is slow on this machine.")
     seed: int = setting(0, "Random seed.", minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(

@@ -87,7 +87,7 @@ def mask_fits(picture, mask):
 @pytest.mark.parametrize(
     "promise, load, reason",
     [
-        ("has_the_answers_of_its_examples", labelled("labels"), "and its example says"),
+        ("has_the_answers_of_its_examples", labelled("labels"), "but its example says"),
         ("has_the_answers_of_its_examples", patches("next"), "is not as its example says"),
         ("scales_targets", patches("scale"), "target 0 of train is (16, 16), and its picture 12"),
         (

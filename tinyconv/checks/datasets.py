@@ -166,7 +166,7 @@ def scales_targets(subject: Subject) -> None:
 
 
 def has_the_answers_of_its_examples(subject: Subject) -> None:
-    """Each of `examples` has its label or target, or satisfies the given function.
+    """Each of `examples` has the expected label or target, or satisfies the given function.
 
     This also holds after resizing.
     """

@@ -152,7 +152,7 @@ def predicts_each_by_itself(subject: Subject) -> None:
 
 
 def predicts_from_any_file(subject: Subject) -> None:
-    """A folder stands for its pictures, a missing file is named, `resize` takes other sizes."""
+    """A folder stands for its pictures, an error names a missing file, `resize` scales others."""
     inputs, options = files(subject), {}
     if reads_text(subject.target):
         _predicts_lines(subject, inputs)

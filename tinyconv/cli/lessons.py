@@ -49,7 +49,9 @@ def lessons(as_json):
 @click.command()
 @click.argument("numbers", metavar="NUMBER…", nargs=-1, type=int, required=True)
 @click.option(
-    "--run", is_flag=True, help="Run it block by block, and save the figures it produces."
+    "--run",
+    is_flag=True,
+    help="Run its code blocks one after another, and save the figures they produce.",
 )
 @click.option(
     "--output",
@@ -63,7 +65,7 @@ def lessons(as_json):
     "--check",
     type=_HomePath(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Check your own answer to the exercise, a Python file.",
+    help="Python file with your answer to the exercise, to be checked.",
 )
 @click.pass_context
 def lesson(ctx, numbers, run, output, check):

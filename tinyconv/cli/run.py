@@ -239,7 +239,7 @@ def explain(ctx, run, files, output, **options):
 @click.option(
     "--steps", type=click.IntRange(1), metavar="N", help="Number of steps to repeat.  [default: 20]"
 )
-@click.option("--all", "whole", is_flag=True, help="Repeat the whole training.")
+@click.option("--all", "whole", is_flag=True, help="Repeat the entire training run.")
 @as_json
 def verify(run, steps, whole, as_json):
     """Repeat the first steps of RUN, and report whether they are the same.

@@ -78,7 +78,9 @@ def fit_command(name: str) -> click.Command:
         click.Option(["--name", "run_name"], help="Name of the run folder.", metavar="NAME"),
         click.Option(["--resume"], help="Resume this run.", metavar="RUN"),
         click.Option(
-            ["--check"], is_flag=True, help="Only check whether it can overfit one small batch."
+            ["--check"],
+            is_flag=True,
+            help="Only check whether the network can overfit one small batch.",
         ),
         click.Option(
             ["--json", "as_json"],

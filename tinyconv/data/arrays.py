@@ -73,8 +73,8 @@ def restore(settings: Mapping, changes: Mapping) -> dict:
     if arrays is not None:
         if is_name(original) and arrays.name != original:
             raise UserError(
-                f"The run started with {original}, and these arrays are {arrays.name}: the "
-                "pictures, the labels, or validation or test differ."
+                f"The run started with {original}, but these arrays are {arrays.name}: the "
+                "pictures, the labels, the validation data or the test data have changed."
             )
         arrays.store()
     return changes
@@ -211,14 +211,14 @@ def _is_unit(pictures: np.ndarray) -> bool:
     """Whether pixels go from 0 to 1, and not to 255; UserError if the range is ambiguous."""
     low, high = pictures.min(), pictures.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError("The pictures in the argument data contain NaN or infinity.")
+        raise UserError("The pictures in the argument `data` contain NaN or infinity.")
     is_float = pictures.dtype.kind == "f"
     is_dim = is_float and 1 < high < BRIGHT
     if low < 0 or high > 255 or is_dim:
         raise UserError(
-            f"The pictures in the argument data go from {low:g} to {high:g}; they must be whole "
+            f"The pictures in the argument `data` go from {low:g} to {high:g}; they must be whole "
             "numbers from 0 to 255, floats from 0 to 1 or floats from 0 to 255"
-            + (". Divide them by their maximum, or by 255." if is_dim else ".")
+            + (". Divide them by their maximum." if is_dim else ".")
         )
     return pictures.dtype.kind == "b" or (is_float and high <= 1)
 
@@ -257,7 +257,7 @@ def _classes(labels: np.ndarray, outputs: int | None) -> np.ndarray:
         classes = np.arange(outputs)
     if len(np.unique(labels)) < 2:
         raise UserError(
-            f"Every label in the argument data is {labels.flat[0]!s}; classification needs two "
+            f"Every label in the argument `data` is {labels.flat[0]!s}; classification needs two "
             "classes or more."
         )
     return classes
@@ -274,7 +274,7 @@ def _numbers(argument: str, labels: np.ndarray, classes: Sequence) -> np.ndarray
     unknown = labels[classes[indices] != labels]
     if len(unknown):
         raise UserError(
-            f"{argument} has the label {unknown[0]!s}, which does not occur in the argument data."
+            f"{argument} has the label {unknown[0]!s}, which does not occur in the argument `data`."
         )
     return indices.astype("int32")
 

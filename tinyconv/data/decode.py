@@ -40,7 +40,8 @@ def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.nda
         The picture (H, W, channels) uint8.
 
     Raises:
-        CorruptPicture: if the bytes are not a complete picture, or one of over 100 million pixels.
+        CorruptPicture: if the bytes are not a complete picture, or if it has over 100 million
+            pixels.
     """
     if data.startswith(JPEG_START) and not any(mark in data for mark in ORIENTATION_MARKS):
         try:

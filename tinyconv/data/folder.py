@@ -52,10 +52,12 @@ def folder(
         aspect: how a picture of another shape becomes a square: "crop", "pad" or "stretch".
         labels: a table with the columns file, label and optionally split, instead of class folders.
         division: the split, "train" or "validation", of pictures by path: that of a run that
-            was trained on an earlier state of the folder. New pictures are added by their hash.
+            was trained on an earlier state of the folder. New pictures are assigned to a split by
+            their hash.
         whole: whether to put all pictures into the split "test" if there are no split folders.
-        shape: (H, W, C) of the pictures in the data set, instead of a size by the files.
-        levels: number of grey levels that 16-bit files use, instead of one by the files.
+        shape: (H, W, C) of the pictures in the data set, instead of a size inferred from the files.
+        levels: number of grey levels that 16-bit files use, instead of a number inferred from the
+            files.
 
     Returns:
         The Dataset.

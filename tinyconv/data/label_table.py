@@ -83,8 +83,8 @@ def read(table: Path, root: Path, listing: Listing) -> LabelTable:
             )
     if not labels:
         raise UserError(
-            f"{table} lists no picture that is in {root}; its column file holds paths relative to "
-            "that folder, or to the table."
+            f"{table} lists no picture that is in {root}; its column `file` must hold paths "
+            "relative to that folder, or to the table."
         )
     rows = [(name, *labels[name]) for name in sorted(labels)]
     return LabelTable(rows, missing, unlabelled, len(pictures) - len(labels) - unlabelled)

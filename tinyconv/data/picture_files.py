@@ -24,7 +24,7 @@ class Listing:
 
     Attributes:
         pictures: paths below the folder with `/`, sorted.
-        others: number of other files by their ending, such as ".heic"; "" without an ending.
+        others: number of other files by extension, such as ".heic"; "" without an ending.
     """
 
     pictures: list[str] = field(default_factory=list)

@@ -24,7 +24,9 @@ class ExampleSettings:
     """Data, for a task whose inputs are not pictures."""
 
     data: str = setting("digits", "Data set by name.")
-    root: Path | None = setting(None, "Local files of the data set, instead of a download.")
+    root: Path | None = setting(
+        None, "Local copy of the data set (a folder or an archive), instead of a download."
+    )
     limit: int | None = setting(
         None, "Use only this many examples of each split, for a quick trial.", minimum=1
     )
@@ -43,7 +45,7 @@ class DataSettings(ExampleSettings):
     )
     aspect: str = setting(
         "crop",
-        "Make pictures of a folder square: crop the middle, pad with black, or stretch.",
+        "Make pictures of a folder square: crop to the centre, pad with black, or stretch.",
         choices=ASPECTS,
     )
     labels: Path | None = setting(
@@ -58,7 +60,7 @@ class EvaluateOptions:
     """Data for the evaluation of a run."""
 
     data: str | None = setting(None, "Another data set with the same classes.")
-    root: Path | None = setting(None, "Local files of the data set.")
+    root: Path | None = setting(None, "Local copy of the data set (a folder or an archive).")
     split: str | None = setting(None, "train, validation or test.")
 
 
@@ -97,8 +99,8 @@ def open_dataset(
             data, root = "folder", Path(os.path.expanduser(data))
         elif Path(data).is_dir():
             console.say(
-                f"data       {data} is the data set of that name; the folder {data} beside it is "
-                f"--data .{os.sep}{data}"
+                f"data       --data {data} means the registered data set; for the folder of that "
+                f"name, write --data .{os.sep}{data}"
             )
         load = catalogue.find("datasets", data)
         parameters = inspect.signature(load).parameters

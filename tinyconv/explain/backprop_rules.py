@@ -23,7 +23,7 @@ SMOOTH = ("celu", "elu", "gelu", "hard_silu", "selu", "silu", "softplus")
 
 @contextlib.contextmanager
 def scores_recorded() -> Iterator[Callable]:
-    """Yield a function that maps the network's outputs to scores, the softmax's inputs.
+    """Yield a function that maps the network's outputs to scores (logits).
 
     For a network with one sigmoid output, its input z becomes the scores (-z/2, z/2) of two
     classes, whose softmax is the sigmoid.

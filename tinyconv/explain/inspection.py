@@ -71,7 +71,8 @@ def check_pictures(model, pictures) -> np.ndarray:
     array = np.asarray(pictures)
     if array.ndim != 4 or not len(array):
         raise UserError(
-            f"pictures must be an array (N, H, W, C) of one or more, not of shape {array.shape}."
+            f"pictures must be an array (N, H, W, C) with at least one picture, not of shape "
+            f"{array.shape}."
         )
     expected = picture_shape(model)
     if expected is None:

@@ -32,8 +32,8 @@ class Probe:
     """A network with access to its layers and gradients, for pictures (N, H, W, C) from 0 to 255.
 
     `pictures` are stored in float32, and `classes` is the network's number of classes. With `rule`,
-    one of backprop_rules.RULES, rectifiers backpropagate by it. Raises UserError if the network is
-    not a classifier of such pictures.
+    one of backprop_rules.RULES, rectifiers use that rule in the backward pass. Raises UserError if
+    the network is not a classifier of such pictures.
     """
 
     def __init__(self, model, pictures, rule: str | None = None):

@@ -111,7 +111,7 @@ class Loop(Protocol):
     name: str
 
     def run(self) -> None:
-        """Train to the end of the settings, with `run.save` at the ends of epochs."""
+        """Train for as long as the settings specify, with `run.save` at the ends of epochs."""
 
 
 class Task(Protocol):

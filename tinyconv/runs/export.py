@@ -175,7 +175,7 @@ def _fitting(facts: Mapping, network) -> dict:
 
 
 def describe(model) -> dict:
-    """The names and shapes of the inputs and outputs of a network, in the order of its files."""
+    """The names and shapes of a network's inputs and outputs, in the order of exported files."""
     import keras
 
     if not keras_layers.has_graph(model):

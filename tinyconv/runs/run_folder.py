@@ -88,7 +88,7 @@ class RunFolder:
     def save(self, model, state: dict, is_best: bool) -> None:
         """Write last.keras with the training state, and best.keras if this epoch is the best.
 
-        best.keras is written first: a run killed between the two repeats that epoch.
+        best.keras is written first: a run killed between the two writes repeats that epoch.
 
         Args:
             model: a keras.Model.

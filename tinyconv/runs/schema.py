@@ -131,7 +131,7 @@ def _cell(file: Path, above: int, row: dict, column: str | None) -> float:
     """The number in a column of the row that has `above` rows above it."""
     if column is None:  # csv's name for the cells beyond the last column
         more = plural(len(row[column]), "cell")
-        raise UserError(f"{file}: row {above + 1} has {more} more than the header has columns.")
+        raise UserError(f"{file}: row {above + 1} has {more} more than the header.")
     try:
         return float(row[column])
     except ValueError as error:

@@ -82,7 +82,9 @@ class Predict(PredictOptions):
     """Options of `tinyconv predict` for a classifier."""
 
     test: bool = setting(False, "Predict the data set's unlabelled test pictures.")
-    root: Path | None = setting(None, "Local files of the data set, for --test.")
+    root: Path | None = setting(
+        None, "Local copy of the data set (a folder or an archive), for --test."
+    )
 
 
 class Classify:

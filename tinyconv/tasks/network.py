@@ -40,7 +40,7 @@ class NetworkSettings:
     )
     activation: str | None = setting(
         None,
-        "Activation function of the network.  [default: prelu in the zoo]",
+        "Activation function of the network.  [default: prelu for models of the zoo]",
         choices=("prelu", "prelu-shared", "relu"),
     )
     from_: Path | None = setting(
@@ -49,7 +49,7 @@ class NetworkSettings:
         unit="run",
     )
     freeze: int = setting(
-        0, "Freeze the first N weighted layers of the network given by --from.", minimum=0
+        0, "Freeze the first N layers that have weights in the network given by --from.", minimum=0
     )
 
 
@@ -141,7 +141,8 @@ def _of_run(run):
     recorded, file = read_settings(folder), folder / "best.keras"
     if not isinstance(run.catalogue.task_of(folder), StartsFromBody):
         raise UserError(
-            f"{folder} is a run of {recorded['task']}, whose network has no body to start from; "
+            f"{folder} is a run of {recorded['task']}, whose network has no body (backbone) to "
+            "start from; "
             "--from takes a run of classify or localise, or a pretrained model."
         )
     network = {name: recorded[name] for name in ("model", "activation")}
@@ -285,7 +286,7 @@ def _freeze(features, options) -> None:
     for layer in frozen:
         layer.trainable = False
     rest = f", the first {len(frozen)} frozen, up to {frozen[-1].name}" if frozen else ""
-    console.say(f"from       {options.from_}: {len(weighted)} layers with weights{rest}")
+    console.say(f"from       {options.from_}: loaded {len(weighted)} layers with weights{rest}")
 
 
 def adapt(model, pictures) -> None:

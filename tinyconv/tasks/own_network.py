@@ -216,7 +216,7 @@ def _check(model, shape, classes: int) -> None:
     if tuple(model.output.shape) != (None, classes):
         raise UserError(
             f"{model.name} outputs {tuple(model.output.shape[1:])} for a picture, but {classes} "
-            "classes need as many scores."
+            "classes need one score each."
         )
     noise = np.random.default_rng(0).integers(0, 256, (NOISE, *shape)).astype("float32")
     scores = np.asarray(model.predict_on_batch(noise))

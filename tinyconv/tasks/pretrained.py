@@ -68,7 +68,7 @@ class Pretrained:
             raise UserError(
                 f"The weights in {path} are not those that {name} was published with: their "
                 f"SHA-256 is {digest[:SHOWN]}…, and should be {str(self.sha256)[:SHOWN]}…; install "
-                "the version that the model is made for."
+                "the version of the package that the model was made for."
             )
         return path
 

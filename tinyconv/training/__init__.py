@@ -101,7 +101,7 @@ class Training:
         return is_stalled or self.clock.steps_left(self.state) == 0
 
     def run(self, steps: float = math.inf) -> None:
-        """Train to the end of the settings, or up to a number of steps.
+        """Train for as long as the settings specify, or up to a number of steps.
 
         Args:
             steps: the number of steps, counted from the start of the run, after which to return.

@@ -33,7 +33,9 @@ def prepare(run, pictures=None) -> str:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-        console.say("same bits  every time on this machine; costs 3 % of the speed of a resnet18")
+        console.say(
+            "same bits  every time on this machine; about 3 % slower (measured on resnet18)"
+        )
     is_long = pictures is None
     if not is_long:  # a list of sentences has no shape
         is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))

@@ -150,7 +150,7 @@ def test_a_bad_picture_is_named_or_left_out_and_counted(case, tmp_path):
             "annotations/captions_val2017.json",
             '"image_id": 9',
             '"image_id": 77',
-            "a caption of the image 77, and no such image",
+            "a caption for the image 77, but does not list it",
         ),
         (
             coco_captions,

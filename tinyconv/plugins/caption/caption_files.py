@@ -166,7 +166,7 @@ def coco(file: Path) -> Captions:
         for row in content["annotations"]:
             if row["image_id"] not in file_names:
                 raise UserError(
-                    f"{file} has a caption of the image {row['image_id']!r}, and no such image."
+                    f"{file} has a caption for the image {row['image_id']!r}, but does not list it."
                 )
             captions[file_names[row["image_id"]]].append(row["caption"].strip())
     except MALFORMED as error:

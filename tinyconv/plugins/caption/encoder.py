@@ -91,7 +91,7 @@ def _open_run(catalogue, path: str) -> keras.Model:
     model = open_model(file)
     if isinstance(model.input, dict):
         raise UserError(
-            f"The network of the encoder's run {folder} has inputs that are not pictures."
+            f"The network of {folder}, the run given as --encoder, does not take pictures."
         )
     return model
 

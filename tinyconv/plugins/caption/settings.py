@@ -58,7 +58,8 @@ class NetworkSettings:
     )
     attention: str = setting(
         "soft",
-        "Attend to a weighted mean of locations, to one location, or to the mean of all.",
+        "Attention: soft (weighted mean over locations), hard (one sampled location), or none "
+        "(plain mean).",
         choices=("soft", "hard", "none"),
     )
     embedding: int | None = _of_data("embedding", "Size of the word embedding.", minimum=1)
@@ -71,7 +72,8 @@ class NetworkSettings:
     )
     penalty: float | None = _of_data(
         "penalty",
-        "Weight of the doubly stochastic attention penalty (lambda in equation 14).",
+        "Weight of the doubly stochastic attention penalty (lambda in equation 14 of Xu et al. "
+        "2015).",
         minimum=0.0,
         alias="attention-penalty",
     )
@@ -101,7 +103,7 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
     """All settings of `tinyconv fit caption`."""
 
     epochs: int = setting(
-        7, "Passes over the training captions; 20 for data other than shapes.", minimum=1
+        7, "Passes over the training captions.  [default: 7 for shapes, else 20]", minimum=1
     )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")

@@ -165,7 +165,9 @@ def _gymnasium(name, count, seed) -> Games:
             warnings.simplefilter("ignore")
             environment = gymnasium.make_vec(name, count, vectorization_mode="sync")
     except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"The game {name!r} needs more than is installed: {error}") from error
+        raise UserError(
+            f"The game {name!r} needs packages that are not installed: {error}"
+        ) from error
     except gymnasium.error.Error as error:
         raise _unknown(name, names) from error
     if "ale_py" in str(environment.spec.entry_point):  # colour screens, not vectorised

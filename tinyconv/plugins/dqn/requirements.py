@@ -96,7 +96,7 @@ def check_replay(options, games) -> None:
     earliest = options.games * (options.n_step + 2)
     if options.start < earliest:
         raise UserError(
-            f"The first update after {options.start:,} actions would find no transition of "
-            f"{options.n_step} steps in {options.games} games; use --learning-starts {earliest} or "
-            "more."
+            f"After {options.start:,} actions in {options.games} games no transition of "
+            f"{options.n_step} steps is complete for the first update; use --learning-starts "
+            f"{earliest} or more."
         )

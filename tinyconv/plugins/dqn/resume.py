@@ -88,7 +88,7 @@ def restore(learning) -> None:
     learning.random.bit_generator.state = state.random
     history = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
     if history.size > MANY_ACTIONS:
-        console.say(f"games      restored by repeating {history.size:,} actions")
+        console.say(f"games      restored by replaying {history.size:,} actions")
     learning.actions[: len(history)] = history
     frames = learning.step.frames
     for actions in history:

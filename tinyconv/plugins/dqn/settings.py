@@ -86,7 +86,7 @@ class Settings:
 
     env: str = setting(
         "catch",
-        "Game: catch, catch-large, ALE/NAME-v5, minatar/NAME, any game of Gymnasium, or "
+        "Game: catch, catch-large, ALE/NAME-v5, minatar/NAME, any Gymnasium environment, or "
         "MODULE:NAME-v0 of a module that registers it.",
     )
     preset: str = setting(
@@ -107,7 +107,7 @@ class Settings:
         alias="target-update-every",
     )
     optimizer: str | None = _of_preset(
-        "Optimizer: rmsprop (centred, as in the paper) or adam.", choices=("rmsprop", "adam")
+        "Optimizer: rmsprop (centred, as in Mnih et al. 2015) or adam.", choices=("rmsprop", "adam")
     )
     learning_rate: float | None = _of_preset("Learning rate.", minimum=0.0)
     loss: str | None = _of_preset(
@@ -119,17 +119,17 @@ class Settings:
         "Random actions before the first update.", minimum=1, alias="learning-starts"
     )
     replay: int | None = _of_preset(
-        "Capacity of the replay buffer, in steps.", minimum=1, alias="replay-size"
+        "Capacity of the replay buffer, in transitions.", minimum=1, alias="replay-size"
     )
     replay_on_disk: bool = setting(
         False,
-        "Store the replay buffer on disk in the run's folder; for buffers larger than the memory.",
+        "Store the replay buffer on disk in the run's folder; for buffers that do not fit in RAM.",
     )
     epsilon: float | None = _of_preset(
         "Final fraction of random actions.", minimum=0, maximum=1, alias="final-epsilon"
     )
     epsilon_steps: int | None = _of_preset(
-        "Actions from the first update to the final epsilon.",
+        "Actions over which epsilon falls to its final value, counted from the first update.",
         minimum=1,
         alias="epsilon-decay-steps",
     )
@@ -150,7 +150,7 @@ class Settings:
     )
     precision: str = setting(
         "auto",
-        "Dtype policy; auto chooses by hardware, never mixed_float16.",
+        "Dtype policy; auto picks one to suit the hardware, never mixed_float16.",
         choices=PRECISIONS,
     )
     force: bool = setting(False, "Use the requested precision even if it is slow on this machine.")

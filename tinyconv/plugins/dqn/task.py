@@ -239,7 +239,7 @@ def _network(build, options, games, policy: str):
     except ValueError as error:
         raise UserError(
             f"The model {options.model} does not fit {options.env}, whose observations are "
-            f"{'x'.join(map(str, shape))}; choose a smaller one, such as nature: "
-            f"{' '.join(str(error).split())[:160]}"
+            f"{'x'.join(map(str, shape))} ({' '.join(str(error).split())[:160]}); choose a "
+            "smaller one, such as nature."
         ) from error
     return model
