@@ -110,7 +110,8 @@ def test_a_task_of_the_version_before_works_with_a_warning(capsys, stranger):
 
 OLD_TRAINING = """
 from dataclasses import dataclass
-from tinyconv.data.selection import DataSettings, open_dataset
+from tinyconv.data.selection import open_dataset
+from tinyconv.data.settings import DataSettings
 from tinyconv.data.pipeline import training_batches
 from tinyconv.results import Prediction
 from tinyconv.recipe import TrainingSettings

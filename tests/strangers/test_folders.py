@@ -13,6 +13,7 @@ from tinyconv import plugins
 from tinyconv.data.division import divide
 from tinyconv.data.folder import folder
 from tinyconv.errors import UserError
+from tinyconv.system.files import cache_root
 
 COLOURS = {"a": (220, 30, 30), "b": (30, 220, 30), "c": (30, 30, 220)}
 random = np.random.default_rng(0)
@@ -278,3 +279,28 @@ def test_a_table_and_an_aspect_from_the_command(tmp_path, monkeypatch, capsys):
     assert command(capsys, "fit", "--resume", "runs/table", "--epochs", "2")[0] == 0
     code, _, err = command(capsys, "fit", "--labels", "labels.csv")
     assert code == 2 and "digits does not take --labels: leave it out" in err
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "with a torn picture"])
+def test_a_folder_is_decoded_once_for_a_run_and_its_verbs(tmp_path, monkeypatch, capsys, torn):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "pets", 12)
+    if torn:
+        (tmp_path / "pets/a/torn.png").write_bytes(b"torn")
+    ramp = np.linspace(0, 4000, 256).reshape(16, 16).astype("uint16")
+    options = {"model": "linear", "epochs": 1, "no_coach": True, "skip_corrupt": torn}
+    run = tinyconv.fit(data="pets", **options)
+    caches = sorted(cache_root().glob("folder-*"))
+    assert len(caches) == 1
+    run.evaluate(split="train")
+    assert len(tinyconv.resume(run.path, epochs=2).history) == 2
+    assert sorted(cache_root().glob("folder-*")) == caches
+    assert "changed since" not in capsys.readouterr().err
+    for name in "xy":
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(np.rot90(ramp, i)).save(tmp_path / "deep" / name / f"{i}.png")
+    run = tinyconv.fit(data="deep", **options)
+    assert run.settings["levels"] == 4096
+    run.evaluate(split="train")
+    assert len(sorted(cache_root().glob("folder-*"))) == 2

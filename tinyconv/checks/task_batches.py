@@ -13,7 +13,7 @@ from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.checks.task_runs import another, opened, own_runs, quick, trained
 from tinyconv.checks.tasks import own_settings
 from tinyconv.data import Dataset, Split
-from tinyconv.data.selection import ExampleSettings
+from tinyconv.data.settings import ExampleSettings
 from tinyconv.plugins import StartsFromBody
 from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run

@@ -24,6 +24,7 @@ from tinyconv.data.folder_tree import Tree, split_of
 from tinyconv.data.picture_files import describe, listing
 from tinyconv.errors import UserError
 
+DIVIDED = ("train", "validation")  # splits that are made here where the folder has none
 MAX_SIDE = 256  # square pictures of one size up to this keep it
 DEFAULT_SIDE = 64  # pixels a side of all others
 GREY_MODES = {"1", "L", "F", "I;16", "I;16B", "I"}
@@ -70,31 +71,44 @@ def folder(
     existing(root, "a folder of class folders")
     if not root.is_dir():
         raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
-    key = [fingerprint(root), image_size]
-    # Each of these is part of the key only if it is used, so that earlier caches stay valid.
-    key += [["aspect", aspect]] if aspect != "crop" else []
-    key += [["labels", fingerprint(labels)]] if labels is not None and labels.is_file() else []
-    key += [["whole"]] if whole else []
-    key += [["shape", *shape]] if shape else []
-    key += [["levels", levels]] if levels else []
-    key += [["division", _digest(division)]] if division else []
+    tree = _tree(root, labels)
+    default = _division(_splits(root, tree, {}, whole))
+    # A run that exists shares the cache of a new one as long as both divide the folder alike.
+    settled = division if division and not default.items() <= division.items() else {}
+    current = _division(_splits(root, tree, settled, whole))
 
-    def sources() -> Sources:
-        tree = folder_tree.read(root) if labels is None else _labelled(root, labels)
-        divided, rows = _splits(root, tree, division, whole)
-        size = image_size if shape is None else shape
-        return _sources(root, replace(tree, rows=rows), size, aspect, levels, divided)
+    def opened(levels: int | None) -> Dataset:
+        key = [fingerprint(root), image_size, aspect, whole, shape, levels, _digest(settled)]
+        key.append(None if labels is None else fingerprint(labels))
 
-    dataset = cached("folder", key, skip_corrupt, sources)
+        def sources() -> Sources:
+            divided, rows = _splits(root, tree, settled, whole)
+            size = image_size if shape is None else shape
+            return _sources(root, replace(tree, rows=rows), size, aspect, levels, divided)
+
+        return cached("folder", key, skip_corrupt, sources)
+
+    dataset = opened(None)
+    if levels not in (None, dataset.levels):
+        dataset = opened(levels)
     if dataset.divided:
-        splits = {name: dataset.splits[name].names for name in ("train", "validation")}
-        current = {path: split for split, names in splits.items() for path in names}
         dataset = replace(dataset, division={**(division or {}), **current})
     return replace(dataset, name=root.resolve().name)
 
 
+def _division(divided_rows) -> dict[str, str]:
+    """The split of each picture by its path, where `_splits` has divided the pictures; else {}."""
+    divided, rows = divided_rows
+    return {path: split for split in DIVIDED for path, _ in rows[split]} if divided else {}
+
+
 def _digest(division: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(division.items())).encode()).hexdigest()
+
+
+def _tree(root: Path, labels: Path | None) -> Tree:
+    """The pictures by class folders, or by a table of labels."""
+    return folder_tree.read(root) if labels is None else _labelled(root, labels)
 
 
 def _labelled(root: Path, table: Path) -> Tree:

@@ -1,4 +1,4 @@
-"""Which data set a run uses: its settings, opening it, checking it, and the data line.
+"""Which data set a run uses: opening it, checking it, and the data line.
 
 Shared by all tasks that train on a data set.
 """
@@ -7,75 +7,16 @@ import inspect
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import ASPECTS, SIXTEEN_BITS, Dataset, Split, arrays, division
+from tinyconv.data import SIXTEEN_BITS, Dataset, Split, arrays, division
+from tinyconv.data.settings import DataSettings, ExampleSettings
 from tinyconv.errors import UserError, nearest
 from tinyconv.results import plural
-from tinyconv.settings import setting
 from tinyconv.system import console
-
-
-@dataclass(frozen=True)
-class ExampleSettings:
-    """Data, for a task whose inputs are not pictures."""
-
-    data: str = setting("digits", "Data set by name.")
-    root: Path | None = setting(
-        None, "Local copy of the data set (a folder or an archive), instead of a download."
-    )
-    limit: int | None = setting(
-        None, "Use only this many examples of each split, for a quick trial.", minimum=1
-    )
-
-
-@dataclass(frozen=True)
-class DataSettings(ExampleSettings):
-    """Data."""
-
-    data: str = setting("digits", "Data set by name, or a folder of class folders.")
-    image_size: int | None = setting(
-        None, "Scale and crop pictures to this size.", unit="pixels", minimum=8, maximum=1024
-    )
-    skip_corrupt: bool = setting(
-        False, "Leave out files that cannot be read, and report their number."
-    )
-    aspect: str = setting(
-        "crop",
-        "Make pictures of a folder square: crop to the centre, pad with black, or stretch.",
-        choices=ASPECTS,
-    )
-    labels: Path | None = setting(
-        None,
-        "CSV or TSV with the columns file, label and optionally split; for folders without class "
-        "folders.",
-    )
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Data for the evaluation of a run."""
-
-    data: str | None = setting(None, "Another data set with the same classes.")
-    root: Path | None = setting(None, "Local copy of the data set (a folder or an archive).")
-    split: str | None = setting(None, "train, validation or test.")
-
-
-@dataclass(frozen=True)
-class ResizeOptions:
-    """How picture files become inputs of the network."""
-
-    resize: bool = setting(False, "Scale and crop pictures of another size.")
-
-
-@dataclass(frozen=True)
-class PredictOptions(ResizeOptions):
-    """How picture files are read for predictions."""
-
-    skip_corrupt: bool = setting(False, "Leave out files that cannot be read.")
 
 
 def open_dataset(
@@ -217,7 +158,7 @@ def _report_changes(run, dataset: Dataset) -> None:
     if dataset.division is not None and run.options.limit is None:
         names = {name for split in dataset.splits.values() for name in split.names}
         before = division.read(run.path)
-        new, gone = len(names - before.keys()), len(before.keys() - names)
+        new, gone = len(names - before.keys()), len(before.keys() - names - {*dataset.skipped})
         if before and (new or gone):
             change = f"{plural(new, 'new picture')}, {gone:,} gone"
     console.say(f"data       {dataset.name} has changed since the training: {change}")

@@ -41,14 +41,13 @@ if TYPE_CHECKING:
     from tinyconv.data.decode import decode, resize
     from tinyconv.data.image_files import read_pictures
     from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
-    from tinyconv.data.selection import (
+    from tinyconv.data.selection import labelled_split, own
+    from tinyconv.data.settings import (
         DataSettings,
         EvaluateOptions,
         ExampleSettings,
         PredictOptions,
         ResizeOptions,
-        labelled_split,
-        own,
     )
     from tinyconv.data.text import Text, TextOptions, sentences
     from tinyconv.precision import policy

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tinyconv.data import Dataset, division, selection
-from tinyconv.data.selection import DataSettings
+from tinyconv.data.settings import DataSettings
 from tinyconv.errors import UserError
 from tinyconv.recipe import RecipeSettings
 from tinyconv.settings import setting

@@ -14,12 +14,8 @@ from tinyconv.data import Dataset, selection
 from tinyconv.data.augment import POLICIES, policy
 from tinyconv.data.image_files import read_for
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
-from tinyconv.data.selection import (
-    EvaluateOptions,
-    PredictOptions,
-    labelled_split,
-    split_to_measure,
-)
+from tinyconv.data.selection import labelled_split, split_to_measure
+from tinyconv.data.settings import EvaluateOptions, PredictOptions
 from tinyconv.errors import UserError
 from tinyconv.explain import ExplainOptions
 from tinyconv.recipe import RECIPES

@@ -15,7 +15,8 @@ import numpy as np
 from tinyconv.data import Dataset, augment, boxes, selection
 from tinyconv.data.image_files import read_for
 from tinyconv.data.pipeline import steps_per_epoch, training_batches, whole_batches
-from tinyconv.data.selection import EvaluateOptions, PredictOptions, split_to_measure
+from tinyconv.data.selection import split_to_measure
+from tinyconv.data.settings import EvaluateOptions, PredictOptions
 from tinyconv.errors import UserError
 from tinyconv.explain import ExplainOptions
 from tinyconv.results import Evaluation, Picture, Prediction

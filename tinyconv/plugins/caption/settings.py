@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyconv.data.selection import (
-    DataSettings,
-    EvaluateOptions,
-    PredictOptions,
-    ResizeOptions,
-)
+from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions, ResizeOptions
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
