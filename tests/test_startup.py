@@ -55,7 +55,7 @@ def test_a_tensorflow_that_is_broken_counts_as_none(tmp_path):
     "backend, missing, sentence",
     [
         ("tensorflow", ["tensorflow"], "is not installed; install it with: pip install tensorflow"),
-        ("jax", ["jax"], "'jax' and jax is not installed; install it with: pip install jax"),
+        ("jax", ["jax"], "'jax', but jax is not installed; install it with: pip install jax"),
         ("", ["tensorflow", "jax"], "with: pip install tensorflow or: pip install jax"),
     ],
 )

@@ -103,7 +103,7 @@ class Vector:
 class Catalogue:
     """A fake registry with one task."""
 
-    used, origins = {"tasks": SimpleNamespace(called="vector")}, {}
+    used, origins = {"tasks": SimpleNamespace(short_name="vector")}, {}
 
     def find(self, kind, name):
         return Vector

@@ -292,8 +292,6 @@ def test_one_end_of_a_training(capsys):
     assert code == 0, err
     run = tinyconv.load("timed")
     assert len(run.history) == done + 2 and run.settings["minutes"] is None
-    code, _, err = command(capsys, "fit", "--resume=timed", "--minutes=0.05")
-    assert code == 2 and "has finished training" in err
 
 
 def test_a_stretched_schedule_is_reported_once(capsys):
