@@ -66,11 +66,7 @@ def folder(
     Raises:
         UserError: if the folder is missing, or its arrangement is unclear.
     """
-    if root is None:
-        raise UserError("The data set 'folder' needs --root PATH, a folder of class folders.")
-    existing(root, "a folder of class folders")
-    if not root.is_dir():
-        raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
+    _check_root(root)
     tree = _tree(root, labels)
     default = _division(_splits(root, tree, {}, whole))
     # A run that exists shares the cache of a new one as long as both divide the folder alike.
@@ -94,6 +90,15 @@ def folder(
     if dataset.divided:
         dataset = replace(dataset, division={**(division or {}), **current})
     return replace(dataset, name=root.resolve().name)
+
+
+def _check_root(root: Path | None) -> None:
+    """Raise UserError for a root that is not a folder."""
+    if root is None:
+        raise UserError("The data set 'folder' needs --root PATH, a folder of class folders.")
+    existing(root, "a folder of class folders")
+    if not root.is_dir():
+        raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
 
 
 def _division(divided_rows) -> dict[str, str]:

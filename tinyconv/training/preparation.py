@@ -45,19 +45,19 @@ def prepare(run, pictures=None) -> str:
     return policy
 
 
-def describe_model(model) -> None:
+def describe_model(model, cost: str | None = None) -> None:
     """Print the model line: name, parameters, multiply-adds.
 
     Args:
         model: a built Keras model.
+        cost: its multiply-adds in words; None for those of its layers.
     """
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    is_of_pictures = len(model.inputs) == 1 and len(model.inputs[0].shape) == 4
-    console.say(
-        f"model      {model.name}: {parameters:,} parameters, "
-        f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds "
-        f"{'a picture' if is_of_pictures else 'an example'}"
-    )
+    if cost is None:
+        is_of_pictures = len(model.inputs) == 1 and len(model.inputs[0].shape) == 4
+        example = "picture" if is_of_pictures else "example"
+        cost = f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds per {example}"
+    console.say(f"model      {model.name}: {parameters:,} parameters, {cost}")
 
 
 def compile_model(model, settings: TrainingSettings, loss, metrics, saved=None) -> None:

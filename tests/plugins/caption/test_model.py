@@ -183,3 +183,18 @@ def test_the_decoders_dropout_has_the_decoders_precision():
     with precision.policy("mixed_bfloat16"):
         decoder = attend.Decoder(10, dtype="float32")
     assert decoder.dropout.compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "kind, picture, word",
+    [("soft", 36 + 120, 132 + 32 + 62), ("hard", 36 + 120, 132 + 32 + 59), ("none", 36, 132 + 32)],
+)
+def test_multiply_adds_counted_by_hand(kind, picture, word):
+    """L = 4, D = 6, m = 2, n = 3, k = 5, V = 7.
+
+    Once: h_0 and c_0 2 x 6 x 3, keys 4 x 6 x 5. A word: gates 12 x (2 + 3 + 6), deep output
+    2 x (3 + 6 + 7), attention 3 x 5 + 4 x 5 + 4 x 6, and 3 for the gate beta of soft attention.
+    """
+    decoder = attend.Decoder(7, kind, embedding=2, units=3, attention_units=5)
+    decoder(keras.Input((4, 6)), keras.Input((None,), dtype="int32"))
+    assert decoder.multiply_adds() == (picture, word)

@@ -133,6 +133,17 @@ class Decoder(WithPrograms, keras.layers.Layer):
         annotations, _ = self.input
         return 12 * annotations.shape[1] * self.attention_units
 
+    def multiply_adds(self) -> tuple[int, int]:
+        """The multiply-adds of the matrix products for a picture, and for each word."""
+        _, L, D = self.input[0].shape
+        m, n, k, V = self.embedding, self.units, self.attention_units, self.vocabulary
+        picture = 2 * D * n  # h_0 and c_0
+        word = 4 * n * (m + n + D) + m * (n + D + V)  # (1), (7)
+        if self.attention != "none":
+            picture += L * D * k  # the keys of (4)
+            word += n * k + L * k + L * D + n * (self.attention == "soft")  # (4), (9) or (13)
+        return picture, word
+
     def _matrix(self, name, shape, initializer="glorot_uniform"):
         return self.add_weight(name=f"{name}_kernel", shape=shape, initializer=initializer)
 

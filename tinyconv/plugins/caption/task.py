@@ -44,6 +44,7 @@ class Caption:
         from tinyconv import precision, training
         from tinyconv.plugins.caption import batches, encoder
         from tinyconv.plugins.caption.inference import CaptionModel
+        from tinyconv.zoo import multiply_adds
 
         if Path(run.options.encoder).is_dir():  # a full path is valid in any working directory
             encoder_path = str(Path(run.options.encoder).resolve())
@@ -56,7 +57,12 @@ class Caption:
             vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:])
         inputs = _inputs(run, dataset, vision if frozen else None)
         network = _network(options, vision, frozen, vocabulary)
-        training.describe_model(network)
+        picture, word = network.get_layer("decoder").multiply_adds()
+        picture += multiply_adds(vision)
+        cost = (
+            f"{picture / 1e6:,.1f} million multiply-adds per picture and {word / 1e6:,.2f} per word"
+        )
+        training.describe_model(network, cost)
         training.compile_model(network, options, None, [], saved)
         if run.path is None:
             run.add(words=vocabulary.words, cells=vision.output.shape[1:3], frozen=frozen)
