@@ -25,7 +25,7 @@ from tinyconv.results import Picture
 from tinyconv.system.private import is_frozen
 
 SHARED = {  # modules whose settings several tasks share
-    *("tinyconv.recipe", "tinyconv.data.selection", "tinyconv.tasks", "tinyconv.tasks.network"),
+    *("tinyconv.recipe", "tinyconv.data.settings", "tinyconv.tasks", "tinyconv.tasks.network"),
 }
 
 
