@@ -91,7 +91,8 @@ def _fail(message: str, code: int, debug: bool) -> NoReturn:
         if debug:
             traceback.print_exc()
         click.echo(f"tinyconv: {message}", err=True)
-    except OSError:  # standard error has no reader either, or its disk is full
+        sys.stdout.flush()  # what cannot be written now would end Python with exit code 120
+    except OSError:  # a stream has no reader, or its disk is full
         _discard_output()
     sys.exit(code)
 
