@@ -25,9 +25,9 @@ def shell(line: str, **environment) -> subprocess.CompletedProcess:
     line = f'tinyconv() {{ "{sys.executable}" -m tinyconv "$@"; }}; {line}'
     variables = {name: value for name, value in environment.items() if value is not None}
     missing = [name for name, value in environment.items() if value is None]
-    kept = {name: value for name, value in os.environ.items() if name not in missing}
+    inherited = {name: value for name, value in os.environ.items() if name not in missing}
     return subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, env=kept | variables
+        ["bash", "-c", line], capture_output=True, text=True, env=inherited | variables
     )
 
 

@@ -68,17 +68,18 @@ def folder(
     """
     _check_root(root)
     tree = _tree(root, labels)
-    default = _division(_splits(root, tree, {}, whole))
+    division, settled = division or {}, {}
+    divided, rows = _splits(root, tree, settled, whole)
     # A run that exists shares the cache of a new one as long as both divide the folder alike.
-    settled = division if division and not default.items() <= division.items() else {}
-    current = _division(_splits(root, tree, settled, whole))
+    if division and not _division(divided, rows).items() <= division.items():
+        settled = division
+        divided, rows = _splits(root, tree, settled, whole)
 
     def opened(levels: int | None) -> Dataset:
         key = [fingerprint(root), image_size, aspect, whole, shape, levels, _digest(settled)]
         key.append(None if labels is None else fingerprint(labels))
 
         def sources() -> Sources:
-            divided, rows = _splits(root, tree, settled, whole)
             size = image_size if shape is None else shape
             return _sources(root, replace(tree, rows=rows), size, aspect, levels, divided)
 
@@ -88,7 +89,7 @@ def folder(
     if levels not in (None, dataset.levels):
         dataset = opened(levels)
     if dataset.divided:
-        dataset = replace(dataset, division={**(division or {}), **current})
+        dataset = replace(dataset, division={**division, **_division(divided, rows)})
     return replace(dataset, name=root.resolve().name)
 
 
@@ -101,9 +102,8 @@ def _check_root(root: Path | None) -> None:
         raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
 
 
-def _division(divided_rows) -> dict[str, str]:
+def _division(divided: bool, rows: Mapping) -> dict[str, str]:
     """The split of each picture by its path, where `_splits` has divided the pictures; else {}."""
-    divided, rows = divided_rows
     return {path: split for split in DIVIDED for path, _ in rows[split]} if divided else {}
 
 

@@ -69,7 +69,7 @@ def read_for(run, inputs: Sequence[str], options) -> Iterator[tuple[list[str], n
     Args:
         run: the Run; its settings have the shape of its pictures, and how they were scaled.
         inputs: files, folders and globs.
-        options: PredictOptions.
+        options: PredictOptions, or ResizeOptions.
 
     Yields:
         As `read_pictures`.
@@ -78,7 +78,7 @@ def read_for(run, inputs: Sequence[str], options) -> Iterator[tuple[list[str], n
         inputs,
         tuple(run.settings["picture_shape"]),
         options.resize or run.settings["resized"],
-        options.skip_corrupt,
+        getattr(options, "skip_corrupt", False),
         run.settings.get("levels", SIXTEEN_BITS),
         getattr(run.options, "aspect", "crop"),
     )

@@ -113,14 +113,14 @@ def require(format: str) -> None:
 
 def destination(path: Path, format: str, is_folder: bool) -> Path:
     """`path` with the ending of `format`; UserError for an existing path, or another's ending."""
-    ending, given = "" if is_folder else ENDINGS[format], path.suffix.lower()
-    if given in OTHERS and given != ending:
+    ending, suffix = "" if is_folder else ENDINGS[format], path.suffix.lower()
+    if suffix in OTHERS and suffix != ending:
         written = f"a file that ends in {ending}" if ending else "a folder"
         raise UserError(
             f"{path} ends in {path.suffix}, and this export is {written}; name another path with "
             "--output, or another --format."
         )
-    named = path if given == ending or not ending else path.with_name(path.name + ending)
+    named = path if suffix == ending or not ending else path.with_name(path.name + ending)
     for each in (path, named):
         if each.exists():
             raise UserError(f"{each} exists already; name another place with --output.")

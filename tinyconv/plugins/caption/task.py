@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinyconv.data import Dataset, selection
-from tinyconv.data.image_files import read_pictures
+from tinyconv.data.image_files import read_for
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.caption.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.plugins.caption.vocabulary import Vocabulary, split
@@ -130,10 +130,8 @@ class Caption:
         if not inputs:
             raise UserError("predict needs pictures to caption: name FILES, or a folder of them.")
         model = CaptionModel(run)
-        shape = tuple(run.settings["picture_shape"])
-        may_resize = options.resize or run.settings["resized"]
         folder = run.path / "captions"
-        for names, pictures in read_pictures(inputs, shape, may_resize, options.skip_corrupt):
+        for names, pictures in read_for(run, inputs, options):
             encoded = model.encode(pictures)
             results = model.search(encoded, options.beam or run.options.beam)
             texts = [[model.vocabulary.decode(one.word_ids) for one in beam] for beam in results]
@@ -180,9 +178,7 @@ class Caption:
                 raise UserError(
                     f"{word!r} is not in the network's vocabulary; {nearest(word, vocabulary)}"
                 )
-        shape = tuple(run.settings["picture_shape"])
-        may_resize = options.resize or run.settings["resized"]
-        for names, pictures in read_pictures(inputs, shape, may_resize, False):
+        for names, pictures in read_for(run, inputs, options):
             encoded = model.encode(pictures)
             texts = [say] * len(names) if say else model.best(encoded)
             weights, samples, log_p = model.attend(encoded, texts)
