@@ -15,12 +15,12 @@ import tinyconv
 from tests.helpers.sources import captions_beside, jpeg
 from tinyconv import runs, verbs
 from tinyconv.__main__ import main
-from tinyconv.data.cache import cache_root
 from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, scenes
 from tinyconv.plugins.caption.inference import CaptionModel
 from tinyconv.plugins.caption.vocabulary import END, START
+from tinyconv.training import features
 
 pytestmark = pytest.mark.tensorflow
 SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
@@ -187,8 +187,8 @@ def classes(tmp_path):
 def test_the_encoder_of_a_run_is_frozen(classes, scene_files, monkeypatch):
     vision = classifier(classes)
     maps = []
-    original = encoder.features
-    monkeypatch.setattr(encoder, "features", lambda *a: maps.append(original(*a)) or maps[-1])
+    original = features.features
+    monkeypatch.setattr(features, "features", lambda *a: maps.append(original(*a)) or maps[-1])
     run = tinyconv.fit("caption", encoder=str(vision.path), name="frozen", **SMALL)
     assert run.settings["frozen"] and [m.shape for m in maps] == [(96, 16, 16, 64)] * 2
     assert all(isinstance(m, np.memmap) and m.dtype == np.float16 for m in maps)
@@ -213,21 +213,6 @@ def test_the_encoder_of_a_run_is_frozen(classes, scene_files, monkeypatch):
     with pytest.raises(UserError, match=f"{vision.path.name} does not exist"):
         list(run.predict(scene_files[0]))
     assert list(learning.predict(scene_files[0]))
-
-
-def test_feature_maps_are_recomputed_where_their_file_is_truncated_or_damaged():
-    inputs = keras.Input((4, 4, 3))
-    small = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
-    pictures, key = np.arange(480, dtype="uint8").reshape(10, 4, 4, 3), ["here"]
-    first = np.array(encoder.features(small, pictures, "small", key))
-    np.testing.assert_allclose(first, small(pictures), rtol=1e-3)
-    (file,) = cache_root().glob("features-small-*.npy")
-    whole = file.read_bytes()
-    for damaged in (whole[:-1], whole[:50], b"", b"PK" + whole[2:], whole.replace(b"10,", b"12,")):
-        file.write_bytes(damaged)
-        np.testing.assert_array_equal(encoder.features(small, pictures, "small", key), first)
-        assert file.read_bytes() == whole
-    assert [path.name for path in cache_root().glob("*features-small-*")] == [file.name]
 
 
 @pytest.mark.parametrize(

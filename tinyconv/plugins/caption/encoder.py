@@ -1,29 +1,19 @@
 """Encoder: a network of the zoo, of a run, or of Keras' applications, up to a feature map."""
 
 import contextlib
-import hashlib
-import json
 import math
 import sys
-import tempfile
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tinyconv import runs
-from tinyconv.data.cache import cache_root, unwritable
-from tinyconv.data.pipeline import whole_batches
 from tinyconv.data.selection import is_path
 from tinyconv.errors import UserError, nearest
-from tinyconv.layers import program_costs
 from tinyconv.runs.model_files import open_model
 from tinyconv.runs.schema import read_settings
-from tinyconv.system import progress
-from tinyconv.system.files import replace
 
 MIN_SIZE = 8  # rows and columns that a feature map should have; the paper's has 14
-BATCH = 64  # pictures encoded at a time
 
 
 def open_encoder(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
@@ -117,49 +107,6 @@ def _application(name: str, shape) -> keras.Model:
             "to the internet once, or give a run's folder as --encoder."
         ) from error
     return keras.Model(network.input, network.output, name=name.lower())
-
-
-def features(encoder, pictures, name: str, key: list) -> np.ndarray:
-    """The feature maps of pictures (N, H, W, C): (N, h, w, D) float16, memory-mapped.
-
-    Computed once, and stored in the cache by `key` and the encoder's weights.
-    """
-    digest = hashlib.sha256(json.dumps([*key, encoder.output.name]).encode())
-    for weight in encoder.get_weights():
-        digest.update(np.ascontiguousarray(weight).data)
-    path = cache_root() / f"features-{name}-{digest.hexdigest()[:16]}.npy"
-    shape = (len(pictures), *encoder.output.shape[1:])
-    cached = _open_cached(path, shape)
-    if cached is not None:
-        return cached
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as building:
-            new = Path(building, path.name)
-            with (
-                new.open("wb") as file,
-                progress.bar(f"encoding {name}", shape[0], "pictures") as bar,
-                program_costs.for_predictions(encoder, len(pictures)),
-            ):
-                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                for batch, count in whole_batches(pictures, BATCH):
-                    maps = np.asarray(encoder.predict_on_batch(batch)[:count], "float32")
-                    file.write(np.clip(maps, -65504, 65504).astype("<f2"))
-                    bar.advance(count)
-            replace(new, path)
-    except OSError as error:
-        raise unwritable(error) from error
-    return _open_cached(path, shape)
-
-
-def _open_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The memory map of the file; None where it is missing, truncated or damaged."""
-    try:
-        maps = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError):
-        return None
-    return maps if (maps.shape, maps.dtype) == (shape, np.float16) else None
 
 
 def _size(shape) -> str:

@@ -262,7 +262,7 @@ def _inputs(run, dataset: Dataset, frozen) -> dict:
     The maps are (N, h, w, D) and stored in the cache. "train" holds all training pictures,
     "validation" the first VALIDATED.
     """
-    from tinyconv.plugins.caption import encoder
+    from tinyconv.training.features import features
 
     inputs = {
         "train": dataset.splits["train"].pictures,
@@ -270,9 +270,9 @@ def _inputs(run, dataset: Dataset, frozen) -> dict:
     }
     if frozen is None:
         return inputs
-    key = [str(dataset.cache), run.options.limit]
+    key = [dataset.identity(), run.options.limit]
     return {
-        name: encoder.features(frozen, pictures, f"{dataset.name}-{name}", [*key, name])
+        name: features(frozen, pictures, f"{dataset.name}-{name}", [*key, name])
         for name, pictures in inputs.items()
     }
 
