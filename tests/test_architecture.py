@@ -28,7 +28,7 @@ ORDER = [
     {"report", "coach"},
     {"training", "explain"},
     {"tasks"},
-    {"plugins.caption", "plugins.dqn"},
+    {"plugins.caption", "plugins.dqn", "plugins.photographs"},
     {"registry"},
     {"trials"},
     {"verbs"},

@@ -26,6 +26,7 @@ BY_KIND = (
     models.gives_scores_not_probabilities,
     *model_arguments.PROMISES,
 )
+DEEPER = {*SMALL, "efficientnet-lite1", "efficientnet-lite2"} - {*KINDS}
 # One task with the loop of tinyconv.training, `classify`, is enough to test that loop; the rest are
 # the promises that take longest for captions.
 LONG = {
@@ -55,7 +56,7 @@ def cases():
             if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
-            if check.promise in BY_KIND and entry.name in set(SMALL) - set(KINDS):
+            if check.promise in BY_KIND and entry.name in DEEPER:
                 marks.append(pytest.mark.slow)
             if check.promise in LONG.get(entry.name, ()):
                 marks.append(pytest.mark.slow)

@@ -37,6 +37,9 @@ class Pretrained:
             None for a body that loads its weights itself, as Keras' applications do; `file` is
             None then.
         sha256: of the weights' file, 64 hexadecimal digits.
+        image_size: side of the pictures that the weights were trained with, in pixels. The body is
+            built for RGB pictures of that size, and others are scaled to it in the network. None
+            for a body that takes any pictures as they are.
     """
 
     accuracy: str
@@ -45,6 +48,7 @@ class Pretrained:
     body: "Callable[[tuple[int, int, int], Path | None], keras.Model]"
     weights: Callable[[], Path] | None = None
     sha256: str | None = None
+    image_size: int | None = None
 
     def file(self, name: str) -> Path | None:
         """The weights' file of the model `name`, checked by its size and its SHA-256.
@@ -91,9 +95,35 @@ def flaw(model) -> str | None:
 def build(name: str, model, input_shape: tuple[int, int, int]) -> "keras.Model":
     """What the function `body` of the model `name` returns for pictures (H, W, C).
 
+    With an `image_size`, the pictures are scaled to it, and grey ones get three equal channels.
+
     Raises UserError for weights that are not those published.
     """
-    return model.pretrained.body(tuple(input_shape), model.pretrained.file(name))
+    declared, shape = model.pretrained, tuple(input_shape)
+    file, side = declared.file(name), declared.image_size
+    if side is None or shape == (side, side, 3):
+        return declared.body(shape, file)
+    return _scaled(declared.body((side, side, 3), file), shape)
+
+
+def _scaled(body, shape: tuple[int, int, int]) -> "keras.Model":
+    """A copy of `body` behind layers that make its pictures of those of `shape`."""
+    import keras
+
+    pictures = x = keras.Input(shape, name="pictures")
+    height, width, channels = body.input_shape[1:]
+    if shape[2] == 1 < channels:
+        x = keras.layers.Concatenate(name="channels")([x] * channels)
+    if shape[:2] != (height, width):
+        # The layer Resizing would run the layers after it in training mode (Keras 3.15).
+        x = keras.ops.image.resize(x, (height, width))
+
+    def call(layer, *inputs, **keywords):
+        return layer(*(x if each is pictures else each for each in inputs), **keywords)
+
+    scaled = keras.models.clone_model(body, input_tensors=pictures, call_function=call)
+    scaled.set_weights(body.get_weights())
+    return scaled
 
 
 def body_flaw(body, input_shape: tuple[int, int, int]) -> str | None:
