@@ -1,8 +1,10 @@
 """The report: the content of the page, and how a real browser shows it."""
 
+import base64
 import html
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,6 +121,29 @@ def test_settings_advice_and_numbers_are_on_the_page(page):
         assert text in page_text
     rows = re.findall(r'<th scope="row">(\d+)</th><td>', page_text)
     assert len(rows) <= report.EPOCHS and rows[-1] == "250"  # of so many, the last one too
+
+
+def embedded(picture):
+    """(kind, bytes) of a Picture on the page."""
+    kind, content = re.fullmatch("data:image/(.*);base64,(.*)", report.as_data(picture)).groups()
+    return kind, base64.b64decode(content)
+
+
+def test_photographs_are_small_on_the_page_and_look_the_same():
+    """A large PNG of a photograph is embedded as WebP; a plot, and what is small, as it is."""
+    noise = np.random.default_rng(0).normal(128, 60, (40, 60, 3))
+    colours = Image.fromarray(np.clip(noise, 0, 255).astype("uint8")).resize((900, 600))
+    buffer = io.BytesIO()
+    colours.save(buffer, "PNG")
+    photo = Picture("photo", "A photo", "Look at it.", buffer.getvalue())
+    kind, content = embedded(photo)
+    assert kind == "webp" and len(content) < len(photo.png) / 5
+    error = np.asarray(Image.open(io.BytesIO(content)), float) - np.asarray(colours)
+    assert np.sqrt(np.square(error).mean()) < 4  # of 255
+    assert embedded(replace(photo, plot=True)) == ("png", photo.png)
+    small = io.BytesIO()
+    colours.resize((60, 40)).save(small, "PNG")
+    assert embedded(replace(photo, png=small.getvalue())) == ("png", small.getvalue())
 
 
 def test_a_plugins_picture_without_alt_is_shown(tmp_path):

@@ -70,6 +70,29 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     return archive
 
 
+class ZipFolder(zipfile.Path):
+    """A file or folder of a zip, with the part of pathlib.Path's methods that loaders need."""
+
+    @classmethod
+    def of(cls, path: Path) -> "ZipFolder":
+        """The root of the zip at `path`, or the only folder that it holds; BadZipFile if broken."""
+        folder = cls(open_zip(path))
+        while len(inside := [each for each in folder.iterdir() if each.name != "__MACOSX"]) == 1:
+            if not inside[0].is_dir():
+                break
+            (folder,) = inside
+        return folder
+
+    def read_bytes(self) -> bytes:
+        """The content of the file; BadZipFile, and no other error, if it is damaged."""
+        return read_member(self.root, self.at)
+
+    def names(self) -> list[str]:
+        """The paths, below this folder, of everything in it."""
+        names = (each for each in self.root.namelist() if each.startswith(self.at))
+        return [name.removeprefix(self.at) for name in names]
+
+
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The content of a member; BadZipFile, and no other error, if it is damaged or encrypted."""
     try:

@@ -27,6 +27,11 @@ def test_bleu_of_a_case_worked_by_hand():
     assert scores["bleu1"] == pytest.approx(penalty * p1)
     assert scores["bleu2"] == pytest.approx(penalty * np.sqrt(p1 * p2))
     assert 0 < scores["bleu4"] < scores["bleu3"] < scores["bleu2"]
+    scores = metrics.bleu(references, captions, penalised=False)
+    assert scores["bleu1_unpenalised"] == pytest.approx(p1)
+    assert scores["bleu2_unpenalised"] == pytest.approx(np.sqrt(p1 * p2))
+    longer = metrics.bleu([["a cat"]], ["a cat sat"])["bleu1"]
+    assert longer == metrics.bleu([["a cat"]], ["a cat sat"], False)["bleu1_unpenalised"] == 2 / 3
 
 
 def test_bleu_at_its_ends():
@@ -36,20 +41,32 @@ def test_bleu_at_its_ends():
     assert set(metrics.bleu([["a b c d e"]], [""]).values()) == {0.0}
 
 
+def test_a_short_caption_has_no_long_ngrams():
+    """One 4-gram of one is right; the second caption has 2-grams and none longer: sacreBLEU's."""
+    references = [["a b c d"], ["x y", "x y z"]]
+    scores = metrics.bleu(references, ["a b c d", "x z"], penalised=False)
+    assert scores["bleu2_unpenalised"] == pytest.approx(np.sqrt(6 / 6 * 3 / 4))
+    fourth = (6 / 6 * 3 / 4 * 2 / 2 * 1 / 1) ** (1 / 4)
+    assert scores["bleu4_unpenalised"] == pytest.approx(fourth)
+
+
 WORDS = ["a", "red", "blue", "circle", "square", "and"]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_bleu_is_nltks(seed):
-    """Captions of 0 to 9 words, of six different ones: n-grams repeat, and lengths are equal."""
+    """Captions of 4 to 9 words, of six different ones: n-grams repeat, and lengths are equal.
+
+    (NLTK counts a 4-gram for a caption of three words or none.)
+    """
     bleu_score = pytest.importorskip("nltk.translate.bleu_score", reason="nltk is not installed")
     random = np.random.default_rng(seed)
 
-    def sentence():
-        return " ".join(random.choice(WORDS, random.integers(0, 10)))
+    def sentence(least):
+        return " ".join(random.choice(WORDS, random.integers(least, 10)))
 
-    captions = [sentence() for _ in range(8)]
-    references = [[sentence() for _ in range(random.integers(1, 4))] for _ in captions]
+    captions = [sentence(4) for _ in range(8)]
+    references = [[sentence(0) for _ in range(random.integers(1, 4))] for _ in captions]
     own = metrics.bleu(references, captions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about a count of 0

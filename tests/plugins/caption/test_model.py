@@ -85,24 +85,46 @@ def test_fused_energies_and_their_gradients_are_those_of_single_operations():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def loss_of(network, inputs, words):
+def losses_of(network, inputs, words):
+    """(what is minimised, {what is reported})."""
     network.compile("sgd", loss=None, jit_compile=False)
     x = {**inputs, "words": words[:, :-1]}
-    return float(network.test_on_batch(x, words[:, 1:]))
+    objective = network.compute_loss(x, words[:, 1:], network(x))
+    return float(objective), network.test_on_batch(x, words[:, 1:], return_dict=True)
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
 def test_the_soft_loss_is_equation_14_and_padding_counts_for_nothing(penalty):
+    """-ln p and the penalty are added up, and reported apart."""
     network = captioner("soft", penalty=penalty)
     inputs, words = example()
     words[1, 4:] = PADDING
-    expected = []
+    losses, penalties = [], []
     for i, length in enumerate((5, 3, 5, 5)):
         scores, attention = by_hand(network, inputs["pictures"][i], words[i, :-1])
-        log_p = np.log(softmax(scores))[range(length), words[i, 1 : length + 1]].sum()
-        coverage = np.square(1 - attention[:length].sum(axis=0)).sum()
-        expected.append(-log_p + penalty * coverage)
-    assert loss_of(network, inputs, words) == pytest.approx(np.mean(expected), rel=1e-5)
+        losses.append(-np.log(softmax(scores))[range(length), words[i, 1 : length + 1]].sum())
+        penalties.append(penalty * np.square(1 - attention[:length].sum(axis=0)).sum())
+    objective, reported = losses_of(network, inputs, words)
+    assert objective == pytest.approx(np.mean(losses) + np.mean(penalties), rel=1e-5)
+    expected = {"loss": np.mean(losses)} | ({"penalty": np.mean(penalties)} if penalty else {})
+    assert reported == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_a_training_step_is_that_of_the_words_alone():
+    """The same with hard attention, whose objective has terms of its own."""
+    inputs, words = example()
+    x = {**inputs, "words": words[:, :-1]}
+    for kind in attend.KINDS:
+        network = captioner(kind)
+        network.compile(keras.optimizers.SGD(0.0), loss=None, jit_compile=False)
+        network.get_layer("decoder").dropout.rate = 0.0
+        keras.utils.set_random_seed(0)
+        outputs = network(x, training=True)
+        log_p = np.asarray(keras.ops.log_softmax(outputs["scores"]))
+        expected = -np.take_along_axis(log_p, words[:, 1:, None], 2).sum(axis=1).mean()
+        for _ in range(2):  # a mean of this step's pictures, not of all so far
+            loss = network.train_on_batch(x, words[:, 1:], return_dict=True)["loss"]
+            assert loss == pytest.approx(expected, rel=1e-5) or kind == "hard"  # samples
 
 
 def test_reinforce_follows_the_gradient_of_the_bound(monkeypatch):

@@ -1,7 +1,11 @@
 """Data sets of captions: each layout in small, and the errors for broken ones."""
 
 import json
+import re
+import shutil
+import zipfile
 
+import numpy as np
 import pytest
 
 from tests.helpers.sources import SOURCES, jpeg
@@ -39,6 +43,90 @@ def test_layout(source, tmp_path):
 
 
 SPLITS = ["train", "validation", "test"]
+
+
+@pytest.mark.parametrize("source", LAYOUTS)
+@pytest.mark.parametrize("top", ["", "inside/"])
+def test_a_zip_is_read_in_place(source, top, tmp_path):
+    """The same data set as the folder, with and without a folder around everything."""
+    name, write = SOURCES[source]
+    load = getattr(photos, name.replace("-", "_"))
+    root = tmp_path / "mine"
+    root.mkdir()
+    write(root)
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("__MACOSX/._mine.jpg", b"litter")
+        for path in sorted(root.rglob("*")):
+            archive.write(path, f"{top}{path.relative_to(root).as_posix()}")
+    expected = load(root=root, image_size=16).identity()
+    shutil.rmtree(root)
+    before = set(tmp_path.iterdir())
+    assert load(root=tmp_path / "mine.zip", image_size=16).identity() == expected
+    assert {path.name for path in set(tmp_path.iterdir()) - before} <= {"cache"}
+
+
+def damaged_zip(tmp_path, member):
+    """Flickr8k's folder as a zip in which a byte of a member differs."""
+    (tmp_path / "mine").mkdir()
+    root = SOURCES["flickr8k"][1](tmp_path / "mine")
+    file = tmp_path / "mine.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(root.rglob("*.*")):
+            archive.write(path, path.relative_to(root).as_posix())
+        place = archive.getinfo(member).header_offset + 30 + len(member) + 8
+    content = bytearray(file.read_bytes())
+    content[place] ^= 255
+    file.write_bytes(content)
+    return file
+
+
+def test_a_damaged_zip_is_an_error(tmp_path):
+    picture = damaged_zip(tmp_path, "Flicker8k_Dataset/1000005_photo.jpg")
+    with pytest.raises(UserError, match="1000005_photo.jpg is not .*the zip is damaged there"):
+        flickr8k(root=picture, image_size=16)
+    dataset = flickr8k(root=picture, image_size=16, skip_corrupt=True)
+    assert dataset.skipped == ("1000005_photo.jpg",)
+    (tmp_path / "other").mkdir()
+    captions = damaged_zip(tmp_path / "other", "Flickr8k_text/Flickr8k.token.txt")
+    with pytest.raises(UserError, match="mine.zip is damaged"):
+        flickr8k(root=captions, image_size=16)
+    captions.write_bytes(captions.read_bytes()[:-30])
+    with pytest.raises(UserError, match="is a file, and no zip"):
+        flickr8k(root=captions, image_size=16)
+
+
+def test_grey_pictures_become_colour_pictures_of_equal_channels(tmp_path):
+    root = SOURCES["flickr8k"][1](tmp_path)
+    (root / "Flicker8k_Dataset/1000000_photo.jpg").write_bytes(jpeg(3, 40, "L"))
+    train = flickr8k(root=root, image_size=20).splits["train"]
+    assert train.names[0] == "1000000_photo.jpg" and train.pictures.shape[1:] == (20, 20, 3)
+    assert (train.pictures[0] == train.pictures[0][..., :1]).all() and np.ptp(train.pictures[0]) > 9
+
+
+def without_pictures(root):
+    for path in (root / "Flicker8k_Dataset").iterdir():
+        path.unlink()
+
+
+def of_others(root):
+    """Captions of pictures with other names."""
+    file = root / "Flickr8k_text/Flickr8k.token.txt"
+    file.write_text(re.sub("^1", "2", file.read_text(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (without_pictures, "Flicker8k_Dataset has none of the 8 pictures .* such as 1000000_photo"),
+        (of_others, r"trainImages.txt lists none of the 12 pictures that .*Flickr8k.token.txt"),
+    ],
+)
+def test_captions_of_another_data_set_are_an_error(damage, message, tmp_path):
+    root = SOURCES["flickr8k"][1](tmp_path)
+    damage(root)
+    for skip in (False, True):
+        with pytest.raises(UserError, match=message):
+            flickr8k(root=root, image_size=16, skip_corrupt=skip)
 
 
 def test_captions_stay_with_their_picture(tmp_path):
@@ -96,6 +184,12 @@ BROKEN = {
         "caption-folder",
         lambda root: (root / "pictures/extra.jpg").write_bytes(jpeg(1)),
         "pictures/extra.jpg cannot be used .*has no caption",
+    ),
+    "a picture of Flickr8k that is missing": (
+        flickr8k,
+        "flickr8k",
+        lambda root: (root / "Flicker8k_Dataset/1000005_photo.jpg").unlink(),
+        "1000005_photo.jpg cannot be used .*Flicker8k_Dataset has no such file",
     ),
     "an empty caption": (
         flickr8k,

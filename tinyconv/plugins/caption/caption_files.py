@@ -27,14 +27,15 @@ MALFORMED = (KeyError, TypeError, AttributeError)  # raised by JSON of another s
 
 
 def text(file: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark.
+    """The text of a UTF-8 file, without a byte order mark, its lines ended by line feeds.
 
     Raises UserError for a file that is not UTF-8.
     """
+    content = file.read_bytes()
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return io.StringIO(content.decode("utf-8-sig"), newline=None).read()
     except UnicodeDecodeError as error:
-        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{file} line {line} is not UTF-8 text; save the file as UTF-8.") from error
 
 

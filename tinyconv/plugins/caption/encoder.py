@@ -1,4 +1,4 @@
-"""Encoder: a network of the zoo, of a run, or of Keras' applications, up to a feature map."""
+"""Encoder: a model by name, a run's network, or one of Keras' applications, up to a feature map."""
 
 import contextlib
 import math
@@ -10,20 +10,39 @@ import keras
 from tinyconv import runs
 from tinyconv.data.selection import is_path
 from tinyconv.errors import UserError, nearest
+from tinyconv.plugins.caption.settings import PHOTOGRAPHS, WITHOUT
 from tinyconv.runs.model_files import open_model
 from tinyconv.runs.schema import read_settings
+from tinyconv.system import console
+from tinyconv.tasks import pretrained
 
 MIN_SIZE = 8  # rows and columns that a feature map should have; the paper's has 14
+
+
+def choose(catalogue) -> str:
+    """The encoder of photographs where none is named: PHOTOGRAPHS, if its weights are installed."""
+    try:
+        catalogue.find("models", PHOTOGRAPHS).pretrained.weights()
+    except UserError as error:
+        console.say(f"encoder    {WITHOUT} instead of {PHOTOGRAPHS}: {error}")
+        return WITHOUT
+    return PHOTOGRAPHS
 
 
 def open_encoder(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
     """(network: pictures (B, H, W, 3) -> feature map (B, h, w, D), whether it is frozen).
 
-    Raises UserError for an unknown name, and for an encoder of another picture size.
+    Raises UserError for an unknown name, for weights that are missing or others than published,
+    and for an encoder of another picture size.
     """
-    options, name = run.options, run.options.encoder
+    options, name, smallest = run.options, run.options.encoder, MIN_SIZE
     if run.catalogue.has("models", name):
-        model, trained = run.catalogue.find("models", name)(shape, 1), False
+        build = run.catalogue.find("models", name)
+        trained = getattr(build, "pretrained", None) is not None
+        if trained:  # its last map is small because it was made for pictures of this size
+            model, smallest = pretrained.build(name, build, shape), 1
+        else:
+            model = build(shape, 1)
     elif is_path(name) or Path(name).exists():
         model, trained = _open_run(run.catalogue, name), True
     elif name in applications():
@@ -42,13 +61,25 @@ def open_encoder(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
             f"The encoder {name} is untrained; frozen, its feature maps would be random. Leave out "
             "--freeze, or give a run's folder as --encoder."
         )
-    model = cut(model, options.layer)
+    model = cut(model, options.layer, smallest)
     model.trainable = not frozen
     return model, frozen
 
 
-def cut(model, layer: str | None) -> keras.Model:
-    """The network up to `layer`, or up to its deepest feature map of at least MIN_SIZE.
+def describe(name: str, vision: keras.Model, frozen: bool) -> None:
+    """Print the encoder's line: up to which layer, the size of its map, and whether it scales."""
+    *_, last = vision.layers
+    kind = "frozen" if frozen else "trained"
+    line = f"encoder    {name}, {kind}, up to {last.name}: maps of {_size(vision.output.shape[1:])}"
+    for layer in vision.layers:
+        if isinstance(layer, keras.layers.Resizing):
+            sizes = _size(vision.input_shape[1:3]), _size((layer.height, layer.width))
+            line += "; it scales the pictures from {} to {}".format(*sizes)
+    console.say(line)
+
+
+def cut(model, layer: str | None, smallest: int = MIN_SIZE) -> keras.Model:
+    """The network up to `layer`, or up to its deepest feature map of at least `smallest`.
 
     Raises UserError where there is no such feature map.
     """
@@ -61,7 +92,7 @@ def cut(model, layer: str | None) -> keras.Model:
         )
     if layer is not None and layer not in maps:
         raise UserError(f"{model.name} has no feature map {layer!r}; {nearest(layer, maps)}")
-    fine = [name for name in maps if min(maps[name].shape[1:3]) >= MIN_SIZE] or list(maps)
+    fine = [name for name in maps if min(maps[name].shape[1:3]) >= smallest] or list(maps)
     return keras.Model(model.input, maps[layer or fine[-1]], name=model.name)
 
 

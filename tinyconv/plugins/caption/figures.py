@@ -37,9 +37,10 @@ def curves(history) -> Iterator[Picture]:
         axes.legend(frameon=False, fontsize=8)
         axes.xaxis.get_major_locator().set_params(integer=True)
     caption = (
-        "The loss is -ln p of a caption, in nats; the training loss includes the penalty. Pointing "
-        "accuracy is how often the largest attention weight lies on the object that the word "
-        "names; pointing chance is that of a random location."
+        "The loss is -ln p of a caption, in nats: in training of all captions and with dropout, in "
+        "validation of each picture's first. Pointing accuracy is how often the largest "
+        "attention weight lies on the object that the word names; pointing chance is that of a "
+        "random location."
     )
     last = history[-1]
     alt = (
@@ -68,7 +69,7 @@ def gallery(model, examples, name: str) -> Iterator[Picture]:
     weights, samples, log_p = model.attend(inputs, captions)
     references = [target["captions"] for target in examples.targets[:count]]
     ranks = [
-        (metrics.bleu([several], [caption])["bleu2"], p / (len(split(caption)) + 1))
+        (metrics.bleu([several], [caption])["bleu2"], p.mean())
         for several, caption, p in zip(references, captions, log_p)
     ]
     order = sorted(range(count), key=ranks.__getitem__)
@@ -76,7 +77,7 @@ def gallery(model, examples, name: str) -> Iterator[Picture]:
     middle = (count - shown) // 2
     parts = {
         "best": order[::-1][:shown],
-        "usual": order[middle : middle + shown],
+        "typical": order[middle : middle + shown],
         "worst": order[:shown],
     }
     for part, indices in parts.items():

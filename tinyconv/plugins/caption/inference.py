@@ -10,7 +10,7 @@ from tinyconv.layers import program_costs
 from tinyconv.plugins.caption import beam_search, encoder, metrics
 from tinyconv.plugins.caption.batches import padded
 from tinyconv.plugins.caption.model import Captioner
-from tinyconv.plugins.caption.vocabulary import PADDING, Vocabulary
+from tinyconv.plugins.caption.vocabulary import Vocabulary
 
 BATCH = 128  # pictures at a time
 
@@ -60,7 +60,7 @@ class CaptionModel:
             )
         return beam_search.search(self.search_models[kind], inputs)
 
-    def attend(self, inputs, captions) -> tuple[list, list, np.ndarray]:
+    def attend(self, inputs, captions) -> tuple[list, list, list]:
         """The attention for the words of given captions.
 
         Args:
@@ -69,7 +69,7 @@ class CaptionModel:
 
         Returns:
             For each caption the attention weights (T, L), with those of the end; likewise the
-            weights of the sampled locations; and ln p of each caption, (N,) float64.
+            weights of the sampled locations; and ln p of each word, (T,) float64.
         """
         word_ids = [self.vocabulary.encode(caption) for caption in captions]
         words = padded(word_ids)
@@ -81,16 +81,16 @@ class CaptionModel:
             attention += list(np.asarray(outputs["maps"]))
             samples += list(np.asarray(outputs["looks"]))
             logs = np.asarray(keras.ops.log_softmax(outputs["scores"]), "float64")
-            of_words = np.take_along_axis(logs, batch[:, 1:, None], axis=2)[..., 0]
-            log_p.append(np.where(batch[:, 1:] == PADDING, 0, of_words).sum(axis=1))
+            log_p += list(np.take_along_axis(logs, batch[:, 1:, None], axis=2)[..., 0])
         lengths = [len(each) - 1 for each in word_ids]
-        attention = [each[:length] for each, length in zip(attention, lengths)]
-        samples = [each[:length] for each, length in zip(samples, lengths)]
-        return attention, samples, np.concatenate(log_p)
+        return tuple(
+            [each[:length] for each, length in zip(rows, lengths)]
+            for rows in (attention, samples, log_p)
+        )
 
-    def best(self, inputs) -> list[str]:
-        """The best caption of each input, with the run's beam width."""
-        results = self.search(inputs, self.options.beam)
+    def best(self, inputs, beam: int | None = None) -> list[str]:
+        """The best caption of each input, with the run's beam width if there is no other."""
+        results = self.search(inputs, beam or self.options.beam)
         return [self.vocabulary.decode(captions[0].word_ids) for captions in results]
 
     def export_networks(self) -> dict[str, keras.Model]:
@@ -101,14 +101,13 @@ class CaptionModel:
             parts["begin"] = keras.Model(self.frozen_encoder.input, outputs, name="begin")
         return parts
 
-    def measure(self, inputs, targets, beam: int) -> dict[str, float]:
-        """Loss and BLEU; also exact match and pointing where the objects' boxes are known."""
-        results = self.search(inputs, beam)
-        captions = [self.vocabulary.decode(best[0].word_ids) for best in results]
+    def measure(self, inputs, captions, targets) -> dict[str, float]:
+        """Loss and BLEU of `captions`; also exact match and pointing where boxes are known."""
         references = [target["captions"] for target in targets]
         first = [each[0] for each in references]
         attention, _, log_p = self.attend(inputs, first)
-        values = {"loss": float(-log_p.mean()), **metrics.bleu(references, captions)}
+        loss = -np.mean([each.sum() for each in log_p])
+        values = {"loss": float(loss), **metrics.bleu(references, captions)}
         if all("objects" in target for target in targets):
             values["exact_match"] = metrics.exact_match(references, captions)
             values["attribute_accuracy"] = metrics.attribute_accuracy(targets, captions)

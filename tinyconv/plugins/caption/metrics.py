@@ -12,31 +12,38 @@ import numpy as np
 from tinyconv.plugins.caption.vocabulary import split
 
 
-def bleu(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
+def bleu(
+    references: Sequence[Sequence[str]], captions: Sequence[str], penalised: bool = True
+) -> dict[str, float]:
     """bleu1 to bleu4, 0 to 1, of `captions` with several references each.
 
     Papineni et al. 2002, section 2, over the whole corpus: the geometric mean of the n-gram
-    precisions times the brevity penalty, without smoothing. (The tables of Xu et al. 2015 are
-    without the penalty.)
+    precisions times the brevity penalty, without smoothing; sacreBLEU's numbers for the same words.
+    Without the penalty, as in the tables of Xu et al. 2015, they are bleu1_unpenalised and so on.
     """
     pairs = [
         (split(caption), [split(reference) for reference in several])
         for caption, several in zip(captions, references, strict=True)
     ]
     matched, total = np.sum([_matches(*pair) for pair in pairs], axis=0)  # (4,) each
+    factor = brevity_penalty(pairs) if penalised else 1.0
+    ending = "" if penalised else "_unpenalised"
+    scores = {}
+    for n in range(1, 5):
+        mean = math.prod(matched[:n] / total[:n]) ** (1 / n) if matched[:n].all() else 0.0
+        scores[f"bleu{n}{ending}"] = float(factor * mean)
+    return scores
+
+
+def brevity_penalty(pairs: Sequence[tuple[list[str], list[list[str]]]]) -> float:
+    """exp(1 - r/c) where the captions have fewer words, c, than their closest references, r."""
     length = sum(len(words) for words, _ in pairs)
     closest = sum(_closest(len(words), several) for words, several in pairs)
-    penalty = 1.0 if length > closest else math.exp(1 - closest / max(1, length))
-    return {
-        f"bleu{n}": penalty * math.prod(matched[:n] / total[:n]) ** (1 / n)
-        if matched[:n].all()
-        else 0.0
-        for n in range(1, 5)
-    }
+    return 1.0 if length > closest else math.exp(1 - closest / max(1, length))
 
 
 def _matches(words: list[str], references: Sequence[list[str]]) -> np.ndarray:
-    """(2, 4): for n of 1 to 4 the clipped count of matching n-grams, and of all, at least 1.
+    """(2, 4): for n of 1 to 4 the clipped count of matching n-grams, and the count of all.
 
     An n-gram counts at most as often as in the reference with the most of it (the paper's
     equation 2).
@@ -45,7 +52,7 @@ def _matches(words: list[str], references: Sequence[list[str]]) -> np.ndarray:
     for n in range(1, 5):
         ngrams = _ngrams(words, n)
         most = functools.reduce(operator.or_, (_ngrams(each, n) for each in references))
-        counts.append(((ngrams & most).total(), max(1, ngrams.total())))
+        counts.append(((ngrams & most).total(), ngrams.total()))
     return np.array(counts).T
 
 

@@ -128,6 +128,11 @@ class Decoder(WithPrograms, keras.layers.Layer):
         self.baseline = self.add_weight(name="baseline", shape=(), trainable=False)  # b of (12)
         self.baseline.assign(0.0)
 
+    @property
+    def is_penalised(self) -> bool:
+        """Whether the training has the penalty of equation 14, which is that of soft attention."""
+        return self.attention == "soft" and self.penalty > 0
+
     def program_numbers(self) -> int:
         """The values of equation 4: (L, k) before each word, for a dozen words."""
         annotations, _ = self.input
@@ -258,20 +263,37 @@ class Decoder(WithPrograms, keras.layers.Layer):
 class Captioner(keras.Model):
     """Encoder and decoder: pictures (or feature maps) and the words so far -> `Decoder`'s dict.
 
-    Its loss is -ln p of a caption: summed over the words, averaged over the batch.
+    Its loss is -ln p of a caption, summed over the words and averaged over the batch. What soft
+    attention adds to it in training, equation 14, is reported apart, as `penalty`: the loss of
+    training and that of validation can be compared.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log_loss = keras.metrics.Mean("loss")
+        self.penalty = keras.metrics.Mean("penalty")
+
+    def get_metrics_result(self):
+        """The means over the batches so far: `loss`, and `penalty` where there is one."""
+        values = {"loss": self.log_loss.result()}
+        if self.get_layer("decoder").is_penalised:
+            values["penalty"] = self.penalty.result()
+        return values
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss; `y` (B, T) int32 are the next words, with PADDING after the end."""
         mask = ops.cast(y != PADDING, "float32")
         log_p = -mask * ops.sparse_categorical_crossentropy(y, y_pred["scores"], from_logits=True)
         log_p = ops.sum(log_p, axis=1)  # (B,)
+        self.log_loss.update_state(-log_p)
         attention, samples = y_pred["maps"], y_pred["looks"]  # (B, T, L)
         decoder = self.get_layer("decoder")
         loss = -log_p
-        if decoder.attention == "soft":
+        if decoder.is_penalised:
             coverage = ops.sum(mask[..., None] * attention, axis=1)  # (B, L)
-            loss += decoder.penalty * ops.sum(ops.square(1 - coverage), axis=1)  # (14)
+            penalty = decoder.penalty * ops.sum(ops.square(1 - coverage), axis=1)  # (14)
+            self.penalty.update_state(penalty)
+            loss += penalty
         if decoder.attention == "hard" and training:
             logs = ops.log(attention + 1e-9)
             is_sample = ops.cast(ops.max(samples[:, 0], axis=-1) == 1, "float32")  # (B,)

@@ -1,22 +1,24 @@
 """Photographs with captions: Flickr8k, Flickr30k, COCO, and a folder of your own.
 
 Each is read in its authors' layout, or with the split file of Karpathy & Fei-Fei 2015 beside it,
-on which papers report their results. Nothing is downloaded: the first two require agreement to
-their terms, and COCO has 19 GB.
+on which papers report their results; a zip of the folder is read in place. Nothing is downloaded:
+the first two require agreement to their terms, and COCO has 19 GB.
 """
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from tinyconv.data import Dataset
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
-from tinyconv.data.decode import UnusablePicture, decode, resize
+from tinyconv.data.decode import CorruptPicture, UnusablePicture, decode, resize
 from tinyconv.data.download import existing
 from tinyconv.data.picture_files import is_picture
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import caption_files
 from tinyconv.plugins.caption.caption_files import Captions
+from tinyconv.system.archives import ZipFolder
 
 DEFAULT_SIZE = 224  # pixels; the input size of VGG, as in the paper
 SPLITS = ("train", "validation", "test")
@@ -70,14 +72,25 @@ def caption_folder(
 
 def _open(name, root, image_size, skip_corrupt, read: Callable) -> Dataset:
     if root is None:
-        raise UserError(f"The data set {name} needs --root PATH, the folder of its local files.")
-    existing(root, f"the folder of {name}")
-    if not root.is_dir():
-        raise UserError(f"--root {root} is a file; it should be the folder of {name}.")
+        raise UserError(
+            f"The data set {name} needs --root PATH, the folder of its local files or a zip of it."
+        )
+    existing(root, f"the folder of {name}, or a zip of it")
+    if root.is_file() and not zipfile.is_zipfile(root):
+        raise UserError(
+            f"--root {root} is a file, and no zip; it should be the folder of {name}, or a zip of "
+            "it."
+        )
     size = image_size or DEFAULT_SIZE
-    return cached(
-        name, [fingerprint(root), size], skip_corrupt, lambda: _sources(read(root), root, size)
-    )
+
+    def sources() -> Sources:
+        try:
+            place = root if root.is_dir() else ZipFolder.of(root)
+            return _sources(read(place), place, size)
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{root} is damaged ({error}); copy or download it again.") from error
+
+    return cached(name, [fingerprint(root), size], skip_corrupt, sources)
 
 
 def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) -> Sources:
@@ -96,6 +109,11 @@ def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) ->
 
 def _source(folder: Path, captions: Captions, size: int) -> Source:
     names = sorted(captions)
+    if not any((folder / name).is_file() for name in names):
+        raise UserError(
+            f"{folder} has none of the {len(names):,} pictures that the captions are of, such as "
+            f"{names[0]}: put the pictures there, or use the captions of that data set."
+        )
 
     def read(i):
         if not captions[names[i]]:
@@ -104,7 +122,10 @@ def _source(folder: Path, captions: Captions, size: int) -> Source:
             raise UnusablePicture("one of its captions is empty")
         if not (folder / names[i]).is_file():
             raise UnusablePicture(f"it has captions, but {folder} has no such file")
-        return resize(decode((folder / names[i]).read_bytes()), size)
+        try:
+            return resize(decode((folder / names[i]).read_bytes()), size)
+        except zipfile.BadZipFile as error:
+            raise CorruptPicture(f"the zip is damaged there: {error}") from error
 
     targets = [{"captions": captions[name]} for name in names]
     return Source(names, [-1] * len(names), read, targets=targets)
@@ -117,17 +138,24 @@ def _flickr8k(root: Path) -> dict:
     if file := _find(root, "Flickr8k.token.txt"):
         captions = caption_files.tabbed(file)
     else:
-        captions = caption_files.table(_require(root, "Flickr8k.token.txt", "captions.txt"), ",")
+        file = _require(root, "Flickr8k.token.txt", "captions.txt")
+        captions = caption_files.table(file, ",")
     lists = {
         split: _find(root, f"Flickr_8k.{name}Images.txt")
         for split, name in zip(SPLITS, ("train", "dev", "test"))
     }
     if not all(lists.values()):
         return {name: (folder, each) for name, each in _split(captions, 8).items()}
-    return {
-        split: (folder, {name: captions.get(name, []) for name in caption_files.names(file)})
-        for split, file in lists.items()
-    }
+    splits = {}
+    for split, split_file in lists.items():
+        names = caption_files.names(split_file)
+        if not captions.keys() & names:
+            raise UserError(
+                f"{split_file} lists none of the {len(captions):,} pictures that {file} has "
+                "captions of; use the lists and the captions of one data set."
+            )
+        splits[split] = folder, {name: captions.get(name, []) for name in names}
+    return splits
 
 
 def _flickr30k(root: Path) -> dict:
@@ -160,17 +188,24 @@ def _coco(root: Path) -> dict:
 
 
 def _folder(root: Path) -> dict:
-    files = sorted(path for path in root.iterdir() if path.suffix.lower() in READERS)
+    files = [path for path in root.iterdir() if Path(path.name).suffix.lower() in READERS]
     if len(files) != 1:
-        names = " and ".join(path.name for path in files) or "none"
+        names = " and ".join(sorted(path.name for path in files)) or "none"
         raise UserError(
             f"{root} should have one .tsv, .csv or .jsonl file of captions; it has {names}."
         )
-    captions = READERS[files[0].suffix.lower()](files[0])
-    for path in root.rglob("*"):
-        if is_picture(path.name):
-            captions.setdefault(path.relative_to(root).as_posix(), [])
+    captions = READERS[Path(files[0].name).suffix.lower()](files[0])
+    for name in _below(root):
+        if is_picture(Path(name).name):
+            captions.setdefault(name, [])
     return {name: (root, each) for name, each in _split(captions, 10).items()}
+
+
+def _below(root: Path | ZipFolder) -> list[str]:
+    """The paths of everything below a folder, or in a zip."""
+    if isinstance(root, ZipFolder):
+        return root.names()
+    return [path.relative_to(root).as_posix() for path in root.rglob("*")]
 
 
 def _split(captions: Captions, parts: int) -> dict[str, Captions]:
@@ -198,7 +233,8 @@ def _picture_folder(root: Path, *names: str) -> Path:
 
 def _find(root: Path, name: str) -> Path | None:
     """The file `name` in the root or in a subfolder of it."""
-    paths = (root / name, *sorted(root.glob(f"*/{name}")))
+    folders = sorted((each for each in root.iterdir() if each.is_dir()), key=str)
+    paths = (folder / name for folder in (root, *folders))
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -8,6 +8,8 @@ from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
 
+PHOTOGRAPHS = "efficientnet-lite0"  # the encoder of photographs
+WITHOUT = "VGG19"  # the paper's, where the weights of the other are not installed
 # SMALL is ours, for scenes with a dozen words; PAPER is of the paper and its released code.
 SMALL = {
     "epochs": 7,
@@ -20,7 +22,7 @@ SMALL = {
 }
 PAPER = {
     "epochs": 20,
-    "encoder": "VGG19",
+    "encoder": None,  # encoder.choose: PHOTOGRAPHS, or WITHOUT
     "embedding": 512,
     "units": 512,
     "attention_units": 512,
@@ -39,17 +41,18 @@ def _of_data(name: str, help: str, **more):
 class NetworkSettings:
     """Encoder and decoder."""
 
-    encoder: str | None = _of_data(
-        "encoder",
-        "Encoder: a model by name, a trained run's folder, or one of Keras' applications.",
+    encoder: str | None = setting(
+        None,
+        "Encoder: a model by name, a trained run's folder, or one of Keras' applications.  "
+        f"[default: {SMALL['encoder']} for shapes, else {PHOTOGRAPHS}]",
     )
     layer: str | None = setting(
         None,
-        "Encoder layer to attend to.  [default: the deepest with a feature map of at least 8x8]",
+        "Encoder layer to attend to.  [default: the last feature map of a pretrained model, else "
+        "the deepest of at least 8x8]",
     )
     freeze: bool | None = setting(
-        None,
-        "Freeze the encoder.  [default: frozen if the encoder is pretrained (from a run or Keras)]",
+        None, "Freeze the encoder.  [default: frozen if the encoder is pretrained]"
     )
     attention: str = setting(
         "soft",
@@ -118,6 +121,11 @@ class Evaluate(EvaluateOptions):
     """The captions on which a captioner is evaluated, and the beam width."""
 
     beam: int | None = _beam()
+    attention_metrics: bool = setting(
+        False,
+        "Also measure the attention without knowing where things are: its entropy, its agreement "
+        "with Grad-CAM, and what a word loses if the attended cells are grey.",
+    )
 
 
 @dataclass(frozen=True)

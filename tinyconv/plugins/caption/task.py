@@ -46,7 +46,9 @@ class Caption:
         from tinyconv.plugins.caption.inference import CaptionModel
         from tinyconv.zoo import multiply_adds
 
-        if Path(run.options.encoder).is_dir():  # a full path is valid in any working directory
+        if run.options.encoder is None:
+            run.options = replace(run.options, encoder=encoder.choose(run.catalogue))
+        elif Path(run.options.encoder).is_dir():  # a full path is valid in any working directory
             encoder_path = str(Path(run.options.encoder).resolve())
             run.options = replace(run.options, encoder=encoder_path)
         dataset, policy, saved = begin(run, _dataset)
@@ -55,6 +57,7 @@ class Caption:
         vocabulary = _vocabulary(run, dataset)
         with precision.policy(policy):
             vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:])
+        encoder.describe(options.encoder, vision, frozen)
         inputs = _inputs(run, dataset, vision if frozen else None)
         network = _network(options, vision, frozen, vocabulary)
         picture, word = network.get_layer("decoder").multiply_adds()
@@ -76,13 +79,20 @@ class Caption:
                 pairs, inputs["train"], options.batch_size, frozen, options.seed, epoch, first
             ),
             batches.steps_per_epoch(pairs, options.batch_size, by_length=frozen),
-            lambda _: model.measure(inputs["validation"], validation.targets[:VALIDATED], beam=1),
+            lambda _: model.measure(
+                inputs["validation"],
+                model.best(inputs["validation"], beam=1),
+                validation.targets[:VALIDATED],
+            ),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
         )
 
     def evaluate(self, run, options: Evaluate) -> Evaluation:
         """BLEU of the best captions of the test pictures, and the pointing accuracy.
+
+        BLEU is counted with the brevity penalty, as sacreBLEU does, and without it, as in the
+        tables of Xu et al. 2015 (`bleu4_unpenalised`).
 
         Args:
             run: the trained Run.
@@ -94,6 +104,7 @@ class Caption:
         Raises:
             UserError: for data without captions, or an unknown split.
         """
+        from tinyconv.plugins.caption import attention_metrics, metrics
         from tinyconv.plugins.caption.inference import CaptionModel
 
         dataset = _dataset(run, options.data, options.root)
@@ -105,8 +116,13 @@ class Caption:
         examples = dataset.splits[split_name]
         model = CaptionModel(run)
         inputs = model.encode(examples.pictures)
-        metrics = model.measure(inputs, examples.targets, options.beam or run.options.beam)
-        return Evaluation(metrics, dataset.name, split_name, len(examples.names))
+        captions = model.best(inputs, options.beam)
+        values = model.measure(inputs, captions, examples.targets)
+        references = [target["captions"] for target in examples.targets]
+        values |= metrics.bleu(references, captions, penalised=False)
+        if options.attention_metrics:
+            values |= attention_metrics.measure(model, examples.pictures, run.options.seed)
+        return Evaluation(values, dataset.name, split_name, len(examples.names))
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """Captions of each picture, and figures of the attention in the run's folder captions/.
@@ -184,8 +200,8 @@ class Caption:
             weights, samples, log_p = model.attend(encoded, texts)
             for i, name in enumerate(names):
                 words = split(texts[i])
-                parts = pictures[i], texts[i], words, weights[i], samples[i], model.grid, log_p[i]
-                yield attention.strip(Path(name).stem, *parts)
+                parts = pictures[i], texts[i], words, weights[i], samples[i], model.grid
+                yield attention.strip(Path(name).stem, *parts, log_p[i].sum())
 
     def networks(self, run) -> dict:
         """The networks that `export` writes, by name.
