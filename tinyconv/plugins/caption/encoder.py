@@ -66,15 +66,15 @@ def open_encoder(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
     return model, frozen
 
 
-def describe(name: str, vision: keras.Model, frozen: bool) -> None:
+def describe(run, vision: keras.Model, frozen: bool) -> None:
     """Print the encoder's line: up to which layer, the size of its map, and whether it scales."""
-    *_, last = vision.layers
-    kind = "frozen" if frozen else "trained"
-    line = f"encoder    {name}, {kind}, up to {last.name}: maps of {_size(vision.output.shape[1:])}"
-    for layer in vision.layers:
-        if isinstance(layer, keras.layers.Resizing):
-            sizes = _size(vision.input_shape[1:3]), _size((layer.height, layer.width))
-            line += "; it scales the pictures from {} to {}".format(*sizes)
+    name, kind = run.options.encoder, "frozen" if frozen else "trained"
+    side, size = vision.input_shape[1], _size(vision.output.shape[1:])
+    line = f"encoder    {name}, {kind}, up to {vision.layers[-1].name}: feature maps of {size}"
+    if run.catalogue.has("models", name):
+        declared = getattr(run.catalogue.find("models", name), "pretrained", None)
+        if declared is not None and declared.image_size not in (None, side):
+            line += f"; it scales the pictures from {side} to {declared.image_size} pixels a side"
     console.say(line)
 
 

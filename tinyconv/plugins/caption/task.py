@@ -57,7 +57,7 @@ class Caption:
         vocabulary = _vocabulary(run, dataset)
         with precision.policy(policy):
             vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:])
-        encoder.describe(options.encoder, vision, frozen)
+        encoder.describe(run, vision, frozen)
         inputs = _inputs(run, dataset, vision if frozen else None)
         network = _network(options, vision, frozen, vocabulary)
         picture, word = network.get_layer("decoder").multiply_adds()
