@@ -26,7 +26,7 @@ if features is None:
         vision = encoder.cut(glance.glance((side, side, 3), 1), None)
     pictures = random.integers(0, 256, (batch, side, side, 3)).astype("uint8")
 else:
-    vision = model.map_input((side, side, features))
+    vision = encoder.map_input((side, side, features))
     pictures = random.normal(size=(batch, side, side, features)).astype("float32")
 word_ids = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int32")
 widths = {"embedding": width, "units": width, "attention_units": width}

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from tinyconv.plugins.caption import encoder
 from tinyconv.plugins.caption import model as attend
 from tinyconv.plugins.caption.vocabulary import END, START
 
@@ -13,7 +14,7 @@ WORDS = 9  # word ids
 def captioner(kind, **more):
     keras.utils.set_random_seed(3)
     sizes = {**SIZES, **more}
-    network = attend.captioner(attend.map_input((2, 3, 4)), WORDS, attention=kind, **sizes)
+    network = attend.captioner(encoder.map_input((2, 3, 4)), WORDS, attention=kind, **sizes)
     for weight in network.trainable_weights:  # biases of 0 would hide a missing one
         noise = np.random.default_rng(len(weight.path)).normal(0, 0.3, weight.shape)
         weight.assign(weight + noise)

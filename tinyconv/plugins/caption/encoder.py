@@ -96,6 +96,12 @@ def cut(model, layer: str | None, smallest: int = MIN_SIZE) -> keras.Model:
     return keras.Model(model.input, maps[layer or fine[-1]], name=model.name)
 
 
+def map_input(shape) -> keras.Model:
+    """Replaces a frozen encoder where its feature maps (h, w, D) are the inputs."""
+    maps = keras.Input(shape, name="pictures")
+    return keras.Model(maps, keras.layers.Identity()(maps), name="maps")
+
+
 def _is_map(layer) -> bool:
     shape = getattr(layer.output, "shape", ())
     return len(shape) == 4 and math.prod(shape[1:3]) > 1

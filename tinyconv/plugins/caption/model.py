@@ -307,12 +307,6 @@ class Captioner(keras.Model):
         return ops.mean(loss)
 
 
-def map_input(shape) -> keras.Model:
-    """Replaces a frozen encoder where its feature maps (h, w, D) are the inputs."""
-    maps = keras.Input(shape, name="pictures")
-    return keras.Model(maps, keras.layers.Identity()(maps), name="maps")
-
-
 def captioner(encoder, vocabulary: int, **sizes) -> Captioner:
     """The network on top of `encoder`, whose output is a feature map (B, H, W, C).
 

@@ -295,10 +295,10 @@ def _inputs(run, dataset: Dataset, frozen) -> dict:
 
 def _network(options: Settings, vision, frozen: bool, vocabulary: Vocabulary):
     """The captioner on top of the encoder `vision`, or on the feature maps of a frozen one."""
-    from tinyconv.plugins.caption import model
+    from tinyconv.plugins.caption import encoder, model
 
     return model.captioner(
-        model.map_input(vision.output.shape[1:]) if frozen else vision,
+        encoder.map_input(vision.output.shape[1:]) if frozen else vision,
         len(vocabulary),
         attention=options.attention,
         embedding=options.embedding,
