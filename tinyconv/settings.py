@@ -29,7 +29,16 @@ from tinyconv.errors import UserError, nearest
 
 
 def setting(
-    default, help, *, unit=None, choices=None, minimum=None, maximum=None, option=None, alias=None
+    default,
+    help,
+    *,
+    unit=None,
+    choices=None,
+    minimum=None,
+    maximum=None,
+    word=None,
+    option=None,
+    alias=None,
 ):
     """A dataclass field that is a setting: an option, a Python argument and a key of JSON.
 
@@ -40,6 +49,7 @@ def setting(
         choices: the allowed values of a str; None for any.
         minimum: the smallest allowed value; None for no limit.
         maximum: the largest allowed value; None for no limit.
+        word: a word, such as "all", that an int setting takes instead of a number; or None.
         option: the command's option, such as "--class"; None for one by the field's name.
         alias: a second name, such as "min-count", which the help shows first; or None.
 
@@ -54,6 +64,7 @@ def setting(
         "choices": choices,
         "minimum": minimum,
         "maximum": maximum,
+        "word": word,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -130,7 +141,11 @@ def _checked(field, hint, value, keyword: str):
     kind, optional = _kind(hint)
     if value is None and optional:
         return None
-    wrong_type = f"{keyword} must be {_KIND_NAMES[kind]}, but {value!r} was given."
+    word = field.metadata["word"]
+    if word is not None and value == word:
+        return value
+    expected = _KIND_NAMES[kind] + (f" or {word!r}" if word else "")
+    wrong_type = f"{keyword} must be {expected}, but {value!r} was given."
     if kind is float and type(value) is int:
         value = float(value)
     if kind is Path and isinstance(value, (str, Path)):
@@ -212,10 +227,11 @@ def reference(Settings: type) -> str:
         kind, optional = _kind(hints[field.name])
         choices = field.metadata["choices"]
         values = ", ".join(choices) if choices else field.metadata["unit"] or kind.__name__
+        word = field.metadata["word"]
         cells = (
             _code(_option(field, hints[field.name]).opts[0], _switch(field)),
             _code(_keyword(field), field.name),
-            values + (" or None" if optional else ""),
+            values + (f" or {word}" if word else "") + (" or None" if optional else ""),
             "" if field.default is None else field.default,
             field.metadata["help"] + _range_note(field),
         )
@@ -260,4 +276,20 @@ def _option(field, hint, hidden: bool = False) -> click.Option:
         choices = click.Choice(list(field.metadata["choices"]))
         return click.Option([name, switch], type=choices, **common)
     metavar = unit.upper() if unit else {int: "N", float: "X", str: "NAME", Path: "PATH"}[kind]
+    if word := field.metadata["word"]:
+        return click.Option(
+            [name, switch], type=_NumberOr(word), metavar=f"{metavar}|{word}", **common
+        )
     return click.Option([name, switch], type=kind, metavar=metavar, **common)
+
+
+class _NumberOr(click.ParamType):
+    """A whole number, or one word."""
+
+    name = "number"
+
+    def __init__(self, word: str):
+        self.word = word
+
+    def convert(self, value, param, ctx):
+        return value if value == self.word else click.INT.convert(value, param, ctx)

@@ -116,7 +116,7 @@ def test_it_is_listed_with_its_weights(plugin, capsys):
 def test_a_run_starts_from_its_weights(plugin, task):
     file = plugin()
     data = {"classify": "digits", "localise": "placed-digits"}[task]
-    model = verbs.new(task, FEW | {"data": data}).prepare().model
+    model = verbs.new(task, FEW | {"data": data}).prepare().whole
     with np.load(file, allow_pickle=False) as weights:
         for i in (1, 2):
             kernel, bias = model.get_layer(f"conv{i}").get_weights()

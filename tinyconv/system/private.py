@@ -176,6 +176,14 @@ def trained_variables(optimizer) -> list:
     return optimizer._trainable_variables
 
 
+def trained_variable(optimizer, variable):
+    """The variable that a backend's `variable` in `update_step` belongs to.
+
+    On TensorFlow, Keras 3.15 unwraps them before; `_get_variable_index` knows both.
+    """
+    return trained_variables(optimizer)[optimizer._get_variable_index(variable)]
+
+
 def mean_gradients(optimizer) -> list | None:
     """The mean gradient of each of `trained_variables` in the state of a built Adam or SGD.
 

@@ -26,8 +26,12 @@ class PictureSettings(RecipeSettings, NetworkSettings, DataSettings):
 
     @classmethod
     def implied(cls, values: Mapping) -> dict:
-        """The settings of the recipe, and the network for a run with --minutes."""
-        return super().implied(values) | network.implied(values)
+        """The settings of the recipe, and the network for a run with --minutes.
+
+        The recipe "fast" is for networks that start from scratch.
+        """
+        plain = {"recipe": "plain"} if values.get("from_") else {}
+        return super().implied(plain | dict(values)) | network.implied(values)
 
 
 def begin(run, dataset: Callable[..., Dataset] = selection.own) -> tuple:

@@ -55,6 +55,12 @@ class Settings(LossSettings, PictureSettings):
     augment: str = setting(
         "basic", "Random augmentation of training pictures.", choices=tuple(POLICIES)
     )
+    unfreeze_after: int | None = setting(
+        None,
+        "With --freeze all: unfreeze the network after this many epochs.",
+        unit="epochs",
+        minimum=1,
+    )
     test_augment: str = setting(
         "none",
         "Test-time augmentation: average the scores over these views of each picture.",
@@ -103,6 +109,7 @@ class Classify:
 
         network.settle_network(run)
         options = run.options
+        _check_freezing(options)
         if options.recipe != "plain":
             values = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
             console.say(f"recipe     {options.recipe}: {', '.join(values)}")
@@ -118,10 +125,18 @@ class Classify:
             run.add(**_class_facts(options, train.labels))
         loss = _loss(run)
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-        training.compile_model(model, options, loss, [top1], saved)
+        slow = network.slow_variables(model, options)
+        training.compile_model(model, options, loss, [top1], saved, **slow)
+        frozen = network.frozen_body(model, dataset, options)
         if saved is None and network.is_untrained(options):
             network.adapt(model, train.pictures)
         steps = policy(options.augment, dataset.mirror)
+
+        def rows(model):
+            """What the network takes for the validation pictures."""
+            is_head = frozen is not None and model is frozen.head
+            return frozen.validation if is_head else validation.pictures
+
         return training.Training(
             run,
             model,
@@ -131,12 +146,13 @@ class Classify:
             ),
             steps_per_epoch(len(train.labels), options.batch_size),
             lambda model: measure(
-                scores(model, validation.pictures), validation.labels, loss, is_uneven(run)
+                scores(model, rows(model)), validation.labels, loss, is_uneven(run)
             ),
             # As Keras' ModelCheckpoint: on small data the loss is finer than accuracy.
             rank=lambda metrics: -metrics["loss"],
             stages=progressive_resizing.stages(model) if options.sizes == "growing" else (),
             name=f"{model.name}-{dataset.name}",
+            frozen=frozen,
         )
 
     def evaluate(self, run, options: Evaluate) -> Evaluation:
@@ -249,6 +265,20 @@ class Classify:
             pictures = dataset.splits[split].pictures
             self._cached = key, scores(run.model(), pictures, augment)
         return self._cached[1]
+
+
+def _check_freezing(options: Settings) -> None:
+    """Raise UserError for settings that contradict --freeze all, or that need it."""
+    if options.freeze != "all" and options.unfreeze_after is not None:
+        raise UserError(
+            f"--unfreeze-after {options.unfreeze_after} goes with --from and --freeze all, which "
+            "freezes the network first."
+        )
+    if options.freeze == "all" and options.sizes != "fixed":
+        raise UserError(
+            f"--sizes {options.sizes} changes the pictures during training, but --freeze all "
+            "computes their features once; use --freeze 0, or leave out --sizes."
+        )
 
 
 def _class_facts(options, labels) -> dict:

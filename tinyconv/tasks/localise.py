@@ -73,7 +73,8 @@ class Localise:
         training.describe_model(model)
         loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
         top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-        training.compile_model(model, options, loss, {"scores": [top1]}, saved)
+        slow = network.slow_variables(model, options)
+        training.compile_model(model, options, loss, {"scores": [top1]}, saved, **slow)
         if saved is None and network.is_untrained(options):
             network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)

@@ -3,10 +3,10 @@
 Features learnt from many pictures help where there are few (Yosinski et al. 2014, "How
 transferable are features in deep neural networks?", arXiv 1411.1792). `--from RUN` takes every
 layer of RUN's best.keras below its last fully-connected one, `--from MODEL` the body of a
-pretrained model, and `--freeze N` freezes the first N layers that have weights.
+pretrained model. `--freeze N` freezes the first N layers that have weights, and `--freeze all` the
+whole body, whose features are then computed once.
 """
 
-import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,19 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv import precision, runs
-from tinyconv.data.selection import size
+from tinyconv import precision
 from tinyconv.errors import UserError
-from tinyconv.plugins import StartsFromBody
-from tinyconv.runs.model_files import open_model
-from tinyconv.runs.schema import read_settings
 from tinyconv.settings import setting
 from tinyconv.system import console
-from tinyconv.tasks import pretrained
+from tinyconv.tasks import origin
 
 PYTHON = "python:"  # prefix of the name of a network passed to `fit` in Python
 DEFAULT, TIMED = "convnet", "sprint"  # networks where none is named; the second with --minutes
 ADAPTED = 500  # training pictures passed to a layer's `adapt`
+# Settings about the network given by --from, with their values for a run as the origin.
+FROM_OPTIONS = {"freeze": 0, "body_rate": 1.0}
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,19 @@ class NetworkSettings:
         "Start from the network of this run, or from this pretrained model, with a new head.",
         unit="run",
     )
-    freeze: int = setting(
-        0, "Freeze the first N layers that have weights in the network given by --from.", minimum=0
+    freeze: int | None = setting(
+        None,
+        "Freeze the first N layers with weights in the network given by --from, or all of them; "
+        "then its features are computed once.  [default: all for a pretrained model, 0 for a run]",
+        minimum=0,
+        word="all",
+    )
+    body_rate: float | None = setting(
+        None,
+        "Learning rate of the network given by --from, as a fraction of its new head's.  "
+        "[default: 0.03 for a pretrained model, 1 for a run]",
+        minimum=0.0,
+        maximum=1.0,
     )
 
 
@@ -83,13 +92,16 @@ def settle_network(run) -> None:
     """
     options = run.options
     if options.from_ is None:
-        if options.freeze:
-            raise UserError(
-                "--freeze freezes layers of the network given by --from; give --from too."
-            )
+        for name, value in FROM_OPTIONS.items():
+            if getattr(options, name) not in (None, value):
+                raise UserError(
+                    f"--{name.replace('_', '-')} is about the network given by --from; give --from "
+                    "too."
+                )
+        options = replace(options, **FROM_OPTIONS)
         options = replace(options, model=options.model or DEFAULT)
     elif run.state() is None:
-        options = _with_origin(run)
+        options = origin.with_origin(run)
     if options.from_ is None or not is_own(options):
         build = run.catalogue.find("models", options.model)
         takes_activation = "activation" in inspect.signature(build).parameters
@@ -98,71 +110,6 @@ def settle_network(run) -> None:
                 f"The activation functions of {options.model} are fixed; leave out --activation."
             )
     run.options = options
-
-
-def _with_origin(run):
-    """The settings with the origin's model; the SHA-256 of its weights goes to settings.json."""
-    options, model = run.options, _pretrained(run)
-    if model is None:
-        options, file = _of_run(run)
-    else:
-        name = options.from_.as_posix() if isinstance(options.from_, Path) else options.from_
-        _check_unchanged(options, f"the model {name}", {"model": name, "activation": None})
-        # A word: settings.json would have a path in full.
-        options, file = replace(options, from_=name, model=name), model.pretrained.file(name)
-    if file is not None:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        if run.settings.setdefault("from_sha256", digest) != digest:
-            raise UserError(f"{file} has changed since the run started; start a new run.")
-    return options
-
-
-def _pretrained(run):
-    """The function of the pretrained model that --from names; None where it names a run."""
-    name = Path(run.options.from_).as_posix()
-    try:
-        runs.find_folder(name)
-        return None
-    except UserError:
-        if not run.catalogue.has("models", name):
-            raise
-    model = run.catalogue.find("models", name)
-    if getattr(model, "pretrained", None) is None:
-        raise UserError(
-            f"The model {name} has no pretrained weights; --from takes a run, or a model that "
-            "`tinyconv models` lists as pretrained."
-        )
-    return model
-
-
-def _of_run(run):
-    """The settings with the model of the run that --from names, and the file of its weights."""
-    options, folder = run.options, runs.find_folder(run.options.from_).resolve()
-    recorded, file = read_settings(folder), folder / "best.keras"
-    if not isinstance(run.catalogue.task_of(folder), StartsFromBody):
-        raise UserError(
-            f"{folder} is a run of {recorded['task']}, whose network has no body (backbone) to "
-            "start from; "
-            "--from takes a run of classify or localise, or a pretrained model."
-        )
-    network = {name: recorded[name] for name in ("model", "activation")}
-    _check_unchanged(options, f"the network of {folder}", network)
-    if not file.exists():
-        raise UserError(
-            f"{folder} has no best.keras to start from: no checkpoint has been written."
-        )
-    if origin := recorded["plugins"].get("models"):  # none for a network that came from Python
-        run.catalogue.import_recorded("models", origin, folder)
-    return replace(options, from_=folder, **network), file
-
-
-def _check_unchanged(options, origin: str, network: Mapping) -> None:
-    """Raise UserError for an option that would change the `network` of the `origin`."""
-    for name, value in network.items():
-        option = getattr(options, name)
-        if option not in (None, value):
-            detail = "" if value is None else f", whose {name} is {value}"
-            raise UserError(f"--from takes {origin} as it is{detail}; leave out --{name} {option}.")
 
 
 def build_network(run, shape, classes: int, policy: str, saved=None, heads=None):
@@ -194,7 +141,7 @@ def build_network(run, shape, classes: int, policy: str, saved=None, heads=None)
         if options.from_ is not None:
             if saved is not None:
                 return keras.models.clone_model(saved)
-            features = _origin_body(run, shape, policy)
+            features = origin.body_of_origin(run, shape, policy)
             _freeze(features, options)
         else:
             chosen = {} if options.activation is None else {"activation": options.activation}
@@ -229,64 +176,42 @@ def network_body(model):
         ) from error
 
 
-def _origin_body(run, shape, policy: str):
-    """The body that --from names, for pictures of `shape`, as new layers with its weights."""
-    model = _pretrained(run)
-    if model is None:
-        return _body_of_run(run, shape, policy)
-    body = pretrained.build(run.options.model, model, shape)
-    if wrong := pretrained.body_flaw(body, shape):
-        raise run.catalogue.used["models"].plugin_error(wrong)
-    return body
-
-
-def _body_of_run(run, shape, policy: str):
-    """The body of the run that --from names."""
-    import keras
-
-    options, folder = run.options, run.options.from_
-    trained = run.catalogue.task_of(folder).body(open_model(folder / "best.keras"))
-    its_policy = read_settings(folder).get("policy")
-
-    def copied(layer):
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer) and layer.dtype_policy.name == its_policy:
-            config["dtype"] = policy
-        return layer.__class__.from_config(config)
-
-    misfit = (
-        f"{folder} was trained on {size(trained.input_shape[1:])}, but {options.data} has "
-        f"{size(shape)}"
-    )
-    if trained.input_shape[-1] != shape[-1]:
-        raise UserError(f"{misfit}; start from a run with the same number of channels.")
-    pictures = keras.Input(shape, name="pictures")
-    try:
-        body = keras.models.clone_model(trained, pictures, copied, recursive=True)
-        for layer in body.layers:
-            if layer.weights:
-                layer.set_weights(trained.get_layer(layer.name).get_weights())
-    except ValueError as error:  # a dense layer on the flattened map fits one picture size
-        raise UserError(
-            f"{misfit}, which the network's weights do not fit; --image-size "
-            f"{trained.input_shape[1]} scales them."
-        ) from error
-    return body
-
-
-def _freeze(features, options) -> None:
+def _freeze(body, options) -> None:
     """Freeze the first `--freeze` layers with weights, their batch statistics included."""
-    weighted = [layer for layer in features.layers if layer.weights]
-    frozen = weighted[: options.freeze]
-    if len(frozen) < options.freeze:
+    weighted = [layer for layer in body.layers if layer.weights]
+    count = len(weighted) if options.freeze == "all" else options.freeze
+    if count > len(weighted):
         raise UserError(
-            f"--freeze {options.freeze} is too many: the network of {options.from_} has "
+            f"--freeze {count} is too many: the network of {options.from_} has "
             f"{len(weighted)} layers with weights before its head."
         )
-    for layer in frozen:
+    for layer in weighted[:count]:
         layer.trainable = False
-    rest = f", the first {len(frozen)} frozen, up to {frozen[-1].name}" if frozen else ""
+    rest = f", the first {count} frozen, up to {weighted[count - 1].name}" if count else ""
+    if options.freeze == "all":
+        rest = ", all frozen: their features are computed once, without augmentation"
     console.say(f"from       {options.from_}: loaded {len(weighted)} layers with weights{rest}")
+
+
+def slow_variables(model, options) -> dict:
+    """The arguments of `training.compile_model` for --body-rate; {} where it is 1."""
+    if options.from_ is None or options.body_rate in (None, 1.0):
+        return {}
+    return {"slow": network_body(model).trainable_variables, "slow_rate": options.body_rate}
+
+
+def frozen_body(model, dataset, options):
+    """The training.FrozenBody of a network whose body is frozen, for --freeze all; else None."""
+    from tinyconv import training
+
+    if options.freeze != "all":
+        return None
+    body = network_body(model)
+    if body.trainable_variables:  # it resumes after it was unfrozen
+        return None
+    return training.FrozenBody(
+        body, model, dataset, options, options.unfreeze_after, options.body_rate
+    )
 
 
 def adapt(model, pictures) -> None:

@@ -18,19 +18,18 @@ from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
-from tinyconv.runs.schema import TIMES
 from tinyconv.system import console, progress
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released, random_states
-from tinyconv.training import checkpoints, tensorboard
+from tinyconv.training import checkpoints, messages, tensorboard
 from tinyconv.training.clock import Clock, State, stretched
+from tinyconv.training.frozen_body import FrozenBody
 from tinyconv.training.preparation import compile_model, describe_model, prepare
 from tinyconv.training.programs import Programs
 
-__all__ = ["Training", "compile_model", "describe_model", "prepare"]
+__all__ = ["FrozenBody", "Training", "compile_model", "describe_model", "prepare"]
 
 RECORDED_LOSSES = 100  # losses of the first steps, recorded for `verify`
-PACE = ("epoch", "learning_rate", *TIMES)  # columns that do not measure learning
 
 
 class Training:
@@ -50,6 +49,7 @@ class Training:
         stages: networks that train before `model` does, (fraction of the run at which the stage
             ends, network); see `progressive_resizing.py`.
         name: the base of a new run folder's name; the model's name for None.
+        frozen: a FrozenBody, whose head trains in the model's place until its body is unfrozen.
     """
 
     def __init__(
@@ -63,15 +63,18 @@ class Training:
         rank: Callable[[dict[str, float]], float],
         stages: Sequence[tuple[float, keras.Model]] = (),
         name: str | None = None,
+        frozen: FrozenBody | None = None,
     ):
         self.run_folder, self.settings = run, settings
         self.name = name or model.name
         self.stages = [*stages, (math.inf, model)]
-        self.batches, self.steps_per_epoch = batches, steps_per_epoch
+        self.frozen = frozen
+        self.batches = batches if frozen is None else frozen.batches
+        self.later_batches, self.steps_per_epoch = batches, steps_per_epoch
         self.validate, self.rank = deprecated.validate(validate), rank
         self.state = State(**(run.state() or {}))
         self.clock = Clock(settings, steps_per_epoch, self.state)
-        networks = [network for _, network in self.stages]
+        networks = [network for _, network in self.stages if frozen is None]
         self.programs = Programs(run, networks, settings, self.clock.total, self.steps_done)
         self.schedule = SCHEDULES[settings.schedule]
         self.checkpoints = checkpoints.Checkpoints(run, now=self.clock.now)
@@ -80,13 +83,18 @@ class Training:
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.saved_progress = self.state.progress
         self.state.progress = self.clock.progress(self.state)
-        for variable, value in zip(random_states(self.model), self.state.generators):
+        for variable, value in zip(random_states(self.whole), self.state.generators):
             variable.assign(value)
 
     @property
-    def model(self) -> keras.Model:
-        """The network of the current stage."""
+    def whole(self) -> keras.Model:
+        """The network of the current stage, from the run's inputs on: the one that is saved."""
         return next(model for until, model in self.stages if self.state.progress < until)
+
+    @property
+    def model(self) -> keras.Model:
+        """The network that takes the next step: `whole`, or its head on a frozen body."""
+        return self.whole if self.frozen is None else self.frozen.head
 
     @property
     def steps_done(self) -> int:
@@ -126,6 +134,8 @@ class Training:
             try:
                 is_over = self.is_over
                 while not is_over:
+                    if self.frozen is not None and self.state.epoch >= self.frozen.epochs:
+                        self.unfreeze()
                     if self.epoch(bar, stopped, steps):
                         is_over = self.end_epoch(bar)
                     is_over |= self.steps_done >= steps
@@ -146,6 +156,15 @@ class Training:
         if self.run_folder.path is not None:
             console.say(f"stopped    resume with: tinyconv fit --resume {self.run_folder.path}")
         raise KeyboardInterrupt
+
+    def unfreeze(self) -> None:
+        """From now on train the whole network, with a new optimizer."""
+        self.save(is_best=False, now=True)  # with the optimizer of the head
+        self.frozen.unfreeze()
+        self.frozen, self.batches = None, self.later_batches
+        console.say(
+            f"unfrozen   after epoch {self.state.epoch}: the body of the network learns too"
+        )
 
     def epoch(self, bar, stopped, steps: float) -> bool:
         """Train for an epoch, or for the rest of one.
@@ -177,7 +196,7 @@ class Training:
                     "waiting": feeder.waited / elapsed,
                     **{name: total / state.step for name, total in state.sums.items()},
                 }
-                bar.advance(fraction, self.line(self.row))
+                bar.advance(fraction, messages.epoch_line(self))
                 if self.steps_done >= steps:
                     return False
                 if left == 0:
@@ -214,10 +233,9 @@ class Training:
         with layers.compiled(self.programs.are_used(step)):
             logs = model.train_on_batch(inputs, targets, return_dict=True)
         if not math.isfinite(logs["loss"]):
-            raise UserError(self.diverged(logs["loss"], rate))
-        if (
-            len(self.state.step_losses) == step < RECORDED_LOSSES
-        ):  # none in runs of an older version
+            self.checkpoints.write()
+            raise UserError(messages.divergence(self, logs["loss"], rate))
+        if len(self.state.step_losses) == step < RECORDED_LOSSES:  # none in runs of version 0.1
             self.state.step_losses.append(float(logs["loss"]))
         self.state.step += 1
         for name, value in logs.items():
@@ -253,7 +271,7 @@ class Training:
         is_over = self.is_over
         self.save(is_best, now=is_over)
         self.clock.validation = self.clock.now() - start
-        console.note(f"{self.line(self.row)}  | {bar.left} left")
+        console.note(f"{messages.epoch_line(self)}  | {bar.left} left")
         for watcher in self.watchers:
             watcher.after_epoch(self)
         return is_over
@@ -268,51 +286,4 @@ class Training:
         if self.run_folder.path is None:
             return
         state = {name: copy.copy(value) for name, value in vars(self.state).items()}
-        self.checkpoints.keep(self.model, state, is_best, now)
-
-    def line(self, row) -> str:
-        """Format an epoch's numbers so far, and those of the last validation, on one line.
-
-        Args:
-            row: the epoch's row of history.csv.
-
-        Returns:
-            The line.
-        """
-        total = "" if self.settings.minutes else f"/{self.settings.epochs}"
-        unit = self.run_folder.settings.get("data_unit", "pictures")
-        last = self.state.rows[-1] if self.state.rows else {}
-        training = {name: row[name] for name in row if name not in PACE and name[:4] != "val_"}
-        validation = {name[4:]: last[name] for name in last if name[:4] == "val_"}
-        return "  ".join(
-            [
-                f"epoch {row['epoch']}{total}",
-                *(f"{name} {value:.3f}" for name, value in training.items()),
-                *(["| validation"] if validation else []),
-                *(f"{name} {value:.3f}" for name, value in validation.items()),
-                f"| {row['pictures_per_second']:,.0f} {unit}/s",
-                f"waiting for data {row['waiting']:.1%}",
-            ]
-        )
-
-    def diverged(self, loss: float, rate: float) -> str:
-        """Write the last checkpoint and format the error message of a diverged run.
-
-        Args:
-            loss: the loss of the step, NaN or infinite.
-            rate: the learning rate of the step.
-
-        Returns:
-            The message: what happened, what is saved, and what to try.
-        """
-        state, settings = self.state, self.settings
-        self.checkpoints.write()
-        if saved := self.run_folder.state():
-            outcome = f"the checkpoint of epoch {saved['epoch']} is in {self.run_folder.path}"
-        else:
-            outcome = "there is no checkpoint"
-        return (
-            f"The loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}; {outcome}. "
-            f"The probable cause is a learning rate too high for this network ({rate:.2g}); "
-            f"try --learning-rate {settings.peak_rate / 10:.2g}."
-        )
+        self.checkpoints.keep(self.whole, state, is_best, now)

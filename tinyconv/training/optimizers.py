@@ -8,13 +8,20 @@ import keras
 
 from tinyconv.layers import UNDECAYED, is_compiled
 from tinyconv.recipe import MOMENTUM, TrainingSettings
-from tinyconv.system.private import flat_layers, trained_variables
+from tinyconv.system.private import flat_layers, trained_variable, trained_variables
 
 
-class _OneProgram:
-    """Mixin for a Keras optimizer: takes the step in one program."""
+class _Step:
+    """Mixin for a Keras optimizer: a step in one program, and variables that learn more slowly."""
 
     _step = None
+    slow: frozenset[int] = frozenset()  # ids of variables
+    slow_rate = 1.0  # their learning rate, as a fraction of the others'
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.slow and id(trained_variable(self, variable)) in self.slow:
+            learning_rate = learning_rate * self.slow_rate
+        super().update_step(gradient, variable, learning_rate)
 
     def apply(self, grads, trainable_variables=None):
         own = self.built and (
@@ -34,23 +41,27 @@ class _OneProgram:
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class SGD(_OneProgram, keras.optimizers.SGD):
+class SGD(_Step, keras.optimizers.SGD):
     """Keras' SGD, with the same arguments, variables and results."""
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class AdamW(_OneProgram, keras.optimizers.AdamW):
+class AdamW(_Step, keras.optimizers.AdamW):
     """Keras' AdamW, with the same arguments, variables and results."""
 
 
-def optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
-    """The optimizer of the settings; PReLU slopes, biases and normalisations do not decay."""
+def optimizer(settings: TrainingSettings, slow=(), slow_rate=1.0) -> keras.optimizers.Optimizer:
+    """The optimizer of the settings; PReLU slopes, biases and normalisations do not decay.
+
+    The variables in `slow` learn at `slow_rate` times the learning rate.
+    """
     rate, decay = settings.peak_rate, settings.decay
     if settings.optimizer == "sgd":
         chosen = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
     else:
         chosen = AdamW(rate, weight_decay=decay)  # Keras refuses None here
     chosen.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    chosen.slow, chosen.slow_rate = frozenset(map(id, slow)), slow_rate
     return chosen
 
 

@@ -60,7 +60,9 @@ def describe_model(model, cost: str | None = None) -> None:
     console.say(f"model      {model.name}: {parameters:,} parameters, {cost}")
 
 
-def compile_model(model, settings: TrainingSettings, loss, metrics, saved=None) -> None:
+def compile_model(
+    model, settings: TrainingSettings, loss, metrics, saved=None, slow=(), slow_rate=1.0
+) -> None:
     """Compile a model with the optimizer of the settings, and restore a checkpoint's state.
 
     Keras does not save which variables an optimizer excludes from weight decay. So a new optimizer
@@ -73,12 +75,14 @@ def compile_model(model, settings: TrainingSettings, loss, metrics, saved=None) 
         metrics: a list of Keras metrics, as `keras.Model.compile` takes it.
         saved: the compiled model from last.keras, whose weights and optimizer state are copied;
             None for a new run.
+        slow: variables with a lower learning rate, such as those of a pretrained body.
+        slow_rate: their learning rate as a fraction of the others', 0 to 1.
 
     Raises:
         UserError: if the saved optimizer has another class or other variables.
     """
     model.compile(
-        optimizer=scaled(optimizer(settings), model),
+        optimizer=scaled(optimizer(settings, slow, slow_rate), model),
         loss=loss,
         metrics=metrics,
         # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.

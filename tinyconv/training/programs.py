@@ -44,7 +44,8 @@ class Programs:
         run: its settings hold `compiled_from`, that step counted from 0, or None for never. A run
             with steps done and without this setting is of a version in which all runs started
             compiled.
-        networks: the compiled Keras models that train one after the other.
+        networks: the compiled Keras models that train one after the other; empty for a head on a
+            frozen body, which is too small for programs to pay.
         settings: the run's TrainingSettings.
         total: steps of the whole run, for --epochs.
         done: steps that are done.
@@ -56,7 +57,7 @@ class Programs:
         is_open = "compiled_from" not in run.settings or any(
             name in EXTENSIONS for name in run.changed
         )
-        if self.first is None and is_open and layers.can_compile():
+        if networks and self.first is None and is_open and layers.can_compile():
             costs = estimate(networks[-1], settings.batch_size)
             steps = settings.minutes * 60 / costs.step if settings.minutes else total - done
             self.first = first_step(costs, done, steps)

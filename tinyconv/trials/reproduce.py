@@ -95,7 +95,7 @@ def _first_step(then: Sequence[float], now: Sequence[float]) -> dict | None:
 
 
 def _first_row(then: Sequence[dict], now: Sequence[dict]) -> dict | None:
-    from tinyconv.training import PACE
+    from tinyconv.training.messages import PACE
 
     for one, other in zip(then, now):
         for name in one:
