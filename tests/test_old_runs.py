@@ -113,10 +113,15 @@ STOPPED_END = [
 ]
 
 
-def test_an_old_run_of_a_folder_resumes_to_the_same_bits(tmp_path):
-    """From the middle of an epoch; up to rounding where the machine or a version differs."""
+def test_an_old_run_of_a_folder_resumes_to_the_same_bits(tmp_path, capsys):
+    """From the middle of an epoch; up to rounding where the machine or a version differs.
+
+    Version 0.1 read no TIFF files: those of the folder stay out.
+    """
     with zipfile.ZipFile(STOPPED) as archive:
         archive.extractall(tmp_path)
+    for name in ("00.tif", "new.TIFF"):
+        Image.new("L", (8, 8)).save(tmp_path / "pictures/above" / name, "TIFF")
     expected = json.loads((tmp_path / "expected.json").read_text())
     settings = tinyconv.load(tmp_path / "run").settings
     run = tinyconv.resume(tmp_path / "run", data=str(tmp_path / "pictures"))
@@ -129,3 +134,8 @@ def test_an_old_run_of_a_folder_resumes_to_the_same_bits(tmp_path):
     metrics = run.settings["result"]["metrics"]
     assert metrics == pytest.approx(expected["metrics"], rel=2e-3)
     assert (run.path / "report.html").exists()
+    err = capsys.readouterr().err
+    assert "pictures: without 1 .tif, 1 .tiff, because version 0.1, which the run began with" in err
+    run.measure(split="validation")
+    err = capsys.readouterr().err
+    assert "pictures: without 1 .tif, 1 .tiff" in err and "changed since" not in err

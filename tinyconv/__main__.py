@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from tinyconv.cli import cli
-from tinyconv.cli.base import ReaderLeft, json_on_standard_output
+from tinyconv.cli.base import ReaderLeft, echo, json_on_standard_output
 from tinyconv.errors import PluginError, UserError
 from tinyconv.registry import culprit
 from tinyconv.registry.guarded_import import summary
@@ -89,8 +89,9 @@ def _fail(message: str, code: int, debug: bool) -> NoReturn:
     """Print the message, after the traceback of the current exception with `debug`; exit."""
     try:
         if debug:
-            traceback.print_exc()
-        click.echo(f"tinyconv: {message}", err=True)
+            for line in traceback.format_exc().splitlines():
+                echo(line, err=True)
+        echo(f"tinyconv: {message}", err=True)
         sys.stdout.flush()  # what cannot be written now would end Python with exit code 120
     except OSError:  # a stream has no reader, or its disk is full
         _discard_output()

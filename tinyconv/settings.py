@@ -17,7 +17,6 @@ as well. The key in settings.json and the attribute remain `least`.
 """
 
 import dataclasses
-import os
 import types
 import typing
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from pathlib import Path
 import click
 
 from tinyconv.errors import UserError, nearest
+from tinyconv.system.paths import expanded
 
 
 def setting(
@@ -149,7 +149,7 @@ def _checked(field, hint, value, keyword: str):
     if kind is float and type(value) is int:
         value = float(value)
     if kind is Path and isinstance(value, (str, Path)):
-        value = Path(os.path.expanduser(value))  # a shell leaves the ~ of `--root=~/data`
+        value = expanded(value)  # a shell leaves the ~ of `--root=~/data`
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise UserError(wrong_type)
     choices = field.metadata["choices"]

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from tinyconv.errors import UserError, nearest
+from tinyconv.system.console import HIDDEN, visible
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -30,11 +31,20 @@ def json_on_standard_output(arguments: list[str]) -> Iterator[None]:
         _json_stream = None
 
 
+def echo(*lines, err: bool = False) -> None:
+    """Print lines with every character visible, on standard output, or on error with `err`."""
+    click.echo("\n".join(visible(str(line)) for line in lines), err=err)
+
+
 def print_json(document) -> None:
-    """Print one JSON document on standard output; NumPy's numbers become Python's."""
+    """Print one JSON document on standard output; NumPy's numbers become Python's.
+
+    JSON escapes some control characters; the others of HIDDEN are escaped here, as JSON does.
+    """
     stream = _json_stream or sys.stdout
     is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not is_unicode, default=lambda value: value.item())
+    text = HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     click.echo(text, file=_json_stream)
 
 

@@ -6,7 +6,7 @@ import platform
 
 import click
 
-from tinyconv.cli.base import as_json, print_json
+from tinyconv.cli.base import as_json, echo, print_json
 from tinyconv.registry.entry_points import OURS, installed
 from tinyconv.runs import runs_folder
 from tinyconv.system import hardware
@@ -54,4 +54,4 @@ def doctor(as_json):
         print_json(facts)
         return
     for name, value in facts.items():
-        click.echo(f"{name:12} {', '.join(value) if isinstance(value, list) else value}")
+        echo(f"{name:12} {', '.join(value) if isinstance(value, list) else value}")

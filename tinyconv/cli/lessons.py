@@ -12,7 +12,7 @@ import click
 from tinyconv import course
 from tinyconv.cli.base import as_json, print_json
 from tinyconv.errors import UserError
-from tinyconv.system.files import expanded
+from tinyconv.system.paths import expanded
 
 
 class _HomePath(click.Path):

@@ -5,7 +5,7 @@ import inspect
 import click
 
 from tinyconv import registry, settings
-from tinyconv.cli.base import as_json, print_json
+from tinyconv.cli.base import as_json, echo, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry.entry_points import OURS
 from tinyconv.runs import runs_folder
@@ -26,7 +26,7 @@ def _listing(kind: str, help: str) -> click.Command:
         width = max((len(entry.short_name) for entry in entries), default=0)
         for entry in entries:
             plugin = "" if entry.distribution == OURS else f"  ({entry.distribution})"
-            click.echo(f"{entry.short_name:{width}}  {entry.summary}{_weights(entry)}{plugin}")
+            echo(f"{entry.short_name:{width}}  {entry.summary}{_weights(entry)}{plugin}")
 
     return listing
 
@@ -94,9 +94,9 @@ def _list_cache(as_json: bool) -> None:
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         size = cache_content.in_words(entry.size)
-        click.echo(f"{entry.name:{width}}  {size:>10}  written {entry.age} ago")
+        echo(f"{entry.name:{width}}  {size:>10}  written {entry.age} ago")
     total = cache_content.in_words(sum(entry.size for entry in entries))
-    click.echo(f"{total} in {cache_root()}", err=True)
+    echo(f"{total} in {cache_root()}", err=True)
 
 
 def _clear(name: str) -> None:
@@ -105,7 +105,7 @@ def _clear(name: str) -> None:
 
     deleted, left = cache_content.clear(name)
     rest = f"; {left} of its files and folders cannot be deleted" if left else ""
-    click.echo(f"deleted {cache_content.in_words(deleted)} in {cache_root()}{rest}", err=True)
+    echo(f"deleted {cache_content.in_words(deleted)} in {cache_root()}{rest}", err=True)
 
 
 @click.command()
@@ -133,7 +133,7 @@ def runs(as_json):
         try:
             settings_of_run = read_settings(path.parent)
         except UserError as error:  # concerns this run only
-            click.echo(f"tinyconv: {error}", err=True)
+            echo(f"tinyconv: {error}", err=True)
             continue
         metrics = settings_of_run.get("result", {}).get("metrics", {})
         rows.append(
@@ -152,6 +152,6 @@ def runs(as_json):
         return
     for row in rows:
         numbers = "  ".join(f"{name} {value:.3f}" for name, value in row["metrics"].items())
-        click.echo(f"{row['run']}  {numbers or 'not finished'}")
+        echo(f"{row['run']}  {numbers or 'not finished'}")
     if not rows:
-        click.echo(f"There is no run in {runs_folder()}; make one with: tinyconv fit", err=True)
+        echo(f"There is no run in {runs_folder()}; make one with: tinyconv fit", err=True)

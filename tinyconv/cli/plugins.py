@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from tinyconv.cli.base import Verbs, as_json, print_json
+from tinyconv.cli.base import Verbs, as_json, echo, print_json
 from tinyconv.cli.listing import row
 from tinyconv.errors import PluginError, nearest
 from tinyconv.registry.entry_points import KINDS, OURS, canonical, chosen, installed
 from tinyconv.system import console, progress
-from tinyconv.system.files import expanded
+from tinyconv.system.paths import expanded
 
 
 @click.group(cls=Verbs, invoke_without_command=True)
@@ -41,13 +41,13 @@ def plugins(ctx, check, as_json):
     names = sorted({plugin for _, plugin, _ in groups if plugin})
     for name in chosen():
         if canonical(name) not in map(canonical, names):
-            click.echo(
+            echo(
                 f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, names)}", err=True
             )
     if not any(is_foreign for is_foreign, _, _ in groups):
-        click.echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
+        echo("No plugin is installed; make one with: tinyconv plugins new NAME", err=True)
     elif not check:
-        click.echo("Nothing was imported; --check imports every plugin.", err=True)
+        echo("Nothing was imported; --check imports every plugin.", err=True)
 
 
 def _imported(entries):
@@ -68,19 +68,19 @@ def _imported(entries):
 def _print_plugin(name: str, origin: str, entries) -> None:
     """Print a plugin's line, its working entries by kind, and each broken one with its cause."""
     first = entries[0]
-    click.echo(f"{name} {first.version}  ({origin})")
+    echo(f"{name} {first.version}  ({origin})")
     for kind in KINDS:
         for status in ("ok", "off"):
             names = [e.name for e in entries if (e.kind, e.status) == (kind, status)]
             if names:
                 label = kind if status == "ok" else f"{kind}, off"
-                click.echo(f"  {label:14} {' '.join(names)}")
+                echo(f"  {label:14} {' '.join(names)}")
     broken = [entry for entry in entries if entry.status == "broken"]
     for entry in broken:
         what = f"{KINDS[entry.kind]} {entry.name}" if entry.kind else "plugin"
-        click.echo(f"  broken         {what}: {entry.error}")
+        echo(f"  broken         {what}: {entry.error}")
     if broken:
-        click.echo(f"  remove it with {first.removal}")
+        echo(f"  remove it with {first.removal}")
 
 
 @plugins.command()
@@ -108,7 +108,7 @@ def check(name, root, as_json):
         print_json({"name": name, **counts, "checks": [vars(result) for result in results]})
     else:
         numbers = (f"{number} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
-        click.echo(", ".join(numbers))
+        echo(", ".join(numbers))
     if counts["failed"]:
         raise PluginError(f"{name} fails {counts['failed']} of its {len(results)} checks.")
 
@@ -127,10 +127,10 @@ def new(name, kind):
     from tinyconv.registry.scaffold import write
 
     folder = write(name, kind)
-    click.echo(folder)
-    click.echo(
-        f"install it  pip install -e {folder}\n"
-        f"test it     cd {folder} && python -m pytest\n"
+    echo(folder)
+    echo(
+        f"install it  pip install -e {folder}",
+        f"test it     cd {folder} && python -m pytest",
         f"check it    tinyconv plugins check {name}",
         err=True,
     )

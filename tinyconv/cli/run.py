@@ -14,14 +14,16 @@ from typing import NamedTuple
 import click
 
 from tinyconv import registry, settings, verbs
-from tinyconv.cli.base import as_json, explicit, print_json
+from tinyconv.cli.base import as_json, echo, explicit, print_json
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
 from tinyconv.results import counted, plural
 from tinyconv.runs import find_folder, options_of
-from tinyconv.system.files import expanded, write_text
+from tinyconv.system.console import visible
+from tinyconv.system.files import write_text
+from tinyconv.system.paths import expanded
 
 run_argument = click.argument("run", metavar="RUN")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a formula begins
@@ -139,11 +141,11 @@ def evaluate(ctx, runs, as_json, **options):
         return
     for one in document.get("runs", ()):
         numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
-        click.echo("  ".join([*numbers, one["run"]]))
+        echo("  ".join([*numbers, one["run"]]))
     for name, value in measured.metrics.items():
-        click.echo(f"{name:6} {value:.4f}")
+        echo(f"{name:6} {value:.4f}")
     if measured.split:
-        click.echo(
+        echo(
             f"{subject}on the {counted(vars(measured), opened[0].settings.get('data_unit'))}",
             err=True,
         )
@@ -175,14 +177,14 @@ def predict(ctx, run, files, output, as_json, **options):
         mark = "" if as_lines else "\ufeff"  # without it Excel reads a CSV file as cp1252
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, mark + text.getvalue())
-        click.echo(f"wrote {plural(len(predictions), 'prediction')} to {output}", err=True)
+        echo(f"wrote {plural(len(predictions), 'prediction')} to {output}", err=True)
     if as_json:
         print_json([{"input": one.input, "answers": one.answers} for one in predictions])
     elif not output and as_lines:
         _write_answers(sys.stdout, predictions, as_lines=True)
     elif not output:
         for prediction in predictions:
-            click.echo(f"{prediction.input}: {', '.join(map(_in_words, prediction.answers))}")
+            echo(f"{prediction.input}: {', '.join(map(_in_words, prediction.answers))}")
 
 
 def _write_answers(file, predictions, as_lines: bool) -> None:
@@ -200,8 +202,10 @@ def _write_answers(file, predictions, as_lines: bool) -> None:
 
 
 def _cell(value):
-    """The cell for a value: text that a spreadsheet would run as a formula gets a ' before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULAS else value
+    """The cell for a value: one line, and a ' before what a spreadsheet would run as a formula."""
+    if not isinstance(value, str):
+        return value
+    return visible(f"'{value}" if value[:1] in FORMULAS else value)
 
 
 def _in_words(answer: dict) -> str:
@@ -231,7 +235,7 @@ def explain(ctx, run, files, output, **options):
     """Draw why the network of RUN, or of a .keras file, predicts as it does for FILES."""
     subject = Path(run) if run.endswith(".keras") else _open(run)
     for path in verbs.explain(subject, *files, output=output, **explicit(ctx, options)):
-        click.echo(path)
+        echo(path)
 
 
 @click.command()
@@ -256,19 +260,19 @@ def verify(run, steps, whole, as_json):
         print_json({"run": str(opened.path), **vars(verdict)})
         return
     epochs = f" and {plural(verdict.epochs, 'epoch')}" if verdict.epochs else ""
-    click.echo(f"{verdict.verdict}  ({plural(verdict.steps, 'step')}{epochs} compared)")
+    echo(f"{verdict.verdict}  ({plural(verdict.steps, 'step')}{epochs} compared)")
     if first := verdict.first:
         place = next(iter(first))
-        click.echo(
+        echo(
             f"first at {place} {first[place]:.0f}: {first['what']} {first['then']} then, "
             f"{first['now']} now"
         )
-        click.echo(
+        echo(
             f"losses {verdict.distance:.3g} apart on the mean; another seed's are "
             f"{verdict.seed_distance:.3g} apart or more"
         )
     for line in verdict.changed:
-        click.echo(f"changed: {line}")
+        echo(f"changed: {line}")
 
 
 @click.command()
@@ -285,7 +289,7 @@ def report(runs, output):
     Given several runs, write one page with their curves, numbers and settings side by side.
     """
     opened = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
-    click.echo(verbs.report(*opened, output=output))
+    echo(verbs.report(*opened, output=output))
 
 
 @click.command()
@@ -301,7 +305,7 @@ def report(runs, output):
 )
 def export(run, format, output):
     """Write the network of RUN as a file for other programs."""
-    click.echo(verbs.export(_open(run), format, output))
+    echo(verbs.export(_open(run), format, output))
 
 
 def _open(run: str):

@@ -5,11 +5,11 @@ import contextlib
 import click
 
 from tinyconv import registry, settings, verbs
-from tinyconv.cli.base import explicit, print_json
+from tinyconv.cli.base import echo, explicit, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry import recorded
 from tinyconv.runs import find_folder
-from tinyconv.system.files import expanded
+from tinyconv.system.paths import expanded
 
 
 class Tasks(click.Group):
@@ -97,10 +97,10 @@ def _check(task: str, options: dict, as_json: bool) -> None:
     if as_json:
         print_json(vars(outcome))
     for line in outcome.lines:
-        click.echo(f"coach      {line}", err=True)
+        echo(f"coach      {line}", err=True)
     if not outcome.learns:
         raise UserError(outcome.verdict)
-    click.echo(f"check      {outcome.verdict}", err=True)
+    echo(f"check      {outcome.verdict}", err=True)
 
 
 def lr_find_command(name: str) -> click.Command:
@@ -113,11 +113,11 @@ def lr_find_command(name: str) -> click.Command:
         if as_json:
             print_json({"picture": str(path), **vars(test)})
             return
-        click.echo(f"{test.suggestion:g}")
-        click.echo(
+        echo(f"{test.suggestion:g}")
+        echo(
             f"A third of {test.lowest:.2g}, where the loss was lowest in {len(test.losses)} "
             "steps with a rising learning rate. It is rough: half of it may do as well, and three "
-            "times as much may be better.\n"
+            "times as much may be better.",
             f"The plot is {path}; train with: tinyconv fit {name} --learning-rate "
             f"{test.suggestion:g} and the same settings",
             err=True,

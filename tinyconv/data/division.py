@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinyconv.errors import UserError
+from tinyconv.system.paths import composed
 
 VALIDATION = 5  # one picture in five of each class
 FILE = "split.json"  # in the folder of a run
 
 
-def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
+def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str], as_in_0_1: bool = False):
     """Hold out a fixed fifth of each class, independent of the order of listing.
 
     Pictures are ordered by the hash of their path. An earlier division stays as it is, and a
@@ -20,6 +21,7 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
     Args:
         rows: (path, label) of each picture.
         division: the split of each path that is already assigned.
+        as_in_0_1: whether to hash a path as the disk has it, and not with its accents composed.
 
     Returns:
         (train, validation): rows in their original order.
@@ -27,8 +29,7 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
     Raises:
         UserError: if each class has a single picture.
     """
-    names = {path: path.encode("utf-8", "surrogateescape") for path, _ in rows}
-    digests = {path: hashlib.sha256(name).digest() for path, name in names.items()}
+    digests = {path: _digest(path if as_in_0_1 else composed(path)) for path, _ in rows}
     held_out = set()
     by_class: dict[int, list[str]] = {}
     for path, label in rows:
@@ -52,6 +53,10 @@ def divide(rows: Sequence[tuple[str, int]], division: Mapping[str, str]):
         )
     train = [row for row in rows if row[0] not in held_out]
     return train, [row for row in rows if row[0] in held_out]
+
+
+def _digest(path: str) -> bytes:
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
 
 
 def content(division: Mapping[str, str]) -> bytes:

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ from tinyconv.data.decode import decode, resize
 from tinyconv.data.division import divide
 from tinyconv.data.download import existing
 from tinyconv.data.folder_tree import Tree, split_of
-from tinyconv.data.picture_files import describe, listing
+from tinyconv.data.picture_files import describe, endings, listing
 from tinyconv.errors import UserError
+from tinyconv.system import console
+from tinyconv.system.paths import by_composed, composed
 
 DIVIDED = ("train", "validation")  # splits that are made here where the folder has none
 MAX_SIDE = 256  # square pictures of one size up to this keep it
@@ -42,6 +45,7 @@ def folder(
     whole: bool = False,
     shape: tuple[int, int, int] | None = None,
     levels: int | None = None,
+    as_in_0_1: bool = False,
 ) -> Dataset:
     """Your own pictures: any folder of class folders, with or without train, val and test.
 
@@ -59,6 +63,8 @@ def folder(
         shape: (H, W, C) of the pictures in the data set, instead of a size inferred from the files.
         levels: number of grey levels that 16-bit files use, instead of a number inferred from the
             files.
+        as_in_0_1: whether to read the files that version 0.1 read, in its order and division, for
+            a run of that version.
 
     Returns:
         The Dataset.
@@ -67,16 +73,20 @@ def folder(
         UserError: if the folder is missing, or its arrangement is unclear.
     """
     _check_root(root)
-    tree = _tree(root, labels)
-    division, settled = division or {}, {}
-    divided, rows = _splits(root, tree, settled, whole)
+    tree = _labelled(root, labels) if labels is not None else folder_tree.read(root, as_in_0_1)
+    if as_in_0_1:
+        _report_later_formats(root, tree)
+    split = partial(_splits, root, tree, whole=whole, as_in_0_1=as_in_0_1)
+    division, settled = _on_this_disk(division or {}, tree), {}
+    divided, rows = split(settled)
     # A run that exists shares the cache of a new one as long as both divide the folder alike.
     if division and not _division(divided, rows).items() <= division.items():
         settled = division
-        divided, rows = _splits(root, tree, settled, whole)
+        divided, rows = split(settled)
 
     def opened(levels: int | None) -> Dataset:
         key = [fingerprint(root), image_size, aspect, whole, shape, levels, _digest(settled)]
+        key += ["as in 0.1"] if as_in_0_1 else []
         key.append(None if labels is None else fingerprint(labels))
 
         def sources() -> Sources:
@@ -111,9 +121,24 @@ def _digest(division: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(division.items())).encode()).hexdigest()
 
 
-def _tree(root: Path, labels: Path | None) -> Tree:
-    """The pictures by class folders, or by a table of labels."""
-    return folder_tree.read(root) if labels is None else _labelled(root, labels)
+def _on_this_disk(division: Mapping[str, str], tree: Tree) -> dict[str, str]:
+    """The division with the names of this disk, which may compose accents in another way."""
+    paths = {path for rows in tree.rows.values() for path, _ in rows}
+    names = by_composed(paths)
+    return {
+        path if path in paths else names.get(composed(path), path): split
+        for path, split in division.items()
+    }
+
+
+def _report_later_formats(root: Path, tree: Tree) -> None:
+    """Print how many pictures are left out because version 0.1 did not read their format."""
+    later = Counter({end: n for end, n in tree.others.items() if end in endings()})
+    if later:
+        console.say(
+            f"data       {root.resolve().name}: without {describe(later)}, because version 0.1, "
+            "which the run began with, did not read them"
+        )
 
 
 def _labelled(root: Path, table: Path) -> Tree:
@@ -136,7 +161,7 @@ def _labelled(root: Path, table: Path) -> Tree:
     return Tree(content.classes, rows, others)
 
 
-def _splits(root: Path, tree: Tree, division, whole: bool):
+def _splits(root: Path, tree: Tree, division, whole: bool, as_in_0_1: bool):
     """(whether train was divided here, rows by split)."""
     rows = tree.rows
     if whole and list(rows) == ["train"]:
@@ -148,7 +173,7 @@ def _splits(root: Path, tree: Tree, division, whole: bool):
         )
     if "train" not in rows or rows.get("validation"):
         return False, rows
-    train, validation = divide(rows["train"], division or {})
+    train, validation = divide(rows["train"], division, as_in_0_1)
     return True, rows | {"train": train, "validation": validation}
 
 

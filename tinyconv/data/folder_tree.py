@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tinyconv.data.picture_files import is_litter, is_picture, listing
 from tinyconv.errors import UserError
+from tinyconv.system.paths import by_composed, composed
 
 WORDS = {
     "train": {"train", "training", "trainset", "trainingset", "traindata"},
@@ -42,14 +43,21 @@ def split_of(name: str) -> str | None:
     return splits[0] if len(splits) == 1 else None
 
 
-def read(root: Path) -> Tree:
+def read(root: Path, as_in_0_1: bool = False) -> Tree:
     """The pictures of a tree of class folders, with or without folders for splits above them.
+
+    Args:
+        root: the folder.
+        as_in_0_1: whether to list the files that version 0.1 read, in its order.
+
+    Returns:
+        The Tree.
 
     Raises:
         UserError: for fewer than two classes, an empty class, two folders for one split, and for
             folders that may be splits under names that are not known.
     """
-    files = listing(root)
+    files = listing(root, as_in_0_1)
     others = files.others.copy()
     top = _below_wrappers(root)
     inside = str(top.relative_to(root).as_posix()) + "/" if top != root else ""
@@ -74,6 +82,8 @@ def read(root: Path) -> Tree:
                 others[f"pictures in {folder}"] += count
     first = next(split for split in SPLITS if split in places)
     classes = [folder.name for folder in _folders(top / places[first])]
+    if as_in_0_1:
+        classes.sort()
     rows = {
         split: _rows(top, place, classes, names, required=split == first)
         for split, place in places.items()
@@ -85,7 +95,8 @@ def read(root: Path) -> Tree:
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(p for p in place.iterdir() if p.is_dir() and not is_litter(p.name))
+    folders = (p for p in place.iterdir() if p.is_dir() and not is_litter(p.name))
+    return sorted(folders, key=lambda folder: composed(folder.name))
 
 
 def _below_wrappers(root: Path) -> Path:
@@ -171,14 +182,15 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 
 def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[str, int]]:
     """(path below the top, label) of every picture of a split, class by class."""
-    unknown = [f.name for f in _folders(top / place) if f.name not in classes]
+    by_name = by_composed(classes)
+    unknown = [f.name for f in _folders(top / place) if composed(f.name) not in by_name]
     if unknown:
         raise UserError(f"{top / place / unknown[0]} is a class without training pictures.")
     members: dict[str, list[str]] = {name: [] for name in classes}
     for path in names:
         name, separator, _ = path.removeprefix(place).partition("/")
         if path.startswith(place) and separator:
-            members[name].append(path)
+            members[name if name in members else by_name[composed(name)]].append(path)
     rows = []
     for label, name in enumerate(classes):
         if not members[name] and required:

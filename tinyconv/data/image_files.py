@@ -13,6 +13,7 @@ from tinyconv.data.picture_files import describe, is_litter, listing
 from tinyconv.data.selection import size
 from tinyconv.errors import UserError
 from tinyconv.system import console
+from tinyconv.system.paths import expanded, forms
 
 BATCH = 256  # pictures read at a time
 
@@ -24,7 +25,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
     """
     files = []
     for item in inputs:
-        path = Path(os.path.expanduser(item))
+        path = expanded(item)
         if path.is_dir():
             content = listing(path)
             names = [os.path.join(path, name) for name in content.pictures]
@@ -33,7 +34,9 @@ def expand(inputs: Sequence[str]) -> list[str]:
         elif path.exists():
             names = [str(path)]
         else:
-            matches = glob.glob(str(path), recursive=True)
+            matches = {
+                match for form in forms(str(path)) for match in glob.glob(form, recursive=True)
+            }
             names = [name for name in matches if not is_litter(Path(name).name)]
         if not names:
             raise UserError(f"There is no picture at {item}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinyconv.data.picture_files import Listing
 from tinyconv.errors import UserError, nearest
+from tinyconv.system.paths import composed, on_disk
 
 COLUMNS = ("file", "label", "split")
 DELIMITERS = "\t;,"
@@ -65,12 +66,13 @@ def read(table: Path, root: Path, listing: Listing) -> LabelTable:
         UserError: if the table cannot be read, lacks a column, gives one picture two labels, or
             lists no picture of the folder.
     """
-    pictures = {os.path.normcase(name): name for name in listing.pictures}
-    stems = {os.path.splitext(name)[0]: name for name in listing.pictures}
+    pictures = {composed(os.path.normcase(name)): name for name in listing.pictures}
+    stems = {composed(os.path.splitext(name)[0]): name for name in listing.pictures}
     labels: dict[str, tuple[str, str]] = {}
     missing = unlabelled = 0
     for number, file, label, split in _cells(table):
-        below = _below(file, table.parent, root)
+        label = composed(label)
+        below = composed(_below(file, table.parent, root))
         name = pictures.get(os.path.normcase(below)) or stems.get(below)
         if name is None:
             missing += 1
@@ -148,7 +150,7 @@ def _below(file: str, beside: Path, root: Path) -> str:
         path = Path(os.path.normpath(base / file))
         if path.is_relative_to(os.path.normpath(root)):
             below = path.relative_to(os.path.normpath(root)).as_posix()
-            if base == root and not (root / below).exists() and beside != root:
+            if base == root and not on_disk(root / below).exists() and beside != root:
                 continue
             return below
     return file.removeprefix("./")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from tinyconv.system.paths import composed
+
 # Pillow's names of raster formats; it also opens documents and fonts, which are not pictures.
 FORMATS = {
     *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG"),
     *("PPM", "SGI", "TGA", "TIFF", "WEBP"),
 }
+ENDINGS_OF_0_1 = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
 # Folders and files that file managers and archives leave behind; thumbnails among them look like
 # pictures. Names that begin with a dot belong to them too (macOS: ._x.png, .DS_Store).
 LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
@@ -46,15 +49,21 @@ def is_litter(name: str) -> bool:
 
 def is_picture(name: str) -> bool:
     """Whether a file of that name counts as a picture."""
-    return Path(name).suffix.lower() in endings() and not is_litter(name)
+    return has_ending(name, endings()) and not is_litter(name)
 
 
-def listing(folder: Path) -> Listing:
+def has_ending(name: str, known: frozenset[str]) -> bool:
+    """Whether a file's name ends, in any case, with one of the known endings."""
+    return Path(name).suffix.lower() in known
+
+
+def listing(folder: Path, as_in_0_1: bool = False) -> Listing:
     """The pictures below a folder and the number of other files; litter is in neither.
 
-    Linked folders are followed once.
+    Linked folders are followed once. The order does not depend on how a system composes accents,
+    except with `as_in_0_1`, which also leaves out the formats that version 0.1 did not read.
     """
-    files = Listing()
+    files, known = Listing(), ENDINGS_OF_0_1 if as_in_0_1 else endings()
     visited = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -66,16 +75,15 @@ def listing(folder: Path) -> Listing:
         for name in names:
             if is_litter(name):
                 continue
-            if is_picture(name):
+            if has_ending(name, known):
                 files.pictures.append(Path(place, name).relative_to(folder).as_posix())
             else:
                 files.others[Path(name).suffix.lower()] += 1
-    files.pictures.sort()
+    files.pictures.sort(key=None if as_in_0_1 else composed)
     return files
 
 
 def describe(others: Counter) -> str:
     """The other files in words, most frequent first: "40 .heic, 2 .txt"; empty for none."""
-    return ", ".join(
-        f"{count:,} {ending or 'without an ending'}" for ending, count in others.most_common()
-    )
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in ordered)

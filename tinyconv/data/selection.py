@@ -5,7 +5,6 @@ Shared by all tasks that train on a data set.
 
 import inspect
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from tinyconv.data.settings import DataSettings, ExampleSettings
 from tinyconv.errors import UserError, nearest
 from tinyconv.results import plural
 from tinyconv.system import console
+from tinyconv.system.paths import composed, expanded
 
 
 def open_dataset(
@@ -37,7 +37,7 @@ def open_dataset(
         if is_folder(catalogue, data):
             if root is not None:
                 raise UserError(f"--data {data} is already a folder; leave out --root {root}.")
-            data, root = "folder", Path(os.path.expanduser(data))
+            data, root = "folder", expanded(data)
         elif Path(data).is_dir():
             console.say(
                 f"data       --data {data} means the registered data set; for the folder of that "
@@ -92,7 +92,13 @@ def _circumstances(run) -> dict:
     return {
         "levels": run.settings.get("levels", SIXTEEN_BITS),
         "division": division.read(run.path),
+        "as_in_0_1": _is_of_0_1(run),
     }
+
+
+def _is_of_0_1(run) -> bool:
+    """Whether a run began with version 0.1, which read fewer formats of pictures."""
+    return run.settings.get("versions", {}).get("tinyconv", "").startswith("0.1.")
 
 
 def of_run(run, data: str | None, root: Path | None) -> Dataset:
@@ -123,7 +129,7 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
 
 
 def _is_same_folder(data: str, other: str) -> bool:
-    return is_path(other) and Path(os.path.expanduser(data)).resolve() == Path(other).resolve()
+    return is_path(other) and expanded(data).resolve() == expanded(other).resolve()
 
 
 def _with_labels_of(run, dataset: Dataset) -> Dataset:
@@ -131,9 +137,9 @@ def _with_labels_of(run, dataset: Dataset) -> Dataset:
     classes = run.settings["classes"]
     if list(dataset.classes) == classes:
         return dataset
-    names = [unicodedata.normalize("NFC", name) for name in classes]  # macOS writes é as two
-    by_name = {name: unicodedata.normalize("NFC", name) for name in dataset.classes}
-    unknown = [name for name, composed in by_name.items() if composed not in names]
+    names = [composed(name) for name in classes]
+    by_name = {name: composed(name) for name in dataset.classes}
+    unknown = [name for name, key in by_name.items() if key not in names]
     if unknown or not dataset.classes:
         raise UserError(
             f"{dataset.name} has the class {unknown[0]!r}, which the run was not trained on: "
@@ -156,9 +162,9 @@ def _report_changes(run, dataset: Dataset) -> None:
         return
     change = "its content differs"
     if dataset.division is not None and run.options.limit is None:
-        names = {name for split in dataset.splits.values() for name in split.names}
-        before = division.read(run.path)
-        new, gone = len(names - before.keys()), len(before.keys() - names - {*dataset.skipped})
+        names = {composed(name) for split in dataset.splits.values() for name in split.names}
+        before = {composed(name) for name in division.read(run.path)}
+        new, gone = len(names - before), len(before - names - {*map(composed, dataset.skipped)})
         if before and (new or gone):
             change = f"{plural(new, 'new picture')}, {gone:,} gone"
     console.say(f"data       {dataset.name} has changed since the training: {change}")
@@ -206,7 +212,7 @@ def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
     if arrays.is_name(data) or catalogue.has("datasets", data):
         return False
-    return is_path(data) or Path(data).is_dir() or data.startswith("~")
+    return is_path(data) or expanded(data).is_dir() or data.startswith("~")
 
 
 def is_path(text: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinyconv.errors import UserError
 from tinyconv.settings import setting
+from tinyconv.system.paths import on_disk
 
 
 class Text(str):
@@ -41,10 +42,10 @@ def inputs(words: Sequence[str], as_text: bool) -> list[str]:
             items += lines
         elif not word.strip():
             raise UserError("An input is empty; pass some text, or the name of a file.")
-        elif as_text or not os.path.exists(word):
+        elif as_text or not os.path.exists(path := on_disk(Path(word))):
             items.append(Text(word))
         else:
-            items.append(word)
+            items.append(str(path))
     return items
 
 

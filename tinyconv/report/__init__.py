@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tinyconv.results import Picture, Table, counted
+from tinyconv.system.console import visible
 from tinyconv.system.files import write
 
 # Facts of settings.json that are shown elsewhere on the page, or are long and of little interest.
@@ -57,6 +58,7 @@ def page(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,
     )
     template = environment.get_template("page.html")
     return template.render(

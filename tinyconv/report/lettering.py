@@ -18,7 +18,6 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from tinyconv.system import console
 
-INVISIBLE = ("Cf", "Cc", "Cs", "Zl", "Zp")  # joiners, controls, half a surrogate pair, separators
 WORDS = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # of ticks that have names
 LAST_RESORT = "Last Resort"  # the font that has a box for every character
 NAMED = 5  # texts, at most, that the line about missing characters names
@@ -27,15 +26,15 @@ _reported: set[str] = set()  # characters that no font has, each reported once
 
 
 def plain(text: str) -> str:
-    """`text` as a font can draw it: one line, and no character without a shape.
+    """`text` as a font can draw it: controls as `console.visible` has them, no joiners.
 
     A byte of a file name that is no character (half a surrogate pair) becomes U+FFFD.
     """
-    kinds = ((one, unicodedata.category(one)) for one in text)
+    kinds = ((one, unicodedata.category(one)) for one in console.visible(text))
     drawn = "".join(
-        one if kind not in INVISIBLE else {"Cf": "", "Cs": "\ufffd"}.get(kind, " ")
+        "\ufffd" if kind == "Cs" else one
         for one, kind in kinds
-        if not "\ufe00" <= one <= "\ufe0f"  # variants of the character before
+        if kind != "Cf" and not "\ufe00" <= one <= "\ufe0f"  # variants of the character before
     )
     return drawn or "\ufffd"
 

@@ -19,6 +19,7 @@ from tinyconv.runs.model_files import open_model
 from tinyconv.runs.run_folder import RunFolder
 from tinyconv.system import files, provenance
 from tinyconv.system.console import Log
+from tinyconv.system.paths import expanded, on_disk
 
 OPTIONS = {  # where a task declares the options of a verb
     "evaluate": "Evaluate",
@@ -32,7 +33,7 @@ SHIPPED = Path(__file__).with_name("shipped")
 
 def runs_folder() -> Path:
     """The folder of all run folders: $TINYCONV_RUNS, or `runs` in the current folder."""
-    return files.expanded(os.environ.get("TINYCONV_RUNS") or "runs")
+    return expanded(os.environ.get("TINYCONV_RUNS") or "runs")
 
 
 class Run(RunFolder):
@@ -274,8 +275,8 @@ def options_of(task, verb: str) -> type:
 
 def find_folder(path: str | os.PathLike) -> Path:
     """The run folder: a path, a name in the runs folder, or a run included in the package."""
-    path = files.expanded(path)
-    for folder in (path, runs_folder() / path, SHIPPED / path):
+    path = expanded(path)
+    for folder in (path, on_disk(runs_folder() / path), SHIPPED / path):
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"

@@ -7,9 +7,16 @@ bars.
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+# Characters that move the cursor, colour a terminal or reorder text: controls, and Unicode's marks
+# for spaces, lines and directions that have no shape. Joiners, which many scripts need, stay.
+HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 
 
 class Log:
@@ -49,6 +56,14 @@ def run_log() -> Iterator[Log]:
         _log = before
 
 
+def visible(text: str) -> str:
+    r"""`text` on one line, with each character of HIDDEN as Python writes it: \x1b, \n, \u202e.
+
+    Names of classes, files and runs may hold any character, and a terminal would obey it.
+    """
+    return HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def escape_unprintable() -> None:
     """Make both streams escape characters that their encoding lacks, such as a pipe's cp1252.
 
@@ -80,11 +95,12 @@ def open_streams() -> None:
 
 
 def say(text: str) -> None:
-    """Print one line for people, and add it to the log.
+    """Print one line for people, with every character visible, and add it to the log.
 
     A stream that is closed, or whose disk is full or terminal gone, does not end the work; a pipe
     whose reader has left does.
     """
+    text = visible(text)
     if sys.stderr is not None:  # print would take standard output for it
         try:
             print(text, file=sys.stderr, flush=True)
@@ -98,7 +114,7 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Add one line to the log; print it where no live bar shows the same numbers."""
     if is_terminal():
-        _log.add(text)
+        _log.add(visible(text))
     else:
         say(text)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tinyconv.errors import UserError
 from tinyconv.system import console
+from tinyconv.system.paths import expanded
 
 try:
     import fcntl
@@ -28,11 +29,6 @@ PAUSE = 0.05  # seconds between two tries
 
 
 _reported: set[Path] = set()  # temporary caches
-
-
-def expanded(path: str | os.PathLike) -> Path:
-    """`path` with its leading ~ replaced by the home folder, as a shell does for most words."""
-    return Path(os.path.expanduser(path))
 
 
 def cache_root() -> Path:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tinyconv.system.console import duration, is_terminal, say
+from tinyconv.system.console import duration, is_terminal, say, visible
 
 REPORTED = 2  # seconds of work after which a pipe gets a line when it is done
 LINE_EVERY = 60  # seconds between lines where no bar can be drawn
@@ -25,7 +25,8 @@ class Bar:
     interval = LINE_EVERY  # seconds between two calls of `draw`
 
     def __init__(self, title: str, total: float, done: float = 0.0):
-        self.title, self.total, self.done, self.first = title, total, done, done
+        self.title, self.total = visible(title), total
+        self.done = self.first = done
         self.start = self.last = time.monotonic()  # of the work, of the last drawing
 
     def advance(self, amount: float = 1, note: str = "") -> None:
@@ -70,13 +71,13 @@ class TerminalBar(Bar):
 
         super().__init__(title, total, done)
         self.live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a name may hold [brackets]
             BarColumn(bar_width=WIDTH),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[note]}"),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[note]}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
-        self.task = self.live.add_task(title, total=total, completed=done, note="")
+        self.task = self.live.add_task(self.title, total=total, completed=done, note="")
 
     def draw(self, note):
         self.live.update(self.task, completed=self.done, note=f"{self.left} left  {note}")

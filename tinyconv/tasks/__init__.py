@@ -8,7 +8,7 @@ from tinyconv.data.settings import DataSettings
 from tinyconv.errors import UserError
 from tinyconv.recipe import RecipeSettings
 from tinyconv.settings import setting
-from tinyconv.system.files import expanded
+from tinyconv.system.paths import expanded
 from tinyconv.tasks import network
 from tinyconv.tasks.network import NetworkSettings
 

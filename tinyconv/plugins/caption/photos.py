@@ -8,6 +8,7 @@ the first two require agreement to their terms, and COCO has 19 GB.
 import hashlib
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from tinyconv.data import Dataset
@@ -19,6 +20,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.caption import caption_files
 from tinyconv.plugins.caption.caption_files import Captions
 from tinyconv.system.archives import ZipFolder
+from tinyconv.system.paths import by_composed, composed, on_disk
 
 DEFAULT_SIZE = 224  # pixels; the input size of VGG, as in the paper
 SPLITS = ("train", "validation", "test")
@@ -107,9 +109,23 @@ def _sources(splits: dict[str, tuple[Path, Captions]], root: Path, size: int) ->
     )
 
 
+def _places(folder: Path | ZipFolder) -> Callable:
+    """A function from a listed name to its file, whose own name may compose accents otherwise."""
+    if isinstance(folder, Path):
+        return lambda name: on_disk(folder / name)
+    of_zip = cache(lambda: by_composed(folder.names()))
+
+    def place(name: str) -> ZipFolder:
+        file = folder / name
+        is_exact = name.isascii() or file.is_file()
+        return file if is_exact else folder / of_zip().get(composed(name), name)
+
+    return place
+
+
 def _source(folder: Path, captions: Captions, size: int) -> Source:
-    names = sorted(captions)
-    if not any((folder / name).is_file() for name in names):
+    names, place = sorted(captions), _places(folder)
+    if not any(place(name).is_file() for name in names):
         raise UserError(
             f"{folder} has none of the {len(names):,} pictures that the captions are of, such as "
             f"{names[0]}: put the pictures there, or use the captions of that data set."
@@ -120,10 +136,11 @@ def _source(folder: Path, captions: Captions, size: int) -> Source:
             raise UnusablePicture("it has no caption")
         if "" in captions[names[i]]:
             raise UnusablePicture("one of its captions is empty")
-        if not (folder / names[i]).is_file():
+        file = place(names[i])
+        if not file.is_file():
             raise UnusablePicture(f"it has captions, but {folder} has no such file")
         try:
-            return resize(decode((folder / names[i]).read_bytes()), size)
+            return resize(decode(file.read_bytes()), size)
         except zipfile.BadZipFile as error:
             raise CorruptPicture(f"the zip is damaged there: {error}") from error
 
@@ -146,15 +163,16 @@ def _flickr8k(root: Path) -> dict:
     }
     if not all(lists.values()):
         return {name: (folder, each) for name, each in _split(captions, 8).items()}
+    by_name = {composed(name): each for name, each in captions.items()}
     splits = {}
     for split, split_file in lists.items():
         names = caption_files.names(split_file)
-        if not captions.keys() & names:
+        if not by_name.keys() & {composed(name) for name in names}:
             raise UserError(
                 f"{split_file} lists none of the {len(captions):,} pictures that {file} has "
                 "captions of; use the lists and the captions of one data set."
             )
-        splits[split] = folder, {name: captions.get(name, []) for name in names}
+        splits[split] = folder, {name: by_name.get(composed(name), []) for name in names}
     return splits
 
 
@@ -195,9 +213,10 @@ def _folder(root: Path) -> dict:
             f"{root} should have one .tsv, .csv or .jsonl file of captions; it has {names}."
         )
     captions = READERS[Path(files[0].name).suffix.lower()](files[0])
+    listed = {composed(name) for name in captions}
     for name in _below(root):
-        if is_picture(Path(name).name):
-            captions.setdefault(name, [])
+        if is_picture(Path(name).name) and composed(name) not in listed:
+            captions[name] = []
     return {name: (root, each) for name, each in _split(captions, 10).items()}
 
 
