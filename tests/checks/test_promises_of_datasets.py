@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from tests.helpers.rigged import outcome
 from tinyconv.data import Dataset, Split
+from tinyconv.data.decode import resize
 from tinyconv.errors import UserError
 
 
@@ -110,3 +112,42 @@ def test_a_data_set_without_its_files_is_skipped_and_one_without_classes_is_vali
     angles = split(10, 1, labels=np.full(10, -1, "int32"), targets=list(range(10)))
     load = loader(classes=(), train=angles, validation=dataclasses.replace(angles))
     assert outcome("datasets", "has_labels_in_range", load).outcome == "passed"
+
+
+def placed(numbers, scale, random):
+    """Digits of scikit-learn, somewhere on noisy canvases of 32 pixels, half of that or so wide."""
+    pictures = []
+    for number in numbers:
+        side = round(scale * random.uniform(14, 20))
+        top, left = random.integers(0, 33 - side, 2)
+        canvas = np.zeros((32, 32))
+        canvas[top : top + side, left : left + side] = resize(HANDWRITTEN[number], side)[..., 0]
+        pictures.append(np.maximum(canvas, random.normal(40, 12, canvas.shape)).clip(0, 255))
+    return np.array(pictures, "uint8")[..., None]
+
+
+HANDWRITTEN = (load_digits().images[..., None] * 15.9).astype("uint8")
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("scale", [None, 0.7, 1.0, 1.4])
+def test_validation_has_the_digits_of_train_on_other_canvases(scale, seed):
+    """A fault that no two equal pictures show; without a scale the digits are others."""
+    are_copies = scale is not None
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(HANDWRITTEN))
+    train, others = order[:700], order[700:800]
+    sources = random.choice(train, 100, replace=False) if are_copies else others
+    pictures = {
+        "train": placed(train, 1, random),
+        "validation": placed(sources, scale or 1, random),
+    }
+    load = loader(**{name: split_of(each) for name, each in pictures.items()})
+    result = outcome("datasets", "keeps_near_copies_apart", load)
+    assert result.outcome == ("failed" if are_copies else "passed"), result
+    assert are_copies == ("the same things on other canvases" in f"{result.reason}")
+
+
+def split_of(pictures):
+    labels = np.arange(len(pictures), dtype="int32") % 2
+    return Split(pictures, labels, [str(i) for i in range(len(pictures))])

@@ -52,10 +52,20 @@ def cache_root() -> Path:
 
 
 def settle_without_home() -> None:
-    """Give matplotlib a folder where the user has no home: it warns on the screen otherwise."""
-    if not _cache_at_home() and not os.environ.get("MPLCONFIGDIR"):
-        with contextlib.suppress(UserError):  # raised by what needs the folder
-            os.environ["MPLCONFIGDIR"] = str(_private_folder() / "matplotlib")
+    """Give matplotlib and Keras a folder where the user has no home.
+
+    Otherwise matplotlib warns on the screen, Keras reads the configuration of any user in /tmp,
+    and TensorFlow makes a folder named ~ in the current one.
+    """
+    home = os.path.expanduser("~")
+    lacking = {
+        "MPLCONFIGDIR": not _cache_at_home(),
+        "KERAS_HOME": not (os.path.isabs(home) and os.access(home, os.W_OK)),
+    }
+    for name, is_lacking in lacking.items():
+        if is_lacking and not os.environ.get(name):
+            with contextlib.suppress(UserError):  # raised by what needs the folder
+                os.environ[name] = str(_private_folder() / name.lower())
 
 
 def _cache_at_home() -> Path | None:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, keras_configuration, program_cache
+from tinyconv.system import console, files, keras_configuration, program_cache
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
 
@@ -58,6 +58,7 @@ def start() -> None:
     Raises UserError where there is no backend, or Keras refuses the configuration.
     """
     console.open_streams()
+    files.settle_without_home()
     prepare()
     backend = None if _is_fallback else os.environ.get("KERAS_BACKEND")
     if backend and backend not in BACKENDS:
