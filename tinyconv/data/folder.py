@@ -8,7 +8,7 @@ root/**/*.jpg and a table             labels in a CSV file (label_table.py)
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -72,22 +72,14 @@ def folder(
     Raises:
         UserError: if the folder is missing, or its arrangement is unclear.
     """
-    _check_root(root)
-    tree = _labelled(root, labels) if labels is not None else folder_tree.read(root, as_in_0_1)
-    if as_in_0_1:
-        _report_later_formats(root, tree)
+    tree = _tree(root, labels, as_in_0_1)
     split = partial(_splits, root, tree, whole=whole, as_in_0_1=as_in_0_1)
-    division, settled = _on_this_disk(division or {}, tree), {}
-    divided, rows = split(settled)
-    # A run that exists shares the cache of a new one as long as both divide the folder alike.
-    if division and not _division(divided, rows).items() <= division.items():
-        settled = division
-        divided, rows = split(settled)
+    division = _on_this_disk(division or {}, tree)
+    divided, rows, settled = _divided(split, division)
 
     def opened(levels: int | None) -> Dataset:
         key = [fingerprint(root), image_size, aspect, whole, shape, levels, _digest(settled)]
-        key += ["as in 0.1"] if as_in_0_1 else []
-        key.append(None if labels is None else fingerprint(labels))
+        key += [as_in_0_1, None if labels is None else fingerprint(labels)]
 
         def sources() -> Sources:
             size = image_size if shape is None else shape
@@ -101,6 +93,17 @@ def folder(
     if dataset.divided:
         dataset = replace(dataset, division={**division, **_division(divided, rows)})
     return replace(dataset, name=root.resolve().name)
+
+
+def _divided(split: Callable, division: Mapping[str, str]):
+    """(whether train was divided, rows by split, the earlier division unless a new one is alike).
+
+    A run that exists shares the cache of a new one as long as both divide the folder alike.
+    """
+    divided, rows = split({})
+    if not division or _division(divided, rows).items() <= division.items():
+        return divided, rows, {}
+    return *split(division), division
 
 
 def _check_root(root: Path | None) -> None:
@@ -131,14 +134,22 @@ def _on_this_disk(division: Mapping[str, str], tree: Tree) -> dict[str, str]:
     }
 
 
-def _report_later_formats(root: Path, tree: Tree) -> None:
-    """Print how many pictures are left out because version 0.1 did not read their format."""
-    later = Counter({end: n for end, n in tree.others.items() if end in endings()})
+def _tree(root: Path, labels: Path | None, as_in_0_1: bool) -> Tree:
+    """The pictures by class folders, or by a table of labels.
+
+    Prints how many pictures are left out because version 0.1 did not read their format.
+    """
+    _check_root(root)
+    if labels is not None:
+        return _labelled(root, labels)
+    tree = folder_tree.read(root, as_in_0_1)
+    later = Counter({end: n for end, n in tree.others.items() if as_in_0_1 and end in endings()})
     if later:
         console.say(
             f"data       {root.resolve().name}: without {describe(later)}, because version 0.1, "
             "which the run began with, did not read them"
         )
+    return tree
 
 
 def _labelled(root: Path, table: Path) -> Tree:
