@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -285,6 +286,25 @@ def test_photographs_have_a_pretrained_encoder(photographs, capsys):
     assert answer.answers[0].keys() == {"caption", "log_probability"}
     early = tinyconv.fit("caption", **photographs, layer="block10_add", attention="hard")
     assert early.settings["cells"] == [14, 14]
+    with pytest.raises(UserError, match="has no feature map 'block11_ad'; did you mean block1"):
+        tinyconv.fit("caption", **photographs, layer="block11_ad")
+
+
+def test_a_frozen_encoder_computes_in_float32_and_a_trained_one_as_the_run(classes):
+    """So its feature maps are the same in training and afterwards."""
+    vision = classifier(classes)
+    options = {**SMALL, "precision": "mixed_bfloat16", "force": True, "encoder": str(vision.path)}
+    run = tinyconv.fit("caption", name="frozen", **options)
+    network, _ = encoder.open_encoder(run, (64, 64, 3), "mixed_bfloat16")
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    built, _ = encoder.open_encoder(
+        SimpleNamespace(
+            catalogue=run.catalogue, options=replace(run.options, encoder="glance", freeze=None)
+        ),
+        (64, 64, 3),
+        "mixed_bfloat16",
+    )
+    assert built.get_layer("conv1").compute_dtype == "bfloat16"
 
 
 def test_without_the_weights_of_that_encoder_there_is_the_papers(photographs, monkeypatch, capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from tinyconv import runs
+from tinyconv import precision, runs
 from tinyconv.data.selection import is_path
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.caption.settings import PHOTOGRAPHS, WITHOUT
@@ -29,41 +29,58 @@ def choose(catalogue) -> str:
     return PHOTOGRAPHS
 
 
-def open_encoder(run, shape: tuple[int, int, int]) -> tuple[keras.Model, bool]:
+def open_encoder(
+    run, shape: tuple[int, int, int], policy: str = "float32"
+) -> tuple[keras.Model, bool]:
     """(network: pictures (B, H, W, 3) -> feature map (B, h, w, D), whether it is frozen).
+
+    `policy` is the dtype policy of one that is trained; a frozen one computes in float32, which is
+    faster for EfficientNet-Lite (benchmarks/RESULTS.md), and the same after the training.
 
     Raises UserError for an unknown name, for weights that are missing or others than published,
     and for an encoder of another picture size.
     """
-    options, name, smallest = run.options, run.options.encoder, MIN_SIZE
-    if run.catalogue.has("models", name):
-        build = run.catalogue.find("models", name)
-        trained = getattr(build, "pretrained", None) is not None
-        if trained:  # its last map is small because it was made for pictures of this size
-            model, smallest = pretrained.build(name, build, shape), 1
-        else:
-            model = build(shape, 1)
-    elif is_path(name) or Path(name).exists():
-        model, trained = _open_run(run.catalogue, name), True
-    elif name in applications():
-        model, trained = _application(name, shape), True
-    else:
-        names = [*run.catalogue.names("models"), *applications()]
-        raise UserError(f"There is no encoder {name!r}; {nearest(name, names)}")
+    options, name = run.options, run.options.encoder
+    trained = _is_trained(run)
+    frozen = trained if options.freeze is None else options.freeze
+    if frozen and not trained:
+        raise UserError(
+            f"The encoder {name} is untrained; frozen, its feature maps would be random. Leave out "
+            "--freeze, or give a pretrained model or a run's folder as --encoder."
+        )
+    with precision.policy("float32" if frozen else policy):
+        model, smallest = _network(run.catalogue, name, shape)
     if tuple(model.input_shape[1:]) != tuple(shape):
         raise UserError(
             f"The encoder {name} expects pictures of {_size(model.input_shape[1:])}, and those of "
             f"{options.data} are {_size(shape)}; --image-size {model.input_shape[1]} may help."
         )
-    frozen = trained if options.freeze is None else options.freeze
-    if frozen and not trained:
-        raise UserError(
-            f"The encoder {name} is untrained; frozen, its feature maps would be random. Leave out "
-            "--freeze, or give a run's folder as --encoder."
-        )
     model = cut(model, options.layer, smallest)
     model.trainable = not frozen
     return model, frozen
+
+
+def _is_trained(run) -> bool:
+    """Whether the encoder comes with weights: all but the models without pretrained ones do."""
+    catalogue, name = run.catalogue, run.options.encoder
+    if not catalogue.has("models", name):
+        return True
+    return getattr(catalogue.find("models", name), "pretrained", None) is not None
+
+
+def _network(catalogue, name: str, shape) -> tuple[keras.Model, int]:
+    """(the network called `name`, the least rows and columns of a map to be attended to)."""
+    if catalogue.has("models", name):
+        build = catalogue.find("models", name)
+        if getattr(build, "pretrained", None) is None:
+            return build(shape, 1), MIN_SIZE
+        return pretrained.build(name, build, shape), 1  # made for its size: its last map will do
+    if is_path(name) or Path(name).exists():
+        return _open_run(catalogue, name), MIN_SIZE
+    if name in applications():
+        return _application(name, shape), MIN_SIZE
+    names = [*catalogue.names("models"), *applications()]
+    raise UserError(f"There is no encoder {name!r}; {nearest(name, names)}")
 
 
 def describe(run, vision: keras.Model, frozen: bool) -> None:

@@ -41,7 +41,7 @@ class Caption:
         Raises:
             UserError: for data without captions, or an encoder that cannot process the pictures.
         """
-        from tinyconv import precision, training
+        from tinyconv import training
         from tinyconv.plugins.caption import batches, encoder
         from tinyconv.plugins.caption.inference import CaptionModel
         from tinyconv.zoo import multiply_adds
@@ -55,8 +55,7 @@ class Caption:
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         vocabulary = _vocabulary(run, dataset)
-        with precision.policy(policy):
-            vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:])
+        vision, frozen = encoder.open_encoder(run, train.pictures.shape[1:], policy)
         encoder.describe(run, vision, frozen)
         inputs = _inputs(run, dataset, vision if frozen else None)
         network = _network(options, vision, frozen, vocabulary)
