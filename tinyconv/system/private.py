@@ -156,6 +156,14 @@ def rewired(model, inputs, call: Callable | None = None):
     )
 
 
+def source(tensor):
+    """The layer or operation of a functional model whose output a symbolic tensor is.
+
+    Keras 3.15 has it in `_keras_history`.
+    """
+    return tensor._keras_history.operation
+
+
 def random_states(model) -> list:
     """The states of the model's random number generators (dropout), which Keras does not save.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyconv.data.cache import unwritable
 from tinyconv.data.pipeline import whole_batches
-from tinyconv.layers import program_costs
+from tinyconv.layers import folding, program_costs
 from tinyconv.system import progress
 from tinyconv.system.files import cache_root, only_writer, replace
 
@@ -68,7 +68,7 @@ def _compute(network, pictures, name: str, path: Path, shape: tuple[int, ...]) -
             if _open(path, shape) is None:
                 new = building / path.name
                 with new.open("ab") as file:
-                    _write(network, pictures, name, file, shape)
+                    _write(folding.folded(network), pictures, name, file, shape)
                 replace(new, path)
         with contextlib.suppress(OSError):  # another process has just begun to write there
             building.rmdir()
