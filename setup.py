@@ -68,7 +68,12 @@ PLUGINS = {
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
     "photographs": {
         "models": [
-            f"efficientnet-lite{n} = efficientnet_lite:efficientnet_lite{n}" for n in (0, 1, 2)
+            *(f"efficientnet-lite{n} = efficientnet_lite:efficientnet_lite{n}" for n in (0, 1, 2)),
+            "MobileNetV2 = applications:mobilenet_v2",
+            "EfficientNetV2B0 = applications:efficientnet_v2_b0",
+            "ResNet50 = applications:resnet_50",
+            "VGG16 = applications:vgg_16",
+            "ConvNeXtTiny = applications:convnext_tiny",
         ],
     },
 }

@@ -27,6 +27,15 @@ BY_KIND = (
     *model_arguments.PROMISES,
 )
 DEEPER = {*SMALL, "efficientnet-lite1", "efficientnet-lite2"} - {*KINDS}
+# Of Keras' own networks one is tested; its weights would be downloaded.
+OF_KERAS = {
+    entry.name for entry in MODELS if entry.target.startswith("tinyconv.plugins.photographs.app")
+}
+TESTED_OF_KERAS = "MobileNetV2"
+SLOW_OF_KERAS = (
+    model_arguments.comes_with_its_weights,
+    models.learns_eight_pictures_by_heart,
+)
 # One task with the loop of tinyconv.training, `classify`, is enough to test that loop; the rest are
 # the promises that take longest for captions.
 LONG = {
@@ -56,6 +65,10 @@ def cases():
             if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
+            if entry.name in OF_KERAS and (
+                entry.name != TESTED_OF_KERAS or check.promise in SLOW_OF_KERAS
+            ):
+                marks.append(pytest.mark.slow)
             if check.promise in BY_KIND and entry.name in DEEPER:
                 marks.append(pytest.mark.slow)
             if check.promise in LONG.get(entry.name, ()):
@@ -71,10 +84,11 @@ def test_promise(check):
 
 def test_every_model_saves_and_loads():
     """`saves_and_loads` for each, with one other process for all of them."""
-    subjects = [Subject(entry, {}) for entry in MODELS]
+    entries = [entry for entry in MODELS if entry.name not in OF_KERAS - {TESTED_OF_KERAS}]
+    subjects = [Subject(entry, {}) for entry in entries]
     for subject in subjects:
         models.save(subject)
-    names = [entry.name for entry in MODELS]
+    names = [entry.name for entry in entries]
     errors = models.errors_elsewhere(subjects)
     assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
 

@@ -91,6 +91,8 @@ def _smallest_body(subject: Subject) -> tuple:
             return pretrained.build(subject.entry.name, subject.target, shape), shape
         except UserError as error:
             refused = refused or error
+    if subject.target.pretrained.weights is None:  # it downloads them itself
+        raise Skipped(f"its weights cannot be loaded here ({refused})")
     raise refused
 
 
