@@ -21,15 +21,19 @@ from tinyconv.layers.compilation import (
     is_chosen,
     is_compiled,
 )
+from tinyconv.layers.recurrent import GRU, LSTM, SimpleRNN
 
 __all__ = [
+    "GRU",
     "INITIAL_SLOPE",
+    "LSTM",
     "UNDECAYED",
     "Add",
     "BatchNormalization",
     "Conv2D",
     "Corners",
     "PReLU",
+    "SimpleRNN",
     "WithPrograms",
     "batch_norm",
     "can_compile",
