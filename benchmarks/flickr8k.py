@@ -27,7 +27,7 @@ from PIL import Image
 import tinyconv
 from tinyconv.plugins.caption import metrics
 from tinyconv.plugins.caption.photos import flickr8k
-from tinyconv.plugins.caption.vocabulary import split
+from tinyconv.plugins.caption.words import split
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--root", type=Path, required=True)

@@ -23,7 +23,7 @@ ORDER = [
     {"settings", "losses", "course"},
     {"recipe", "layers", "deprecated"},
     {"zoo", "data"},
-    {"precision", "plugins"},
+    {"precision", "plugins", "text"},
     {"runs"},
     {"report", "coach"},
     {"training", "explain"},

@@ -13,7 +13,8 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import precision, recipe, training  # noqa: E402
 from tinyconv.plugins.caption import beam_search, encoder, glance, model  # noqa: E402
-from tinyconv.plugins.caption.vocabulary import END  # noqa: E402
+from tinyconv.text import search  # noqa: E402
+from tinyconv.text.vocabulary import END  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
 side, features, width, words, vocabulary, batch = (
@@ -42,6 +43,6 @@ for line in sys.stdin:
     if line.strip() == "train":
         network.train_on_batch({"pictures": pictures, "words": word_ids[:, :-1]}, word_ids[:, 1:])
     else:
-        captions = beam_search.search(search_models[int(line)], pictures)
+        captions = search.search(search_models[int(line)], pictures)
         assert {len(best[0].word_ids) for best in captions} == {words}
     print(json.dumps({"seconds": time.perf_counter() - start_time}), flush=True)

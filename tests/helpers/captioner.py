@@ -5,7 +5,7 @@ import numpy as np
 
 from tinyconv.plugins.caption import encoder
 from tinyconv.plugins.caption import model as attend
-from tinyconv.plugins.caption.vocabulary import END, START
+from tinyconv.text.vocabulary import END, START
 
 SIZES = {"embedding": 5, "units": 6, "attention_units": 7, "dropout": 0.0}
 WORDS = 9  # word ids

@@ -9,7 +9,7 @@ import tinyconv
 from tests.helpers.captioner import captioner, example
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import attention_metrics
-from tinyconv.plugins.caption.vocabulary import END, START
+from tinyconv.text.vocabulary import END, START
 
 
 def test_entropy_is_a_fraction_of_that_of_uniform_weights():

@@ -7,7 +7,8 @@ import pytest
 
 from tests.helpers.captioner import WORDS, captioner, example
 from tinyconv.plugins.caption import beam_search
-from tinyconv.plugins.caption.vocabulary import END, PADDING, START, UNKNOWN
+from tinyconv.text.search import search as text_search
+from tinyconv.text.vocabulary import END, PADDING, START, UNKNOWN
 
 pytestmark = pytest.mark.tensorflow
 POSSIBLE = [n for n in range(WORDS) if n not in (PADDING, START, UNKNOWN)]
@@ -15,7 +16,7 @@ POSSIBLE = [n for n in range(WORDS) if n not in (PADDING, START, UNKNOWN)]
 
 def search(network, pictures, beam, max_length):
     parts = beam_search.networks(network)
-    return beam_search.search(beam_search.search_model(parts, beam, max_length), pictures)
+    return text_search(beam_search.search_model(parts, beam, max_length), pictures)
 
 
 def log_probabilities(network, picture, words):

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from tinyconv.plugins.caption import metrics, scenes
-from tinyconv.plugins.caption.batches import Pairs, batches, padded, steps_per_epoch
-from tinyconv.plugins.caption.vocabulary import UNKNOWN, Vocabulary, split
+from tinyconv.plugins.caption.batches import Pairs, batches, steps_per_epoch
+from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
+from tinyconv.text.vocabulary import UNKNOWN, Vocabulary, padded
 
 
 def test_bleu_of_a_case_worked_by_hand():
@@ -123,11 +124,11 @@ def test_pointing():
 
 def test_words():
     assert split("A dog's ball, red.") == ["a", "dog's", "ball", ",", "red", "."]
-    vocabulary = Vocabulary.from_captions(["a b a", "b a c", "c d"], min_count=2, max_size=10)
+    vocabulary = Vocabulary.from_sentences(["aba", "bac", "cd"], min_count=2, max_size=10)
     assert vocabulary.words == ("a", "b", "c") and len(vocabulary) == 7
-    word_ids = vocabulary.encode("B d a")
+    word_ids = vocabulary.encode(split("B d a"))
     assert word_ids == [1, 5, UNKNOWN, 4, 2] and vocabulary.decode(word_ids) == "b a"
-    assert Vocabulary.from_captions(["a b a", "b c"], min_count=1, max_size=2).words == ("a", "b")
+    assert Vocabulary.from_sentences(["aba", "bc"], min_count=1, max_size=2).words == ("a", "b")
 
 
 @pytest.mark.parametrize("by_length", [True, False])
@@ -137,7 +138,7 @@ def test_batches_train_on_every_caption_once(by_length):
         {"captions": [" ".join(["w"] * random.integers(1, 5)) for _ in range(3)]} for _ in range(20)
     ]
     texts = [text for target in targets for text in target["captions"]]
-    vocabulary = Vocabulary.from_captions(texts, 1, 9)
+    vocabulary = Vocabulary.from_sentences([text.split() for text in texts], 1, 9)
     pairs = Pairs.from_targets(targets, vocabulary)
     inputs = np.arange(20)[:, None]
     examples = []

@@ -8,7 +8,7 @@ from tests.helpers.captioner import captioner, example
 from tinyconv import precision
 from tinyconv.plugins.caption import fused_attention
 from tinyconv.plugins.caption import model as attend
-from tinyconv.plugins.caption.vocabulary import PADDING
+from tinyconv.text.vocabulary import PADDING
 
 pytestmark = pytest.mark.tensorflow
 

@@ -23,8 +23,8 @@ from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, scenes
 from tinyconv.plugins.caption.inference import CaptionModel
-from tinyconv.plugins.caption.vocabulary import END, START
 from tinyconv.plugins.photographs.efficientnet_lite import efficientnet_lite0
+from tinyconv.text.vocabulary import END, START
 from tinyconv.training import features
 
 pytestmark = pytest.mark.tensorflow

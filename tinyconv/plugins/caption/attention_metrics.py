@@ -17,6 +17,7 @@ from tinyconv.errors import UserError
 from tinyconv.explain.backends import runner
 from tinyconv.explain.regions import GREY
 from tinyconv.plugins.caption.inference import CaptionModel
+from tinyconv.plugins.caption.words import split
 from tinyconv.system import progress
 
 PICTURES = 200  # that are measured
@@ -110,7 +111,7 @@ def grad_cam(model: CaptionModel, inputs, captions: Sequence[str]) -> list[np.nd
     results = []
     with progress.bar("Grad-CAM of the words", len(captions), "captions") as bar:
         for i, caption in enumerate(captions):
-            word_ids = np.array([model.vocabulary.encode(caption)], "int32")
+            word_ids = np.array([model.vocabulary.encode(split(caption))], "int32")
             count = word_ids.shape[1] - 1
             # A row for each word, since the gradient is that of a row's value.
             maps = np.repeat(np.asarray(vision(np.asarray(inputs[i : i + 1]))), count, axis=0)

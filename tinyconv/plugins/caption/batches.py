@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyconv.data.pipeline import RELEASE, check_whole, release
-from tinyconv.plugins.caption.vocabulary import PADDING, Vocabulary
+from tinyconv.plugins.caption.words import split
+from tinyconv.text.vocabulary import Vocabulary, padded
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Pairs:
     def from_targets(cls, targets: Sequence[dict], vocabulary: Vocabulary) -> "Pairs":
         """Every caption of every picture."""
         rows = [(i, text) for i, target in enumerate(targets) for text in target["captions"]]
-        captions = [np.array(vocabulary.encode(text), np.int32) for _, text in rows]
+        captions = [np.array(vocabulary.encode(split(text)), np.int32) for _, text in rows]
         return cls(np.array([i for i, _ in rows]), captions)
 
     def groups(self, by_length: bool) -> list[np.ndarray]:
@@ -57,11 +58,3 @@ def batches(
         yield {"pictures": pictures, "words": words[:, :-1]}, words[:, 1:]
         if step % RELEASE == 0:
             release(inputs)
-
-
-def padded(captions: Sequence[Sequence[int]]) -> np.ndarray:
-    """(N, T) int32: captions of several lengths, with PADDING after the end."""
-    table = np.full((len(captions), max(map(len, captions))), PADDING, np.int32)
-    for row, caption in zip(table, captions):
-        row[: len(caption)] = caption
-    return table

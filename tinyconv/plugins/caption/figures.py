@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinyconv.plugins.caption import metrics
-from tinyconv.plugins.caption.vocabulary import split
+from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
 from tinyconv.report.figures import TRAIN, VALIDATION, png
 from tinyconv.results import Picture

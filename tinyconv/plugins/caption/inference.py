@@ -8,9 +8,10 @@ from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError
 from tinyconv.layers import program_costs
 from tinyconv.plugins.caption import beam_search, encoder, metrics
-from tinyconv.plugins.caption.batches import padded
 from tinyconv.plugins.caption.model import Captioner
-from tinyconv.plugins.caption.vocabulary import Vocabulary
+from tinyconv.plugins.caption.words import split
+from tinyconv.text import search
+from tinyconv.text.vocabulary import Vocabulary, padded
 
 BATCH = 128  # pictures at a time
 
@@ -51,14 +52,14 @@ class CaptionModel:
             ]
         return np.concatenate(maps)
 
-    def search(self, inputs, beam: int) -> list[list[beam_search.Caption]]:
+    def search(self, inputs, beam: int) -> list[list[search.Hypothesis]]:
         """The best captions of each input, the best first."""
         kind = beam, layers.is_compiled()
         if kind not in self.search_models:
             self.search_models[kind] = beam_search.search_model(
                 self.parts, beam, self.options.longest
             )
-        return beam_search.search(self.search_models[kind], inputs)
+        return search.search(self.search_models[kind], inputs)
 
     def attend(self, inputs, captions) -> tuple[list, list, list]:
         """The attention for the words of given captions.
@@ -71,7 +72,7 @@ class CaptionModel:
             For each caption the attention weights (T, L), with those of the end; likewise the
             weights of the sampled locations; and ln p of each word, (T,) float64.
         """
-        word_ids = [self.vocabulary.encode(caption) for caption in captions]
+        word_ids = [self.vocabulary.encode(split(caption)) for caption in captions]
         words = padded(word_ids)
         attention, samples, log_p = [], [], []
         for start in range(0, len(words), BATCH):

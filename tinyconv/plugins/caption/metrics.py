@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyconv.plugins.caption.vocabulary import split
+from tinyconv.plugins.caption.words import split
 
 
 def bleu(

@@ -18,7 +18,7 @@ from keras import ops
 
 from tinyconv.layers import WithPrograms
 from tinyconv.plugins.caption.fused_attention import fastest_energies
-from tinyconv.plugins.caption.vocabulary import PADDING
+from tinyconv.text.vocabulary import PADDING
 
 KINDS = ("soft", "hard", "none")  # none: the mean over all locations for every word
 BASELINE = 0.9  # momentum of the moving average in equation 12

@@ -12,9 +12,10 @@ from tinyconv.data import Dataset, selection
 from tinyconv.data.image_files import read_for
 from tinyconv.errors import UserError, nearest
 from tinyconv.plugins.caption.settings import Evaluate, Explain, Predict, Settings
-from tinyconv.plugins.caption.vocabulary import Vocabulary, split
+from tinyconv.plugins.caption.words import split
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
+from tinyconv.text.vocabulary import Vocabulary
 
 VALIDATED = 500  # pictures captioned for validation after each epoch
 
@@ -259,8 +260,9 @@ def _vocabulary(run, dataset: Dataset) -> Vocabulary:
     """The run's own vocabulary; for a new run the frequent words of the training captions."""
     words = run.settings.get("words")
     if words is None:
-        texts = [text for each in dataset.splits["train"].targets for text in each["captions"]]
-        vocabulary = Vocabulary.from_captions(texts, run.options.least, run.options.vocabulary)
+        targets = dataset.splits["train"].targets
+        captions = [split(text) for each in targets for text in each["captions"]]
+        vocabulary = Vocabulary.from_sentences(captions, run.options.least, run.options.vocabulary)
     else:
         vocabulary = Vocabulary(tuple(words))
     if not vocabulary.words:

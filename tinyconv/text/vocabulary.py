@@ -1,18 +1,14 @@
-"""Captions as word ids: how a caption is split into words, and the vocabulary of a data set."""
+"""Sentences as word ids: the vocabulary of a data set, and tables of several lengths."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 PADDING, START, END, UNKNOWN = range(4)  # ids of the special tokens
 SPECIAL = ("", "<start>", "<end>", "<unknown>")
-
-
-def split(caption: str) -> list[str]:
-    """Lower-case words and punctuation: "A dog's ball, red." is a dog's ball , red ."""
-    return re.findall(r"\w+(?:['’]\w+)*|[^\w\s]", caption.lower())
 
 
 @dataclass(frozen=True)
@@ -22,12 +18,14 @@ class Vocabulary:
     words: tuple[str, ...]
 
     @classmethod
-    def from_captions(cls, captions: Iterable[str], min_count: int, max_size: int) -> "Vocabulary":
+    def from_sentences(
+        cls, sentences: Iterable[Sequence[str]], min_count: int, max_size: int
+    ) -> "Vocabulary":
         """The `max_size` most frequent words with at least `min_count` occurrences.
 
         Words with the same count are in alphabetical order.
         """
-        counts = Counter(word for caption in captions for word in split(caption))
+        counts = Counter(word for words in sentences for word in words)
         common = sorted((-count, word) for word, count in counts.items() if count >= min_count)
         return cls(tuple(word for _, word in common[:max_size]))
 
@@ -39,10 +37,25 @@ class Vocabulary:
     def _ids(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.words, start=len(SPECIAL))}
 
-    def encode(self, caption: str) -> list[int]:
+    def __contains__(self, word: str) -> bool:
+        return word in self._ids
+
+    def encode(self, words: Iterable[str]) -> list[int]:
         """START, the id of each word (UNKNOWN if it is not in the vocabulary), END."""
-        return [START, *(self._ids.get(word, UNKNOWN) for word in split(caption)), END]
+        return [START, *(self._ids.get(word, UNKNOWN) for word in words), END]
 
     def decode(self, word_ids: Sequence[int]) -> str:
         """The words of `word_ids`, without the special tokens."""
         return " ".join(self.words[i - len(SPECIAL)] for i in word_ids if i >= len(SPECIAL))
+
+
+def padded(sentences: Sequence[Sequence[int]], multiple: int = 1) -> np.ndarray:
+    """(N, T) int32: word ids of several lengths, with PADDING after the end.
+
+    T is the greatest length, rounded up to a multiple of `multiple`.
+    """
+    longest = max(map(len, sentences))
+    table = np.full((len(sentences), -(-longest // multiple) * multiple), PADDING, np.int32)
+    for row, sentence in zip(table, sentences):
+        row[: len(sentence)] = sentence
+    return table

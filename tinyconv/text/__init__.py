@@ -1,0 +1,1 @@
+"""What tasks that write sentences share: a vocabulary, and the search for the best sentence."""
