@@ -31,7 +31,7 @@ parser.add_argument("--cifar10", type=Path, help="CIFAR-10's files")
 parser.add_argument("--omniglot", type=Path, help="a zip of Omniglot's pictures")
 parser.add_argument("--pictures", type=int, nargs="*", default=[5, 10, 50])
 parser.add_argument("--seeds", type=int, default=3)
-parser.add_argument("--minutes", type=float, default=2.0, help="of the trainings from scratch")
+parser.add_argument("--minutes", type=float, default=2.0, help="from scratch; 0 for none")
 parser.add_argument("--long", type=float, default=0.0, help="minutes of a longer one, one seed")
 parser.add_argument("--unfreeze", type=int, default=1, help="seeds with the body unfrozen")
 arguments = parser.parse_args()
@@ -83,14 +83,11 @@ def table(name: str, data, counts) -> None:
             BODY | {"unfreeze_after": 10, "epochs": 30},
             arguments.unfreeze,
         ),
-        f"from scratch, {arguments.minutes:g} min": (
-            {"model": "sprint_small", "minutes": arguments.minutes},
-            arguments.seeds,
-        ),
     }
-    if arguments.long:
-        long = {"model": "sprint_small", "minutes": arguments.long}
-        ways[f"from scratch, {arguments.long:g} min"] = long, 1
+    for minutes, seeds in ((arguments.minutes, arguments.seeds), (arguments.long, 1)):
+        if minutes:
+            scratch = {"model": "sprint_small", "minutes": minutes}
+            ways[f"from scratch, {minutes:g} min"] = scratch, seeds
     for count in counts:
         for way, (settings, seeds) in ways.items():
             results = [top1(data(count, seed), seed, **settings) for seed in range(seeds)]

