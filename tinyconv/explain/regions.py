@@ -38,8 +38,10 @@ def grad_cam(model, pictures, classes=None, layer=None) -> np.ndarray:
     _, maps = probe.outputs((layer,), probe.pictures)
     targets = probe.target_classes(classes)
     _, gradients = probe.gradient(score, at=layer)(probe.pictures, targets)
-    weights = gradients.mean(axis=(1, 2), keepdims=True)  # (N, 1, 1, C)
-    cams = np.maximum((weights * maps[layer]).sum(axis=-1), 0)  # (N, h, w)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a network that has diverged
+        weights = gradients.mean(axis=(1, 2), keepdims=True)  # (N, 1, 1, C)
+        cams = np.maximum((weights * maps[layer]).sum(axis=-1), 0)  # (N, h, w)
+    cams = np.nan_to_num(cams, nan=0.0, posinf=0.0)
     return np.stack([enlarged(each, probe.pictures.shape[1:3]) for each in cams])
 
 
