@@ -189,7 +189,7 @@ def test_a_full_or_read_only_disk_is_reported(capsys, monkeypatch):
     Path("file").touch()
     monkeypatch.setenv("TINYCONV_RUNS", "file/runs")
     code, _, err = run(capsys, "fit", *OPTIONS)
-    assert code == 2 and "file/runs" in err
+    assert code == 2 and "file is a file, not a folder" in err
 
     monkeypatch.setenv("TINYCONV_RUNS", "runs")
     with full_disk("settings.json", after=0):

@@ -280,6 +280,7 @@ def _option(field, hint, hidden: bool = False) -> click.Option:
         return click.Option(
             [name, switch], type=_NumberOr(word), metavar=f"{metavar}|{word}", **common
         )
+    kind = expanded if kind is Path else kind
     return click.Option([name, switch], type=kind, metavar=metavar, **common)
 
 

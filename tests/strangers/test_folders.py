@@ -206,6 +206,7 @@ TABLES = {
     "plain": "file,label\n{rows}",
     "a byte-order mark, CRLF, quotes and spaces": '\ufeff"label" ; file\r\n{swapped}',
     "tabs and other columns": "id\tfile\tlabel\n{tabs}",
+    "lines that end with a carriage return": "\rfile,label\r{returns}",
 }
 
 
@@ -222,6 +223,7 @@ def test_labels_in_a_table(tmp_path, form, names):
     text = TABLES[form].format(
         rows="\n".join(f"{file},{label}" for file, label in rows),
         swapped="".join(f'"{label}" ; {file}\r\n' for file, label in rows),
+        returns="".join(f"{file},{label}\r" for file, label in rows),
         tabs="".join(f"{i}\t{file}\t{label}\n" for i, (file, label) in enumerate(rows)),
     )
     (tmp_path / "labels.csv").write_text(text, encoding="utf-8", newline="")

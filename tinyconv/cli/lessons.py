@@ -12,6 +12,7 @@ import click
 from tinyconv import course
 from tinyconv.cli.base import as_json, print_json
 from tinyconv.errors import UserError
+from tinyconv.system.files import make_folder
 from tinyconv.system.paths import expanded
 
 
@@ -110,7 +111,7 @@ def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
         if block.language in ("python", "bash"):
             click.secho(block.text, fg="cyan")
 
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         course.run(lesson.path, Path(folder), root, begin, click.echo)

@@ -22,7 +22,7 @@ from tinyconv.registry import recorded
 from tinyconv.results import counted, plural
 from tinyconv.runs import find_folder, options_of
 from tinyconv.system.console import visible
-from tinyconv.system.files import write_text
+from tinyconv.system.files import make_folder, write_text
 from tinyconv.system.paths import expanded
 
 run_argument = click.argument("run", metavar="RUN")
@@ -175,7 +175,7 @@ def predict(ctx, run, files, output, as_json, **options):
         text = io.StringIO(newline="")
         _write_answers(text, predictions, as_lines)
         mark = "" if as_lines else "\ufeff"  # without it Excel reads a CSV file as cp1252
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         write_text(output, mark + text.getvalue())
         echo(f"wrote {plural(len(predictions), 'prediction')} to {output}", err=True)
     if as_json:

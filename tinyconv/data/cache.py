@@ -27,7 +27,7 @@ from tinyconv.data import SIXTEEN_BITS, Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
 from tinyconv.system import progress
-from tinyconv.system.files import cache_root, replace
+from tinyconv.system.files import cache_root, make_folder, replace
 
 FORMAT = 5  # version of this layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of each .npy file written here
@@ -136,7 +136,7 @@ def cached(name: str, key: Sequence, skip_corrupt: bool, sources: Callable[[], S
     except OSError as error:
         raise UserError(f"{error.filename or name} cannot be read ({error.strerror}).") from error
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         _sweep(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:

@@ -7,6 +7,7 @@ root/**/*.jpg and a table             labels in a CSV file (label_table.py)
 
 import hashlib
 import math
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -112,7 +113,8 @@ def _check_root(root: Path | None) -> None:
         raise UserError("The data set 'folder' needs --root PATH, a folder of class folders.")
     existing(root, "a folder of class folders")
     if not root.is_dir():
-        raise UserError(f"--root {root} is a file; it should be a folder of class folders.")
+        unpack = "unpack it into" if zipfile.is_zipfile(root) else "it should be"
+        raise UserError(f"{root} is a file; {unpack} a folder of class folders.")
 
 
 def _division(divided: bool, rows: Mapping) -> dict[str, str]:

@@ -94,10 +94,11 @@ def read(table: Path, root: Path, listing: Listing) -> LabelTable:
 
 def _cells(table: Path):
     """(line number, file, label, split) of each row that names a file."""
-    lines = _text(table).splitlines(keepends=True)
-    header = next((line for line in lines if line.strip()), "")
+    text = io.StringIO(_text(table), newline=None)  # a carriage return may end a line, as on Macs
+    header = next((line for line in text if line.strip()), "")
+    text.seek(0)
     delimiter = max(DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO("".join(lines)), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
     places = None
     try:
         for row in reader:

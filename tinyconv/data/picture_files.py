@@ -75,10 +75,12 @@ def listing(folder: Path, as_in_0_1: bool = False) -> Listing:
         for name in names:
             if is_litter(name):
                 continue
-            if has_ending(name, known):
-                files.pictures.append(Path(place, name).relative_to(folder).as_posix())
-            else:
+            if not has_ending(name, known):
                 files.others[Path(name).suffix.lower()] += 1
+            elif not os.path.isfile(os.path.join(place, name)):  # a pipe would be waited for
+                files.others["broken links or pipes"] += 1
+            else:
+                files.pictures.append(Path(place, name).relative_to(folder).as_posix())
     files.pictures.sort(key=None if as_in_0_1 else composed)
     return files
 

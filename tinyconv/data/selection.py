@@ -27,6 +27,8 @@ def open_dataset(
     `circumstances` are further arguments for a loader that takes them, such as the division of a
     run that exists.
     """
+    if not data.strip():  # an unset variable of a shell, not the current folder
+        raise UserError("--data is empty; name a data set or a folder, or leave it out.")
     if arrays.is_name(data):
         if root is not None:
             raise UserError(
@@ -210,9 +212,9 @@ def check_same(dataset: Dataset, identity: str | None) -> None:
 
 def is_folder(catalogue, data: str) -> bool:
     """Whether `data` names a folder on this machine, and not a registered data set."""
-    if arrays.is_name(data) or catalogue.has("datasets", data):
+    if not data.strip() or arrays.is_name(data) or catalogue.has("datasets", data):
         return False
-    return is_path(data) or expanded(data).is_dir() or data.startswith("~")
+    return is_path(data) or expanded(data).exists() or data.startswith("~")
 
 
 def is_path(text: str) -> bool:

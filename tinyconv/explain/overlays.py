@@ -53,9 +53,7 @@ def show(axes, picture, title: str = "") -> None:
     picture = np.asarray(picture)
     if picture.dtype != np.uint8:
         picture = np.clip(picture, 0, 1)
-    axes.imshow(
-        picture.squeeze(), cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1
-    )
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1)
     axes.set_title(title, fontsize=8, color=INK, pad=3)
 
 
@@ -116,7 +114,7 @@ def thumbnails(axes, pictures, points, colours, marked) -> None:
         x, y = points[i]
         extent = (x - half, x + half, y - half, y + half)
         axes.imshow(
-            pictures[i].squeeze(),
+            pictures[i],
             cmap="gray",
             vmin=0,
             vmax=255,

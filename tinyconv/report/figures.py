@@ -261,7 +261,7 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
         left = i % columns * cell + (cell - width) / 2
         top = i // columns * (cell + above) + above + (cell - height) / 2
         extent = (left, left + width, top + height, top)
-        axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, extent=extent)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent)
         if titles:
             middle = left + width / 2
             axes.text(middle, top - 0.03, titles[i], fontsize=6.5, color=INK, ha="center")

@@ -224,10 +224,10 @@ def make_folder(path: Path) -> None:
 
 def new_folder(parent: Path, name: str) -> Path:
     """Make `parent/name`, or `parent/name-2` and so on if that exists."""
-    if name != Path(name).name or name in {"", ".", ".."}:
+    if name != Path(name).name or name.strip() in {"", ".", ".."}:
         raise UserError(f"A run's name must be one folder name without slashes, not {name!r}.")
     name = re.sub(r"\s+", "-", name)
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number}")

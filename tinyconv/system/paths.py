@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from tinyconv.errors import UserError
+
 
 def composed(name: str) -> str:
     """`name` with each accented letter as one character, for comparison with other names."""
@@ -38,5 +40,10 @@ def on_disk(path: Path) -> Path:
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """`path` on this disk, its leading ~ replaced by the home folder as a shell does it."""
+    """`path` on this disk, its leading ~ replaced by the home folder as a shell does it.
+
+    Raises UserError for an empty path, which Python takes for the current folder.
+    """
+    if not os.fspath(path):  # an unset variable of a shell
+        raise UserError("A path is empty; name a file or a folder, or leave it out.")
     return on_disk(Path(os.path.expanduser(path)))

@@ -13,7 +13,7 @@ from tinyconv.results import Evaluation, plural
 from tinyconv.runs import Run, call
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import console
-from tinyconv.system.files import only_writer, unused_path, write
+from tinyconv.system.files import make_folder, only_writer, unused_path, write
 from tinyconv.system.start_keras import start
 from tinyconv.tasks import own_network
 from tinyconv.trials import dry_run
@@ -122,7 +122,7 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
     test = lr_range.range_test(dry_run.prepared(new(task, values)))
     path = Path(output or ".")
     path = unused_path(path if path.suffix else path / "lr-find.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write(path, figures.range_test(test).png)
     return test, path
 

@@ -100,6 +100,20 @@ def test_counted_variables():
     assert is_copy == [count == 8 for count in counts]
 
 
+def test_counted_variables_have_one_order_in_a_process_of_many_runs():
+    """RMSProp has three variables per weight, with numbers that go on from run to run."""
+    orders = []
+    for _ in range(5):  # passes from _9 to _10
+        agent = make_agent("rmsprop")
+        private.create_slots(agent)
+        optimizer, place = agent._optimizer, {}
+        for weight in private.online_network(agent).trainable_weights:
+            for slot in optimizer.get_slot_names():
+                place[id(optimizer.get_slot(weight, slot))] = weight.name, slot
+        orders.append([place.get(id(each)) for each in private.counted_variables(agent)])
+    assert orders == orders[:1] * 5 and len(set(orders[0])) == len(orders[0]) > 4
+
+
 def test_dqn_agent():
     """tf-agents' `train` uses the loss and the TD error of `loss_function`."""
     agent, calls = make_agent(), []

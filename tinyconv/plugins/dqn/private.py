@@ -4,6 +4,8 @@ tf-agents 0.19.0 is pinned; TensorFlow is not. Each function has a test of its n
 tests/plugins/dqn/test_private.py.
 """
 
+import re
+
 from tf_agents.agents import tf_agent
 from tf_agents.agents.dqn import dqn_agent
 from tf_agents.utils import common
@@ -63,6 +65,15 @@ def counted_variables(agent) -> list:
     """The optimizer's variables, and the counter of updates that times the target network's copy.
 
     tf-agents stores the optimizer as `_optimizer`, and copies in `_update_target`, a
-    common.Periodically whose one variable is the counter.
+    common.Periodically whose one variable is the counter. TensorFlow sorts the optimizer's
+    variables by name, and numbers those of one name over all optimizers of a process: RMSProp_10
+    comes before RMSProp_9. Here they have one order, that of the first optimizer.
     """
-    return [*agent._optimizer.variables(), *agent._update_target.variables]
+    variables = sorted(agent._optimizer.variables(), key=lambda variable: _numbered(variable.name))
+    return [*variables, *agent._update_target.variables]
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """A variable's name without its number, and the number."""
+    base, number = re.fullmatch(r"(.*?)(?:_(\d+))?(?::0)?", name).groups()
+    return base, int(number or 0)

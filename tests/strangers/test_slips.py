@@ -1,0 +1,71 @@
+"""Slips and oddities: empty names, files in the place of folders, pipes, pictures of one pixel."""
+
+import os
+import shutil
+
+import pytest
+from PIL import Image
+
+import tinyconv
+from tests.helpers.command import run as command
+from tests.strangers.test_folders import COLOURS, counts, fill, save
+from tinyconv.data.folder import folder
+
+
+def test_a_pipe_and_a_broken_link_are_left_out(tmp_path):
+    """A pipe would be waited for; both have the names of pictures."""
+    place = fill(tmp_path / "pets", 5)
+    os.mkfifo(place / "a/pipe.png")
+    (place / "b/link.png").symlink_to(place / "gone.png")
+    dataset = folder(place)
+    assert counts(dataset) == {"train": 12, "validation": 3}
+    assert dataset.notes == ("left out: 2 broken links or pipes",)
+
+
+@pytest.mark.pages
+def test_pictures_of_one_pixel_have_a_report(tmp_path):
+    place = tmp_path / "pets"
+    for i in range(6):
+        save(place / f"{'ab'[i % 2]}/{i}.png", COLOURS["ab"[i % 2]], size=(1, 1))
+        with Image.open(place / f"{'ab'[i % 2]}/{i}.png") as image:
+            image.convert("L").save(place / f"{'ab'[i % 2]}/{i}.png")
+    run = tinyconv.fit(data=str(place), model="linear", epochs=1, no_coach=True)
+    assert run.settings["picture_shape"] == [1, 1, 1] and (run.path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["fit", "--data", ""], "--data is empty"),
+        (["fit", "--data", "folder", "--root", ""], "A path is empty"),
+        (["fit", "--data", "pets.zip"], "pets.zip is a file; unpack it into a folder"),
+        (["fit", "--name", " "], "must be one folder name without slashes, not ' '"),
+        (["predict", "first", ""], "A path is empty"),
+        (["predict", "first", "pets/a/000.png", "--output", ""], "A path is empty"),
+        (
+            ["predict", "first", "pets/a/000.png", "--output", "pets/a/000.png/x.csv"],
+            "pets/a/000.png is a file, not a folder",
+        ),
+    ],
+)
+def test_names_that_an_unset_variable_or_a_slip_leaves(
+    tmp_path, monkeypatch, capsys, words, message
+):
+    """An empty path is the current folder for Python, and would be trained on."""
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "pets", 5)
+    shutil.make_archive("pets", "zip", "pets")
+    if words[0] == "predict":
+        tinyconv.fit(data="pets", model="linear", epochs=1, no_coach=True, name="first")
+    else:
+        words = [*words, "--model", "linear", "--epochs", "1"]
+    code, _, err = command(capsys, *words)
+    assert code == 2 and message in err
+
+
+@pytest.mark.parametrize("variable", ["TINYCONV_RUNS", "TINYCONV_CACHE"])
+def test_a_variable_that_names_a_file(tmp_path, monkeypatch, capsys, variable):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    code, _, err = command(capsys, "fit", "--model", "linear", "--epochs", "1", "--limit", "20")
+    assert code == 2 and "file is a file, not a folder; name another place" in err
