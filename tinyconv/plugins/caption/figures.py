@@ -38,10 +38,13 @@ def curves(history) -> Iterator[Picture]:
         axes.xaxis.get_major_locator().set_params(integer=True)
     caption = (
         "The loss is -ln p of a caption, in nats: in training of all captions and with dropout, in "
-        "validation of each picture's first. Pointing accuracy is how often the largest "
-        "attention weight lies on the object that the word names; pointing chance is that of a "
-        "random location."
+        "validation of each picture's first."
     )
+    if "val_pointing_accuracy" in history[-1]:
+        caption += (
+            " Pointing accuracy is how often the largest attention weight lies on the object that "
+            "the word names; pointing chance is that of a random location."
+        )
     last = history[-1]
     alt = (
         f"Curves over {len(history)} epochs. At the end: loss {last['loss']:.3g} in training and "
