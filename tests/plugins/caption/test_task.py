@@ -23,6 +23,7 @@ from tinyconv.data.decode import decode
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import encoder, scenes
 from tinyconv.plugins.caption.inference import CaptionModel
+from tinyconv.plugins.photographs import applications
 from tinyconv.plugins.photographs.efficientnet_lite import efficientnet_lite0
 from tinyconv.text.vocabulary import END, START
 from tinyconv.training import features
@@ -349,16 +350,31 @@ def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch):
 
     monkeypatch.setattr(keras.utils, "get_file", refused)
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
-    with pytest.raises(UserError, match="weights of VGG16 cannot be downloaded.*as --encoder"):
-        tinyconv.fit("caption", encoder="VGG16", **SMALL)
-    build = keras.applications.VGG16
+    with pytest.raises(UserError, match="weights of VGG19 cannot be downloaded.*as --encoder"):
+        tinyconv.fit("caption", encoder="VGG19", **SMALL)
+    build = keras.applications.VGG19
     monkeypatch.setattr(
-        keras.applications, "VGG16", lambda **options: build(**{**options, "weights": None})
+        keras.applications, "VGG19", lambda **options: build(**{**options, "weights": None})
     )
-    monkeypatch.setattr(keras.applications.vgg16, "VGG16", keras.applications.VGG16)
-    network = encoder._application("VGG16", (224, 224, 3))
+    monkeypatch.setattr(keras.applications.vgg19, "VGG19", keras.applications.VGG19)
+    network = encoder._application("VGG19", (224, 224, 3))
     assert encoder.cut(network, None).output.shape == (None, 14, 14, 512)  # as in the paper
     assert encoder.cut(network, "block3_conv3").output.shape == (None, 56, 56, 256)
+
+
+def test_a_pretrained_network_is_cut_before_its_last_pooling(shared_run, monkeypatch):
+    """VGG-16 ends with a pooling of its 14x14 map; random weights stand in for ImageNet's."""
+
+    def body(shape, _):
+        return applications._body("vgg16", "VGG16", shape, None)
+
+    declared = replace(applications.vgg_16.pretrained, body=body)
+    monkeypatch.setattr(applications.vgg_16, "pretrained", declared)
+    options = replace(shared_run.options, encoder="VGG16", freeze=None)
+    run = SimpleNamespace(catalogue=shared_run.catalogue, options=options)
+    network, frozen = encoder.open_encoder(run, (224, 224, 3))
+    assert frozen and network.output.shape == (None, 14, 14, 512)
+    assert network.layers[-1].name == "block5_conv3"
 
 
 def test_your_own_folder(tmp_path):

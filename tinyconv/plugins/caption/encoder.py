@@ -49,13 +49,13 @@ def open_encoder(
             "--freeze, or give a pretrained model or a run's folder as --encoder."
         )
     with precision.policy("float32" if frozen else policy):
-        model, smallest = _network(run.catalogue, name, shape)
+        model, last = _network(run.catalogue, name, shape)
     if tuple(model.input_shape[1:]) != tuple(shape):
         raise UserError(
             f"The encoder {name} expects pictures of {_size(model.input_shape[1:])}, and those of "
             f"{options.data} are {_size(shape)}; --image-size {model.input_shape[1]} may help."
         )
-    model = cut(model, options.layer, smallest)
+    model = cut(model, options.layer or last)
     model.trainable = not frozen
     return model, frozen
 
@@ -68,19 +68,28 @@ def _is_trained(run) -> bool:
     return getattr(catalogue.find("models", name), "pretrained", None) is not None
 
 
-def _network(catalogue, name: str, shape) -> tuple[keras.Model, int]:
-    """(the network called `name`, the least rows and columns of a map to be attended to)."""
+def _network(catalogue, name: str, shape) -> tuple[keras.Model, str | None]:
+    """(the network called `name`, its last map for pictures of the size that it was made for).
+
+    None in place of the map where the size is not known.
+    """
     if catalogue.has("models", name):
         build = catalogue.find("models", name)
         if getattr(build, "pretrained", None) is None:
-            return build(shape, 1), MIN_SIZE
-        return pretrained.build(name, build, shape), 1  # made for its size: its last map will do
+            return build(shape, 1), None
+        model = pretrained.build(name, build, shape)
+        maps = [each.name for each in model.layers if _is_map(each) and not _is_pooling(each)]
+        return model, maps[-1]
     if is_path(name) or Path(name).exists():
-        return _open_run(catalogue, name), MIN_SIZE
+        return _open_run(catalogue, name), None
     if name in applications():
-        return _application(name, shape), MIN_SIZE
+        return _application(name, shape), None
     names = [*catalogue.names("models"), *applications()]
     raise UserError(f"There is no encoder {name!r}; {nearest(name, names)}")
+
+
+def _is_pooling(layer) -> bool:
+    return isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D)
 
 
 def describe(run, vision: keras.Model, frozen: bool) -> None:
@@ -95,8 +104,8 @@ def describe(run, vision: keras.Model, frozen: bool) -> None:
     console.say(line)
 
 
-def cut(model, layer: str | None, smallest: int = MIN_SIZE) -> keras.Model:
-    """The network up to `layer`, or up to its deepest feature map of at least `smallest`.
+def cut(model, layer: str | None) -> keras.Model:
+    """The network up to `layer`, or up to its deepest feature map of at least MIN_SIZE.
 
     Raises UserError where there is no such feature map.
     """
@@ -109,7 +118,7 @@ def cut(model, layer: str | None, smallest: int = MIN_SIZE) -> keras.Model:
         )
     if layer is not None and layer not in maps:
         raise UserError(f"{model.name} has no feature map {layer!r}; {nearest(layer, maps)}")
-    fine = [name for name in maps if min(maps[name].shape[1:3]) >= smallest] or list(maps)
+    fine = [name for name in maps if min(maps[name].shape[1:3]) >= MIN_SIZE] or list(maps)
     return keras.Model(model.input, maps[layer or fine[-1]], name=model.name)
 
 
