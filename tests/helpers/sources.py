@@ -13,6 +13,12 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from tests.helpers.languages import (
+    catalogues,
+    multi30k_folder,
+    translation_columns,
+    translations,
+)
 from tinyconv.data.cache import Source, Sources, cached
 
 CODES = ("n01443537", "n01629819")
@@ -285,5 +291,11 @@ SOURCES = {
     "coco-2014": ("coco-captions", lambda folder: coco_files(folder, "2014")),
     "coco-karpathy": ("coco-captions", coco_karpathy),
     "caption-folder": ("caption-folder", captions_beside),
+    "phrases": ("phrases", lambda folder: None),
+    "multi30k-fr": ("multi30k-fr", multi30k_folder),
+    "multi30k-de": ("multi30k-de", lambda folder: multi30k_folder(folder, ("en", "de"))),
+    "gettext": ("gettext", catalogues),
+    "sentence-files": ("sentence-pairs", translations),
+    "sentence-columns": ("sentence-pairs", translation_columns),
     "caption-lines": ("caption-folder", lambda folder: captions_beside(folder, "jsonl")),
 }

@@ -18,7 +18,7 @@ from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
-BUILT_IN = ("caption", "dqn")  # plugins that come with tinyconv
+BUILT_IN = ("caption", "dqn", "translate")  # plugins that come with tinyconv
 USES = {
     "model": ["fit", "--model", "quick-look"],
     "dataset": ["fit", "--data", "quick-look"],
@@ -220,7 +220,7 @@ def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
 
     for plugin in BUILT_IN:
         pip_install(bare, tmp_path / f"tinyconv-{plugin}", tmp_path)
-    assert names(succeed(*tasks)) == ["caption", "classify", "dqn", "localise"]
+    assert names(succeed(*tasks)) == ["caption", "classify", "dqn", "localise", "translate"]
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
     assert "has no field 'words'" in done.stderr  # its task is found again
     promises = "for check in checks.of('tinyconv-caption')[:4]: check()"

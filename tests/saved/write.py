@@ -24,6 +24,7 @@ def models() -> dict:
     from tinyconv import layers, losses
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
+    from tinyconv.plugins.translate import decoding, rnnsearch
     from tinyconv.training import optimizers
     from tinyconv.zoo.rectifier import SpatialPyramidPooling
     from tinyconv.zoo.resnet_small import PaddedShortcut
@@ -45,6 +46,8 @@ def models() -> dict:
     captioner = caption.captioner(eyes, 7, embedding=4, units=4, attention_units=3, dropout=0.5)
     parts = beam_search.networks(captioner)
     maps = keras.Input((2, 2, 3))
+    translator = rnnsearch.translator(7, 7, 3, embedding=3, alignment_units=2, maxout=2)
+    translator_parts = decoding.networks(translator)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -70,6 +73,11 @@ def models() -> dict:
         "Captioner": captioner,
         "Begin": parts["begin"],
         "Step": parts["step"],
+        "SourceEncoder": translator,
+        "AligningDecoder": translator,
+        "Translator": translator,
+        "SentenceBegin": translator_parts["begin"],
+        "WordStep": translator_parts["step"],
     }
 
 

@@ -22,6 +22,7 @@ TINY = {
     "classify": {"limit": 40, "epochs": 1, "image_size": 16},
     "localise": {"limit": 40, "epochs": 1, "image_size": 32},
     "caption": {"limit": 24, "epochs": 1, "image_size": 64},
+    "translate": {"limit": 24, "epochs": 1},
     "dqn": {"steps": 120, "start": 20, "replay": 200, "epsilon_steps": 50, "env": "catch"},
 }
 pytestmark = [pytest.mark.pages, pytest.mark.filterwarnings("default")]
@@ -83,10 +84,13 @@ def printed(message, category, filename, lineno, file=None, line=None) -> None:
     sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
-# A captioner has several networks to trace: its examples take minutes.
+# Tasks with several networks to trace: their examples take minutes.
+SLOW = ("caption", "translate")
+
+
 @EXAMPLES
 @pytest.mark.parametrize(
-    "task", [pytest.param(name, marks=[pytest.mark.slow] * (name == "caption")) for name in TINY]
+    "task", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TINY]
 )
 def test_every_verb_of_any_run(task, examples, tmp_path, monkeypatch, capsys):
     assert set(TINY) == set(registry.names("tasks"))
@@ -126,7 +130,7 @@ def test_every_verb_of_any_run(task, examples, tmp_path, monkeypatch, capsys):
             assert "The loss became" in err or not Path("runs", name, "settings.json").exists()
             return
         more = ("--steps", "160") if task == "dqn" else ("--epochs", "2")
-        inputs = () if task == "dqn" else ("picture.png",)
+        inputs = {"dqn": (), "translate": ("the old king",)}.get(task, ("picture.png",))
         verb("verify", name, "--steps", "2")
         verb("fit", "--resume", name, *more)
         assert verb("evaluate", name) == 0

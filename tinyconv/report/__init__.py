@@ -10,7 +10,17 @@ from tinyconv.system.console import visible
 from tinyconv.system.files import write
 
 # Facts of settings.json that are shown elsewhere on the page, or are long and of little interest.
-NOT_LISTED = {"classes", "words", "result", "coach", "versions", "machine", "command_line"}
+NOT_LISTED = {
+    "classes",
+    "words",
+    "source_words",
+    "target_words",
+    "result",
+    "coach",
+    "versions",
+    "machine",
+    "command_line",
+}
 
 MEANINGS = {
     "loss": "loss is the quantity that training minimises",

@@ -1,0 +1,52 @@
+"""Small files of sentence pairs in the exact formats that data sets come in."""
+
+import gzip
+import struct
+
+
+def translations(folder):
+    """Two files of lines for each split, of which those for training are gzipped."""
+    for stem, count in (("train", 120), ("val", 30), ("test", 30)):
+        first = {"train": 0, "val": 1000, "test": 2000}[stem]
+        for code, line in (("en", "sentence {} here\n"), ("fr", "phrase {} ici\n")):
+            text = "".join(line.format(first + i) for i in range(count)).encode()
+            name = f"{stem}.{code}" + (".gz" if stem == "train" else "")
+            (folder / name).write_bytes(gzip.compress(text) if stem == "train" else text)
+    return folder
+
+
+def translation_columns(folder):
+    """Tab-separated sentences, as of Tatoeba."""
+    rows = [f"Sentence {i}.\tPhrase {i}.\tCC-BY 2.0 (France)" for i in range(300)]
+    (folder / "fra.txt").write_text("\n".join(rows), encoding="utf-8")
+    return folder
+
+
+def multi30k_folder(folder, codes=("en", "fr")):
+    """The files of Multi30k, with a few sentences."""
+    for stem, count in (("train", 120), ("val", 12), ("test_2016_flickr", 12)):
+        for code in codes:
+            text = "".join(f"{code} {stem} {i}\n" for i in range(count))
+            (folder / f"{stem}.{code}.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
+
+
+def catalogue(messages, order="<"):
+    """A message catalogue (.mo) as GNU gettext writes it."""
+    header = {b"": b"Content-Type: text/plain; charset=UTF-8\n"}
+    pairs = sorted((header | {k.encode(): v.encode() for k, v in messages.items()}).items())
+    start = 28 + 16 * len(pairs)
+    tables, texts = [b"", b""], b""
+    for side in (0, 1):
+        for pair in pairs:
+            tables[side] += struct.pack(f"{order}2I", len(pair[side]), start + len(texts))
+            texts += pair[side] + b"\0"
+    first = struct.pack(f"{order}7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
+    return first + tables[0] + tables[1] + texts
+
+
+def catalogues(folder):
+    """A folder with one catalogue of 300 messages."""
+    messages = {f"Open the file {i}": f"Ouvrir le fichier {i}" for i in range(300)}
+    (folder / "program.mo").write_bytes(catalogue(messages))
+    return folder
