@@ -23,7 +23,9 @@ from tinyconv.tasks import origin
 PYTHON = "python:"  # prefix of the name of a network passed to `fit` in Python
 DEFAULT, TIMED = "convnet", "sprint"  # networks where none is named; the second with --minutes
 ADAPTED = 500  # training pictures passed to a layer's `adapt`
-HEAD_EPOCHS = 60  # with --from MODEL; measured with 5 to 50 pictures a class
+# Epochs with --from MODEL, of its head alone, and before its body learns too with --minutes;
+# measured with 5 to 50 pictures a class.
+HEAD_EPOCHS, HEAD_FIRST = 60, 10
 # Settings about the network given by --from, with their values for a run as the origin.
 FROM_OPTIONS = {"freeze": 0, "body_rate": 1.0}
 
@@ -64,13 +66,22 @@ class NetworkSettings:
 
 
 def implied(values: Mapping) -> dict:
-    """The network for a run with --minutes, and the epochs of one that starts from a model.
+    """The network for a run with --minutes, and how long one that starts from a model trains.
 
-    An epoch of few pictures is one step, and a step on features takes no time.
+    An epoch of few pictures is one step, and a step on features takes no time. --minutes leaves
+    time for the body.
     """
-    if values.get("from_"):
-        return {"epochs": HEAD_EPOCHS} if origin.is_model(values["from_"]) else {}
-    return {"model": TIMED} if values.get("minutes") else {}
+    minutes, start = values.get("minutes"), values.get("from_")
+    if not start:
+        return {"model": TIMED} if minutes else {}
+    if not origin.is_model(start):
+        return {}
+    is_frozen = values.get("freeze") in (None, "all")
+    return (
+        {"unfreeze_after": HEAD_FIRST if is_frozen else None}
+        if minutes
+        else {"epochs": HEAD_EPOCHS}
+    )
 
 
 def is_own(options) -> bool:

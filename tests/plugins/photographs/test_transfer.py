@@ -78,7 +78,13 @@ def test_a_model_as_the_origin_implies_more_epochs_than_a_run(tmp_path):
     assert epochs(from_="efficientnet-lite0", epochs=3) == 3
     assert epochs(from_="runs/before") == epochs(from_="before") == epochs() == 20
     timed = settings.build(Classify.Settings, {"from_": "efficientnet-lite0", "minutes": 1.0})
-    assert timed.recipe == "plain" and timed.sizes == "fixed"
+    assert (timed.recipe, timed.sizes, timed.unfreeze_after) == ("plain", "fixed", 10)
+    whole = {"from_": "efficientnet-lite0", "minutes": 1.0, "freeze": 0}
+    assert settings.build(Classify.Settings, whole).unfreeze_after is None
+    assert (
+        settings.build(Classify.Settings, {"from_": "before", "minutes": 1.0}).unfreeze_after
+        is None
+    )
 
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch, capsys):

@@ -11,7 +11,8 @@ from tinyconv.settings import setting
 PHOTOGRAPHS = "efficientnet-lite0"  # the encoder of photographs
 WITHOUT = "VGG19"  # the paper's, where the weights of the other are not installed
 # SMALL is ours, for scenes with a dozen words; PAPER is of the paper and its released code, except
-# for the first five, which were chosen on Flickr8k's validation pictures (benchmarks/RESULTS.md).
+# for the first five: encoder and beam were chosen on Flickr8k's validation pictures, the others by
+# one training (benchmarks/RESULTS.md).
 SMALL = {
     "epochs": 7,
     "encoder": "glance",

@@ -226,4 +226,4 @@ efficientnet_lite2.pretrained = Pretrained(
     body=lambda shape, file: with_weights(_body("efficientnet-lite2", 1.1, 1.2, shape), file),
 )
 for network in (efficientnet_lite0, efficientnet_lite1, efficientnet_lite2):
-    network.small = {"width": 0.25, "depth": 0.5}
+    network.small = {"width": 0.25, "depth": 0.7}
