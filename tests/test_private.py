@@ -151,6 +151,13 @@ def test_rewired():
     np.testing.assert_allclose(doubled(x), 2 * ops.convert_to_numpy(model(x)), rtol=1e-6)
 
 
+def test_source():
+    inputs = keras.Input((3,))
+    layer = keras.layers.Dense(2)
+    assert private.source(layer(inputs)) is layer
+    assert type(private.source(ops.exp(inputs))).__name__ == "Exp"
+
+
 def test_random_states():
     model = keras.Sequential([keras.Input((3,)), *dense("a"), keras.layers.Dropout(0.5)])
     (state,) = private.random_states(model)
@@ -164,6 +171,20 @@ def test_trained_variables():
     layer.build((None, 3))
     optimizer.build(layer.trainable_variables)
     assert list(map(id, private.trained_variables(optimizer))) == list(map(id, layer.weights))
+
+
+def test_trained_variable(monkeypatch):
+    """`update_step` gets variables of the backend; each belongs to one of Keras' variables."""
+    one, two = (keras.Variable(np.ones(size, "float32")) for size in (2, 3))
+    optimizer, updated = keras.optimizers.SGD(0.1), []
+    optimizer.build([one, two])
+
+    def recording(gradient, variable, learning_rate):
+        updated.append(private.trained_variable(optimizer, variable))
+
+    monkeypatch.setattr(optimizer, "update_step", recording)
+    optimizer.apply([ops.ones(2), ops.ones(3)], [one, two])
+    assert [each is own for each, own in zip(updated, (one, two), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
