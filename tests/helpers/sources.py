@@ -269,7 +269,7 @@ def captions_beside(folder, ending="tsv"):
 
 
 # name -> (registered data set, how to write it)
-SOURCES = {
+OF_PICTURES = {
     "mnist": ("mnist", idx_files),
     "mnist-plain": ("mnist", lambda folder: idx_files(folder, compress=False)),
     "fashion-mnist": ("fashion-mnist", idx_files),
@@ -291,11 +291,14 @@ SOURCES = {
     "coco-2014": ("coco-captions", lambda folder: coco_files(folder, "2014")),
     "coco-karpathy": ("coco-captions", coco_karpathy),
     "caption-folder": ("caption-folder", captions_beside),
+    "caption-lines": ("caption-folder", lambda folder: captions_beside(folder, "jsonl")),
+}
+OF_TEXT = {
     "phrases": ("phrases", lambda folder: None),
     "multi30k-fr": ("multi30k-fr", multi30k_folder),
     "multi30k-de": ("multi30k-de", lambda folder: multi30k_folder(folder, ("en", "de"))),
     "gettext": ("gettext", catalogues),
     "sentence-files": ("sentence-pairs", translations),
     "sentence-columns": ("sentence-pairs", translation_columns),
-    "caption-lines": ("caption-folder", lambda folder: captions_beside(folder, "jsonl")),
 }
+SOURCES = OF_PICTURES | OF_TEXT
