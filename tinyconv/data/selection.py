@@ -255,14 +255,25 @@ def labelled_split(dataset: Dataset) -> str:
 
 def split_to_measure(dataset: Dataset, name: str | None) -> str:
     """The split `name`, or by default "test" or "validation"; UserError if it has no labels."""
-    split = name or labelled_split(dataset)
-    if split not in dataset.splits:
-        raise UserError(
-            f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits)}."
-        )
+    split = existing_split(dataset, name or labelled_split(dataset))
     if (dataset.splits[split].labels < 0).any():
         raise UserError(f"The {split} split of {dataset.name} has no labels to evaluate with.")
     return split
+
+
+def held_out_split(dataset: Dataset, name: str | None) -> str:
+    """The split `name`, or by default "test" or "validation", of data without labels."""
+    default = "test" if "test" in dataset.splits else "validation"
+    return existing_split(dataset, name or default)
+
+
+def existing_split(dataset: Dataset, name: str) -> str:
+    """`name`; UserError where the data set has no such split."""
+    if name not in dataset.splits:
+        raise UserError(
+            f"{dataset.name} has no split {name!r}; it has {', '.join(dataset.splits)}."
+        )
+    return name
 
 
 def size(shape: Sequence[int]) -> str:

@@ -41,8 +41,8 @@ def with_origin(run):
         _check_unchanged(options, f"the model {name}", {"model": name, "activation": None})
         # A word: settings.json would have a path in full.
         options, file = replace(options, from_=name, model=name), model.pretrained.file(name)
-    if file is not None:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if file is not None:  # that of a pretrained model has just been compared with its SHA-256
+        digest = model.pretrained.sha256 if model else hashlib.sha256(file.read_bytes()).hexdigest()
         if run.settings.setdefault("from_sha256", digest) != digest:
             raise UserError(f"{file} has changed since the run started; start a new run.")
     return options

@@ -27,6 +27,46 @@ class Hypothesis:
         return self.log_probability / (len(self.word_ids) + 1)
 
 
+class DecoderPart(keras.layers.Layer):
+    """A part of a decoder's computation, as a layer that can be saved by itself.
+
+    Args:
+        decoder: the decoder's layer.
+    """
+
+    def __init__(self, decoder, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.decoder = decoder
+
+    def get_config(self):
+        decoder = keras.saving.serialize_keras_object(self.decoder)
+        return {**super().get_config(), "decoder": decoder}
+
+    @classmethod
+    def from_config(cls, config):
+        decoder = keras.saving.deserialize_keras_object(config["decoder"])
+        return cls(**{**config, "decoder": decoder})
+
+
+def step_network(begin: keras.Model, names: Sequence[str], layer) -> keras.Model:
+    """The network of one word.
+
+    Args:
+        begin: the network of what is computed once a sentence.
+        names: of its outputs, which the step takes.
+        layer: the step, a layer that takes those by name and the previous "word" (B,) int32.
+
+    Returns:
+        A Keras model from a dict of these inputs to the layer's outputs.
+    """
+    inputs = {
+        name: keras.Input(tensor.shape[1:], name=name)
+        for name, tensor in zip(names, begin.outputs, strict=True)
+    }
+    inputs["word"] = keras.Input((), dtype="int32", name="word")
+    return keras.Model(inputs, layer(**inputs), name="step")
+
+
 class BeamSearch(keras.layers.Layer):
     """The `beam` best sentences for each of P inputs, in one graph.
 

@@ -10,26 +10,8 @@ STATES = ("hidden", "cell")
 NAMES = ("annotations", "keys", *STATES)  # of the outputs of "begin"
 
 
-class DecoderPart(keras.layers.Layer):
-    """A part of the decoder's computation, as a layer that can be saved by itself."""
-
-    def __init__(self, decoder, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.decoder = decoder
-
-    def get_config(self):
-        decoder = keras.saving.serialize_keras_object(self.decoder)
-        return {**super().get_config(), "decoder": decoder}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(
-            **{**config, "decoder": keras.saving.deserialize_keras_object(config["decoder"])}
-        )
-
-
 @keras.saving.register_keras_serializable("tinyconv")
-class Begin(DecoderPart):
+class Begin(search.DecoderPart):
     """The decoder's initial state.
 
     Args of the call:
@@ -44,7 +26,7 @@ class Begin(DecoderPart):
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class Step(DecoderPart):
+class Step(search.DecoderPart):
     """One decoding step.
 
     Args of the call:
@@ -77,11 +59,7 @@ def networks(model) -> dict[str, keras.Model]:
     annotations = model.get_layer("annotations").output
     pictures = model.input["pictures"]
     begin = keras.Model(pictures, [annotations, *Begin(decoder)(annotations)], name="begin")
-    inputs = {
-        name: keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(NAMES, begin.outputs)
-    }
-    inputs["word"] = keras.Input((), dtype="int32", name="word")
-    step = keras.Model(inputs, Step(decoder)(**inputs), name="step")
+    step = search.step_network(begin, NAMES, Step(decoder))
     return {"begin": begin, "step": step}
 
 

@@ -108,11 +108,7 @@ class Caption:
         from tinyconv.plugins.caption.inference import CaptionModel
 
         dataset = _dataset(run, options.data, options.root)
-        split_name = options.split or ("test" if "test" in dataset.splits else "validation")
-        if split_name not in dataset.splits:
-            raise UserError(
-                f"{dataset.name} has no split {split_name!r}; it has {', '.join(dataset.splits)}."
-            )
+        split_name = selection.held_out_split(dataset, options.split)
         examples = dataset.splits[split_name]
         model = CaptionModel(run)
         inputs = model.encode(examples.pictures)

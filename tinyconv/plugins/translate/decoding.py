@@ -9,25 +9,8 @@ STATES = ("hidden",)
 NAMES = ("annotations", "keys", "padding", *STATES)  # of the outputs of "begin"
 
 
-class OfDecoder(keras.layers.Layer):
-    """A part of an `AligningDecoder`'s computation, as a layer that can be saved by itself."""
-
-    def __init__(self, decoder, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.decoder = decoder
-
-    def get_config(self):
-        decoder = keras.saving.serialize_keras_object(self.decoder)
-        return {**super().get_config(), "decoder": decoder}
-
-    @classmethod
-    def from_config(cls, config):
-        decoder = keras.saving.deserialize_keras_object(config["decoder"])
-        return cls(**{**config, "decoder": decoder})
-
-
 @keras.saving.register_keras_serializable("tinyconv")
-class SentenceBegin(OfDecoder):
+class SentenceBegin(search.DecoderPart):
     """What the decoder computes once a sentence.
 
     Args of the call:
@@ -43,7 +26,7 @@ class SentenceBegin(OfDecoder):
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class WordStep(OfDecoder):
+class WordStep(search.DecoderPart):
     """One word of a translation.
 
     Args of the call:
@@ -72,11 +55,7 @@ def networks(model) -> dict[str, keras.Model]:
     decoder, source = model.get_layer("decoder"), model.input["source"]
     encoded = model.get_layer("encoder").output
     begin = keras.Model(source, SentenceBegin(decoder)(*encoded, source), name="begin")
-    inputs = {
-        name: keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(NAMES, begin.outputs)
-    }
-    inputs["word"] = keras.Input((), dtype="int32", name="word")
-    step = keras.Model(inputs, WordStep(decoder)(**inputs), name="step")
+    step = search.step_network(begin, NAMES, WordStep(decoder))
     return {"begin": begin, "step": step}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tinyconv.data import Split
+from tinyconv.data import Split, selection
 from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
 from tinyconv.plugins.translate.languages import Language, need, normal
@@ -116,11 +116,7 @@ class Translate:
         from tinyconv.system import console
 
         dataset = open_pairs(run, options.data, options.root)
-        split_name = options.split or ("test" if "test" in dataset.splits else "validation")
-        if split_name not in dataset.splits:
-            raise UserError(
-                f"{dataset.name} has no split {split_name!r}; it has {', '.join(dataset.splits)}."
-            )
+        split_name = selection.held_out_split(dataset, options.split)
         split, model = dataset.splits[split_name], TranslationModel(run)
         model.training = dataset.splits["train"]
         metrics = model.measure(split, options.beam or run.options.beam)
