@@ -65,10 +65,23 @@ def model_1() -> None:
     print(f"{time.process_time() - start:.0f} s of CPU")
 
 
+def error_rate(run, least: int, most: int) -> float:
+    """The alignment error rate on the test sentences of so many words."""
+    from tinyconv.plugins.translate import translation  # imports Keras
+
+    split, model = phrases.phrases().splits["test"], translation.TranslationModel(run)
+    pairs = [(text.split(), target) for text, target in zip(split.rows, split.targets)]
+    pairs = [pair for pair in pairs if least <= len(pair[0]) <= most]
+    sources, targets = zip(*pairs)
+    weights, _ = model.align(sources, [target["text"].split() for target in targets])
+    return alignment.measures(weights, targets)["aer"]
+
+
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--forms", nargs="+", default=list(FORMS)[:3], choices=list(FORMS))
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--minutes", type=float, default=3)
+parser.add_argument("--epochs", type=int, help="instead of minutes, on a busy machine")
 parser.add_argument("--options", nargs="*", default=[], help="further settings, name=value")
 arguments = parser.parse_args()
 options = dict(map(value, arguments.options))
@@ -80,9 +93,14 @@ with tempfile.TemporaryDirectory() as folder:
         rows = []
         for seed in range(arguments.seeds):
             start = time.process_time()
-            settings = {"minutes": arguments.minutes, "seed": seed, **FORMS[form], **options}
+            length = {"minutes": arguments.minutes}
+            if arguments.epochs:
+                length = {"epochs": arguments.epochs}
+            settings = {**length, "seed": seed, **FORMS[form], **options}
             run = tinyconv.fit("translate", **settings)
             cpu, metrics = time.process_time() - start, run.settings["result"]["metrics"]
+            if "aer" in metrics and "data" not in options:
+                metrics = {**metrics, "aer_3_to_19": error_rate(run, 3, 19)}
             rows.append(list(metrics.values()))
             numbers = "  ".join(f"{name} {number:.3f}" for name, number in metrics.items())
             print(

@@ -11,7 +11,7 @@ from tinyconv import runs, verbs
 from tinyconv.__main__ import main
 from tinyconv.errors import UserError
 from tinyconv.plugins.translate.languages import words
-from tinyconv.plugins.translate.translation import TranslationModel
+from tinyconv.plugins.translate.translation import TranslationModel, bleu, bleu_detokenised
 from tinyconv.results import Picture, Table
 from tinyconv.text.vocabulary import END, START
 
@@ -185,10 +185,18 @@ def test_your_own_sentences_in_pieces(tmp_path):
     root = translations(tmp_path)
     options = SMALL | {"data": "sentence-pairs", "root": root, "subword": 100, "limit": 100}
     run = tinyconv.fit("translate", name="pieces", **options)
-    assert {"bleu", "aer_model1"} <= set(run.settings["result"]["metrics"])
+    assert {"bleu", "bleu_detokenised", "aer_model1"} <= set(run.settings["result"]["metrics"])
     assert (run.path / "source.sentencepiece").is_file()
     (prediction,) = tinyconv.load(run.path).predict("sentence 3 here")
     assert "\u2581" not in prediction.answers[0]["translation"]
+
+
+def test_case_and_punctuation_count_in_text_as_it_is_written():
+    """By hand: all 5, 4, 3 and 2 n-grams match but those with the capital letter."""
+    texts = ["die Katze sieht mich."], ["Die Katze sieht mich."]
+    score = bleu_detokenised(texts[0], [{"text": texts[1][0]}])
+    assert score == pytest.approx(100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
+    assert bleu(*([" ".join(words(text)) for text in side] for side in texts)) == pytest.approx(100)
 
 
 @pytest.mark.slow

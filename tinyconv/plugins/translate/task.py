@@ -121,6 +121,8 @@ class Translate:
         model.training = dataset.splits["train"]
         metrics = model.measure(split, options.beam or run.options.beam)
         console.note(f"BLEU       sacreBLEU {signature()}")
+        if "bleu_detokenised" in metrics:
+            console.note(f"           bleu_detokenised {signature('13a')}")
         return Evaluation(metrics, dataset.name, split_name, count=len(split))
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:

@@ -9,7 +9,7 @@ import numpy as np
 from tinyconv import layers
 from tinyconv.plugins.translate import alignment, decoding
 from tinyconv.plugins.translate.alignment import Agreement
-from tinyconv.plugins.translate.languages import Language, need, words
+from tinyconv.plugins.translate.languages import Language, need, normal, words
 from tinyconv.text import search
 from tinyconv.text.vocabulary import END, PADDING, START, Vocabulary, padded
 
@@ -144,6 +144,9 @@ class TranslationModel:
         lengths = [len(tokens) for tokens in sources]
         values = {"loss": float(-log_p.sum() / count), "bleu": bleu(texts, references)}
         values["chrf"] = need("sacrebleu").corpus_chrf(texts, [references]).score
+        if self.target.model is not None:  # pieces keep what `words` takes away
+            written = [self.target.join(tokens) for tokens in best]
+            values["bleu_detokenised"] = bleu_detokenised(written, split.targets)
         values["exact_match"] = float(np.mean(matches))
         values |= by_length(texts, references, lengths, self.trained_length)
         if self.options.attention == "none":
@@ -175,14 +178,20 @@ def bleu(texts: Sequence[str], references: Sequence[str]) -> float:
     return scorer().corpus_score(list(texts), [list(references)]).score
 
 
-def scorer():
-    """The sacreBLEU metric of all figures, for text that is in `words` already."""
-    return need("sacrebleu").metrics.BLEU(tokenize="none", force=True)
+def bleu_detokenised(texts: Sequence[str], targets: Sequence[dict]) -> float:
+    """sacreBLEU's own tokens, 0 to 100, of text as it is written, with its case."""
+    references = [normal(target["text"]) for target in targets]
+    return scorer("13a").corpus_score(list(texts), [references]).score
 
 
-def signature() -> str:
+def scorer(tokenize: str = "none"):
+    """A sacreBLEU metric; that of nearly all figures is for text that is in `words` already."""
+    return need("sacrebleu").metrics.BLEU(tokenize=tokenize, force=True)
+
+
+def signature(tokenize: str = "none") -> str:
     """How sacreBLEU describes its measurement, as papers print it."""
-    metric = scorer()
+    metric = scorer(tokenize)
     metric.corpus_score(["a"], [["a"]])  # it knows the number of references afterwards
     return str(metric.get_signature())
 
