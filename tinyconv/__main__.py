@@ -26,7 +26,10 @@ INTERRUPTED = 130  # 128 + SIGINT
 READER_LEFT = 141  # 128 + SIGPIPE: what a shell reports for a program that SIGPIPE ends
 
 # Errors of the disk that the user can fix; not every system has all of them.
-DISK_ERRORS = ("ENOSPC", "EROFS", "EACCES", "EPERM", "EDQUOT", "ENAMETOOLONG", "ENOTDIR", "EISDIR")
+DISK_ERRORS = (
+    *("ENOSPC", "EROFS", "EACCES", "EPERM", "EDQUOT", "EFBIG", "EIO", "ESTALE"),
+    *("ENAMETOOLONG", "ENOTDIR", "EISDIR", "ELOOP"),
+)
 DISK = {getattr(errno, name) for name in DISK_ERRORS if hasattr(errno, name)}
 
 

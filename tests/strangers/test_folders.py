@@ -109,7 +109,7 @@ def test_every_format_is_read_and_the_rest_is_counted(place):
     assert sum(counts(dataset).values()) == 2 * len(endings)
     (note,) = dataset.notes
     assert Counter(note.removeprefix("left out: ").split(", ")) == Counter(
-        ["2 .heic", "2 .txt", "1 pictures outside the class folders"]
+        ["2 .heic", "2 .txt", "1 picture outside the class folders"]
     )
 
 
@@ -230,7 +230,7 @@ def test_labels_in_a_table(tmp_path, form, names):
     dataset = folder(tmp_path / "photos", labels=tmp_path / "labels.csv")
     assert dataset.classes == names  # numbers by their value
     assert counts(dataset) == {"train": 10, "validation": 2}
-    assert dataset.notes == ("left out: 1 listed without a file, 1 not listed",)
+    assert dataset.notes == ("left out: 1 picture that is not listed, 1 row whose file is missing",)
     for split in dataset.splits.values():
         red = split.pictures.mean(axis=(1, 2))[:, 0] > 128
         np.testing.assert_array_equal(split.labels, np.where(red, 0, 1))

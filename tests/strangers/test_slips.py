@@ -1,7 +1,9 @@
 """Slips and oddities: empty names, files in the place of folders, pipes, pictures of one pixel."""
 
 import os
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,7 +21,7 @@ def test_a_pipe_and_a_broken_link_are_left_out(tmp_path):
     (place / "b/link.png").symlink_to(place / "gone.png")
     dataset = folder(place)
     assert counts(dataset) == {"train": 12, "validation": 3}
-    assert dataset.notes == ("left out: 2 broken links or pipes",)
+    assert dataset.notes == ("left out: 1 link to nothing, 1 pipe",)
 
 
 @pytest.mark.pages
@@ -69,3 +71,63 @@ def test_a_variable_that_names_a_file(tmp_path, monkeypatch, capsys, variable):
     monkeypatch.setenv(variable, str(tmp_path / "file"))
     code, _, err = command(capsys, "fit", "--model", "linear", "--epochs", "1", "--limit", "20")
     assert code == 2 and "file is a file, not a folder; name another place" in err
+
+
+RESUMED = ["fit", "--epochs", "2", "--resume"]
+
+
+@pytest.fixture(scope="module")
+def trained(make_run):
+    """A run of one epoch; tests damage copies of it."""
+    return make_run(
+        model="linear", limit=60, epochs=1, no_coach=True, name="whole", pages=True
+    ).path
+
+
+def test_files_of_a_run_with_a_byte_order_mark_are_read(trained, capsys):
+    """Notepad and PowerShell write one."""
+    run = shutil.copytree(trained, Path("runs/marked"))
+    for name in ("settings.json", "history.csv"):
+        (run / name).write_bytes(b"\xef\xbb\xbf" + (run / name).read_bytes())
+    assert command(capsys, "fit", "--resume", run, "--epochs", "2")[0] == 0
+    assert [row["epoch"] for row in tinyconv.load(run).history] == [1, 2]
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize(
+    "name, words, message",
+    [
+        (
+            "log.txt",
+            ["fit", "--epochs", "2", "--resume"],
+            "log.txt cannot be written or read",
+        ),
+        (
+            "history.csv",
+            ["fit", "--epochs", "2", "--resume"],
+            "cannot be saved in .*Is a directory",
+        ),
+        ("last.keras", RESUMED, "last.keras has no readable training"),
+        ("split.json", ["evaluate"], "split.json cannot be read"),
+        ("best.keras", ["evaluate"], "best.keras is a folder, but should be a .keras file"),
+        ("settings.json", ["evaluate"], "has no settings.json; `tinyconv runs` lists all runs"),
+        ("report.html", ["report"], "report.html cannot be written or read: Is a directory"),
+        ("pictures", ["report"], "pictures is a file, not a folder; name another place"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_of_a_run(trained, capsys, name, words, message):
+    """And a file in the place of its folder; each is refused in one sentence."""
+    run = shutil.copytree(trained, Path("runs/damaged"))
+    if (run / name).is_dir():
+        shutil.rmtree(run / name)
+        (run / name).touch()
+    else:
+        (run / name).unlink(missing_ok=True)
+        (run / name).mkdir()
+    code, _, err = command(capsys, *words, run)
+    assert code == 2 and re.search(message, err.splitlines()[-1]), err
+
+
+def test_a_file_of_a_run_is_no_run(trained, capsys):
+    code, _, err = command(capsys, "evaluate", trained / "best.keras")
+    assert code == 2 and f"has no settings.json; name its folder, {trained}." in err

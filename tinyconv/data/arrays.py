@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyconv.data import CHUNK, Dataset, Split, split_by_class
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.system.files import cache_root
 
 VALIDATION = 0.2  # default fraction of each class, as for a folder
@@ -203,7 +204,8 @@ def _pair(argument: str, pair) -> tuple[np.ndarray, np.ndarray]:
     if labels.dtype.kind in "iu":
         labels = labels.astype("int64")
     if len(pictures) != len(labels):
-        raise UserError(f"{argument} has {len(pictures):,} pictures and {len(labels):,} labels.")
+        counts = f"{plural(len(pictures), 'picture')} and {plural(len(labels), 'label')}"
+        raise UserError(f"{argument} has {counts}.")
     return pictures, labels
 
 

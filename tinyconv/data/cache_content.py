@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinyconv.errors import UserError, nearest
+from tinyconv.results import plural
 from tinyconv.system.files import cache_root
 
 # What tinyconv writes into the cache; anything else there is somebody else's, and stays.
@@ -40,7 +41,7 @@ class Cached:
         """Time since it was last written, in words."""
         hours = max(0, int((time.time() - self.written) / 3600))
         count, unit = (hours // 24, "day") if hours >= 48 else (hours, "hour")
-        return "less than an hour" if not count else f"{count} {unit}{'s' if count > 1 else ''}"
+        return plural(count, unit) if count else "less than an hour"
 
 
 def content() -> list[Cached]:
@@ -92,7 +93,7 @@ def in_words(size: int) -> str:
     number, unit = float(size), 0
     while number >= 1000 and unit < len(UNITS) - 1:
         number, unit = number / 1000, unit + 1
-    return f"{number:.1f} {UNITS[unit]}" if unit else f"{size} bytes"
+    return f"{number:.1f} {UNITS[unit]}" if unit else plural(size, "byte")
 
 
 def summary() -> str:

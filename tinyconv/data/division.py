@@ -74,7 +74,7 @@ def read(run_folder: Path) -> dict[str, str]:
     """
     file = run_folder / FILE
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
+        names = json.loads(file.read_text(encoding="utf-8-sig"))
         return {name: split for split in ("train", "validation") for name in names[split]}
     except FileNotFoundError:
         return {}

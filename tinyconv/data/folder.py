@@ -25,6 +25,7 @@ from tinyconv.data.download import existing
 from tinyconv.data.folder_tree import Tree, split_of
 from tinyconv.data.picture_files import describe, endings, listing
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.system import console
 from tinyconv.system.paths import by_composed, composed
 
@@ -181,8 +182,8 @@ def _splits(root: Path, tree: Tree, division, whole: bool, as_in_0_1: bool):
         return False, {"test": rows["train"]}
     if len(tree.classes) < 2:
         raise UserError(
-            f"{root} has {len(tree.classes)} class folders, but classification needs at least two: "
-            "put the pictures of each class into a folder of its own."
+            f"{root} has {plural(len(tree.classes), 'class folder')}, but classification needs "
+            "at least two: put the pictures of each class into a folder of its own."
         )
     if "train" not in rows or rows.get("validation"):
         return False, rows

@@ -64,7 +64,7 @@ def read(root: Path, as_in_0_1: bool = False) -> Tree:
     names = [name.removeprefix(inside) for name in files.pictures]
     loose = sum("/" not in name for name in names)
     if loose:
-        others["pictures outside the class folders"] += loose
+        others["picture outside the class folders"] += loose
     split_folders = _split_folders(top, names)
     if not split_folders:
         _refuse_unnamed_splits(top, names)
@@ -79,7 +79,7 @@ def read(root: Path, as_in_0_1: bool = False) -> Tree:
         for folder in unused:
             count = sum(name.startswith(f"{folder}/") for name in names)
             if count:
-                others[f"pictures in {folder}"] += count
+                others[f"picture in {folder}"] += count
     first = next(split for split in SPLITS if split in places)
     classes = [folder.name for folder in _folders(top / places[first])]
     if as_in_0_1:

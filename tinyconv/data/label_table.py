@@ -41,9 +41,9 @@ class LabelTable:
     def left_out(self) -> dict[str, int]:
         """The number of rows and pictures left out, by reason."""
         counts = {
-            "listed without a file": self.missing,
-            "listed without a label": self.unlabelled,
-            "not listed": self.unlisted,
+            "row whose file is missing": self.missing,
+            "row without a label": self.unlabelled,
+            "picture that is not listed": self.unlisted,
         }
         return {what: count for what, count in counts.items() if count}
 

@@ -17,6 +17,7 @@ from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import resize
 from tinyconv.data.download import download, existing
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.system import archives
 
 UNSIGNED_BYTE = 0x08  # the IDX code of the only type these files use
@@ -128,8 +129,9 @@ def _read(paths, classes, mirror, image_size) -> Sources:
         labels = _idx(paths[split, "labels"], dimensions=1)
         if len(pictures) != len(labels):
             raise UserError(
-                f"{paths[split, 'pictures']} has {len(pictures)} pictures and "
-                f"{paths[split, 'labels']} has {len(labels)} labels; the counts must be equal."
+                f"{paths[split, 'pictures']} has {plural(len(pictures), 'picture')} and "
+                f"{paths[split, 'labels']} has {plural(len(labels), 'label')}; the counts "
+                "must be equal."
             )
         if len(labels) and labels.max() >= len(classes):
             raise UserError(

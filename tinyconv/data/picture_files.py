@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from tinyconv.results import plural
 from tinyconv.system.paths import composed
 
 # Pillow's names of raster formats; it also opens documents and fonts, which are not pictures.
@@ -27,7 +28,8 @@ class Listing:
 
     Attributes:
         pictures: paths below the folder with `/`, sorted.
-        others: number of other files by extension, such as ".heic"; "" without an ending.
+        others: number of other files by extension, such as ".heic"; "" without an ending; and of
+            what is no file, by a noun, such as "pipe".
     """
 
     pictures: list[str] = field(default_factory=list)
@@ -78,7 +80,8 @@ def listing(folder: Path, as_in_0_1: bool = False) -> Listing:
             if not has_ending(name, known):
                 files.others[Path(name).suffix.lower()] += 1
             elif not os.path.isfile(os.path.join(place, name)):  # a pipe would be waited for
-                files.others["broken links or pipes"] += 1
+                what = "link to nothing" if os.path.islink(os.path.join(place, name)) else "pipe"
+                files.others[what] += 1
             else:
                 files.pictures.append(Path(place, name).relative_to(folder).as_posix())
     files.pictures.sort(key=None if as_in_0_1 else composed)
@@ -86,6 +89,14 @@ def listing(folder: Path, as_in_0_1: bool = False) -> Listing:
 
 
 def describe(others: Counter) -> str:
-    """The other files in words, most frequent first: "40 .heic, 2 .txt"; empty for none."""
+    """The other files in words, most frequent first: "40 .heic, 1 pipe"; empty for none."""
     ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {ending or 'without an ending'}" for ending, count in ordered)
+    return ", ".join(_counted(count, what) for what, count in ordered)
+
+
+def _counted(count: int, what: str) -> str:
+    """The number of files with an ending, or of what a noun and its attributes name."""
+    if not what or what.startswith("."):
+        return f"{count:,} {what or 'without an ending'}"
+    noun, space, attributes = what.partition(" ")
+    return plural(count, noun) + space + attributes

@@ -10,7 +10,7 @@ from tinyconv.data import Split
 from tinyconv.errors import UserError
 from tinyconv.explain import METHODS, overlays
 from tinyconv.report import figures
-from tinyconv.results import Picture, Table
+from tinyconv.results import Picture, Table, plural
 
 OPACITY = {"grad-cam": 0.75, "saliency": 1.0}  # of the maps of each method
 EXAMPLES = 4  # mistakes, and the same number of right predictions
@@ -45,12 +45,13 @@ def where_it_looks(
     groups = [("its most confident mistakes", wrong), ("pictures that it got right", right)]
     names = ", then ".join(f"{name} ({len(some)})" for name, some in groups if len(some))
     reads = [f"By {method}, {_lower(METHODS[method].reads)}" for method in maps]
+    drawn = f"{plural(len(titles), 'picture')}, and maps over each: {', '.join(titles)}."
     yield Picture(
         "looks",
         TITLE,
         f"First {names}; below each, the evidence for its prediction. {' '.join(reads)}",
         figures.png(_draw(pictures, titles, maps)),
-        f"{len(titles)} pictures, and maps over each: {', '.join(titles)}.".replace("\n", " and "),
+        drawn.replace("\n", " and "),
     )
 
 

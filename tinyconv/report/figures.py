@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.special import softmax
 
 from tinyconv.report import lettering
-from tinyconv.results import Picture, Table
+from tinyconv.results import Picture, Table, plural
 
 DPI = 110
 INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
@@ -60,7 +60,7 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
         f"{last[f'val_{name}']:.3g} in validation"
         for name in names
     )
-    alt = f"Curves over {len(history)} epochs. At the end: {'; '.join(ends)}."
+    alt = f"Curves over {plural(len(history), 'epoch')}. At the end: {'; '.join(ends)}."
     return Picture("curves", "Learning curves", caption, png(figure), alt, plot=True)
 
 
@@ -161,21 +161,21 @@ def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Pictu
         yield Picture(
             "mistakes",
             "Worst mistakes",
-            f"The {len(worst)} most confident of {len(wrong)} wrong predictions on {name} "
-            "pictures: the predicted class, its probability, and the true class. Some pictures are "
-            "hard, and some labels are wrong.",
+            f"The {len(worst)} most confident of {plural(len(wrong), 'wrong prediction')} on "
+            f"{name} pictures: the predicted class, its probability, and the true class. Some "
+            "pictures are hard, and some labels are wrong.",
             drawing,
-            f"{len(worst)} pictures: {text}.",
+            f"{plural(len(worst), 'picture')}: {text}.",
         )
     if len(sample):
         drawing, text = draw(sample)
         yield Picture(
             "right",
             "Some right predictions",
-            f"A random sample of the {len(right)} right predictions on {name} pictures, with their "
+            f"A random sample of {plural(len(right), 'right prediction')} on {name} pictures, with "
             "probabilities.",
             drawing,
-            f"{len(sample)} pictures: {text}.",
+            f"{plural(len(sample), 'picture')}: {text}.",
         )
 
 
@@ -204,7 +204,7 @@ def filters(model) -> Iterator[Picture]:
         "Each square is one filter's weights, stretched to the full range of grey or colour. "
         "Edges and colour contrasts: it has learnt. Pure noise: it has learnt little.",
         png(grid(pictures, None, columns=16)),
-        f"{len(pictures)} squares of weights.",
+        f"{plural(len(pictures), 'square')} of weights.",
     )
 
 

@@ -280,8 +280,11 @@ def find_folder(path: str | os.PathLike) -> Path:
         if (folder / "settings.json").is_file():
             return folder
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
-    names = [file.parent.name for file in runs_folder().glob("*/settings.json")]
-    hint = close_matches(path.name, names) or "`tinyconv runs` lists all runs."
+    files = [file for file in runs_folder().glob("*/settings.json") if file.is_file()]
+    hint = close_matches(path.name, [file.parent.name for file in files])
+    if (path.parent / "settings.json").is_file():
+        hint = f"name its folder, {path.parent}."
+    hint = hint or "`tinyconv runs` lists all runs."
     raise UserError(f"{path} {what}; {hint}")
 
 

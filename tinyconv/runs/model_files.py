@@ -53,6 +53,8 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
         UserError: it is no such file, a class is not registered, or the optimizer's variables
             cannot be restored, of which Keras only warns.
     """
+    if os.path.isdir(path):  # Keras would report that there is no file
+        raise UserError(f"{path} is a folder, but should be a .keras file.")
     start_keras.start()
     import keras
 

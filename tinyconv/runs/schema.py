@@ -104,7 +104,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """The content of a run folder's settings.json."""
     file = folder / "settings.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read as the settings of a run: {error}") from error
     if not isinstance(content, dict) or "task" not in content:
@@ -119,7 +119,7 @@ def read_history(file: Path) -> list[dict[str, float]]:
     """The rows of a history.csv, in order; the keys are its columns."""
     rows = []
     try:
-        with file.open(newline="", encoding="utf-8") as text:
+        with file.open(newline="", encoding="utf-8-sig") as text:
             for row in csv.DictReader(text, restval=""):
                 rows.append({column: _cell(file, len(rows), row, column) for column in row})
     except (OSError, ValueError, csv.Error) as error:

@@ -36,7 +36,7 @@ def read() -> dict:
     Raises UserError for a value with which Keras cannot be imported.
     """
     try:
-        content = json.loads(file().read_text(encoding="utf-8"))
+        content = json.loads(file().read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except ValueError:

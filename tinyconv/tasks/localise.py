@@ -19,7 +19,7 @@ from tinyconv.data.selection import split_to_measure
 from tinyconv.data.settings import EvaluateOptions, PredictOptions
 from tinyconv.errors import UserError
 from tinyconv.explain import ExplainOptions
-from tinyconv.results import Evaluation, Picture, Prediction
+from tinyconv.results import Evaluation, Picture, Prediction, plural
 from tinyconv.settings import setting
 from tinyconv.system import console
 from tinyconv.tasks import PictureSettings, begin, network
@@ -268,7 +268,7 @@ def _galleries(scores, corners, split, classes: Sequence[str], name: str) -> Ite
             for label, overlap in zip(labels[at], iou[chosen], strict=True)
         ]
         figure = _figure(split.pictures[at], titles, true[at], corners[at])
-        alt = f"{len(at)} pictures with two boxes each, which overlap by "
+        alt = f"{plural(len(at), 'picture')} with two boxes each, which overlap by "
         alt += f"{iou[chosen].min():.0%} to {iou[chosen].max():.0%}."
         yield Picture(key, title, f"{what} {legend}", figures.png(figure), alt)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyconv import precision
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.settings import setting
 from tinyconv.system import console
 from tinyconv.tasks import origin
@@ -200,14 +201,15 @@ def _freeze(body, options) -> None:
     if count > len(weighted):
         raise UserError(
             f"--freeze {count} is too many: the network of {options.from_} has "
-            f"{len(weighted)} layers with weights before its head."
+            f"{plural(len(weighted), 'layer')} with weights before its head."
         )
     for layer in weighted[:count]:
         layer.trainable = False
     rest = f", the first {count} frozen, up to {weighted[count - 1].name}" if count else ""
     if options.freeze == "all":
         rest = ", all frozen: their features are computed once, without augmentation"
-    console.say(f"from       {options.from_}: loaded {len(weighted)} layers with weights{rest}")
+    loaded = f"{plural(len(weighted), 'layer')} with weights{rest}"
+    console.say(f"from       {options.from_}: loaded {loaded}")
 
 
 def slow_variables(model, options) -> dict:

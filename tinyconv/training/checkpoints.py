@@ -13,6 +13,7 @@ from collections.abc import Callable
 import keras
 
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.system.private import is_functional, random_states
 
 WRITE_FRACTION = 0.01  # of the training time that writing at the ends of epochs may take
@@ -74,7 +75,8 @@ def _layout(optimizer) -> tuple:
 
 
 def _description(optimizer) -> str:
-    return f"the optimizer {type(optimizer).__name__} with {len(optimizer.variables)} variables"
+    count = plural(len(optimizer.variables), "variable")
+    return f"the optimizer {type(optimizer).__name__} with {count}"
 
 
 def write_best(run, model, weights: list) -> None:

@@ -205,8 +205,9 @@ def _refuse_without_patience(run: Run) -> None:
     waited = state.get("since_best", 0)
     if "result" in run.settings and patience is not None and waited >= patience:
         raise UserError(
-            f"{run.path} was ended by early stopping: {waited} epochs brought no improvement, and "
-            f"patience is {patience}; raise it with --patience, or start a new run."
+            f"{run.path} was ended by early stopping: {plural(waited, 'epoch')} brought no "
+            f"improvement, and patience is {patience}; raise it with --patience, or start a new "
+            "run."
         )
 
 

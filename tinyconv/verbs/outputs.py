@@ -39,7 +39,7 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
             )
         runs.refuse_shipped(run.path)
         folder = run.path / "pictures"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         with only_writer(folder, wait=True):
             return write_report(run)
     from tinyconv.report.comparison import write_comparison

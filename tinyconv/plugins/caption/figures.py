@@ -9,7 +9,7 @@ from tinyconv.plugins.caption import metrics
 from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
 from tinyconv.report.figures import TRAIN, VALIDATION, png
-from tinyconv.results import Picture
+from tinyconv.results import Picture, plural
 
 GALLERY = 200  # pictures from which the best and the worst are chosen
 SHOWN = 3  # of each in the report
@@ -47,8 +47,8 @@ def curves(history) -> Iterator[Picture]:
         )
     last = history[-1]
     alt = (
-        f"Curves over {len(history)} epochs. At the end: loss {last['loss']:.3g} in training and "
-        f"{last['val_loss']:.3g} in validation"
+        f"Curves over {plural(len(history), 'epoch')}. At the end: loss {last['loss']:.3g} in "
+        f"training and {last['val_loss']:.3g} in validation"
     )
     values = [
         f", {name.replace('_', ' ')} {last[f'val_{name}']:.3g}"

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from tinyconv.errors import UserError
+from tinyconv.results import plural
 from tinyconv.runs import runs_folder
 from tinyconv.system.start_keras import is_installed
 
@@ -90,13 +91,13 @@ def check_replay(options, games) -> None:
         )
     if options.replay < options.games * (options.n_step + games.stack + 1):
         raise UserError(
-            f"A replay buffer of {options.replay:,} steps is too small for {options.games} games; "
-            f"use --replay-size {options.games * 100} or more."
+            f"A replay buffer of {options.replay:,} steps is too small for "
+            f"{plural(options.games, 'game')}; use --replay-size {options.games * 100} or more."
         )
     earliest = options.games * (options.n_step + 2)
     if options.start < earliest:
         raise UserError(
-            f"After {options.start:,} actions in {options.games} games no transition of "
+            f"After {options.start:,} actions in {plural(options.games, 'game')} no transition of "
             f"{options.n_step} steps is complete for the first update; use --learning-starts "
             f"{earliest} or more."
         )

@@ -9,7 +9,7 @@ import numpy as np
 from tinyconv.errors import UserError
 from tinyconv.plugins.dqn.requirements import check_replay, require_tf_agents
 from tinyconv.plugins.dqn.settings import Evaluate, Screens, Settings
-from tinyconv.results import Evaluation, Prediction
+from tinyconv.results import Evaluation, Prediction, plural
 
 
 class Dqn:
@@ -101,7 +101,7 @@ class Dqn:
         protocol = evaluation.find_protocol(env, options.protocol, run.options.sticky)
         scores = evaluation.scores(run.model(), env, protocol, run.options.seed + 1)
         metrics = {"return_mean": scores.mean(), "return_std": scores.std()}
-        console.say(f"scored     {len(scores)} games of {env}, {protocol.description}")
+        console.say(f"scored     {plural(len(scores), 'game')} of {env}, {protocol.description}")
         normalised = published.human_normalised(env, scores.mean())
         if normalised is not None:
             metrics["human_normalised"] = normalised
@@ -189,7 +189,7 @@ def _describe(options, games, model) -> None:
 
     console.say(
         f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
-        f"actions {', '.join(games.actions)}; {options.games} games in parallel"
+        f"actions {', '.join(games.actions)}; {plural(options.games, 'game')} in parallel"
     )
     console.say(
         f"model      {model.name}: {model.count_params():,} parameters; "
