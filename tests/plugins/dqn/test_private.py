@@ -114,6 +114,17 @@ def test_counted_variables_have_one_order_in_a_process_of_many_runs():
     assert orders == orders[:1] * 5 and len(set(orders[0])) == len(orders[0]) > 4
 
 
+def test_mean_squares():
+    """One per weight, which TensorFlow begins with ones; Adam's are not needed."""
+    agent = make_agent("rmsprop")
+    private.create_slots(agent)
+    weights = private.online_network(agent).trainable_weights
+    squares = private.mean_squares(agent)
+    assert [each.shape for each in squares] == [each.shape for each in weights]
+    assert all((each.numpy() == 1).all() for each in squares)
+    assert private.mean_squares(make_agent("adam")) == []
+
+
 def test_dqn_agent():
     """tf-agents' `train` uses the loss and the TD error of `loss_function`."""
     agent, calls = make_agent(), []

@@ -206,3 +206,18 @@ def test_a_checkpoint_of_another_game_is_refused():
         tinyconv.resume("small", steps=3000)
     with pytest.raises(UserError, match="another game than catch-large: its inputs are 10x5x1"):
         tinyconv.load("small").evaluate()
+
+
+def test_a_checkpoint_with_the_optimizers_variables_in_a_mixed_order_is_refused():
+    """As version 0.1 saved it after three other runs: (mean, momentum, mean square) a weight."""
+    run = tinyconv.fit("dqn", steps=200, start=100, replay=400, optimizer="rmsprop", seed=1)
+    (memory,) = run.path.glob("memory-*")
+    files = [memory / f"variable-{i}.npy" for i in range(len([*memory.glob("variable-*.npy")]))]
+    values = [np.load(file) for file in files]
+    slots = len(values) - 2  # the two counters come last
+    networks = len(run.model().weights) * 2
+    for first in range(networks, slots, 3):
+        for place, source in zip(range(first, first + 3), (first + 1, first + 2, first)):
+            np.save(files[place], values[source])
+    with pytest.raises(UserError, match="saved by an earlier version with the optimizer's variabl"):
+        tinyconv.resume(run.path, steps=300)

@@ -73,6 +73,14 @@ def counted_variables(agent) -> list:
     return [*variables, *agent._update_target.variables]
 
 
+def mean_squares(agent) -> list:
+    """The optimizer's averages of squared gradients, which are not negative: `rms` of RMSProp."""
+    optimizer = agent._optimizer
+    if "rms" not in optimizer.get_slot_names():
+        return []
+    return [optimizer.get_slot(each, "rms") for each in online_network(agent).trainable_weights]
+
+
 def _numbered(name: str) -> tuple[str, int]:
     """A variable's name without its number, and the number."""
     base, number = re.fullmatch(r"(.*?)(?:_(\d+))?(?::0)?", name).groups()

@@ -11,7 +11,12 @@ import shutil
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn.private import counted_variables, online_network, target_network
+from tinyconv.plugins.dqn.private import (
+    counted_variables,
+    mean_squares,
+    online_network,
+    target_network,
+)
 from tinyconv.system import console
 from tinyconv.training.checkpoints import write_best
 
@@ -67,7 +72,8 @@ def save(learning) -> None:
 def restore(learning) -> None:
     """Read what `save` wrote, and replay the actions of the games.
 
-    Raises UserError where the folder is missing, or belongs to another game or network.
+    Raises UserError where the folder is missing, belongs to another game or network, or was saved
+    by version 0.1 with RMSProp's variables in a mixed order (`private.counted_variables`).
     """
     state = learning.state
     if state.rows:  # a run killed between a checkpoint and its history lacks a row
@@ -75,6 +81,7 @@ def restore(learning) -> None:
     folder = learning.run_folder.path / f"memory-{state.done}"
     if not folder.is_dir():
         raise UserError(f"{folder} is missing; the run cannot be resumed without it.")
+    squares = {id(variable) for variable in mean_squares(learning.agent)}
     for i, variable in enumerate(variables(learning)):
         value = np.load(folder / f"variable-{i}.npy", allow_pickle=False)
         if value.shape != variable.shape:
@@ -82,6 +89,11 @@ def restore(learning) -> None:
                 f"{folder} belongs to another game or network: one of its variables has the shape "
                 f"{value.shape}, but {learning.options.env} with {learning.options.model} needs "
                 f"{variable.shape}."
+            )
+        if id(variable) in squares and (value < 0).any():
+            raise UserError(
+                f"{folder} was saved by an earlier version with the optimizer's variables in a "
+                "mixed order, from which the run cannot continue; start a new run."
             )
         variable.assign(value)
     learning.replay.restore(folder)
