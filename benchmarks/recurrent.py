@@ -20,7 +20,8 @@ parser.add_argument("--rounds", type=int, default=15)
 parser.add_argument("--torch-python", help="an interpreter with PyTorch")
 parser.add_argument("--sizes", nargs="+", default=["64,20,96,64", "64,40,128,64", "64,64,256,64"])
 arguments = parser.parse_args()
-os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ[name] = str(arguments.threads)
 WORKER = Path(__file__).with_name("speed_workers") / "torch_recurrent_worker.py"
 KINDS = {
     "LSTM": ("LSTM", {}),
@@ -36,9 +37,6 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tinyconv import layers  # noqa: E402
-
-tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
-tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
 
 
 def contender(layer, x, mask, fast: bool):
