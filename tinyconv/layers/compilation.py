@@ -13,7 +13,7 @@ _compiled: contextvars.ContextVar[bool | None] = contextvars.ContextVar("compile
 
 
 @contextlib.contextmanager
-def compiled(wanted: bool = True) -> Iterator[None]:
+def compiled(choice: bool = True) -> Iterator[None]:
     """Build graphs inside the block with compiled programs, on TensorFlow on a CPU.
 
     The results are the same to rounding, a step of resnet18 takes half the time, and compiling
@@ -21,12 +21,12 @@ def compiled(wanted: bool = True) -> Iterator[None]:
     operations.
 
     Args:
-        wanted: whether to use the programs; False chooses Keras' own operations.
+        choice: whether to use the programs; False chooses Keras' own operations.
 
     Yields:
         None; the choice ends with the block.
     """
-    token = _compiled.set(wanted)
+    token = _compiled.set(choice)
     try:
         yield
     finally:
