@@ -100,20 +100,20 @@ def find(number: int) -> Lesson:
 
 def blocks(path: Path) -> list[Block]:
     """The fenced blocks of a Markdown file, in order."""
-    result, opened, language = [], None, ""
+    result, first_line, language = [], None, ""
     exercise = answering = False
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         fence = FENCE.match(line)
-        if opened is not None:
+        if first_line is not None:
             if line == "```":
-                text = "".join(f"{each}\n" for each in lines[opened : number - 1])
+                text = "".join(f"{each}\n" for each in lines[first_line : number - 1])
                 check = exercise and not answering and language == "python"
                 role = "answer" if answering else "check" if check else ""
-                result.append(Block(language, text, opened + 1, role))
-                opened = None
+                result.append(Block(language, text, first_line + 1, role))
+                first_line = None
         elif fence:
-            opened, language = number, fence[1]
+            first_line, language = number, fence[1]
         elif line.startswith("## "):
             exercise = line.startswith("## Exercise")
         elif "<details>" in line or "</details>" in line:

@@ -121,14 +121,14 @@ def build(Settings: type, options: Mapping):
     """
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     hints = typing.get_type_hints(Settings)
-    known = aliases(Settings)
+    synonyms = aliases(Settings)
     values = without_aliases(Settings, options)
     for name in values:
         if name not in fields:
-            raise UserError(f"There is no setting {name!r}; {nearest(name, [*fields, *known])}")
-    written = {known.get(keyword, keyword): keyword for keyword in options}
+            raise UserError(f"There is no setting {name!r}; {nearest(name, [*fields, *synonyms])}")
+    spelling = {synonyms.get(keyword, keyword): keyword for keyword in options}
     for name, value in values.items():
-        values[name] = _checked(fields[name], hints[name], value, written[name])
+        values[name] = _checked(fields[name], hints[name], value, spelling[name])
     implied = Settings.implied(values) if hasattr(Settings, "implied") else {}
     return Settings(**{name: implied[name] for name in implied if name in fields} | values)
 

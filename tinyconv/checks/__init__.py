@@ -114,11 +114,11 @@ def of(name: str, root: Path | None = None, **small) -> list[Check]:
         UserError: for an unknown name.
     """
     entries = [entry for entry in installed() if not entry.is_off]
-    chosen = [e for e in entries if name in (e.distribution, e.short_name, e.full_name)]
-    if not chosen:
+    matches = [e for e in entries if name in (e.distribution, e.short_name, e.full_name)]
+    if not matches:
         names = {each for entry in entries for each in (entry.distribution, entry.short_name)}
         raise UserError(f"There is no plugin or entry {name!r}; {nearest(name, names)}")
-    return [check for entry in chosen for check in _of_entry(entry, root, small)]
+    return [check for entry in matches for check in _of_entry(entry, root, small)]
 
 
 def _of_entry(entry: Entry, root, small) -> list[Check]:

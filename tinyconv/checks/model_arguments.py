@@ -59,10 +59,10 @@ def comes_with_its_weights(subject: Subject) -> None:
     declared = getattr(subject.target, "pretrained", None)
     if declared is None:
         raise Skipped("it has no pretrained weights")
-    read = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
-    assert all(read.values()), f"it declares no {', '.join(n for n in read if not read[n])}"
+    values = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
+    assert all(values.values()), f"it declares no {', '.join(n for n in values if not values[n])}"
     listed = subject.entry.pretrained
-    assert listed == read, f"its source says {listed} as literals, but should say {read}"
+    assert listed == values, f"its source says {listed} as literals, but should say {values}"
     weights = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)

@@ -36,7 +36,7 @@ def _trained(subject: Subject):
     return run
 
 
-def watched(options, read: set[str]):
+def watched(options, names_read: set[str]):
     """The same options, which add the names of those that are read to `read`."""
     if not dataclasses.is_dataclass(options):
         return options
@@ -47,7 +47,7 @@ def watched(options, read: set[str]):
             # dataclasses.asdict and replace read all of them without using any.
             reader = inspect.currentframe().f_back.f_globals.get("__name__")
             if name in names and reader != "dataclasses":
-                read.add(name)
+                names_read.add(name)
             return super().__getattribute__(name)
 
     Watched.__name__, Watched.__qualname__ = type(options).__name__, type(options).__qualname__

@@ -113,7 +113,7 @@ def resumes_within_an_epoch(subject: Subject) -> None:
     from tinyconv.training import Training
 
     run = verbs.new(subject.entry.full_name, quick(subject), "within")
-    prepare, several = run.prepare, []
+    prepare, trainings = run.prepare, []
 
     def prepared():
         training = prepare()
@@ -121,7 +121,7 @@ def resumes_within_an_epoch(subject: Subject) -> None:
             raise Skipped("it has its own training loop, whose steps are not known")
         if training.steps_per_epoch < 2:
             raise Skipped("an epoch of `small` has one step")
-        several.append(training)
+        trainings.append(training)
         step = training.step
 
         def step_and_stop(*batch):
@@ -145,8 +145,8 @@ def reads_its_settings(subject: Subject) -> None:
     usual_answers(subject)
     if isinstance(run.task, Explains):
         explained(subject)
-    read = subject.results["read"] | _implying(subject)
-    unread = [each.name for each in own_settings(subject) if each.name not in read]
+    names_read = subject.results["read"] | _implying(subject)
+    unread = [each.name for each in own_settings(subject) if each.name not in names_read]
     assert not unread, f"nothing reads the setting {', '.join(unread)}"
 
 

@@ -90,7 +90,7 @@ def _show(lesson: course.Lesson) -> None:
     console = Console()
     hidden = f"*The answer is in {lesson.path}.*"
     text = course.ANSWER.sub(lambda _: hidden, lesson.text)
-    with console.capture() as shown:
+    with console.capture() as output:
         for i, part in enumerate(re.split(r"^```(.*\n[\s\S]*?)^```$", text, flags=re.MULTILINE)):
             if i % 2:
                 language, code = part.split("\n", 1)
@@ -98,7 +98,7 @@ def _show(lesson: course.Lesson) -> None:
                 console.print(code, soft_wrap=True)
             else:
                 console.print(Markdown(part), "")
-    click.echo(shown.get(), nl=False)  # not by rich, which prints an error if its reader leaves
+    click.echo(output.get(), nl=False)  # not by rich, which prints an error if its reader leaves
 
 
 def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
@@ -117,10 +117,10 @@ def _run(lesson: course.Lesson, output: Path, root: click.Group) -> None:
         course.run(lesson.path, Path(folder), root, begin, click.echo)
         seconds = time.monotonic() - began
         for name in lesson.pictures:
-            drawn = Path(folder, "pictures", name)
-            if drawn.stat().st_size > course.LARGEST:
+            picture = Path(folder, "pictures", name)
+            if picture.stat().st_size > course.LARGEST:
                 raise AssertionError(f"{name} is larger than {course.LARGEST:,} bytes")
-            shutil.copy(drawn, output / name)
+            shutil.copy(picture, output / name)
             click.echo(f"picture    {output / name}", err=True)
     click.echo(f"lesson {lesson.number}   every check passes, after {seconds:.0f} s", err=True)
 

@@ -126,13 +126,13 @@ def evaluate(ctx, runs, as_json, **options):
 
     Given several runs, evaluate each of them, and their ensemble, on the first run's data.
     """
-    opened = [_open(run) for run in runs]
-    if len(opened) == 1:
-        measured = opened[0].measure(**explicit(ctx, options))
-        document, subject = {"run": str(opened[0].path)}, ""
+    members = [_open(run) for run in runs]
+    if len(members) == 1:
+        measured = members[0].measure(**explicit(ctx, options))
+        document, subject = {"run": str(members[0].path)}, ""
     else:
-        *each, measured = verbs.ensemble(*opened, **explicit(ctx, options))
-        pairs = zip(opened, each, strict=True)
+        *each, measured = verbs.ensemble(*members, **explicit(ctx, options))
+        pairs = zip(members, each, strict=True)
         document = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
         subject = f"the mean of {len(each)} networks "
     if as_json:
@@ -146,7 +146,7 @@ def evaluate(ctx, runs, as_json, **options):
         echo(f"{name:6} {value:.4f}")
     if measured.split:
         echo(
-            f"{subject}on the {counted(vars(measured), opened[0].settings.get('data_unit'))}",
+            f"{subject}on the {counted(vars(measured), members[0].settings.get('data_unit'))}",
             err=True,
         )
 
@@ -254,10 +254,10 @@ def verify(run, steps, whole, as_json):
 
     if whole and steps is not None:
         raise UserError("verify takes --steps or --all: not both.")
-    opened = _open(run)
-    verdict = reproduce.verify(opened, None if whole else steps or reproduce.STEPS)
+    original = _open(run)
+    verdict = reproduce.verify(original, None if whole else steps or reproduce.STEPS)
     if as_json:
-        print_json({"run": str(opened.path), **vars(verdict)})
+        print_json({"run": str(original.path), **vars(verdict)})
         return
     epochs = f" and {plural(verdict.epochs, 'epoch')}" if verdict.epochs else ""
     echo(f"{verdict.verdict}  ({plural(verdict.steps, 'step')}{epochs} compared)")
@@ -288,8 +288,8 @@ def report(runs, output):
 
     Given several runs, write one page with their curves, numbers and settings side by side.
     """
-    opened = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
-    echo(verbs.report(*opened, output=output))
+    members = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
+    echo(verbs.report(*members, output=output))
 
 
 @click.command()
@@ -312,6 +312,6 @@ def _open(run: str):
     """The run named on the command line, with Keras started silently."""
     from tinyconv.system.start_keras import start
 
-    opened = verbs.load(find_folder(run))
+    result = verbs.load(find_folder(run))
     start()
-    return opened
+    return result

@@ -22,9 +22,9 @@ NO_GRADIENT = 1e-6  # of the largest gradient of the last layer: in float32 that
 
 def pixels(split: Split) -> dict[str, float]:
     """Standard deviation and maximum of the pixels of a sample, in levels from 0 to 255."""
-    chosen = np.linspace(0, len(split.pictures) - 1, min(SAMPLE, len(split.pictures)))
-    some = np.asarray(split.pictures[chosen.astype(int)])
-    return {"pixel_spread": float(some.std()), "brightest_pixel": int(some.max())}
+    places = np.linspace(0, len(split.pictures) - 1, min(SAMPLE, len(split.pictures)))
+    sample = np.asarray(split.pictures[places.astype(int)])
+    return {"pixel_spread": float(sample.std()), "brightest_pixel": int(sample.max())}
 
 
 def duplicates(training: Split, held_out: Split) -> int:

@@ -48,18 +48,18 @@ class Split:
         """The network's inputs: `pictures`, or `inputs` if they are not None."""
         return self.pictures if self.inputs is None else self.inputs
 
-    def take(self, chosen: np.ndarray) -> "Split":
+    def take(self, indices: np.ndarray) -> "Split":
         """Select examples by index.
 
         Args:
-            chosen: indices (M,), integers from 0 to N - 1.
+            indices: indices (M,), integers from 0 to N - 1.
 
         Returns:
             A Split of those M examples, in that order.
         """
 
         def select(part):
-            return part[chosen] if isinstance(part, np.ndarray) else [part[i] for i in chosen]
+            return part[indices] if isinstance(part, np.ndarray) else [part[i] for i in indices]
 
         parts = vars(self).items()
         return Split(**{name: None if part is None else select(part) for name, part in parts})

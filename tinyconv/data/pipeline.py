@@ -73,10 +73,10 @@ def training_batches(
             release(split.rows)
 
 
-def _rows(targets, chosen):
+def _rows(targets, indices):
     if isinstance(targets, dict):
-        return {name: _rows(each, chosen) for name, each in targets.items()}
-    return targets[chosen]
+        return {name: _rows(each, indices) for name, each in targets.items()}
+    return targets[indices]
 
 
 def whole_batches(pictures, batch_size) -> Iterator[tuple[np.ndarray, int]]:

@@ -94,7 +94,7 @@ def _read(inputs, shape, resize) -> tuple[list[str], np.ndarray]:
     else:
         batches = list(read_pictures(inputs, (height, width, channels or 3), resize, False))
     names = [Path(file).stem for files, _ in batches for file in files]
-    return names, np.concatenate([some for _, some in batches])
+    return names, np.concatenate([maps for _, maps in batches])
 
 
 def _blank(shape) -> np.ndarray:

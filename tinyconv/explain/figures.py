@@ -217,10 +217,10 @@ def _map_of_codes(request: Request) -> Iterator[Picture]:
         _, targets = request.targets if len(request.pictures) else (None, np.zeros(0, int))
         spread = np.linspace(0, len(request.classes) - 1, GROUPS).astype(int)
         groups = list(dict.fromkeys([*targets[: GROUPS // 2].tolist(), *spread.tolist()]))[:GROUPS]
-        chosen = np.flatnonzero(np.isin(split.labels, groups))
-        chosen = np.sort(np.random.default_rng(0).permutation(chosen)[:MAPPED])
-        pictures = np.concatenate([np.asarray(split.pictures[chosen]), pictures])
-        labels = np.concatenate([split.labels[chosen], labels])
+        indices = np.flatnonzero(np.isin(split.labels, groups))
+        indices = np.sort(np.random.default_rng(0).permutation(indices)[:MAPPED])
+        pictures = np.concatenate([np.asarray(split.pictures[indices]), pictures])
+        labels = np.concatenate([split.labels[indices], labels])
     if len(pictures) < 3:
         raise UserError("codes needs at least three pictures; name a folder of them.")
     codes = explain.codes(request.model, pictures, request.layer)

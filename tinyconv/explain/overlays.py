@@ -22,16 +22,16 @@ HEAT, BOTH = colormaps["inferno"], colormaps["RdBu_r"]  # from zero up; on both 
 MOSAIC = 36  # filters or channels drawn at most
 
 
-def flat(found: np.ndarray) -> np.ndarray:
+def flat(heat: np.ndarray) -> np.ndarray:
     """Reduce a signed map to its largest magnitude over the channels.
 
     Args:
-        found: a map, (N, H, W, C).
+        heat: a map, (N, H, W, C).
 
     Returns:
         (N, H, W), at least 0, in the map's dtype.
     """
-    return np.abs(found).max(axis=-1)
+    return np.abs(heat).max(axis=-1)
 
 
 def framed(title: str, caption: str, rows: int, columns: int, panel: float = PANEL):

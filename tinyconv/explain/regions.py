@@ -82,13 +82,13 @@ def occlusion(model, pictures, classes=None, patch=None, stride=None) -> np.ndar
     ]
     at_once = max(1, BATCH // count)
     for start in range(0, len(squares), at_once):
-        some = squares[start : start + at_once]
-        copies = np.repeat(probe.pictures[None], len(some), axis=0)  # (squares, N, H, W, C)
-        for copy, (down, across) in zip(copies, some):
+        block = squares[start : start + at_once]
+        copies = np.repeat(probe.pictures[None], len(block), axis=0)  # (squares, N, H, W, C)
+        for copy, (down, across) in zip(copies, block):
             copy[:, down, across] = GREY
         after = probe.scores(copies.reshape(-1, *probe.pictures.shape[1:]))
-        after = after.reshape(len(some), count, -1)[:, np.arange(count), classes]
-        for scores, (down, across) in zip(after, some):
+        after = after.reshape(len(block), count, -1)[:, np.arange(count), classes]
+        for scores, (down, across) in zip(after, block):
             total[:, down, across] += (before - scores)[:, None, None]
             covered[down, across] += 1
     return (total / covered).astype("float32")

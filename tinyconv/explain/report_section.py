@@ -27,13 +27,13 @@ def where_it_looks(
     """
     wrong, right = figures.wrong_and_right(scores, split.labels)
     wrong, right = wrong[:EXAMPLES], right[:EXAMPLES]
-    chosen = np.concatenate([wrong, right])
-    pictures = np.asarray(split.pictures[chosen])
+    indices = np.concatenate([wrong, right])
+    pictures = np.asarray(split.pictures[indices])
     maps, errors = {}, []
     for method in OPACITY:
         try:
             function = getattr(explain, method.replace("-", "_"))
-            values = function(model, pictures, scores[chosen].argmax(axis=1))
+            values = function(model, pictures, scores[indices].argmax(axis=1))
         except UserError as error:
             errors.append(str(error))
             continue
@@ -41,9 +41,9 @@ def where_it_looks(
     if not maps:
         yield Table("looks", TITLE, " ".join(errors), (), ())
         return
-    titles = [figures.prediction_title(scores[i], split.labels[i], classes) for i in chosen]
+    titles = [figures.prediction_title(scores[i], split.labels[i], classes) for i in indices]
     groups = [("its most confident mistakes", wrong), ("pictures that it got right", right)]
-    names = ", then ".join(f"{name} ({len(some)})" for name, some in groups if len(some))
+    names = ", then ".join(f"{name} ({len(members)})" for name, members in groups if len(members))
     reads = [f"By {method}, {_lower(METHODS[method].reads)}" for method in maps]
     drawn = f"{plural(len(titles), 'picture')}, and maps over each: {', '.join(titles)}."
     yield Picture(

@@ -70,14 +70,14 @@ def _run(layer, sequences, initial_state, mask):
     if layer.go_backwards:
         a, present = tf.reverse(a, [0]), tf.reverse(present, [0])
     present = present[..., None]  # (T, B, 1)
-    every = recurrence.states_of(kind, a, present, states, weights)
-    outputs = every[0]
+    histories = recurrence.states_of(kind, a, present, states, weights)
+    outputs = histories[0]
     if mask is not None:  # Keras' output before the first step that is present is 0
-        shown = present
+        visible = present
         if not layer.zero_output_for_mask:
-            shown = tf.cumsum(tf.cast(present, "int32")) > 0
-        outputs = tf.where(shown, outputs, 0)
-    return outputs[-1], tf.transpose(outputs, (1, 0, 2)), [each[-1] for each in every]
+            visible = tf.cumsum(tf.cast(present, "int32")) > 0
+        outputs = tf.where(visible, outputs, 0)
+    return outputs[-1], tf.transpose(outputs, (1, 0, 2)), [each[-1] for each in histories]
 
 
 @keras.saving.register_keras_serializable("tinyconv")

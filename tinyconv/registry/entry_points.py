@@ -208,7 +208,7 @@ def _entry(kind: str, point, distribution: str, version: str, off: bool, fault) 
     return Entry(kind, point.name, distribution, version, f"{module}:{attribute}", off, fault, flaw)
 
 
-def chosen() -> list[str]:
+def plugin_list() -> list[str]:
     """The plugins listed in TINYCONV_PLUGINS."""
     return [name for name in os.environ.get("TINYCONV_PLUGINS", "").split(",") if name.strip()]
 
@@ -217,7 +217,7 @@ def _is_on(plugin: str) -> bool:
     """Whether TINYCONV_PLUGINS lists this plugin; all are on where it is unset."""
     if "TINYCONV_PLUGINS" not in os.environ or plugin == OURS:
         return True
-    return canonical(plugin) in map(canonical, chosen())
+    return canonical(plugin) in map(canonical, plugin_list())
 
 
 def canonical(distribution: str) -> str:

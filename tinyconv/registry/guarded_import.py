@@ -123,12 +123,12 @@ def misfit(kind: str, target) -> str | None:
         return f"it is of type {type(target).__name__}, but should be a function"
     protocol = Model if kind == "models" else DatasetLoader
     parameters = list(inspect.signature(protocol.__call__).parameters.values())[1:]  # after self
-    named = {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
+    arguments = {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
     try:
         if kind == "models":  # is called by position
-            inspect.signature(target).bind(*named)
+            inspect.signature(target).bind(*arguments)
         elif set(inspect.signature(target).parameters) != {"root"}:  # a data set without pictures
-            inspect.signature(target).bind(**named)
+            inspect.signature(target).bind(**arguments)
     except (TypeError, ValueError):
         names = [str(p.replace(annotation=p.empty)) for p in parameters]
         return f"it should take ({', '.join(names)})"

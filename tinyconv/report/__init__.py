@@ -132,9 +132,9 @@ def facts(run) -> Iterable[Table]:
     """Every epoch's numbers, the settings, and what is needed to reproduce the run."""
     history = run.history
     if history:
-        every = -(-len(history) // EPOCHS)
-        rows = history[::-1][::every][::-1]
-        which = "Every row" if every == 1 else f"Every {every}th row, up to the last one,"
+        stride = -(-len(history) // EPOCHS)
+        rows = history[::-1][::stride][::-1]
+        which = "Every row" if stride == 1 else f"Every {stride}th row, up to the last one,"
         yield Table(
             "history",
             "Numbers by epoch",

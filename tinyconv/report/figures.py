@@ -33,8 +33,8 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     Returns:
         A Picture named "curves".
     """
-    every = [name[4:] for name in history[-1] if name.startswith("val_")]
-    names = [name for name in every if name in history[-1]] or every
+    measures = [name[4:] for name in history[-1] if name.startswith("val_")]
+    names = [name for name in measures if name in history[-1]] or measures
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False).flat, names):
@@ -152,9 +152,9 @@ def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Pictu
     wrong, right = wrong_and_right(scores, split.labels)
     worst, sample = wrong[:GRID_SIZE], np.sort(right[:GRID_SIZE])
 
-    def draw(chosen):
-        titles = [prediction_title(scores[i], split.labels[i], classes) for i in chosen]
-        return png(grid(split.pictures[chosen], titles)), ", ".join(titles).replace("\n", " and ")
+    def draw(indices):
+        titles = [prediction_title(scores[i], split.labels[i], classes) for i in indices]
+        return png(grid(split.pictures[indices], titles)), ", ".join(titles).replace("\n", " and ")
 
     if len(worst):
         drawing, text = draw(worst)

@@ -31,12 +31,12 @@ def plain(text: str) -> str:
     A byte of a file name that is no character (half a surrogate pair) becomes U+FFFD.
     """
     kinds = ((one, unicodedata.category(one)) for one in console.visible(text))
-    drawn = "".join(
+    visible = "".join(
         "\ufffd" if kind == "Cs" else one
         for one, kind in kinds
         if kind != "Cf" and not "\ufe00" <= one <= "\ufe0f"  # variants of the character before
     )
-    return drawn or "\ufffd"
+    return visible or "\ufffd"
 
 
 def legend(owner, marks, names: Sequence[str], **look) -> None:
@@ -98,8 +98,8 @@ def _choose_fonts(texts: Sequence[Text]) -> None:
 def _fonts_for(missing: frozenset[str]) -> tuple[list[str], frozenset[str]]:
     """(families that have the characters, the characters that no installed font has)."""
     families, rest = [], missing
-    known = {entry.fname for entry in font_manager.fontManager.ttflist}
-    for path in set(font_manager.findSystemFonts()) - known:  # newer than matplotlib's own list
+    listed = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in set(font_manager.findSystemFonts()) - listed:  # newer than matplotlib's own list
         try:
             font_manager.fontManager.addfont(path)
         except Exception:  # FreeType raises many classes for a file that it cannot read

@@ -225,11 +225,11 @@ class Run(RunFolder):
 
     def pictures(self) -> list:
         """The Pictures and Tables of the run that its task shows in the report."""
-        shown = list(self.task.pictures(self) or [])
-        for each in shown:
+        content = list(self.task.pictures(self) or [])
+        for each in content:
             if not isinstance(each, (Picture, Table)):
                 raise self._blamed("pictures", each, "a Picture or a Table")
-        return shown
+        return content
 
     def _blamed(self, verb: str, value, promised: str):
         """The error for a task whose verb returns something else than the specification says."""

@@ -46,14 +46,14 @@ def to_saved_model(model, path: Path, facts: Mapping | None = None) -> None:
     description = describe(plain) | (facts or {})
     names = list(description["outputs"])
 
-    def named(inputs):
+    def by_name(inputs):
         return dict(zip(names, keras.tree.flatten(plain(inputs)), strict=True))
 
     if keras_layers.has_graph(plain):
         signature = [keras.tree.map_structure(_spec, plain.input)]
         archive = keras.export.ExportArchive()
         archive.track_and_add_endpoint("serve", plain, signature)
-        archive.add_endpoint("serving_default", named, signature)
+        archive.add_endpoint("serving_default", by_name, signature)
         archive.write_out(str(path), verbose=False)
     else:
         plain.export(path, format="tf_saved_model", verbose=False)
@@ -70,8 +70,8 @@ def to_onnx(model, path: Path, facts: Mapping | None = None) -> None:
     plain = _called(keras_layers.in_keras_layers(model, float32=True))
     description = describe(plain) | (facts or {})
     plain.export(path, format="onnx", verbose=False)
-    written = onnx.load(path)
-    graph = written.graph
+    document = onnx.load(path)
+    graph = document.graph
     for value, name in zip(graph.output, description["outputs"], strict=False):
         if not any(name in node.output for node in graph.node):
             graph.node.append(onnx.helper.make_node("Identity", [value.name], [name]))
@@ -80,8 +80,8 @@ def to_onnx(model, path: Path, facts: Mapping | None = None) -> None:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in description.items()
     }
-    onnx.helper.set_model_props(written, entries)
-    onnx.save(written, path)
+    onnx.helper.set_model_props(document, entries)
+    onnx.save(document, path)
 
 
 EXPORTERS = {"keras": to_keras, "savedmodel": to_saved_model, "onnx": to_onnx}

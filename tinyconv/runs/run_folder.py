@@ -144,14 +144,14 @@ class RunFolder:
                 f"then resume from its last save with: tinyconv fit --resume {self.path}"
             ) from error
 
-    def _link_best(self, saved: Path) -> None:
+    def _link_best(self, target: Path) -> None:
         """Make best.keras a hard link to `saved`; a later rename does not change best.keras."""
         temporary = self.path / ".best.keras"
         temporary.unlink(missing_ok=True)
         try:
-            os.link(saved, temporary)
+            os.link(target, temporary)
         except OSError:  # a file system without hard links
-            shutil.copyfile(saved, temporary)
+            shutil.copyfile(target, temporary)
             files.sync(temporary)
         files.replace(temporary, self.path / "best.keras")
 

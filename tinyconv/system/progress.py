@@ -126,14 +126,14 @@ def bar(title: str, total: float, unit: str = "", done: float = 0.0) -> Iterator
         The Bar to advance.
     """
     if is_terminal():
-        drawn = TerminalBar(title, total, done)
-        with drawn.live:
-            yield drawn
+        display = TerminalBar(title, total, done)
+        with display.live:
+            yield display
         return
     if is_notebook():
-        drawn = NotebookBar(title, total, done)
-        yield drawn
-        drawn.draw("")
+        display = NotebookBar(title, total, done)
+        yield display
+        display.draw("")
         return
     plain = Bar(title, total, done)
     yield plain

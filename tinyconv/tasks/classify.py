@@ -176,15 +176,15 @@ class Classify:
                         f"{first.path} and {run.path} have different {what} and cannot be averaged."
                     )
         dataset = selection.of_run(first, options.data, options.root)
-        chosen = split_to_measure(dataset, options.split)
+        split_name = split_to_measure(dataset, options.split)
         augment = options.augment
         if augment not in (None, "none") and not dataset.mirror:
             raise UserError(
                 f"Mirroring changes the class in {dataset.name}, so --augment {augment} cannot be "
                 "used."
             )
-        labels = dataset.splits[chosen].labels
-        each = [self._scores(run, dataset, chosen, augment) for run in runs]
+        labels = dataset.splits[split_name].labels
+        each = [self._scores(run, dataset, split_name, augment) for run in runs]
         uneven = any(map(is_uneven, runs))
         metrics = [
             measure(one, labels, _loss(run), uneven) for one, run in zip(each, runs, strict=True)
@@ -194,7 +194,7 @@ class Classify:
             kinds = [_loss(run).get_config() for run in runs]
             if runs[0].options.loss != "softmax" or any(kind != kinds[0] for kind in kinds):
                 del metrics[-1]["loss"]
-        return [Evaluation(one, dataset.name, chosen, len(labels)) for one in metrics]
+        return [Evaluation(one, dataset.name, split_name, len(labels)) for one in metrics]
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """Yield the five best labels of each file; a folder or a glob stands for its pictures.

@@ -100,14 +100,14 @@ class Localise:
         pictures.
         """
         dataset = _with_boxes(selection.of_run(run, options.data, options.root))
-        chosen = split_to_measure(dataset, options.split)
-        examples = dataset.splits[chosen]
+        split_name = split_to_measure(dataset, options.split)
+        examples = dataset.splits[split_name]
         if examples.boxes is None or not boxes.is_known(examples.boxes).any():
             raise UserError(
-                f"The {chosen} split of {dataset.name} has no boxes to evaluate against."
+                f"The {split_name} split of {dataset.name} has no boxes to evaluate against."
             )
         metrics = measure(answer(run.model(), examples.pictures), examples)
-        return Evaluation(metrics, dataset.name, chosen, len(examples.labels))
+        return Evaluation(metrics, dataset.name, split_name, len(examples.labels))
 
     def predict(self, run, inputs: Sequence[str], options: PredictOptions) -> Iterator[Prediction]:
         """Yield the best label and the box of each file.

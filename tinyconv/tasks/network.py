@@ -235,10 +235,10 @@ def frozen_body(model, dataset, options):
 
 def adapt(model, pictures) -> None:
     """Call `layer.adapt` on each layer that has it, with its inputs for 500 training pictures."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
+    indices = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
     import keras
 
     for layer in model.layers:
         if hasattr(layer, "adapt"):
             below = keras.Model(model.inputs, layer.input)
-            layer.adapt(np.asarray(below.predict_on_batch(pictures[chosen])))
+            layer.adapt(np.asarray(below.predict_on_batch(pictures[indices])))

@@ -29,10 +29,10 @@ def with_origin(run):
     """
     options, model = run.options, pretrained_model(run)
     defaults = RUN_DEFAULTS if model is None else PRETRAINED_DEFAULTS
-    chosen = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    implied = {name: value for name, value in defaults.items() if getattr(options, name) is None}
     if model is not None and options.image_size is None and is_folder(run.catalogue, options.data):
-        chosen["image_size"] = model.pretrained.image_size
-    run.options = replace(options, **chosen)
+        implied["image_size"] = model.pretrained.image_size
+    run.options = replace(options, **implied)
     options = run.options
     if model is None:
         options, file = _of_run(run)

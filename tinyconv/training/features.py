@@ -41,10 +41,10 @@ def features(network: keras.Model, pictures, name: str, key: list) -> np.ndarray
     """
     shape = (len(pictures), *network.output.shape[1:])
     path = cache_root() / f"features-{name}-{_digest(network, [*key, shape])}.npy"
-    while (stored := _open(path, shape)) is None:
+    while (rows := _open(path, shape)) is None:
         with contextlib.suppress(FileNotFoundError):  # another process has just finished the file
             _compute(network, pictures, name, path, shape)
-    return stored
+    return rows
 
 
 def _digest(network: keras.Model, key: list) -> str:

@@ -57,12 +57,12 @@ def optimizer(settings: TrainingSettings, slow=(), slow_rate=1.0) -> keras.optim
     """
     rate, decay = settings.peak_rate, settings.decay
     if settings.optimizer == "sgd":
-        chosen = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
+        plain = SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay or None)
     else:
-        chosen = AdamW(rate, weight_decay=decay)  # Keras refuses None here
-    chosen.exclude_from_weight_decay(var_names=list(UNDECAYED))
-    chosen.slow, chosen.slow_rate = frozenset(map(id, slow)), slow_rate
-    return chosen
+        plain = AdamW(rate, weight_decay=decay)  # Keras refuses None here
+    plain.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    plain.slow, plain.slow_rate = frozenset(map(id, slow)), slow_rate
+    return plain
 
 
 def scaled(inner, model) -> keras.optimizers.Optimizer:

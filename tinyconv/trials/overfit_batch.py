@@ -59,8 +59,8 @@ def check(loop) -> Check:
     inputs, targets = next(iter(loop.batches(0, 0)))
     count = len(keras.tree.flatten(targets)[0])
     # Evenly spaced: a batch is in the data's order, where examples of a class may be adjacent.
-    chosen = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
-    inputs, targets = keras.tree.map_structure(lambda rows: rows[chosen], (inputs, targets))
+    places = np.unique(np.linspace(0, count - 1, EXAMPLES).astype(int))
+    inputs, targets = keras.tree.map_structure(lambda rows: rows[places], (inputs, targets))
     losses, heads, gradients, sentences = [], [], Gradients(), {}
     for step in range(STEPS):
         model.optimizer.learning_rate = settings.peak_rate * loop.schedule(step / STEPS)
@@ -80,7 +80,7 @@ def check(loop) -> Check:
         for rule, sentence in sentences.items()
         if sentence and not learns
     ]
-    return Check(learns, len(losses), len(chosen), losses[0], last, right, advice)
+    return Check(learns, len(losses), len(places), losses[0], last, right, advice)
 
 
 def _right(model, inputs, targets) -> float | None:

@@ -70,16 +70,16 @@ def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> 
     if folder.is_file():
         raise UserError(f"{folder} is a file, and explain writes a folder; name another place.")
     if isinstance(run, Run):
-        shown = run.explain(*inputs, **options)
+        pictures = run.explain(*inputs, **options)
     else:
-        shown = _explain_file(run, inputs, options)
+        pictures = _explain_file(run, inputs, options)
     make_folder(folder)
-    written = []
-    for picture in shown:
+    paths = []
+    for picture in pictures:
         path = unused_path(folder / f"{picture.name}.png")
         write(path, picture.png)
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
 
 
 def _explain_file(path: Path, inputs, values: dict):
@@ -111,13 +111,13 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
 
     if format not in formats.EXPORTERS:
         raise UserError(f"There is no format {format!r}; {nearest(format, formats.EXPORTERS)}")
-    several = isinstance(run.task, ExportsSeveral)
+    has_several = isinstance(run.task, ExportsSeveral)
     if output is None:
         runs.refuse_shipped(run.path)
     path = Path(output or run.path / f"export-{format}")
-    path = formats.destination(path, format, is_folder=several or format == "savedmodel")
+    path = formats.destination(path, format, is_folder=has_several or format == "savedmodel")
     formats.require(format)
-    networks = run.task.networks(run) if several else {"": run.model()}
+    networks = run.task.networks(run) if has_several else {"": run.model()}
     foreign = formats.write(networks, path, format, formats.facts_of(run.settings))
     if foreign:
         console.say(

@@ -74,8 +74,8 @@ def open_for_model(model, env: str, count: int, seed: int, sticky: float) -> Gam
 
 def scores(model, env: str, protocol: Protocol, seed: int, games: int = GAMES) -> np.ndarray:
     """The raw score of each of `games` parallel games, (games,) float64."""
-    opened = open_for_model(model, env, games, seed, protocol.sticky)
-    return total_rewards(model, opened, protocol, seed)
+    player = open_for_model(model, env, games, seed, protocol.sticky)
+    return total_rewards(model, player, protocol, seed)
 
 
 def total_rewards(model, games: Games, protocol: Protocol, seed: int) -> np.ndarray:
@@ -128,20 +128,20 @@ def best_game(model, games: Games, seed: int, protocol: Protocol) -> list[Turn]:
 
 def animation(turns: list[Turn], games: Games) -> bytes:
     """A GIF of a game's first steps, with the values of the actions beside the screen."""
-    shown = turns[:SHOWN]
+    first_turns = turns[:SHOWN]
     figure = Figure(figsize=(4.6, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    image = left.imshow(0 * screen(shown[0].observation, games), "gray", vmin=0, vmax=255)
+    image = left.imshow(0 * screen(first_turns[0].observation, games), "gray", vmin=0, vmax=255)
     left.set(xticks=[], yticks=[])
-    bars = right.barh(range(len(games.actions)), shown[0].values)
+    bars = right.barh(range(len(games.actions)), first_turns[0].values)
     right.set_yticks(range(len(games.actions)), games.actions, fontsize=7)
     right.tick_params(axis="x", labelsize=7)
-    every = np.concatenate([turn.values for turn in shown])
-    right.set_xlim(min(0, every.min()), max(0, every.max()))
+    all_values = np.concatenate([turn.values for turn in first_turns])
+    right.set_xlim(min(0, all_values.min()), max(0, all_values.max()))
     right.invert_yaxis()
     right.set_title("value of each action", fontsize=8)
     frames = []
-    for observation, values, score in shown:
+    for observation, values, score in first_turns:
         image.set_data(screen(observation, games))
         left.set_title(f"score {score:g}", fontsize=8)
         for i, bar in enumerate(bars):

@@ -110,14 +110,14 @@ def saliency(model, observations: np.ndarray) -> np.ndarray:
 
 def saliency_figure(model, name: str, turns: list[Turn], games: Games) -> Picture:
     """Saliency over frames: a column for each of up to COLUMNS turns, the oldest frame on top."""
-    shown = [turns[i] for i in _spread(turns, COLUMNS)]
-    observations = np.stack([turn.observation for turn in shown])
+    columns = [turns[i] for i in _spread(turns, COLUMNS)]
+    observations = np.stack([turn.observation for turn in columns])
     gradients = saliency(model, observations)
     channels = games.shape[2]
     figure = Figure(
-        figsize=(max(3.0, 1.65 * len(shown)), 1.75 * games.stack + 0.5), layout="constrained"
+        figsize=(max(3.0, 1.65 * len(columns)), 1.75 * games.stack + 0.5), layout="constrained"
     )
-    for row, axes_row in enumerate(figure.subplots(games.stack, len(shown), squeeze=False)):
+    for row, axes_row in enumerate(figure.subplots(games.stack, len(columns), squeeze=False)):
         part = slice(row * channels, (row + 1) * channels)
         for column, axes in enumerate(axes_row):
             shade = screen(observations[column], games, row) / 255
@@ -129,14 +129,14 @@ def saliency_figure(model, name: str, turns: list[Turn], games: Games) -> Pictur
             axes.imshow(np.clip(0.5 * shade + glow, 0, 1))
             _frame(axes)
             if row == 0:
-                values = shown[column].values
+                values = columns[column].values
                 best = games.actions[int(values.argmax())]
                 axes.set_title(f"{best}\n{values.max():.2f}", fontsize=8)
     caption = (
         "The brighter a pixel, the more it changes the value of the action above the column; from "
         "top to bottom the frames of one observation, the newest last."
     )
-    alt = f"{len(shown)} screens of the game, with a glow over the pixels with large gradients."
+    alt = f"{len(columns)} screens of the game, with a glow over the pixels with large gradients."
     return Picture(name, "Where it looks", caption, png(figure), alt)
 
 

@@ -104,10 +104,10 @@ class MyPlugin:
         """Curves, and some pictures above their reconstructions."""
         yield plugins.curves(run.history)
         dataset = own(run)
-        some = np.asarray(dataset.splits[labelled_split(dataset)].pictures[:8])
-        both = np.concatenate([some, reconstructions(run.model(), some).astype("uint8")])
+        sample = np.asarray(dataset.splits[labelled_split(dataset)].pictures[:8])
+        both = np.concatenate([sample, reconstructions(run.model(), sample).astype("uint8")])
         caption = "Above, test pictures; below, their reconstructions."
-        alt = f"{len(some)} pictures, and a blurred copy below each."
+        alt = f"{len(sample)} pictures, and a blurred copy below each."
         grid = plugins.png(plugins.grid(both, None))
         yield plugins.Picture("reconstructions", "Reconstructions", caption, grid, alt)
 
