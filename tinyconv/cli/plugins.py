@@ -8,7 +8,7 @@ import click
 from tinyconv.cli.base import Verbs, as_json, echo, print_json
 from tinyconv.cli.listing import row
 from tinyconv.errors import PluginError, nearest
-from tinyconv.registry.entry_points import KINDS, OURS, canonical, chosen, installed
+from tinyconv.registry.entry_points import KINDS, OURS, canonical, installed, plugin_list
 from tinyconv.system import console, progress
 from tinyconv.system.paths import expanded
 
@@ -39,7 +39,7 @@ def plugins(ctx, check, as_json):
         members = [e for e in entries if (e.plugin or "", e.distribution) == (plugin, distribution)]
         _print_plugin(plugin or OURS, "plugin" if is_foreign else "built in", members)
     names = sorted({plugin for _, plugin, _ in groups if plugin})
-    for name in chosen():
+    for name in plugin_list():
         if canonical(name) not in map(canonical, names):
             echo(
                 f"There is no plugin {name!r} (TINYCONV_PLUGINS); {nearest(name, names)}", err=True

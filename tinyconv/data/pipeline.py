@@ -62,12 +62,12 @@ def training_batches(
     order = np.random.default_rng([seed, epoch]).permutation(len(split))
     turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
     for step in range(first_step, steps_per_epoch(len(order), batch_size)):
-        chosen = np.sort(order[step * batch_size : (step + 1) * batch_size])
+        indices = np.sort(order[step * batch_size : (step + 1) * batch_size])
         check_whole(split.rows)
-        inputs, answers = split.rows[chosen], _rows(targets, chosen)
+        inputs, answers = split.rows[indices], _rows(targets, indices)
         random = np.random.default_rng([seed, epoch, step])
         for change in policy:
-            inputs, answers = change(inputs, answers, random, turns[chosen])
+            inputs, answers = change(inputs, answers, random, turns[indices])
         yield inputs, answers
         if step % RELEASE == 0:
             release(split.rows)

@@ -166,10 +166,10 @@ def draw_layer_outputs(method: str, request: Request) -> Iterator[Picture]:
         for panel, layer in zip(axes[0, 1:], layers):
             one = outputs[layer][i]
             tiles = one[None, None] if one.ndim == 1 else np.moveaxis(one, -1, 0)
-            chosen = tiles[: overlays.MOSAIC]
-            coloured = overlays.heat(np.maximum(chosen, 0))
+            first = tiles[: overlays.MOSAIC]
+            coloured = overlays.heat(np.maximum(first, 0))
             overlays.show(
-                panel, overlays.mosaic(coloured), f"{layer}, {len(chosen)} of {len(tiles)}"
+                panel, overlays.mosaic(coloured), f"{layer}, {len(first)} of {len(tiles)}"
             )
         yield to_picture(name, method, figure)
 

@@ -258,18 +258,18 @@ def _galleries(scores, corners, split, classes: Sequence[str], name: str) -> Ite
         "Blue: the true box. Yellow dashes: the predicted box. Above: the predicted label, and the "
         f"overlap of the two boxes (IoU), which counts as right from {RIGHT:.0%} on."
     )
-    for key, title, chosen, what in (
+    for key, title, places, what in (
         ("boxes", "Predicted boxes", sample, f"A random sample of {name} pictures."),
         ("worst-boxes", "Worst boxes", worst, f"The {name} pictures with the least overlap."),
     ):
-        at = with_box[chosen]
+        at = with_box[places]
         titles = [
             f"{figures.short(classes[label])}\n{overlap:.0%}"
-            for label, overlap in zip(labels[at], iou[chosen], strict=True)
+            for label, overlap in zip(labels[at], iou[places], strict=True)
         ]
         figure = _figure(split.pictures[at], titles, true[at], corners[at])
         alt = f"{plural(len(at), 'picture')} with two boxes each, which overlap by "
-        alt += f"{iou[chosen].min():.0%} to {iou[chosen].max():.0%}."
+        alt += f"{iou[places].min():.0%} to {iou[places].max():.0%}."
         yield Picture(key, title, f"{what} {legend}", figures.png(figure), alt)
 
 
