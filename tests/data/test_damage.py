@@ -103,7 +103,7 @@ def test_folders_of_killed_writers_are_removed_and_those_at_work_are_not(pets, t
 def test_a_broken_link_is_left_out_and_counted(pets):
     (pets / "cat/lost.jpg").symlink_to(pets / "nowhere.jpg")
     dataset = folder(pets)
-    assert dataset.notes == ("left out: 1 broken links or pipes",) and count(dataset) == 20
+    assert dataset.notes == ("left out: 1 broken link",) and count(dataset) == 20
 
 
 def test_hidden_folders_and_folders_named_like_pictures_are_ignored(pets):

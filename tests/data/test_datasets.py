@@ -332,7 +332,7 @@ def test_wrong_folders(tmp_path):
         load(root)
     (root / "horse").rmdir()
     shutil.rmtree(root / "dog")
-    with pytest.raises(UserError, match="1 class folders"):
+    with pytest.raises(UserError, match="1 class folder,"):
         load(root)
 
 

@@ -1,6 +1,8 @@
 """Decoding against Pillow, mode by mode, and bytes that are not a picture."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -50,6 +52,37 @@ def test_transparent_is_white():
 def test_sixteen_bits_keep_their_upper_eight():
     image = Image.fromarray(np.array([[0, 256, 65535]], "uint16"))
     np.testing.assert_array_equal(decode(encoded(image, "PNG"), channels=1)[0, :, 0], [0, 1, 255])
+
+
+@pytest.mark.parametrize("channels", [3, 4], ids=["RGB", "RGBA"])
+def test_sixteen_bits_of_a_colour_are_all_read(channels):
+    """Pillow reads the upper byte of each: the same of values 0 to 255, which are all zero."""
+    values = np.random.default_rng(0).integers(0, 4096, (5, 7, channels)).astype("uint16")
+    values[..., 3:] = 65535
+    expected = values[..., :3] // 16  # 12 bits
+    np.testing.assert_array_equal(decode(png_of_16_bits(values), 3, (0, 4095)), expected)
+    np.testing.assert_array_equal(decode(png_of_16_bits(values)), expected)  # its usual range
+
+
+def png_of_16_bits(values) -> bytes:
+    """A PNG file of 16 bits a value, which Pillow does not write: values (H, W, 3 or 4) uint16."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    kind = {3: 2, 4: 6}[channels]
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+def test_values_that_are_no_numbers_are_zero():
+    image = Image.fromarray(np.array([[np.nan, np.inf, 0.5, 1.0]], "float32"))
+    np.testing.assert_array_equal(decode(encoded(image, "TIFF"), 1)[0, :, 0], [0, 0, 128, 255])
 
 
 def test_an_animation_is_its_first_frame():

@@ -140,18 +140,39 @@ def test_the_crop_is_reported_and_can_be_avoided(place):
         np.testing.assert_array_equal(left, labels == 0)
 
 
-@pytest.mark.parametrize("highest, levels", [(200, 256), (4095, 4096), (65535, 65536)])
-def test_sixteen_bit_files_are_scaled_by_their_range(place, highest, levels):
+@pytest.mark.parametrize(
+    "kind, low, high, span",
+    [
+        ("uint16", 0, 200, (0, 255)),
+        ("uint16", 0, 4095, (0, 4095)),
+        ("uint16", 0, 65535, (0, 65535)),
+        ("uint16", 30000, 31000, (30000, 31000)),  # 4 grey levels of 65,536
+        ("int32", -1000, 2000, (-1000, 2000)),
+        ("float32", 0, 1, (0, 1)),
+        ("float32", 0, 4095, (0, 4095)),
+        ("float32", -1, 1, (-1, 1)),
+    ],
+)
+def test_files_of_more_than_8_bits_are_scaled_by_their_range(place, kind, low, high, span):
     for label, name in enumerate("ab"):
         (place / name).mkdir()
         for i in range(3):
-            ramp = np.linspace(0, highest, 256).reshape(16, 16).round().astype("uint16")
-            Image.fromarray(np.rot90(ramp, label)).save(place / name / f"{i}.png")
+            ramp = np.linspace(low, high, 256).reshape(16, 16)
+            ramp = (ramp if kind == "float32" else ramp.round()).astype(kind)
+            Image.fromarray(np.rot90(ramp, label)).save(place / name / f"{i}.tif")
+        noise = random.integers(0, 256, (16, 16), dtype="uint8")
+        Image.fromarray(noise).save(place / name / "bytes.png")  # is not scaled
     dataset = folder(place)
-    assert dataset.levels == levels
-    grey = np.unique(dataset.splits["train"].pictures)
-    assert len(grey) > 190 and grey.max() == highest * 256 // levels
-    assert bool(dataset.notes) == (levels != 65536)
+    assert dataset.value_range == span
+    shown = [f"files of more than 8 bits use values from {span[0]:,} to {span[1]:,}"]
+    assert [text.split(", scaled")[0] for text in dataset.notes] == (
+        [] if span in ((0, 255), (0, 65535)) else shown
+    )
+    for split in dataset.splits.values():
+        for picture, label, name in zip(split.pictures, split.labels, split.names):
+            if name.endswith("tif"):
+                expected = (np.rot90(ramp, label) - span[0]) / (span[1] - span[0]) * 255
+                assert np.abs(picture[..., 0] - expected).max() <= 1
 
 
 def test_a_division_stays_when_the_folder_grows():
@@ -303,6 +324,6 @@ def test_a_folder_is_decoded_once_for_a_run_and_its_verbs(tmp_path, monkeypatch,
         for i in range(4):
             Image.fromarray(np.rot90(ramp, i)).save(tmp_path / "deep" / name / f"{i}.png")
     run = tinyconv.fit(data="deep", **options)
-    assert run.settings["levels"] == 4096
+    assert run.settings["value_range"] == [0, 4095]
     run.evaluate(split="train")
     assert len(sorted(cache_root().glob("folder-*"))) == 2

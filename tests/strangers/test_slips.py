@@ -21,7 +21,7 @@ def test_a_pipe_and_a_broken_link_are_left_out(tmp_path):
     (place / "b/link.png").symlink_to(place / "gone.png")
     dataset = folder(place)
     assert counts(dataset) == {"train": 12, "validation": 3}
-    assert dataset.notes == ("left out: 1 link to nothing, 1 pipe",)
+    assert dataset.notes == ("left out: 1 broken link, 1 pipe",)
 
 
 @pytest.mark.pages

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 CHUNK = 1024  # pictures hashed or converted at a time
-SIXTEEN_BITS = 2**16  # grey levels
 ASPECTS = ("crop", "pad", "stretch")  # ways to fit a picture to another shape
 
 
@@ -105,7 +104,8 @@ class Dataset:
         codes: the source's own name of each class, such as n01443537.
         sha256: the SHA-256 of its content, if the cache has computed it.
         unit: the plural noun for its examples, such as "sentences".
-        levels: the number of grey levels that its 16-bit files use.
+        value_range: the lowest and highest value of its files with more than 8 bits, which become
+            0 and 255; None without such files.
         notes: clauses about files that were left out or changed, for the screen.
         divided: whether tinyconv divided one folder into train and validation.
         division: the split of each picture by name, if divided.
@@ -121,7 +121,7 @@ class Dataset:
     codes: tuple[str, ...] = ()
     sha256: str = ""
     unit: str = "pictures"
-    levels: int = SIXTEEN_BITS
+    value_range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     divided: bool = False
     division: Mapping[str, str] | None = None

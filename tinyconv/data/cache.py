@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import SIXTEEN_BITS, Dataset, Split, identity
+from tinyconv.data import Dataset, Split, identity
 from tinyconv.data.decode import CorruptPicture, UnusablePicture
 from tinyconv.errors import UserError
 from tinyconv.system import progress
 from tinyconv.system.files import cache_root, make_folder, replace
 
-FORMAT = 5  # version of this layout and of the decoding; part of every key
+FORMAT = 6  # version of this layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of each .npy file written here
 CONTENT = ("labels", "boxes", "targets")  # of a split, besides its pictures
 CHUNK = 1024  # pictures decoded before they are written
@@ -65,7 +65,7 @@ class Sources:
         mirror: whether a picture's mirror image keeps its class.
         resized: whether pictures are scaled and cropped from other sizes.
         codes: the source's own name of each class.
-        levels: the number of grey levels that its 16-bit files use.
+        value_range: the lowest and highest value of its files with more than 8 bits, or None.
         notes: clauses about files that were left out or changed, for the screen.
         divided: whether tinyconv divided one folder into train and validation.
     """
@@ -75,7 +75,7 @@ class Sources:
     mirror: bool
     resized: bool = False
     codes: Sequence[str] = ()
-    levels: int = SIXTEEN_BITS
+    value_range: tuple[float, float] | None = None
     notes: Sequence[str] = ()
     divided: bool = False
 
@@ -195,7 +195,7 @@ def _open(name: str, folder: Path) -> Dataset | None:
             cache=folder,
             codes=tuple(index["codes"]),
             sha256=str(index["sha256"]),
-            levels=int(index["levels"]),
+            value_range=index["value_range"] and tuple(index["value_range"]),
             notes=tuple(index["notes"]),
             divided=bool(index["divided"]),
         )
@@ -210,7 +210,7 @@ def _write(name: str, folder: Path, sources: Sources, skip_corrupt: bool) -> Non
         "mirror": sources.mirror,
         "resized": sources.resized,
         "codes": list(sources.codes),
-        "levels": sources.levels,
+        "value_range": sources.value_range,
         "notes": list(sources.notes),
         "divided": sources.divided,
         "skipped": [],

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tinyconv.data import SIXTEEN_BITS
+from tinyconv.data import value_range as deep
 
 MAX_PIXELS = 100_000_000  # a larger picture is refused before it is decoded
 # Pillow warns from 89 million pixels on; `_with_pillow` has a limit of its own.
@@ -28,13 +28,14 @@ class UnusablePicture(CorruptPicture):
     """A picture whose file is missing from the data set, or that has nothing to learn."""
 
 
-def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.ndarray:
+def decode(data: bytes, channels: int = 3, value_range: deep.Range | None = None) -> np.ndarray:
     """Decode a picture: upright by its EXIF orientation, transparent parts on white, first frame.
 
     Args:
         data: the bytes of the file, of any format that Pillow reads.
         channels: 3 for RGB, 1 for grey.
-        levels: number of grey levels that 16-bit files use, a power of two of at least 256.
+        value_range: the lowest and highest value of a file with more than 8 bits, which become 0
+            and 255; None for a usual range that has its values.
 
     Returns:
         The picture (H, W, channels) uint8.
@@ -52,24 +53,19 @@ def decode(data: bytes, channels: int = 3, levels: int = SIXTEEN_BITS) -> np.nda
                     return simplejpeg.decode_jpeg(data, colorspace=colour, strict=True)
         except ValueError as error:
             raise CorruptPicture(str(error)) from error
-    return _with_pillow(data, channels, levels)
+    return _with_pillow(data, channels, value_range)
 
 
-def _with_pillow(data: bytes, channels: int, levels: int) -> np.ndarray:
+def _with_pillow(data: bytes, channels: int, value_range) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(f"{image.width * image.height / 1e6:,.0f} million pixels")
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I;16") or image.mode == "I":
-                # Pillow would clip 16-bit grey at 255; keep the upper eight of its bits instead.
-                grey = np.asarray(image).astype("int64") * 256 // levels
-                image = Image.fromarray(np.clip(grey, 0, 255).astype("uint8"))
-            elif image.mode == "F":  # 0 to 1, or 0 to 255
-                grey = np.nan_to_num(np.asarray(image))
-                grey = grey * (255 if grey.max() <= 1 else 1)
-                image = Image.fromarray(np.clip(np.round(grey), 0, 255).astype("uint8"))
+            if deep.is_deep(image):
+                image = Image.fromarray(deep.in_8_bits(deep.values(data), value_range))
+            else:
+                image.load()
+                image = ImageOps.exif_transpose(image)
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")

@@ -6,7 +6,6 @@ root/**/*.jpg and a table             labels in a CSV file (label_table.py)
 """
 
 import hashlib
-import math
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,16 +13,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tinyconv.data import SIXTEEN_BITS, Dataset, folder_tree, label_table
+from tinyconv.data import Dataset, folder_tree, label_table
 from tinyconv.data.cache import Source, Sources, cached, fingerprint
 from tinyconv.data.decode import decode, resize
 from tinyconv.data.division import divide
 from tinyconv.data.download import existing
 from tinyconv.data.folder_tree import Tree, split_of
 from tinyconv.data.picture_files import describe, endings, listing
+from tinyconv.data.value_range import Range, is_deep, note, of_files
 from tinyconv.errors import UserError
 from tinyconv.results import plural
 from tinyconv.system import console
@@ -46,7 +45,7 @@ def folder(
     division: Mapping[str, str] | None = None,
     whole: bool = False,
     shape: tuple[int, int, int] | None = None,
-    levels: int | None = None,
+    value_range: Range | None = None,
     as_in_0_1: bool = False,
 ) -> Dataset:
     """Your own pictures: any folder of class folders, with or without train, val and test.
@@ -63,8 +62,8 @@ def folder(
             their hash.
         whole: whether to put all pictures into the split "test" if there are no split folders.
         shape: (H, W, C) of the pictures in the data set, instead of a size inferred from the files.
-        levels: number of grey levels that 16-bit files use, instead of a number inferred from the
-            files.
+        value_range: lowest and highest value in files of more than 8 bits, instead of a range
+            inferred from the files.
         as_in_0_1: whether to read the files that version 0.1 read, in its order and division, for
             a run of that version.
 
@@ -79,19 +78,19 @@ def folder(
     division = _on_this_disk(division or {}, tree)
     divided, rows, settled = _divided(split, division)
 
-    def opened(levels: int | None) -> Dataset:
-        key = [fingerprint(root), image_size, aspect, whole, shape, levels, _digest(settled)]
+    def opened(value_range: Range | None) -> Dataset:
+        key = [fingerprint(root), image_size, aspect, whole, shape, value_range, _digest(settled)]
         key += [as_in_0_1, None if labels is None else fingerprint(labels)]
 
         def sources() -> Sources:
             size = image_size if shape is None else shape
-            return _sources(root, replace(tree, rows=rows), size, aspect, levels, divided)
+            return _sources(root, replace(tree, rows=rows), size, aspect, value_range, divided)
 
         return cached("folder", key, skip_corrupt, sources)
 
     dataset = opened(None)
-    if levels not in (None, dataset.levels):
-        dataset = opened(levels)
+    if dataset.value_range is not None and value_range not in (None, dataset.value_range):
+        dataset = opened(value_range)
     if dataset.divided:
         dataset = replace(dataset, division={**division, **_division(divided, rows)})
     return replace(dataset, name=root.resolve().name)
@@ -191,10 +190,10 @@ def _splits(root: Path, tree: Tree, division, whole: bool, as_in_0_1: bool):
     return True, rows | {"train": train, "validation": validation}
 
 
-def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -> Sources:
+def _sources(root: Path, tree: Tree, size, aspect: str, value_range, divided: bool) -> Sources:
     """The data set before it is cached; `size` is a side, (H, W, C), or None for the files' own."""
     names = [name for rows in tree.rows.values() for name, _ in rows]
-    sizes, grey = _survey(root, names)
+    sizes, grey, deep = _survey(root, names)
     channels = 1 if grey else 3
     common = next(iter(sizes)) if len(sizes) == 1 else None
     keep = size is None and common is not None and max(common) <= MAX_SIDE
@@ -204,11 +203,12 @@ def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -
         keep = common == tuple(size)
     elif size is None:
         size = common[0] if keep else DEFAULT_SIDE
-    levels = levels or (_levels(root, names) if grey else SIXTEEN_BITS)
+    if deep:
+        value_range = value_range or of_files(root / name for name in deep)
     notes = [f"left out: {describe(tree.others)}"] if tree.others else []
     notes += _notes_on_sizes(sizes, aspect)
-    if levels != SIXTEEN_BITS:
-        notes.append(f"16-bit files use {math.log2(levels):.0f} bits, which are scaled to 8")
+    if deep and (text := note(value_range)):
+        notes.append(text)
 
     def source(rows) -> Source:
         paths, labels = zip(*rows)
@@ -216,7 +216,7 @@ def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -
             paths,
             labels,
             lambda i: resize(
-                decode((root / paths[i]).read_bytes(), channels, levels), size, aspect
+                decode((root / paths[i]).read_bytes(), channels, value_range), size, aspect
             ),
         )
 
@@ -230,21 +230,22 @@ def _sources(root: Path, tree: Tree, size, aspect: str, levels, divided: bool) -
         splits,
         mirror=True,
         resized=not keep,
-        levels=levels,
+        value_range=value_range if deep else None,
         notes=notes,
         divided=divided,
     )
 
 
-def _survey(root, names) -> tuple[Counter, bool]:
-    """(number of pictures by size, whether all are grey), read from headers.
+def _survey(root, names) -> tuple[Counter, bool, list[str]]:
+    """(number of pictures by size, whether all are grey, those of more than 8 bits), from headers.
 
     Decoding reports bad headers later.
     """
-    sizes, grey = Counter(), True
+    sizes, grey, deep = Counter(), True, []
     for name in names:
         try:
             with Image.open(root / name) as image:
+                deep += [name] if is_deep(image) else []  # before its Exif is read, which loads it
                 is_sideways = image.getexif().get(0x0112, 1) >= 5
                 sizes[image.size[::-1] if is_sideways else image.size] += 1
                 grey = grey and image.mode in GREY_MODES
@@ -252,7 +253,7 @@ def _survey(root, names) -> tuple[Counter, bool]:
             continue
         except Image.DecompressionBombError:
             continue
-    return sizes, grey and bool(sizes)
+    return sizes, grey and bool(sizes), deep
 
 
 def _notes_on_sizes(sizes: Counter, aspect: str) -> list[str]:
@@ -264,17 +265,3 @@ def _notes_on_sizes(sizes: Counter, aspect: str) -> list[str]:
     if lost < WORTH_A_NOTE:
         return []
     return [f"{lost:.0%} of the pictures' area is cropped away (--aspect pad or stretch keeps it)"]
-
-
-def _levels(root, names) -> int:
-    """Grey levels that 16-bit files use: a power of two, such as 4096 for 12 bits."""
-    highest = 0
-    for name in names:
-        try:
-            with Image.open(root / name) as image:
-                if not image.mode.startswith("I"):
-                    continue
-                highest = max(highest, int(np.asarray(image).max()))
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
-            continue
-    return 2 ** max(8, highest.bit_length()) if 0 < highest < SIXTEEN_BITS else SIXTEEN_BITS

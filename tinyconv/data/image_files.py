@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import SIXTEEN_BITS
 from tinyconv.data.decode import CorruptPicture, decode, resize
 from tinyconv.data.picture_files import describe, is_litter, listing
-from tinyconv.data.selection import size
+from tinyconv.data.selection import size, value_range_of
+from tinyconv.data.value_range import Range
 from tinyconv.errors import UserError
 from tinyconv.system import console
 from tinyconv.system.paths import expanded, forms
@@ -48,12 +48,12 @@ def read_picture(
     file: str,
     shape: tuple[int, int, int],
     may_resize: bool,
-    levels: int = SIXTEEN_BITS,
+    value_range: Range | None = None,
     aspect: str = "crop",
 ) -> np.ndarray:
     """One uint8 picture of `shape` (H, W, C) from a file; raises CorruptPicture."""
     try:
-        picture = decode(Path(file).read_bytes(), shape[2], levels)
+        picture = decode(Path(file).read_bytes(), shape[2], value_range)
     except OSError as error:
         raise CorruptPicture(error.strerror) from error
     if may_resize:
@@ -82,7 +82,7 @@ def read_for(run, inputs: Sequence[str], options) -> Iterator[tuple[list[str], n
         tuple(run.settings["picture_shape"]),
         options.resize or run.settings["resized"],
         getattr(options, "skip_corrupt", False),
-        run.settings.get("levels", SIXTEEN_BITS),
+        value_range_of(run),
         getattr(run.options, "aspect", "crop"),
     )
 
@@ -92,7 +92,7 @@ def read_pictures(
     shape: tuple[int, int, int],
     may_resize: bool,
     skip_corrupt: bool,
-    levels: int = SIXTEEN_BITS,
+    value_range: Range | None = None,
     aspect: str = "crop",
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Read the pictures that paths, folders and globs expand to, in batches.
@@ -102,7 +102,8 @@ def read_pictures(
         shape: (H, W, C) of the network's input; C is 1 or 3.
         may_resize: whether to scale pictures of another size.
         skip_corrupt: whether to leave out files that cannot be read, with a message.
-        levels: number of grey levels that 16-bit files use.
+        value_range: lowest and highest value of files with more than 8 bits, which become 0 and
+            255; None for a usual range of each file.
         aspect: "crop", "pad" or "stretch", for pictures of another shape.
 
     Yields:
@@ -117,7 +118,7 @@ def read_pictures(
         names, pictures = [], []
         for file in files[start : start + BATCH]:
             try:
-                pictures.append(read_picture(file, shape, may_resize, levels, aspect))
+                pictures.append(read_picture(file, shape, may_resize, value_range, aspect))
                 names.append(file)
             except CorruptPicture as error:
                 if not skip_corrupt:

@@ -1,6 +1,7 @@
 """The picture files of a folder: those that Pillow decodes, without system files."""
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,8 @@ ENDINGS_OF_0_1 = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
 # Folders and files that file managers and archives leave behind; thumbnails among them look like
 # pictures. Names that begin with a dot belong to them too (macOS: ._x.png, .DS_Store).
 LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
+
+KIND = re.compile("(.*?)( (?:in|outside|that|whose|without) .*)?", re.DOTALL)  # noun, attributes
 
 
 @dataclass
@@ -80,7 +83,7 @@ def listing(folder: Path, as_in_0_1: bool = False) -> Listing:
             if not has_ending(name, known):
                 files.others[Path(name).suffix.lower()] += 1
             elif not os.path.isfile(os.path.join(place, name)):  # a pipe would be waited for
-                what = "link to nothing" if os.path.islink(os.path.join(place, name)) else "pipe"
+                what = "broken link" if os.path.islink(os.path.join(place, name)) else "pipe"
                 files.others[what] += 1
             else:
                 files.pictures.append(Path(place, name).relative_to(folder).as_posix())
@@ -98,5 +101,5 @@ def _counted(count: int, what: str) -> str:
     """The number of files with an ending, or of what a noun and its attributes name."""
     if not what or what.startswith("."):
         return f"{count:,} {what or 'without an ending'}"
-    noun, space, attributes = what.partition(" ")
-    return plural(count, noun) + space + attributes
+    noun, attributes = re.fullmatch(KIND, what).groups()
+    return plural(count, noun) + (attributes or "")

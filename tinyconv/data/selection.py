@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyconv.data import SIXTEEN_BITS, Dataset, Split, arrays, division
+from tinyconv.data import Dataset, Split, arrays, division
 from tinyconv.data.settings import DataSettings, ExampleSettings
+from tinyconv.data.value_range import SIXTEEN_BITS, Range
 from tinyconv.errors import UserError, nearest
 from tinyconv.results import plural
 from tinyconv.system import console
@@ -92,10 +93,17 @@ def _circumstances(run) -> dict:
     if run.path is None:
         return {}
     return {
-        "levels": run.settings.get("levels", SIXTEEN_BITS),
+        "value_range": value_range_of(run),
         "division": division.read(run.path),
         "as_in_0_1": _is_of_0_1(run),
     }
+
+
+def value_range_of(run) -> Range | None:
+    """The range of values of a run's pictures, None if none of them has more than 8 bits."""
+    if recorded := run.settings.get("value_range"):
+        return tuple(recorded)
+    return SIXTEEN_BITS if _is_of_0_1(run) else None
 
 
 def _is_of_0_1(run) -> bool:
@@ -115,7 +123,7 @@ def of_run(run, data: str | None, root: Path | None) -> Dataset:
         )
         _report_changes(run, dataset)
     else:
-        of_others = {"levels": run.settings.get("levels", SIXTEEN_BITS)}
+        of_others = {"value_range": value_range_of(run)}
         if is_folder(run.catalogue, data) and isinstance(options, DataSettings):
             of_others |= {"whole": True, "shape": tuple(run.settings["picture_shape"])}
             options = replace(options, image_size=None, labels=None)
@@ -187,7 +195,7 @@ def facts(dataset: Dataset) -> dict:
     values = {"data_sha256": dataset.identity()}
     if has_pictures(dataset):
         values |= {"picture_shape": picture_shape(dataset), "resized": dataset.resized}
-        values |= {"levels": dataset.levels} if dataset.levels != SIXTEEN_BITS else {}
+        values |= {"value_range": dataset.value_range} if dataset.value_range else {}
     else:
         values["data_unit"] = dataset.unit
     return values | ({"classes": dataset.classes} if dataset.classes else {})

@@ -73,7 +73,13 @@ FACTS = {  # name: (its type in words, a function that checks it)
     ),
     "data_sha256": ("a word", _text),
     "from_sha256": ("a word", _text),
-    "levels": ("a whole number", lambda value: type(value) is int),
+    "value_range": (
+        "two numbers, or null",
+        lambda value: (
+            value is None
+            or (isinstance(value, list) and len(value) == 2 and all(map(_number, value)))
+        ),
+    ),
     "uneven": ("true or false", lambda value: isinstance(value, bool)),
     "class_weights": (
         "a list of numbers",
