@@ -76,6 +76,10 @@ PLUGINS = {
         ],
         "tasks": ["translate = task:Translate"],
     },
+    "language": {
+        "datasets": ["world = words.world:world", "text-files = text_files:text_files"],
+        "tasks": ["words = words.task:Words"],
+    },
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
     "photographs": {
         "models": [

@@ -28,7 +28,10 @@ ORDER = [
     {"report", "coach"},
     {"training", "explain"},
     {"tasks"},
-    {"plugins.caption", "plugins.dqn", "plugins.translate", "plugins.photographs"},
+    {
+        *("plugins.caption", "plugins.dqn", "plugins.language", "plugins.translate"),
+        "plugins.photographs",
+    },
     {"registry"},
     {"trials"},
     {"verbs"},

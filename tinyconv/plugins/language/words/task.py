@@ -1,0 +1,278 @@
+"""The task `words`: what a word means, as a vector.
+
+The methods stand in the order in which a learner meets them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from tinyconv.data import selection
+from tinyconv.data.text import Text, sentences
+from tinyconv.errors import UserError
+from tinyconv.plugins.language.text_files import words
+from tinyconv.plugins.language.words import analogies, vector_files
+from tinyconv.plugins.language.words.corpus import cooccurrence, triangular
+from tinyconv.plugins.language.words.lexicon import FILE, Lexicon
+from tinyconv.plugins.language.words.settings import Evaluate, Explain, Predict, Settings
+from tinyconv.results import Evaluation, Picture, Prediction, Table, plural
+from tinyconv.tasks import begin
+
+
+class Words:
+    """Word vectors, whose differences answer analogies (Mikolov et al. 2013, GloVe 2014)."""
+
+    Settings = Settings
+    Evaluate = Evaluate
+    Predict = Predict
+    Explain = Explain
+    reads_text = True
+    small = {
+        "limit": 96, "batch_size": 256, "epochs": 2, "least": 1, "size": 8, "window": 3,
+        "subsample": 0.05,
+    }  # fmt: skip
+    examples = [("the", {}), ("the is a", {}), ("is a the", {})]
+
+    def prepare(self, run):
+        """The Training of the run, from its last checkpoint if it has one.
+
+        Args:
+            run: the Run; its options are `Settings`.
+
+        Returns:
+            The Training before its next step; for counts and --vectors, which train nothing, a
+            `Computation`.
+
+        Raises:
+            UserError: for data that are no text, or too little of it.
+        """
+        from tinyconv import precision, training
+        from tinyconv.plugins.language.words import training_text
+
+        file = None if run.options.vectors is None else vector_files.read(run.options.vectors)
+        dataset, policy, saved = begin(run, training_text.open_text)
+        options, train = run.options, dataset.splits["train"]
+        if policy == "mixed_float16":  # there is no layer whose loss it could scale
+            raise UserError("words computes in float32; leave out --precision.")
+        if file is not None:
+            run.initial_files[FILE] = file[0].to_bytes()
+            return Computation(run, file[0], dataset, lambda: file[1], "vectors")
+        lexicon = training_text.lexicon_of(run, train)
+        corpus = training_text.training_corpus(run, train, lexicon)
+        if options.model == "counts":
+            return Computation(
+                run, lexicon, dataset, lambda: _factorised(options, corpus, lexicon), "counts"
+            )
+        with precision.policy(policy):
+            model = _network(options, lexicon)
+        training.describe_model(model, f"{len(lexicon):,} words of {len(corpus):,} in the text")
+        training.compile_model(model, options, None, [], saved)
+        source = training_text.examples(run, corpus, lexicon, options.batch_size, options.seed)
+        steps = source.steps
+        return training.Training(
+            run,
+            model,
+            options,
+            lambda epoch, first: source.batches(epoch, first, steps),
+            steps,
+            lambda model: training_text.measure(run, model, lexicon, dataset.splits["validation"]),
+            rank=lambda metrics: metrics["analogy"] if "analogy" in metrics else -metrics["loss"],
+            name=f"{options.model}-{dataset.name}",
+        )
+
+    def evaluate(self, run, options: Evaluate) -> Evaluation:
+        """Analogies with their baselines, similarity; the loss where there are no questions.
+
+        Args:
+            run: the trained Run.
+            options: the split, or files of questions and of judgements.
+
+        Returns:
+            The Evaluation.
+
+        Raises:
+            UserError: for an unknown split, or a file without usable lines.
+        """
+        from tinyconv.plugins.language.words import training_text
+
+        dataset = training_text.open_text(run)
+        name, space = selection.held_out_split(dataset, options.split), space_of(run)
+        split = dataset.splits[name]
+        if options.questions is not None:
+            questions = analogies.read_questions(options.questions)
+            metrics = analogies.measure(space, questions, options.among)
+            dataset_name, name, count = options.questions.name, "all", len(questions)
+        else:
+            dataset_name, count = dataset.name, len(split)
+            if options.among is not None and (questions := analogies.of_split(split)):
+                metrics = analogies.measure(space, questions, options.among)
+            else:
+                metrics = training_text.measure(run, run.model(), space.lexicon, split)
+        if options.similarity is not None:
+            pairs = analogies.read_similarity(options.similarity)
+            metrics |= analogies.similarity(space, pairs, options.similarity)
+        return Evaluation(metrics, dataset_name, name, count=count)
+
+    def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
+        """The answer to an analogy of three words, the neighbours of one; or vectors.
+
+        Args:
+            run: the trained Run.
+            inputs: texts of one word or three, or files of such lines; three arguments of one word
+                each are an analogy.
+            options: the number of answers, or the form of vectors.
+
+        Yields:
+            A Prediction for each text, the nearest words first; with `vectors`, one for each line.
+
+        Raises:
+            UserError: for an unknown word, or a text of another number of words.
+        """
+        space = space_of(run)
+        if options.vectors is not None:
+            yield from _vectors(space, inputs, options.vectors)
+            return
+        if not inputs:
+            raise UserError(
+                "predict needs one word, for its neighbours, or three, for an analogy: man king "
+                "woman."
+            )
+        for source, text in sentences(joined(inputs)):
+            ids = _ids(space.lexicon, text, (1, 3))
+            yield Prediction(source, space.answers(ids, options.top))
+
+    def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
+        """Figures of words: neighbours of one, ratios of two, the analogy of three.
+
+        Args:
+            run: the trained Run.
+            inputs: texts of one to three words; three arguments of one word each are an analogy.
+            options: the words that two are compared by (`probes`).
+
+        Yields:
+            A Picture for each text.
+
+        Raises:
+            UserError: for an unknown word, or a text of more words.
+        """
+        from tinyconv.data.text import inputs as as_texts
+        from tinyconv.plugins.language.words import figures, training_text
+
+        if not inputs:
+            raise UserError("explain needs words: one, two or three.")
+        space = space_of(run)
+        for _, text in sentences(joined(as_texts(inputs, False))):
+            ids = _ids(space.lexicon, text, (1, 2, 3))
+            if len(ids) == 2:
+                train = training_text.open_text(run).splits["train"]
+                counts = figures.context_counts(run, train, space.lexicon)
+                probes = [space.lexicon.find(word) for word in words(options.probes or "")]
+                yield figures.ratios(space.lexicon, counts, *ids, probes)
+            elif len(ids) == 3:
+                yield figures.analogy(space, ids)
+            else:
+                yield figures.neighbourhood(space, ids[0])
+
+    def pictures(self, run) -> Iterator[Picture | Table]:
+        """Curves, maps, arrows of a relation, neighbours and ratios.
+
+        Args:
+            run: the Run.
+
+        Yields:
+            The Pictures and Tables of its report.
+        """
+        from tinyconv.plugins.language.words import figures, training_text
+
+        yield from figures.report(run, space_of(run), training_text.open_text(run))
+
+
+class Computation:
+    """The loop of a run whose vectors are computed or read at once.
+
+    Args:
+        run: the Run.
+        lexicon: its V words.
+        dataset: its data, for the validation.
+        vectors: returns the vectors (V, d).
+        model: the name of the model.
+    """
+
+    def __init__(
+        self, run, lexicon: Lexicon, dataset, vectors: Callable[[], np.ndarray], model: str
+    ):
+        self.run_folder, self.lexicon, self.dataset = run, lexicon, dataset
+        self.vectors, self.model = vectors, model
+        self.name = f"{model}-{dataset.name}"
+
+    def run(self) -> None:
+        """Compute the vectors, and save them as a network."""
+        from tinyconv.plugins.language.words import embeddings, training_text
+        from tinyconv.training.clock import State
+
+        run, start = self.run_folder, time.monotonic()
+        run.keep_changes()
+        model = embeddings.table(self.vectors(), self.model)
+        validation = self.dataset.splits["validation"]
+        metrics = training_text.measure(run, model, self.lexicon, validation)
+        row = {"epoch": run.options.epochs, "seconds": time.monotonic() - start}
+        row |= {f"val_{name}": value for name, value in metrics.items()}
+        state = State(epoch=run.options.epochs, progress=1.0, seconds=row["seconds"], rows=[row])
+        run.save(model, vars(state), is_best=True)
+        run.write_history([row])
+
+
+def space_of(run):
+    """The words of a run as points, from its best network."""
+    from tinyconv.plugins.language.words import embeddings, training_text
+    from tinyconv.plugins.language.words.space import WordSpace
+
+    return WordSpace(training_text.lexicon_of(run), embeddings.vectors_of(run.model()))
+
+
+def _network(options: Settings, lexicon: Lexicon):
+    """The untrained network of the settings."""
+    from tinyconv.plugins.language.words import embeddings
+
+    x_max, alpha = options.x_max, options.alpha
+    if options.model == "glove":
+        return embeddings.glove(len(lexicon), options.size, x_max, alpha)
+    window = options.window if options.model == "cbow" else None
+    return embeddings.predictor(lexicon.counts, options.size, options.negative, window)
+
+
+def _factorised(options: Settings, corpus, lexicon: Lexicon) -> np.ndarray:
+    """PPMI with a singular value decomposition."""
+    from tinyconv.plugins.language.words.factorisation import factorised, ppmi
+
+    counts = cooccurrence(corpus, len(lexicon), triangular(options.window))
+    return factorised(ppmi(counts), options.size)
+
+
+def joined(inputs: Sequence[str]) -> list[str]:
+    """The inputs; three texts of one word each as one text of three."""
+    are_words = all(isinstance(each, Text) and len(words(each)) == 1 for each in inputs)
+    return [Text(" ".join(inputs))] if len(inputs) == 3 and are_words else list(inputs)
+
+
+def _ids(lexicon: Lexicon, text: str, lengths: tuple[int, ...]) -> list[int]:
+    """The numbers of the words of a text; UserError for an unknown word or too many."""
+    parts = text.split()
+    if len(parts) not in lengths:
+        raise UserError(
+            f"{text!r} has {plural(len(parts), 'word')}; pass one word for its neighbours, or "
+            "three for an analogy: man king woman."
+        )
+    return [lexicon.find(word) for word in parts]
+
+
+def _vectors(space, inputs: Sequence[str], form: str) -> Iterator[Prediction]:
+    """The lines of a file of vectors, of all words or of those in `inputs`."""
+    texts = [text for _, text in sentences(inputs)]
+    ids = [space.lexicon.find(word) for text in texts for word in text.split()]
+    ids = ids or list(range(len(space.lexicon)))
+    chosen = [space.lexicon.words[i] for i in ids]
+    for line in vector_files.lines(chosen, space.vectors[ids], form):
+        word, *numbers = line.split(" ")
+        yield Prediction(word, [{"word": word, "vector": list(map(float, numbers))}], line)
