@@ -29,7 +29,8 @@ TASKS = {
     "caption": SMALL | FEWER,
 }
 HALF = {"precision": "mixed_float16", "force": True}
-REFUSING = ("dqn", "translate")  # float16: nothing scales its loss, or it computes in float32
+# float16: nothing scales its loss, or it computes in float32
+REFUSING = ("dqn", "translate", "words")
 SHIPPED = [
     entry.name for entry in installed() if (entry.kind, entry.distribution) == ("tasks", "tinyconv")
 ]

@@ -50,3 +50,12 @@ def catalogues(folder):
     messages = {f"Open the file {i}": f"Ouvrir le fichier {i}" for i in range(300)}
     (folder / "program.mo").write_bytes(catalogue(messages))
     return folder
+
+
+def text_lines(folder):
+    """Two files of text, of which one has a byte-order mark and an empty line."""
+    numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    lines = [" ".join(numbers[int(digit)] for digit in str(1000 + 7 * i)) for i in range(400)]
+    (folder / "one.txt").write_text("\n".join(lines[:200]), encoding="utf-8-sig")
+    (folder / "two.txt").write_text("\n\n".join(lines[200:]), encoding="utf-8")
+    return folder

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.helpers.languages import (
     catalogues,
     multi30k_folder,
+    text_lines,
     translation_columns,
     translations,
 )
@@ -300,5 +301,7 @@ OF_TEXT = {
     "gettext": ("gettext", catalogues),
     "sentence-files": ("sentence-pairs", translations),
     "sentence-columns": ("sentence-pairs", translation_columns),
+    "world": ("world", lambda folder: None),
+    "text-files": ("text-files", text_lines),
 }
 SOURCES = OF_PICTURES | OF_TEXT

@@ -24,6 +24,7 @@ def models() -> dict:
     from tinyconv import layers, losses
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
+    from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
     from tinyconv.training import optimizers
     from tinyconv.zoo.rectifier import SpatialPyramidPooling
@@ -48,6 +49,9 @@ def models() -> dict:
     maps = keras.Input((2, 2, 3))
     translator = rnnsearch.translator(7, 7, 3, embedding=3, alignment_units=2, maxout=2)
     translator_parts = decoding.networks(translator)
+    counts = np.arange(8, 0, -1)
+    predictor = embeddings.predictor(counts, 3, 2, window=2)
+    glove = embeddings.glove(8, 3, 100.0, 0.75)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -78,6 +82,11 @@ def models() -> dict:
         "Translator": translator,
         "SentenceBegin": translator_parts["begin"],
         "WordStep": translator_parts["step"],
+        "WordVectors": embeddings.table(np.ones((8, 3), "float32"), "vectors"),
+        "NegativeSampling": predictor,
+        "ContextPredictor": predictor,
+        "CountScore": glove,
+        "GloVe": glove,
     }
 
 

@@ -23,6 +23,7 @@ TINY = {
     "localise": {"limit": 40, "epochs": 1, "image_size": 32},
     "caption": {"limit": 24, "epochs": 1, "image_size": 64},
     "translate": {"limit": 24, "epochs": 1},
+    "words": {"limit": 60, "epochs": 1, "least": 1},
     "dqn": {"steps": 120, "start": 20, "replay": 200, "epsilon_steps": 50, "env": "catch"},
 }
 pytestmark = [pytest.mark.pages, pytest.mark.filterwarnings("default")]
@@ -44,7 +45,7 @@ def values(name: str, field: dataclasses.Field, kind) -> st.SearchStrategy:
     kinds = set(arguments or (kind,)) - {types.NoneType}
     option = "--" + (field.metadata.get("option") or name).removeprefix("--").replace("_", "-")
     low, high = field.metadata["minimum"], field.metadata["maximum"]
-    if name == "model":
+    if name == "model" and not field.metadata["choices"]:
         words = st.sampled_from(MODELS).map(lambda value: (option, value))
     elif field.metadata["choices"]:
         words = st.sampled_from(field.metadata["choices"]).map(lambda value: (option, value))
@@ -130,7 +131,8 @@ def test_every_verb_of_any_run(task, examples, tmp_path, monkeypatch, capsys):
             assert "The loss became" in err or not Path("runs", name, "settings.json").exists()
             return
         more = ("--steps", "160") if task == "dqn" else ("--epochs", "2")
-        inputs = {"dqn": (), "translate": ("the old king",)}.get(task, ("picture.png",))
+        texts = {"translate": ("the old king",), "words": ("the",), "dqn": ()}
+        inputs = texts.get(task, ("picture.png",))
         verb("verify", name, "--steps", "2")
         verb("fit", "--resume", name, *more)
         assert verb("evaluate", name) == 0

@@ -59,6 +59,7 @@ def estimate(model, batch_size: int, trains: bool = True) -> Estimate:
     saved = passes * SAVED_FRACTION + convolutions * faster * SAVED_PRODUCTS
     if trains:
         saved += PARAMETER * sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        step = max(step, saved)  # for a network with none of these layers, as of word vectors
     else:
         step, saved = step * FORWARD, saved * FORWARD
     return Estimate(GRAPH + LAYER * count + SHAPE * len(shapes), step, saved)

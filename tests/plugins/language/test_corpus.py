@@ -7,7 +7,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.language.words import corpus as texts
 from tinyconv.plugins.language.words.corpus import NONE, Corpus
 from tinyconv.plugins.language.words.examples import Counts, Windows
-from tinyconv.plugins.language.words.factorisation import factorised, ppmi
+from tinyconv.plugins.language.words.factorisation import factorised, ppmi, require_rank
 from tinyconv.plugins.language.words.lexicon import Lexicon
 
 # Ten different words, in sentences of six, four and one.
@@ -19,14 +19,14 @@ REACH = np.array([2, 1, 3, 1, 2, 3, 1, 3, 2, 1, 2, 1, 3, 2, 1, 2, 3, 1])
 
 def by_hand(reach):
     """word2vec.c's loops: for each word, each place of its window that is in the sentence."""
-    place, found = 0, []
+    place, windows = 0, []
     for sentence in SENTENCES:
         ids = [LEXICON.ids[word] for word in sentence]
         for i, word in enumerate(ids):
             near = range(i - reach[place], i + reach[place] + 1)
-            found.append((word, [ids[j] for j in near if j != i and 0 <= j < len(ids)]))
+            windows.append((word, [ids[j] for j in near if j != i and 0 <= j < len(ids)]))
             place += 1
-    return found
+    return windows
 
 
 def test_the_vocabulary_is_sorted_by_count_and_then_by_letters():
@@ -119,7 +119,7 @@ def test_a_reach_is_drawn_evenly_and_each_epoch_draws_again():
 def test_an_epoch_goes_on_at_any_batch(is_cbow, monkeypatch):
     monkeypatch.setattr("tinyconv.plugins.language.words.examples.BLOCK", 5)
     source = Windows(CORPUS, LEXICON, 3, 0.2, is_cbow, 4, 7)
-    assert len(source.blocks) == 5 and source.steps > 2
+    assert len(source.blocks) == 4 and source.steps > 2
     whole = list(source.batches(1, 0, 20))  # more than one round has
     assert len(whole) == 20 and all(len(targets) == 4 for _, targets in whole)
     rest = list(source.batches(1, 13, 20))
@@ -148,4 +148,4 @@ def test_ppmi_and_its_factors_against_dense_ones():
     np.testing.assert_allclose(vectors @ vectors.T, products, atol=1e-5)
     np.testing.assert_array_equal(vectors, factorised(matrix, 4))
     with pytest.raises(UserError, match="--size 10 needs more than 10 words, and there are 10"):
-        factorised(matrix, 10)
+        require_rank(10, 10)

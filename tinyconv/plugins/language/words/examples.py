@@ -5,6 +5,7 @@ examples as an uninterrupted one. Noise words are drawn inside the network.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import count
 
 import numpy as np
@@ -45,10 +46,15 @@ class Windows:
         # A sentence that a block's edge cuts loses a few pairs.
         self.blocks = [corpus.take(slice(*edge)) for edge in zip(edges, edges[1:])]
 
+    @cached_property
+    def count(self) -> int:
+        """Examples of the first epoch; later ones have about as many."""
+        return sum(len(self.draw(0, 0, block)[0]) for block in range(len(self.blocks)))
+
     @property
     def steps(self) -> int:
-        """Whole batches of the first epoch; later ones have about as many examples."""
-        return max(1, sum(len(self.draw(0, 0, i)[0]) for i in self._order(0)) // self.batch_size)
+        """Whole batches of an epoch."""
+        return max(1, self.count // self.batch_size)
 
     def draw(self, epoch: int, turn: int, block: int) -> tuple[np.ndarray, np.ndarray]:
         """The examples of a block, shuffled: inputs (M,) or (M, 2 W), targets (M, 1)."""
@@ -109,12 +115,13 @@ class Counts:
         table = texts.cooccurrence(corpus, len(lexicon), texts.harmonic(window)).tocoo()
         self.places = np.stack([table.row, table.col], axis=1).astype(np.int32)
         self.counts = table.data.astype(np.float32)
-        self.batch_size, self.seed = min(batch_size, len(self.counts)), seed
+        self.count = len(self.counts)
+        self.batch_size, self.seed = min(batch_size, self.count), seed
 
     @property
     def steps(self) -> int:
         """Whole batches of an epoch."""
-        return max(1, len(self.counts) // self.batch_size)
+        return max(1, self.count // self.batch_size)
 
     def batches(self, epoch: int, first: int, steps: int) -> Iterator[tuple]:
         """An epoch of so many batches, from number `first` on: places (B, 2), counts (B,)."""

@@ -29,16 +29,17 @@ def ppmi(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return result
 
 
-def factorised(matrix: sparse.csr_matrix, size: int) -> np.ndarray:
-    """U sqrt(S) of the best approximation of rank `size`, (V, size) float32.
-
-    Raises UserError where the matrix has no such rank.
-    """
-    if size >= min(matrix.shape):
+def require_rank(size: int, words: int) -> None:
+    """Raise UserError where the matrix of so many words has no approximation of rank `size`."""
+    if size >= words:
         raise UserError(
-            f"--size {size} needs more than {size} words, and there are {matrix.shape[0]}; choose "
-            "a smaller one."
+            f"--size {size} needs more than {size} words, and there are {words}; choose a smaller "
+            "one."
         )
+
+
+def factorised(matrix: sparse.csr_matrix, size: int) -> np.ndarray:
+    """U sqrt(S) of the best approximation of rank `size` < V, (V, size) float32."""
     start = np.random.default_rng(0).uniform(-1, 1, matrix.shape[0])  # the same every time
     left, values, _ = svds(matrix, k=size, v0=start)
     order = np.argsort(-values)

@@ -13,7 +13,7 @@ from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table
 
 MAPPED = 300  # most frequent words on a map
-WRITTEN = 120  # of these, words whose names are written beside their points
+LETTERS = np.array([0.07, 0.016])  # width and height of a written word, of the map's
 CLUSTERS = 10  # of k-means, where no kinds are known
 ARROWS = 16  # pairs of a relation
 LISTED, NEIGHBOURS = 12, 6  # rows of the table of neighbours, and words in each
@@ -83,63 +83,64 @@ def maps(space: WordSpace, questions) -> Iterator[Picture]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    kinds = analogies.kinds_of_words(space.lexicon, questions)
-    chosen = [i for i in range(len(space.lexicon)) if i in kinds or not kinds][:MAPPED]
-    if len(chosen) < 4:
-        chosen = list(range(min(MAPPED, len(space.lexicon))))
-    if len(chosen) < 4:
+    roles = analogies.roles_of_words(space.lexicon, questions)
+    chosen = [i for i in range(len(space.lexicon)) if i in roles or not roles][:MAPPED]
+    if len(chosen) < 4 or space.unit.shape[1] < 2:
         return
-    groups, by = _groups(space, chosen, kinds)
+    groups, by = _groups(space, chosen, roles)
     unit = space.unit[chosen]
     perplexity = min(20.0, (len(chosen) - 1) / 3)
     places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(unit)
     caption = (
-        f"The {len(chosen)} most frequent words, coloured {by}. t-SNE keeps neighbours together; distances "
-        "between groups, and their sizes, mean nothing."
+        f"The {len(chosen)} most frequent words, coloured by {by}. t-SNE keeps neighbours "
+        "together; distances between groups, and their sizes, mean nothing."
     )
     yield _map("map-tsne", "The words, by t-SNE", caption, space, chosen, places, groups)
     pca = PCA(2, svd_solver="full").fit(unit)
     share = pca.explained_variance_ratio_.sum()
     caption = (
         f"The same words in the plane in which they differ most: it holds {share:.0%} of their "
-        "variance, so much of what sets words apart is not in it."
+        "variance, so that much of what sets words apart is not in it."
     )
     yield _map("map-pca", "The words, by PCA", caption, space, chosen, pca.transform(unit), groups)
 
 
-def _groups(space: WordSpace, chosen: list[int], kinds: dict[int, str]) -> tuple[list[str], str]:
-    """The group of each word, and how the groups were made."""
-    if kinds:
-        return [
-            kinds.get(i, "other") for i in chosen
-        ], "by the relation they have"
+def _groups(space: WordSpace, chosen: list[int], roles: dict) -> tuple[list[tuple], str]:
+    """The group of each word and whether its mark is filled; and what the groups are."""
+    if roles:
+        return [roles[i] for i in chosen], (
+            "the relation that they have; the marks of its second words are filled"
+        )
     from sklearn.cluster import KMeans
 
     count = min(CLUSTERS, len(chosen))
     clusters = KMeans(count, n_init=4, random_state=0).fit_predict(space.unit[chosen])
-    names = [
-        space.lexicon.words[chosen[int(np.flatnonzero(clusters == number)[0])]]
-        for number in range(count)
-    ]
-    return [f"as {names[number]}" for number in clusters], "by their cluster of k-means"
+    first = [int(np.flatnonzero(clusters == number)[0]) for number in range(count)]
+    names = [f"as {space.lexicon.words[chosen[i]]}" for i in first]
+    return [(names[number], True) for number in clusters], "their cluster of k-means"
 
 
 def _map(name, title, caption, space: WordSpace, chosen, places, groups) -> Picture:
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     axes = figure.subplots()
-    order = list(dict.fromkeys(groups))
+    order = list(dict.fromkeys(group for group, _ in groups))
     for group, colour in zip(order, (*COLOURS, *[OTHER] * len(order))):
-        mask = np.array([each == group for each in groups])
-        axes.scatter(*places[mask].T, s=10, color=colour, label=group)
-    for i in range(min(WRITTEN, len(chosen))):
-        axes.annotate(
-            space.lexicon.words[chosen[i]],
-            places[i],
-            xytext=(2, 2),
-            textcoords="offset points",
-            fontsize=7,
-            color=INK,
-        )
+        for is_filled in (True, False):
+            mask = [each == (group, is_filled) for each in groups]
+            axes.scatter(
+                *places[mask].T,
+                s=14,
+                color=colour if is_filled else "white",
+                edgecolor=colour,
+                label=group if is_filled else None,
+            )
+    spread = np.ptp(places, axis=0) * LETTERS
+    written: list[np.ndarray] = []
+    for i, place in zip(chosen, places):  # frequent words first; none across another
+        if all((np.abs(place - other) > spread).any() for other in written):
+            written.append(place)
+            offset = {"xytext": (3, 2), "textcoords": "offset points", "fontsize": 7}
+            axes.annotate(space.lexicon.words[i], place, color=INK, **offset)
     axes.set(xticks=[], yticks=[])
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     alt = f"{len(chosen)} words in {len(order)} groups: {', '.join(order)}."
@@ -188,7 +189,8 @@ def _plane(space: WordSpace, pairs, size) -> Figure:
     from sklearn.decomposition import PCA
 
     ids = list(dict.fromkeys(i for pair in pairs for i in pair))
-    places = dict(zip(ids, PCA(2, svd_solver="full").fit_transform(space.unit[ids])))
+    points = np.pad(space.unit[ids], ((0, 0), (0, 1)))  # vectors may have one number
+    places = dict(zip(ids, PCA(2, svd_solver="full").fit_transform(points)))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     for one, other in pairs:
@@ -283,6 +285,7 @@ def ratios(lexicon: Lexicon, counts, one: int, other: int, probes: Sequence[int]
     ratio = shares[0] / shares[1]
     if not len(probes):
         usual = np.flatnonzero(rows.sum(axis=0) >= min(SEEN, rows.sum() / len(lexicon)))
+        usual = usual[(usual != one) & (usual != other)]
         order = usual[np.argsort(ratio[usual], kind="stable")]
         middle = order[np.argsort(np.abs(np.log(ratio[order])), kind="stable")][:PROBES]
         probes = dict.fromkeys([*order[::-1][:PROBES], *middle, *order[:PROBES]])
@@ -304,5 +307,5 @@ def ratios(lexicon: Lexicon, counts, one: int, other: int, probes: Sequence[int]
         "(table 1 of the GloVe paper). Half an occurrence is added to each count."
     )
     alt = ", ".join(f"{label} {value:.2g}" for label, value in zip(labels, values))
-    title = f"What tells {names[0]} from {names[1]}"
+    title = f"What separates {names[0]} from {names[1]}"
     return Picture("ratios", title, caption, png(figure), alt, plot=True)

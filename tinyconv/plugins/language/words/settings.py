@@ -105,7 +105,7 @@ class Explain:
 
     probes: str | None = setting(
         None,
-        "Words, separated by commas, for the ratio table of two words.  [default: those that tell "
-        "the two apart most]",
+        "Words, separated by commas, for the ratio table of two words.  [default: those that "
+        "separate the two most]",
         unit="words",
     )

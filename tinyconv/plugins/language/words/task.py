@@ -14,6 +14,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.language.text_files import words
 from tinyconv.plugins.language.words import analogies, vector_files
 from tinyconv.plugins.language.words.corpus import cooccurrence, triangular
+from tinyconv.plugins.language.words.factorisation import factorised, ppmi, require_rank
 from tinyconv.plugins.language.words.lexicon import FILE, Lexicon
 from tinyconv.plugins.language.words.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.results import Evaluation, Picture, Prediction, Table, plural
@@ -29,8 +30,7 @@ class Words:
     Explain = Explain
     reads_text = True
     small = {
-        "limit": 96, "batch_size": 256, "epochs": 2, "least": 1, "size": 8, "window": 3,
-        "subsample": 0.05,
+        "limit": 1200, "batch_size": 512, "epochs": 2, "least": 1, "size": 8, "window": 3,
     }  # fmt: skip
     examples = [("the", {}), ("the is a", {}), ("is a the", {})]
 
@@ -53,6 +53,7 @@ class Words:
         file = None if run.options.vectors is None else vector_files.read(run.options.vectors)
         dataset, policy, saved = begin(run, training_text.open_text)
         options, train = run.options, dataset.splits["train"]
+        validation = dataset.splits["validation"]
         if policy == "mixed_float16":  # there is no layer whose loss it could scale
             raise UserError("words computes in float32; leave out --precision.")
         if file is not None:
@@ -61,6 +62,7 @@ class Words:
         lexicon = training_text.lexicon_of(run, train)
         corpus = training_text.training_corpus(run, train, lexicon)
         if options.model == "counts":
+            require_rank(options.size, len(lexicon))
             return Computation(
                 run, lexicon, dataset, lambda: _factorised(options, corpus, lexicon), "counts"
             )
@@ -69,6 +71,11 @@ class Words:
         training.describe_model(model, f"{len(lexicon):,} words of {len(corpus):,} in the text")
         training.compile_model(model, options, None, [], saved)
         source = training_text.examples(run, corpus, lexicon, options.batch_size, options.seed)
+        if not source.count:
+            raise UserError(
+                f"--subsample {options.subsample:g} discards all words but single ones; choose a "
+                "greater fraction, or 0 for none."
+            )
         steps = source.steps
         return training.Training(
             run,
@@ -76,8 +83,8 @@ class Words:
             options,
             lambda epoch, first: source.batches(epoch, first, steps),
             steps,
-            lambda model: training_text.measure(run, model, lexicon, dataset.splits["validation"]),
-            rank=lambda metrics: metrics["analogy"] if "analogy" in metrics else -metrics["loss"],
+            lambda model: _while_training(training_text.measure(run, model, lexicon, validation)),
+            rank=_rank,
             name=f"{options.model}-{dataset.name}",
         )
 
@@ -102,6 +109,11 @@ class Words:
         if options.questions is not None:
             questions = analogies.read_questions(options.questions)
             metrics = analogies.measure(space, questions, options.among)
+            if "analogy" not in metrics:
+                raise UserError(
+                    f"None of the {len(questions):,} questions of {options.questions} has four of "
+                    f"this run's {len(space.lexicon):,} words; train on more text."
+                )
             dataset_name, name, count = options.questions.name, "all", len(questions)
         else:
             dataset_name, count = dataset.name, len(split)
@@ -223,6 +235,17 @@ class Computation:
         run.write_history([row])
 
 
+def _while_training(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that are printed and drawn after each epoch."""
+    names = ("loss", "analogy", "analogy_nearest", "known")
+    return {name: metrics[name] for name in names if name in metrics}
+
+
+def _rank(metrics: dict[str, float]) -> float:
+    """The analogies answered, or a low held-out loss; without either the last epoch is the best."""
+    return metrics.get("analogy", -metrics.get("loss", 0.0))
+
+
 def space_of(run):
     """The words of a run as points, from its best network."""
     from tinyconv.plugins.language.words import embeddings, training_text
@@ -244,8 +267,6 @@ def _network(options: Settings, lexicon: Lexicon):
 
 def _factorised(options: Settings, corpus, lexicon: Lexicon) -> np.ndarray:
     """PPMI with a singular value decomposition."""
-    from tinyconv.plugins.language.words.factorisation import factorised, ppmi
-
     counts = cooccurrence(corpus, len(lexicon), triangular(options.window))
     return factorised(ppmi(counts), options.size)
 

@@ -74,21 +74,22 @@ def examples(run, corpus: Corpus, lexicon: Lexicon, batch_size: int, seed: int) 
 def measure(run, model, lexicon: Lexicon, split: Split) -> dict[str, float]:
     """The analogies of a split of questions; of one with sentences, the loss and the coverage.
 
-    "coverage" is the fraction of its words that are in the vocabulary.
+    "coverage" is the fraction of its words that are in the vocabulary. Of questions without a
+    known one there is "known" alone, which is 0.
     """
     if questions := analogies.of_split(split):
         return analogies.measure(WordSpace(lexicon, embeddings.vectors_of(model)), questions)
     total = sum(len(words(text)) for text in split.rows)
     corpus = corpus_of(split, lexicon)
     coverage = {"coverage": len(corpus) / max(1, total)}
-    if len(model.inputs) and model.name in ("skip-gram", "cbow", "glove") and len(corpus) > 1:
-        return {"loss": held_out_loss(run, model, lexicon, corpus), **coverage}
-    return coverage
+    held_out = examples(run, corpus, lexicon, EXAMPLES, seed=0)
+    if model.name not in ("skip-gram", "cbow", "glove") or not held_out.count:
+        return coverage
+    return {"loss": held_out_loss(run, model, lexicon, held_out), **coverage}
 
 
-def held_out_loss(run, model, lexicon: Lexicon, corpus: Corpus) -> float:
+def held_out_loss(run, model, lexicon: Lexicon, held_out: Windows | Counts) -> float:
     """The training loss on other text, with the mean over all noise words in place of a few."""
-    held_out = examples(run, corpus, lexicon, EXAMPLES, 0)
     inputs, targets = next(held_out.batches(0, 0, 1))
     if run.options.model == "glove":
         estimates = model.predict_on_batch(inputs)
