@@ -17,7 +17,7 @@ SCENE = 12  # of the test pictures: a large red triangle and a large black cross
 
 
 def main() -> None:
-    """Train a captioner and caption one scene; play one game of Catch by the packaged agent."""
+    """Caption a scene by a new captioner, play Catch by the packaged agent, train word vectors."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         command = [sys.executable, "-m", "tinyconv"]
@@ -27,6 +27,8 @@ def main() -> None:
         subprocess.run([*command, "predict", run.path, "scene.png"], check=True)
         subprocess.run([*command, "predict", "catch"], check=True)
         shutil.copy(run.path / "captions" / "scene.png", HERE / "caption.png")
+        subprocess.run([*command, "fit", "words", "--name", "words"], check=True)
+        shutil.copy("runs/words/pictures/arrows.png", HERE / "words.png")
         shutil.copy("catch-game.gif", HERE / "catch.gif")
 
 

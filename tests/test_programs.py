@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import Future
 
+import keras
 import numpy as np
 import pytest
 
@@ -139,6 +140,15 @@ def test_an_estimate_grows_with_the_network_and_pays_with_the_steps():
     first = programs.first_step(large, 100, 10_000)
     assert 101 < first < 200
     assert not program_costs.estimate(zoo.linear((8, 8, 1), 10), 64).pays(0)
+
+
+def test_a_network_without_convolutions_has_costs_too():
+    """Word vectors, whose only work is the optimizer's: training switches after a few steps."""
+    vectors = keras.Sequential([keras.Input((), dtype="int32"), keras.layers.Embedding(10_000, 50)])
+    costs = program_costs.estimate(vectors, 64)
+    assert costs.step >= costs.saved > 0
+    assert programs.first_step(costs, 0, 10) is None
+    assert 1 < programs.first_step(costs, 0, 100_000) < 10_000
 
 
 def test_few_predictions_use_keras_operations_and_many_use_programs():
