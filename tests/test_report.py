@@ -58,6 +58,7 @@ def fake_run(folder, name="run", history=HISTORY, **settings):
         path=folder / name,
         settings=facts | settings,
         history=history,
+        task=None,
         pictures=lambda: list(draw()),
     )
 

@@ -220,6 +220,7 @@ BROKEN = [
     ("prints_nothing", changed(prepare=fits_loudly), "fit prints 'here it goes"),
     ("explains", changed(explain=raises), "no such layer"),
     ("averages", changed(ensemble=one_mean_too_few), "for two runs it gives 2"),
+    ("compares", changed(comparison=lambda self, runs: []), "it shows nothing"),
     ("exports_several", changed(networks=lambda self, run: {"one": 1}), "one is a int, no Model"),
     ("answers_its_examples", NextName, "it gives"),
     ("resumes_within_an_epoch", changed(batches=from_the_first_step), "and was"),

@@ -116,6 +116,10 @@ class Denoise:
         mean = {name: np.mean([one.metrics[name] for one in each]) for name in each[0].metrics}
         return [*each, Evaluation(mean)]
 
+    def comparison(self, runs):
+        for run in runs.values():
+            yield from self.pictures(run)
+
     def networks(self, run):
         return {"denoiser": run.model()}
 

@@ -32,7 +32,7 @@ from tinyconv.data.decode import decode
 from tinyconv.data.selection import own
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError
-from tinyconv.plugins import Averages, Explains, ExportsSeveral
+from tinyconv.plugins import Averages, Compares, Explains, ExportsSeveral
 from tinyconv.results import Picture, Prediction
 
 BY_HEART = {"limit": 32, "batch_size": 8, "epochs": 30}  # enough to memorise `examples`
@@ -210,6 +210,19 @@ def averages(subject: Subject) -> None:
         )
 
 
+def compares(subject: Subject) -> None:
+    """Figures and tables of a run beside itself."""
+    if not isinstance(subject.target(), Compares):
+        raise Skipped("it has no figures of several runs")
+    with own_runs(subject):
+        run = opened(subject)
+        content = run.comparison({"one": run, "other": opened(subject)})
+    assert content, "it shows nothing"
+    for each in content:
+        if isinstance(each, Picture):
+            assert decode(each.png, 3).std() > 0, f"{each.name} shows nothing"
+
+
 def exports_several(subject: Subject) -> None:
     """Its `networks` are Keras models, under valid file names."""
     import keras
@@ -260,6 +273,7 @@ PROMISES = (
     predicts_from_any_file,
     explains,
     averages,
+    compares,
     exports_several,
     answers_its_examples,
 )

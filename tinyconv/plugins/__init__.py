@@ -22,7 +22,7 @@ three may have attributes, most for `tinyconv.checks`; a promise is one of its c
 """
 
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -173,6 +173,15 @@ class Averages(Protocol):
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
         """Measure each run, and last their ensemble, on the data of the first run."""
+        ...
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A task with figures of its own for `tinyconv report RUN RUN ...`."""
+
+    def comparison(self, runs: "Mapping[str, Run]") -> Iterable[Picture | Table]:
+        """The figures and tables of several runs of the task together, by the runs' names."""
         ...
 
 

@@ -20,11 +20,15 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#7
 MISSING = "–"
 
 
-def write_comparison(runs: Sequence, path: Path) -> Path:
-    """Write the page that compares the runs to `path`; returns `path`."""
+def write_comparison(runs: Sequence, path: Path, figures: Iterable[Picture | Table] = ()) -> Path:
+    """Write the page that compares the runs to `path`; returns `path`.
+
+    `figures` are what their task adds to what is compared of all runs.
+    """
     names = distinct_names(runs)
     sections = [
         (numbers(names, runs), True),
+        *((section, True) for section in figures),
         *((picture, True) for picture in curves(names, runs)),
         *((table, table.name == "differ") for table in settings(names, runs)),
     ]

@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tinyconv import deprecated, settings
@@ -225,10 +225,18 @@ class Run(RunFolder):
 
     def pictures(self) -> list:
         """The Pictures and Tables of the run that its task shows in the report."""
-        content = list(self.task.pictures(self) or [])
+        return self._checked("pictures", self.task.pictures(self))
+
+    def comparison(self, runs: Mapping[str, "Run"]) -> list:
+        """The Pictures and Tables that the task shows of several runs together, by their names."""
+        return self._checked("comparison", self.task.comparison(runs))
+
+    def _checked(self, verb: str, content) -> list:
+        """The Pictures and Tables that a verb of the task returned."""
+        content = list(content or [])
         for each in content:
             if not isinstance(each, (Picture, Table)):
-                raise self._blamed("pictures", each, "a Picture or a Table")
+                raise self._blamed(verb, each, "a Picture or a Table")
         return content
 
     def _blamed(self, verb: str, value, promised: str):

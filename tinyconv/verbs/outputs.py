@@ -5,7 +5,7 @@ from pathlib import Path
 from tinyconv import runs
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
-from tinyconv.plugins import ExportsSeveral
+from tinyconv.plugins import Compares, ExportsSeveral
 from tinyconv.runs import Run, build_options
 from tinyconv.system import console
 from tinyconv.system.files import make_folder, only_writer, unused_path, write
@@ -48,7 +48,17 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
         raise UserError(f"{output} exists already; name another file with --output.")
     page = Path(output or unused_path(Path("comparison.html")))
     make_folder(page.parent)
-    return write_comparison([run, *others], page)
+    return write_comparison([run, *others], page, _figures_together([run, *others]))
+
+
+def _figures_together(runs: list[Run]) -> list:
+    """What the task of several runs has to show of them; nothing for runs of different tasks."""
+    from tinyconv.report.comparison import distinct_names
+
+    if len({run.settings["task"] for run in runs}) > 1 or not isinstance(runs[0].task, Compares):
+        return []
+    start()
+    return runs[0].comparison(dict(zip(distinct_names(runs), runs)))
 
 
 def explain(run: Run | Path, *inputs, output: Path | None = None, **options) -> list[Path]:

@@ -1,9 +1,12 @@
 """The verbs of a translating run, its figures, its export, and its errors."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 import tinyconv
 from tests.helpers.languages import multi30k_folder, translations
@@ -124,6 +127,23 @@ def test_the_report_shows_length_alignment_and_the_worst(shared_run):
     assert all(isinstance(each, Picture) for each in shown[:-1]) and isinstance(shown[-1], Table)
     shares = [int(row[0].rstrip("%")) for row in shown[-1].rows]
     assert shares == sorted(shares)
+
+
+@pytest.mark.pages
+def test_several_runs_are_compared_by_length_and_by_a_sentence(shared_run, tmp_path, monkeypatch):
+    drawn = []
+    plot = Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda *a, **k: drawn.append(a[2]) or plot(*a, **k))
+    other = tinyconv.load(shared_run.path)
+    by_length, alignments = shared_run.comparison({"one": shared_run, "other": other})
+    metrics = shared_run.settings["result"]["metrics"]
+    bands = [value for name, value in metrics.items() if re.fullmatch(r"bleu_\d+_.*", name)]
+    assert drawn == [bands, bands] and "one: 3–9 words" in by_length.alt
+    assert alignments.alt.count("(end): ") == 2  # each run's matrix of one sentence
+    other.options = dataclasses.replace(other.options, attention="none")
+    assert len(shared_run.comparison({"one": shared_run, "other": other})) == 1
+    page = verbs.report(shared_run, other, output=tmp_path / "page.html").read_text()
+    assert "BLEU by length" in page
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -1,13 +1,16 @@
 """The figures of a translating run: curves, BLEU by length, alignment matrices, the worst."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tinyconv.plugins.translate.alignment import known_links
+from tinyconv.report import lettering
+from tinyconv.report.comparison import COLOURS
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table
 
@@ -21,8 +24,8 @@ def report(run, model, split, name: str) -> Iterator[Picture | Table]:
     """Everything that a run's report shows."""
     yield curves(run.history)
     metrics = run.settings.get("result", {}).get("metrics", {})
-    if any(BAND.fullmatch(each) for each in metrics):
-        yield by_length(metrics, run.settings.get("longest_source", 0), name)
+    if any(_bands(metrics)):
+        yield by_length({"": metrics}, run.settings.get("longest_source", 0), name)
     chosen = list(range(min(GALLERY, len(split))))
     sources = [model.source.split(split.rows[i]) for i in chosen]
     targets = [split.targets[i] for i in chosen]
@@ -58,31 +61,54 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
 
 
-def by_length(metrics: dict[str, float], trained: int, split: str) -> Picture:
-    """BLEU of each band of lengths: the paper's figure 2."""
-    bands = [
-        (int(band[1]), band[2], metrics[name]) for name in metrics if (band := BAND.fullmatch(name))
-    ]
-    names = [f"{first}–{last}" if last else f"{first}+" for first, last, _ in bands]
-    values = [value for _, _, value in bands]
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
+def by_length(results: Mapping[str, dict[str, float]], trained: int, split: str) -> Picture:
+    """BLEU of each band of lengths: the paper's figure 2.
+
+    `results` are the metrics of runs by the run's name, or of one without a name.
+    """
+    lines = {run: dict(_bands(metrics)) for run, metrics in results.items()}
+    bands = sorted({band for line in lines.values() for band in line})
+    names = [f"{first}–{last}" if last else f"{first}+" for first, last in bands]
+    figure = Figure(figsize=(6, 3.2 + 0.22 * (len(lines) - 1)), layout="constrained")
     axes = figure.subplots()
-    axes.plot(names, values, "o-", color=TRAIN)
-    inside = sum(first < trained for first, _, _ in bands)
+    for line, colour in zip(lines.values(), cycle(COLOURS)):
+        axes.plot(names, [line.get(band, np.nan) for band in bands], "o-", color=colour)
+    if len(lines) > 1:
+        lettering.legend(
+            figure, axes.get_lines(), list(lines), loc="outside upper left", frameon=False
+        )
+    inside = sum(first < trained for first, _ in bands)
     if inside < len(bands):
         axes.axvline(inside - 0.5, color=INK, lw=0.8, ls=":")
-        axes.text(inside - 0.45, 2, "longer than any in training", fontsize=8, color=INK)
+        side = ("right", -0.05) if 2 * inside > len(bands) else ("left", 0.05)
+        text = {"right": "lengths in training", "left": "longer than any in training"}[side[0]]
+        axes.text(inside - 0.5 + side[1], 2, text, fontsize=8, color=INK, ha=side[0])
     axes.set(xlabel="words of the source sentence", ylabel="BLEU", ylim=(0, 102))
     axes.grid(alpha=0.3)
     caption = (
         "BLEU, 0 to 100, by the length of the source sentence, as in figure 2 of Bahdanau et al. "
-        "2014. A run with --attention none beside it (tinyconv report RUN OTHER) shows what "
-        "attention does for long sentences."
+        "2014."
     )
-    alt = "; ".join(f"{name} words: {value:.0f}" for name, value in zip(names, values))
+    if len(lines) == 1:
+        caption += (
+            " `tinyconv report RUN OTHER` draws other runs beside this one, such as --attention "
+            "none, which forgets long sentences, or --preset paper."
+        )
+    alt = ". ".join(
+        ("" if run == "" else f"{run}: ")
+        + "; ".join(f"{name} words: {line[b]:.0f}" for name, b in zip(names, bands) if b in line)
+        for run, line in lines.items()
+    )
     return Picture(
         "bleu-by-length", f"BLEU by length, {split} sentences", caption, png(figure), alt, plot=True
     )
+
+
+def _bands(metrics: dict[str, float]) -> Iterator[tuple[tuple[int, int], float]]:
+    """((first length, last length or 0), BLEU) of each band in the metrics of a run."""
+    for name, value in metrics.items():
+        if band := BAND.fullmatch(name):
+            yield (int(band[1]), int(band[2] or 0)), value
 
 
 def matrix(
@@ -108,13 +134,28 @@ def matrix(
     Returns:
         The Picture.
     """
+    figure = Figure(
+        figsize=(1.8 + 0.32 * len(source), 1.5 + 0.28 * len(target)), layout="constrained"
+    )
+    axes = figure.subplots()
+    across, down = _draw(axes, source, target, weights, links, marks)
+    if log_p is not None:
+        axes.set_xlabel(f"ln p {log_p:.2f}")
+    outlined = " Sure links are outlined." if links else ""
+    caption = (
+        "Each row shows where the network looked in the source before it wrote the word on the "
+        f"left: black 0, white 1.{outlined}"
+    )
+    title = " ".join(target) or "(no words)"
+    alt = f"Greatest weights: {_greatest(across, down, weights)}."
+    return Picture(name, title, caption, png(figure), alt)
+
+
+def _draw(axes, source, target, weights, links=(), marks=()) -> tuple[list[str], list[str]]:
+    """Draw one matrix; returns the words across and down, with those of the ends."""
     across, down = [*source, "(end)"], [*target, "(end)"]
     for i in marks:
         down[i] = f"[{down[i]}]"
-    figure = Figure(
-        figsize=(1.5 + 0.32 * len(across), 1.2 + 0.28 * len(down)), layout="constrained"
-    )
-    axes = figure.subplots()
     axes.imshow(weights[:, : len(across)], cmap="gray", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(across)), across, rotation=90)
     axes.set_yticks(range(len(down)), down)
@@ -123,25 +164,97 @@ def matrix(
     for row, column in links:
         corner = column - 0.5, row - 0.5
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, color=VALIDATION, lw=1))
-    if log_p is not None:
-        axes.set_xlabel(f"ln p {log_p:.1f}")
-    outlined = " Sure links are outlined." if links else ""
+    return across, down
+
+
+def _greatest(across, down, weights) -> str:
+    """Each word of a translation with the source word of its greatest weight."""
+    rows = zip(down, weights[:, : len(across)])
+    return ", ".join(f"{word}: {across[int(row.argmax())]}" for word, row in rows)
+
+
+def side_by_side(source, target: dict, weights: Mapping[str, np.ndarray], words) -> Picture:
+    """The matrices of several runs for one sentence and its reference.
+
+    Args:
+        source: the source's words, J.
+        target: the reference, a target of the data set.
+        weights: the weights (T + 1, J + 1) of each run, by the run's name.
+        words: the reference's words, T.
+
+    Returns:
+        The Picture.
+    """
+    links = sorted(known_links(target)[0]) if "sure" in target else ()
+    size = (1.5 + (0.3 + 0.28 * (len(source) + 1)) * len(weights), 2 + 0.28 * len(words))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
+    alts = []
+    for axes, (run, values) in zip(panels, weights.items()):
+        across, down = _draw(axes, source, words, values, links)
+        axes.set_xlabel(run)
+        alts.append(f"{run}: {_greatest(across, down, values)}.")
     caption = (
-        "Each row shows where the network looked in the source before it wrote the word on the "
-        f"left: black 0, white 1.{outlined}"
+        "Where each network attends while it is made to write the reference: source across, "
+        f"reference down, black 0, white 1.{' Sure links are outlined.' if links else ''}"
     )
-    pairs = (
-        f"{word}: {across[int(row.argmax())]}" for word, row in zip(down, weights[:, : len(across)])
+    return Picture("alignments", " ".join(source), caption, png(figure), " ".join(alts))
+
+
+def comparison(runs: Mapping) -> Iterator[Picture]:
+    """What is shown of several runs by their names: figure 2, and one sentence's alignments.
+
+    Runs without a result are left out, and from the alignments those without attention or on other
+    sentences than the first of them.
+    """
+    from tinyconv.plugins.translate.opening import open_pairs
+    from tinyconv.plugins.translate.translation import TranslationModel
+
+    runs = {name: run for name, run in runs.items() if run.settings.get("result")}
+    results = {name: run.settings["result"]["metrics"] for name, run in runs.items()}
+    results = {name: metrics for name, metrics in results.items() if any(_bands(metrics))}
+    if results:
+        trained = max(runs[name].settings.get("longest_source", 0) for name in results)
+        yield by_length(results, trained, "held-out")
+    aligning = {name: run for name, run in runs.items() if run.options.attention != "none"}
+    data = {name: _data_of(run) for name, run in aligning.items()}
+    same = {name: run for name, run in aligning.items() if data[name] == data[next(iter(data))]}
+    if len(same) < 2:
+        return
+    dataset = open_pairs(next(iter(same.values())))
+    split = dataset.splits.get("test") or dataset.splits["validation"]
+    models = {name: TranslationModel(run) for name, run in same.items()}
+    sources = [next(iter(models.values())).source.split(text) for text in split.rows[:GALLERY]]
+    i = _readable(sources)[0]
+    words = {name: model.target.split(split.targets[i]["text"]) for name, model in models.items()}
+    first = next(iter(words.values()))
+    yield side_by_side(
+        sources[i],
+        split.targets[i],
+        {
+            name: model.align([sources[i]], [words[name]])[0][0]
+            for name, model in models.items()
+            if words[name] == first and model.source.split(split.rows[i]) == sources[i]
+        },
+        first,
     )
-    title = " ".join(target) or "(no words)"
-    return Picture(name, title, caption, png(figure), f"Greatest weights: {', '.join(pairs)}.")
+
+
+def _data_of(run) -> tuple:
+    """Which sentences a run translates."""
+    return run.settings.get("data_sha256"), run.options.reverse
+
+
+def _readable(sources: Sequence[Sequence[str]]) -> list[int]:
+    """Indices of the sentences of a readable length, or of all without any."""
+    fewest, most = MATRIX_WORDS
+    usual = [i for i, each in enumerate(sources) if fewest <= len(each) <= most]
+    return usual or list(range(len(sources)))
 
 
 def matrices(model, sources, best, targets) -> Iterator[Picture]:
     """Matrices of the first sentences of a readable length, the network's own translations."""
-    fewest, most = MATRIX_WORDS
-    readable = [i for i, each in enumerate(sources) if fewest <= len(each) <= most]
-    chosen = (readable or list(range(len(sources))))[:MATRICES]
+    chosen = _readable(sources)[:MATRICES]
     weights, log_p = model.align([sources[i] for i in chosen], [best[i].tokens for i in chosen])
     for rank, i in enumerate(chosen):
         is_right = best[i].tokens == model.target.split(targets[i]["text"])

@@ -3,7 +3,7 @@
 The methods stand in the order in which a learner meets them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -211,6 +211,19 @@ class Translate:
         dataset = open_pairs(run)
         name = "test" if "test" in dataset.splits else "validation"
         yield from figures.report(run, TranslationModel(run), dataset.splits[name], name)
+
+    def comparison(self, runs: Mapping) -> Iterator[Picture]:
+        """BLEU by length of several runs, and how they align one sentence.
+
+        Args:
+            runs: the Runs by the names to show them with.
+
+        Yields:
+            The Pictures of the page that compares them.
+        """
+        from tinyconv.plugins.translate import figures
+
+        yield from figures.comparison(runs)
 
 
 def _while_training(metrics: dict[str, float]) -> dict[str, float]:
