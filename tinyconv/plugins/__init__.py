@@ -141,19 +141,15 @@ class Task(Protocol):
         -> None` takes further facts for settings.json, which JSON can hold; `run.settings` has
         them later. `fit --check`, `lr-find` and `verify` pass a run that never gets a folder.
         """
-        ...
 
     def evaluate(self, run: "Run", options: Any) -> Evaluation | dict[str, float]:
         """Measure the run; `options` is an `Evaluate`."""
-        ...
 
     def predict(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Prediction]:
         """Yield a prediction for each input; `options` is a `Predict`."""
-        ...
 
     def pictures(self, run: "Run") -> Iterable[Picture | Table]:
         """The figures and tables of the report."""
-        ...
 
 
 @runtime_checkable
@@ -164,7 +160,6 @@ class Explains(Protocol):
 
     def explain(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Picture]:
         """Figures that explain the run's prediction for each input."""
-        ...
 
 
 @runtime_checkable
@@ -173,7 +168,6 @@ class Averages(Protocol):
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
         """Measure each run, and last their ensemble, on the data of the first run."""
-        ...
 
 
 @runtime_checkable
@@ -182,7 +176,6 @@ class Compares(Protocol):
 
     def comparison(self, runs: "Mapping[str, Run]") -> Iterable[Picture | Table]:
         """The figures and tables of several runs of the task together, by the runs' names."""
-        ...
 
 
 @runtime_checkable
@@ -195,7 +188,6 @@ class StartsFromBody(Protocol):
 
     def body(self, model: "keras.Model") -> "keras.Model":
         """The part of a run's network to start from: pixels (B, H, W, C) to features (B, D)."""
-        ...
 
 
 class ReadsText(Protocol):
@@ -215,4 +207,3 @@ class ExportsSeveral(Protocol):
 
     def networks(self, run: "Run") -> "dict[str, keras.Model]":
         """The networks by the names of their files."""
-        ...
