@@ -8,6 +8,7 @@ table shows medians. PyTorch is not a dependency: name an interpreter that has i
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,10 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--torch-python", required=True, help="an interpreter with PyTorch")
 parser.add_argument("--batch", type=int, default=64)
 parser.add_argument("--rounds", type=int, default=7)
+parser.add_argument("--threads", type=int, default=2, help="1 on a busy machine")
 arguments = parser.parse_args()
+variables = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+environment = {**os.environ, **dict.fromkeys(variables, str(arguments.threads))}
 pythons = {"tinyconv": sys.executable, "PyTorch": arguments.torch_python}
 
 
@@ -44,6 +48,7 @@ for case, sizes in CASES.items():
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=environment,
         )
         for name, script in SCRIPTS.items()
     }
