@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinyconv.data.settings import EvaluateOptions, ExampleSettings
 from tinyconv.data.text import TextOptions
-from tinyconv.recipe import TrainingSettings
+from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.settings import setting
 
 # The network's form; the first differs where the paper's translates before it aligns.
@@ -91,6 +91,8 @@ class Settings(TrainingSettings, SentenceSettings, NetworkSettings, ExampleSetti
     epochs: int = setting(10, "Passes over the training sentences.", minimum=1)
     batch_size: int = setting(128, "Sentences per step.", minimum=1)
     learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0)
+    # After a slow start of the learning rate alignments are often a word off (RESULTS.md).
+    schedule: str = setting("cosine", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     data: str = setting(
         "phrases", "Data set of sentence pairs by name; sentence-pairs reads your own files."
     )
