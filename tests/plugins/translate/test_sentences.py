@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.languages import catalogue, multi30k_folder, translations
 from tinyconv.errors import UserError
 from tinyconv.plugins.translate import corpora, phrases, sentence_files
-from tinyconv.plugins.translate.languages import Language, words
+from tinyconv.plugins.translate.languages import Language, labels, words
 from tinyconv.plugins.translate.phrases import Word
 
 
@@ -28,6 +28,11 @@ def test_words():
     assert words("the king's dog doesn't") == ["the", "king", "'s", "dog", "doesn't"]
     assert words("the king 's dog") == words("the king's dog")
     assert words("cafe\u0301") == words("\ufeffcafé") == ["café"]  # NFC, and no byte-order mark
+
+
+def test_pieces_are_labelled_as_words_and_their_continuations():
+    assert labels(["\u2581a", "\u2581play", "house", "."]) == ["a", "play", "-house", "."]
+    assert labels(["a", "house"]) == ["a", "house"]
 
 
 def test_the_text_of_phrases_splits_into_the_words_that_are_linked():

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tinyconv.plugins.translate.alignment import known_links
+from tinyconv.plugins.translate.languages import labels
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
@@ -146,14 +147,14 @@ def matrix(
         "Each row shows where the network looked in the source before it wrote the word on the "
         f"left: black 0, white 1.{outlined}"
     )
-    title = " ".join(target) or "(no words)"
+    title = " ".join(labels(target)) or "(no words)"
     alt = f"Greatest weights: {_greatest(across, down, weights)}."
     return Picture(name, title, caption, png(figure), alt)
 
 
 def _draw(axes, source, target, weights, links=(), marks=()) -> tuple[list[str], list[str]]:
     """Draw one matrix; returns the words across and down, with those of the ends."""
-    across, down = [*source, "(end)"], [*target, "(end)"]
+    across, down = [*labels(source), "(end)"], [*labels(target), "(end)"]
     for i in marks:
         down[i] = f"[{down[i]}]"
     axes.imshow(weights[:, : len(across)], cmap="gray", vmin=0, vmax=1, aspect="auto")

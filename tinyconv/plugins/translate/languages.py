@@ -84,6 +84,16 @@ class Language:
         return " ".join(tokens)
 
 
+def labels(tokens: Sequence[str]) -> list[str]:
+    """Words, or pieces without sentencepiece's sign of a space: play, -house for playhouse."""
+    if not any(token.startswith(MARK) for token in tokens):
+        return list(tokens)
+    return [
+        token.removeprefix(MARK) if token.startswith(MARK) or not token.isalnum() else f"-{token}"
+        for token in tokens
+    ]
+
+
 _SPLITTERS: dict[bytes, object] = {}
 
 
