@@ -53,6 +53,13 @@ def counts(dataset):
         ("TRAIN", "dev", "validation"),
         ("trainset", "valid", "validation"),
         ("train images", "test images", "test"),
+        ("trainImages", "testImages", "test"),
+        ("Train_set", "Val", "validation"),
+        ("trainval", "test", "test"),
+        ("training", "evaluation", "validation"),
+        ("train", "holdout", "test"),
+        ("train/images", "val/images", "validation"),
+        ("images/train", "images/val", "validation"),
         ("data/brain/train", "data/brain/val", "validation"),
     ],
 )
@@ -85,6 +92,34 @@ def test_splits_by_unknown_names_are_refused(place):
     assert folder(place).classes == ("alpha", "beta")
 
 
+def test_splits_inside_of_class_folders_are_refused(place):
+    for name in "ab":
+        fill(place / name, 2, classes=("a", "b"))
+        (place / name / "a").rename(place / name / "train")
+        (place / name / "b").rename(place / name / "test")
+    with pytest.raises(UserError, match="the splits test, train inside of .* a, b; put them outsi"):
+        folder(place)
+
+
+def test_a_class_called_train_that_holds_folders_is_not_taken_for_the_data_set(place):
+    fill(place / "train", 4, classes="ab")
+    fill(place / "extra", 4, classes="ab")
+    assert folder(place).notes == ("left out: 8 pictures in extra",)
+    (place / "extra").rename(place / "bus")
+    for name in "ab":
+        (place / "bus" / name).rename(place / "bus" / f"{name}{name}")
+    with pytest.raises(UserError, match="if train is a class, rename it, otherwise move bus"):
+        folder(place)
+
+
+def test_a_class_of_the_test_split_in_other_letters(place):
+    fill(place / "train", 3)
+    fill(place / "test", 3)
+    (place / "test/a").rename(place / "test/A")
+    with pytest.raises(UserError, match="test/A is a class without training pictures"):
+        folder(place)
+
+
 def test_class_folders_beside_a_folder_test_are_refused(place):
     fill(place, 3)
     fill(place / "test", 3)
@@ -103,7 +138,14 @@ def test_every_format_is_read_and_the_rest_is_counted(place):
         for litter in ("._000.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
             (place / name / litter).write_bytes(b"litter")
         save(place / name / "@eaDir/000.png/thumb.jpg", (0, 0, 0))
-    save(place / "__MACOSX/a/000.png", (0, 0, 0))
+    for system in (
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "#recycle",
+    ):
+        save(place / system / "a/000.png", (0, 0, 0))
     save(place / "loose.png", (0, 0, 0))
     dataset = folder(place)
     assert sum(counts(dataset).values()) == 2 * len(endings)

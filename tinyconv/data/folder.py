@@ -182,7 +182,8 @@ def _splits(root: Path, tree: Tree, division, whole: bool, as_in_0_1: bool):
     if len(tree.classes) < 2:
         raise UserError(
             f"{root} has {plural(len(tree.classes), 'class folder')}, but classification needs "
-            "at least two: put the pictures of each class into a folder of its own."
+            "at least two: put the pictures of each class into a folder of its own, or name a "
+            "table of labels with --labels."
         )
     if "train" not in rows or rows.get("validation"):
         return False, rows

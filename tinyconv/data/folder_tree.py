@@ -2,18 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tinyconv.data.picture_files import is_litter, is_picture, listing
-from tinyconv.errors import UserError
+from tinyconv.errors import UserError, close_matches
 from tinyconv.system.paths import by_composed, composed
 
 WORDS = {
-    "train": {"train", "training", "trainset", "trainingset", "traindata"},
-    "validation": {"val", "valid", "validation", "dev", "valset", "validset", "devset"},
-    "test": {"test", "testing", "testset", "testingset", "testdata"},
+    "train": {"train", "training", "trainset", "trainingset", "traindata", "trainval"},
+    "validation": {
+        *("val", "valid", "validation", "validate", "dev", "eval", "evaluation"),
+        *("valset", "validset", "validationset", "devset", "evalset"),
+    },
+    "test": {"test", "testing", "testset", "testingset", "testdata", "holdout", "heldout"},
 }
 SPLITS = tuple(WORDS)
 
@@ -39,6 +42,7 @@ def split_of(name: str) -> str | None:
     None for a name with no such word, or with two of them.
     """
     words = set(re.findall("[a-z]+", name.lower()))
+    words |= {word.lower() for word in re.findall("[A-Z]?[a-z]+", name)}  # trainImages
     splits = [split for split, synonyms in WORDS.items() if words & synonyms]
     return splits[0] if len(splits) == 1 else None
 
@@ -133,7 +137,34 @@ def _split_folders(top: Path, names: Sequence[str]) -> dict[str, str]:
         folders[split] = place
     if folders and "train" not in folders:
         _train_beside(top, folders, names)
+    if list(folders) == ["train"]:
+        _refuse_class_called_train(top, folders["train"])
+    while "train" in folders and (wrapper := _common_wrapper(top, folders.values())):
+        folders = {split: f"{place}/{wrapper}" for split, place in folders.items()}
     return folders
+
+
+def _common_wrapper(top: Path, places: Collection[str]) -> str | None:
+    """The one folder in all splits that holds their class folders, as in train/images/cat."""
+    inner = {folder.name for place in places for folder in _folders(top / place)}
+    if len(inner) > 1:
+        return None
+    (name,) = inner
+    files = [file.name for place in places for file in (top / place / name).iterdir()]
+    has_classes = all(_folders(top / place / name) for place in places)
+    return name if has_classes and not any(map(is_picture, files)) else None
+
+
+def _refuse_class_called_train(top: Path, train: str) -> None:
+    """Raise UserError for a folder train beside folders with other folders in them: classes too."""
+    below = {folder.name for folder in _folders(top / train)}
+    for folder in _folders(top):
+        inner = {each.name for each in _folders(folder)}
+        if inner and not inner & below and split_of(folder.name) is None:
+            raise UserError(
+                f"{top} has the folders {train} and {folder.name}, which hold different folders; "
+                f"if {train} is a class, rename it, otherwise move {folder.name} elsewhere."
+            )
 
 
 def _train_beside(top: Path, folders: dict[str, str], names: Sequence[str]) -> None:
@@ -157,7 +188,10 @@ def _depth(name: str, place: str) -> int:
 
 
 def _refuse_unnamed_splits(top: Path, names: Sequence[str]) -> None:
-    """Raise UserError for "classes" that hold folders of the same names: they are splits."""
+    """Raise UserError for "classes" that hold folders of the same names.
+
+    They are splits, or the classes have splits below them.
+    """
     inner: dict[str, set[str]] = {}
     for name in names:
         first, *rest = name.split("/")
@@ -168,6 +202,12 @@ def _refuse_unnamed_splits(top: Path, names: Sequence[str]) -> None:
         alike = [other for other in sorted(nested) if other != folder and nested[other] & below]
         if alike:
             common = sorted(below & nested[alike[0]])
+            splits = [name for name in common if split_of(name)]
+            if splits:
+                raise UserError(
+                    f"{top} has the splits {_listed(splits)} inside of its class folders "
+                    f"{_listed([folder, *alike])}; put them outside: {splits[0]}/{folder}."
+                )
             raise UserError(
                 f"{top} has the folders {_listed([folder, *alike])}, and each of them holds "
                 f"{_listed(common)}; rename the outer folders to train, validation and test if "
@@ -185,7 +225,8 @@ def _rows(top: Path, place: str, classes, names, required: bool) -> list[tuple[s
     by_name = by_composed(classes)
     unknown = [f.name for f in _folders(top / place) if composed(f.name) not in by_name]
     if unknown:
-        raise UserError(f"{top / place / unknown[0]} is a class without training pictures.")
+        hint = close_matches(unknown[0], classes) or "remove it, or add some."
+        raise UserError(f"{top / place / unknown[0]} is a class without training pictures; {hint}")
     members: dict[str, list[str]] = {name: [] for name in classes}
     for path in names:
         name, separator, _ = path.removeprefix(place).partition("/")

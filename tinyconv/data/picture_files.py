@@ -20,7 +20,12 @@ FORMATS = {
 ENDINGS_OF_0_1 = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
 # Folders and files that file managers and archives leave behind; thumbnails among them look like
 # pictures. Names that begin with a dot belong to them too (macOS: ._x.png, .DS_Store).
-LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
+LITTER = {
+    *("__macosx", "icon\r", "lost+found", "__pycache__"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@__thumb"),  # of network drives
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini"),
+    *("$recycle.bin", "recycler", "system volume information", "zbthumbnail.info"),
+}
 
 KIND = re.compile("(.*?)( (?:in|outside|that|whose|without) .*)?", re.DOTALL)  # noun, attributes
 
