@@ -270,6 +270,7 @@ TABLES = {
     "a byte-order mark, CRLF, quotes and spaces": '\ufeff"label" ; file\r\n{swapped}',
     "tabs and other columns": "id\tfile\tlabel\n{tabs}",
     "lines that end with a carriage return": "\rfile,label\r{returns}",
+    "the delimiter named for Excel": "sep=;\r\nlabel;file\r\n{swapped}",
 }
 
 
@@ -293,7 +294,7 @@ def test_labels_in_a_table(tmp_path, form, names):
     dataset = folder(tmp_path / "photos", labels=tmp_path / "labels.csv")
     assert dataset.classes == names  # numbers by their value
     assert counts(dataset) == {"train": 10, "validation": 2}
-    assert dataset.notes == ("left out: 1 picture that is not listed, 1 row whose file is missing",)
+    assert dataset.notes == ("left out: 1 picture without a row, 1 row without a picture",)
     for split in dataset.splits.values():
         red = split.pictures.mean(axis=(1, 2))[:, 0] > 128
         np.testing.assert_array_equal(split.labels, np.where(red, 0, 1))
@@ -309,6 +310,18 @@ def test_a_table_with_splits_and_paths_of_its_own_folder(tmp_path):
     assert counts(dataset) == {"train": 4, "validation": 4, "test": 4}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_table_in_its_own_folder_and_files_without_endings(tmp_path, encoding):
+    for i in range(8):
+        save(tmp_path / f"{i}.png", COLOURS["ab"[i % 2]])
+    save(tmp_path / "7.jpg", COLOURS["a"])  # which of the two is 7?
+    rows = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(8))
+    (tmp_path / "labels.csv").write_text(f"file,label\n{rows}", encoding=encoding)
+    dataset = folder(tmp_path, labels=tmp_path / "labels.csv")
+    assert sum(counts(dataset).values()) == 7
+    assert dataset.notes == ("left out: 2 pictures without a row, 1 row without a picture",)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -318,6 +331,8 @@ def test_a_table_with_splits_and_paths_of_its_own_folder(tmp_path):
         ("file,label,split\n0.png,a,later\n1.png,b,train\n", "the split 'later'; the splits are"),
         ("file,label\n0.png,a\n1.png,a\n", "has only the label 'a'; two are needed"),
         ("", "is empty; it needs the columns file and label"),
+        ("file,label,split\n0.png,a,train\n1.png,b,test\n", "the label 'b' to no training picture"),
+        ("f\0i\0l\0e\0,\0", "is not text in UTF-8: it has null bytes; save it as UTF-8"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, message):

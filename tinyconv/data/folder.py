@@ -170,7 +170,16 @@ def _labelled(root: Path, table: Path) -> Tree:
                 "test."
             )
         rows.setdefault(split, []).append((path, label[name]))
+    trained = {label for _, label in rows.get("train", ())}
+    if trained and len(trained) < len(label):
+        untrained = next(name for name, i in label.items() if i not in trained)
+        raise UserError(
+            f"{table} gives the label {untrained!r} to no training picture; give it to some, or "
+            "remove its rows."
+        )
     others = files.others + Counter(content.left_out)
+    if table.resolve().is_relative_to(root.resolve()):
+        others -= Counter([table.suffix.lower()])  # the table itself
     return Tree(content.classes, rows, others)
 
 

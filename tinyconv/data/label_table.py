@@ -1,8 +1,11 @@
 """Labels in a table: a CSV or TSV file with the columns file, label and optionally split."""
 
+import codecs
 import csv
 import io
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,13 @@ from tinyconv.system.paths import composed, on_disk
 
 COLUMNS = ("file", "label", "split")
 DELIMITERS = "\t;,"
-ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by byte-order mark; else UTF-8
+ENCODINGS = {  # by byte-order mark; else UTF-8
+    codecs.BOM_UTF32_LE: "utf-32",  # begins as UTF-16's
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+EXCELS_LINE = re.compile(r"sep=(.)\r?\n")  # names the delimiter, for Excel alone
 
 
 @dataclass(frozen=True)
@@ -41,9 +50,9 @@ class LabelTable:
     def left_out(self) -> dict[str, int]:
         """The number of rows and pictures left out, by reason."""
         counts = {
-            "row whose file is missing": self.missing,
+            "row without a picture": self.missing,
             "row without a label": self.unlabelled,
-            "picture that is not listed": self.unlisted,
+            "picture without a row": self.unlisted,
         }
         return {what: count for what, count in counts.items() if count}
 
@@ -68,12 +77,15 @@ def read(table: Path, root: Path, listing: Listing) -> LabelTable:
     """
     pictures = {composed(os.path.normcase(name)): name for name in listing.pictures}
     stems = {composed(os.path.splitext(name)[0]): name for name in listing.pictures}
+    endings = Counter(composed(os.path.splitext(name)[0]) for name in listing.pictures)
     labels: dict[str, tuple[str, str]] = {}
     missing = unlabelled = 0
     for number, file, label, split in _cells(table):
         label = composed(label)
         below = composed(_below(file, table.parent, root))
-        name = pictures.get(os.path.normcase(below)) or stems.get(below)
+        name = pictures.get(os.path.normcase(below))
+        if name is None and endings[below] == 1:  # written without its ending
+            name = stems[below]
         if name is None:
             missing += 1
         elif not label:
@@ -94,7 +106,10 @@ def read(table: Path, root: Path, listing: Listing) -> LabelTable:
 
 def _cells(table: Path):
     """(line number, file, label, split) of each row that names a file."""
-    text = io.StringIO(_text(table), newline=None)  # a carriage return may end a line, as on Macs
+    content = _text(table)
+    if line := EXCELS_LINE.match(content):
+        content = "\n" + content[line.end() :]
+    text = io.StringIO(content, newline=None)  # a carriage return may end a line, as on Macs
     header = next((line for line in text if line.strip()), "")
     text.seek(0)
     delimiter = max(DELIMITERS, key=header.count)
@@ -126,8 +141,11 @@ def _text(table: Path) -> str:
         raise UserError(
             f"The table of labels {table} cannot be read ({error.strerror})."
         ) from error
+    encoding = next((name for mark, name in ENCODINGS.items() if data.startswith(mark)), None)
+    if encoding is None and b"\0" in data:  # UTF-16 without a mark, or a spreadsheet's own format
+        raise UserError(f"{table} is not text in UTF-8: it has null bytes; save it as UTF-8.")
     try:
-        return data.decode(ENCODINGS.get(data[:2], "utf-8-sig"))
+        return data.decode(encoding or "utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{table} is not text in UTF-8 ({error}); save it as UTF-8.") from error
 
