@@ -1,5 +1,6 @@
 """Packaging metadata: requirements, extras and entry points."""
 
+import csv
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -53,6 +54,16 @@ MODELS = {
     "rectifier": ["rectifier_a", "rectifier_b", "rectifier_c"],
 }
 
+
+def of_keras() -> list[str]:
+    """The networks of Keras' applications, from their table."""
+    table = Path(__file__).parent / "tinyconv/plugins/photographs/applications.csv"
+    if not table.exists():  # the plugin's folder was deleted
+        return []
+    with table.open(newline="", encoding="utf-8") as text:
+        return [f"{row['name']} = applications:{row['function']}" for row in csv.DictReader(text)]
+
+
 # Entry points of the plugins that come with tinyconv, by folder.
 PLUGINS = {
     "caption": {
@@ -84,11 +95,7 @@ PLUGINS = {
     "photographs": {
         "models": [
             *(f"efficientnet-lite{n} = efficientnet_lite:efficientnet_lite{n}" for n in (0, 1, 2)),
-            "MobileNetV2 = applications:mobilenet_v2",
-            "EfficientNetV2B0 = applications:efficientnet_v2_b0",
-            "ResNet50 = applications:resnet_50",
-            "VGG16 = applications:vgg_16",
-            "ConvNeXtTiny = applications:convnext_tiny",
+            *of_keras(),
         ],
     },
 }
@@ -119,6 +126,7 @@ setup(
     package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={
         "tinyconv": ["py.typed"],
+        "tinyconv.plugins.photographs": ["applications.csv"],
         "tinyconv.report": ["page.html"],
         "tinyconv.runs": ["shipped/*/*"],
         "tinyconv.tutorials": ["*.md", "pictures/*.png"],

@@ -192,6 +192,7 @@ def test_a_path_gets_the_ending_of_its_format(runs, tmp_path, capsys):
         (["--format", "savedmodel", "--output", tmp_path / "net2.keras"], "is a folder"),
         (["--format", "onnx", "--output", tmp_path / "other.pb"], "a file that ends in .onnx"),
         (["--output", tmp_path / "net"], "net.keras exists already"),
+        (["--output", "."], ". exists already"),
         (["--output", tmp_path / "file" / "net"], "file is a file, not a folder"),
     ]
     for options, message in refused:

@@ -255,8 +255,13 @@ def test_a_held_out_folder_is_evaluated_whole_and_by_name(tmp_path, monkeypatch)
     measured = run.measure(data="held_out")
     assert (measured.split, measured.count) == ("test", 14)
     assert measured.metrics["top1"] > 0.9
+    save(tmp_path / "flat/0.png", (0, 0, 0))
+    with pytest.raises(UserError, match="has 0 class folders, but evaluation needs one"):
+        run.measure(data="flat")
     fill(tmp_path / "test_only/test", 5)
     assert run.measure(data="test_only").count == 15
+    fill(tmp_path / "one/test", 5, classes="b")
+    assert run.measure(data="one").count == 5
     fill(tmp_path / "others", 3, classes="ab")
     (tmp_path / "others/a").rename(tmp_path / "others/aa")
     with pytest.raises(UserError, match="class 'aa', which the run was not trained on: did you"):

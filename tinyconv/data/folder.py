@@ -186,14 +186,15 @@ def _labelled(root: Path, table: Path) -> Tree:
 def _splits(root: Path, tree: Tree, division, whole: bool, as_in_0_1: bool):
     """(whether train was divided here, rows by split)."""
     rows = tree.rows
+    if len(tree.classes) < (1 if whole else 2):
+        needs = "evaluation needs one" if whole else "classification needs at least two"
+        raise UserError(
+            f"{root} has {plural(len(tree.classes), 'class folder')}, but {needs}: put the "
+            "pictures of each class into a folder of its own, or name a table of labels with "
+            "--labels."
+        )
     if whole and list(rows) == ["train"]:
         return False, {"test": rows["train"]}
-    if len(tree.classes) < 2:
-        raise UserError(
-            f"{root} has {plural(len(tree.classes), 'class folder')}, but classification needs "
-            "at least two: put the pictures of each class into a folder of its own, or name a "
-            "table of labels with --labels."
-        )
     if "train" not in rows or rows.get("validation"):
         return False, rows
     train, validation = divide(rows["train"], division, as_in_0_1)

@@ -1,6 +1,11 @@
-"""Docstrings and names of a module, read from its source text without importing it."""
+"""Docstrings and names of a module, read from its source text without importing it.
+
+A module whose functions are made from a table has it beside its source, MODULE.csv, with the
+columns function, summary and others.
+"""
 
 import ast
+import csv
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -11,14 +16,14 @@ def first_docstring_line(module: str, attribute: str) -> str:
     for node in _definitions(module):
         if node.name == attribute:
             return (ast.get_docstring(node) or "").split("\n")[0].rstrip(".")
-    return ""
+    return str(_row(module, attribute).get("summary", ""))
 
 
 def keywords(module: str, attribute: str, field: str) -> dict[str, object] | None:
     """The literal keyword arguments of the call that `attribute.field` is set to; None without one.
 
     For `lenet.pretrained = Pretrained(size=3)`, the function lenet and the field pretrained, they
-    are {"size": 3}.
+    are {"size": 3}. Of a function in the module's table they are the cells of its row.
     """
     for node in _statements(module):
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
@@ -29,7 +34,7 @@ def keywords(module: str, attribute: str, field: str) -> dict[str, object] | Non
                 for word in node.value.keywords
                 if word.arg and isinstance(word.value, ast.Constant)
             }
-    return None
+    return _row(module, attribute) or None
 
 
 def flaw(module: str, attribute: str) -> str | None:
@@ -88,6 +93,29 @@ def _parsed(file: Path) -> list[ast.stmt]:
         return ast.parse(file.read_bytes()).body
     except (OSError, SyntaxError, ValueError):
         return []
+
+
+def _row(module: str, function: str) -> dict[str, object]:
+    """The cells of a function in the module's table by their column; empty without one."""
+    file = _file(module)
+    rows = {} if file is None else _rows(file.with_suffix(".csv"))
+    return rows.get(function, {})
+
+
+@cache
+def _rows(table: Path) -> dict[str, dict[str, object]]:
+    try:
+        with table.open(newline="", encoding="utf-8") as text:
+            rows = list(csv.DictReader(text))
+        return {
+            row["function"]: {name: _number(cell) for name, cell in row.items()} for row in rows
+        }
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
+
+
+def _number(cell):
+    return int(cell) if isinstance(cell, str) and cell.isdecimal() else cell
 
 
 def _spec(package: str):

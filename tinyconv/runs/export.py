@@ -120,10 +120,12 @@ def destination(path: Path, format: str, is_folder: bool) -> Path:
             f"{path} ends in {path.suffix}, and this export is {written}; name another path with "
             "--output, or another --format."
         )
+    exists = "exists already; name another place with --output."
+    if path.exists():  # also `.`, which has no name
+        raise UserError(f"{path} {exists}")
     named = path if suffix == ending or not ending else path.with_name(path.name + ending)
-    for each in (path, named):
-        if each.exists():
-            raise UserError(f"{each} exists already; name another place with --output.")
+    if named.exists():
+        raise UserError(f"{named} {exists}")
     return named
 
 

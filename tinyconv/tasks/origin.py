@@ -109,9 +109,9 @@ def body_of_origin(run, shape, policy: str):
     """The body that --from names, for pictures of `shape`, as new layers with its weights."""
     import keras
 
-    model = pretrained_model(run)
-    if model is None:
+    if isinstance(run.options.from_, Path):  # `with_origin` leaves the name of a model
         return _body_of_run(run, shape, policy)
+    model = run.catalogue.find("models", run.options.model)
     body = pretrained.build(run.options.model, model, shape)
     if wrong := pretrained.body_flaw(body, shape):
         raise run.catalogue.used["models"].plugin_error(wrong)

@@ -19,7 +19,8 @@ class Pretrained:
     """The weights that a model comes with: the attribute `pretrained` of the model's function.
 
     `tinyconv models` reads `accuracy`, `licence` and `size` from the source text, without an
-    import, so they must be literals there:
+    import, so they must be literals there, or cells of a table beside the module, MODULE.csv,
+    with the columns function, summary, accuracy, licence and size:
 
         my_model.pretrained = Pretrained(
             accuracy="75.1% top-1 on ImageNet", licence="Apache-2.0", size=17_482_123,

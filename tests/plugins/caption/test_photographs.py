@@ -91,7 +91,7 @@ def test_a_damaged_zip_is_an_error(tmp_path):
     with pytest.raises(UserError, match="mine.zip is damaged"):
         flickr8k(root=captions, image_size=16)
     captions.write_bytes(captions.read_bytes()[:-30])
-    with pytest.raises(UserError, match="is a file, and no zip"):
+    with pytest.raises(UserError, match="mine.zip is a truncated zip; copy or download it again"):
         flickr8k(root=captions, image_size=16)
 
 
@@ -319,6 +319,25 @@ def test_another_encoding_is_named_with_its_line(tmp_path):
         for text in target["captions"]
     ]
     assert any(text.endswith("café") for text in captions)
+
+
+def test_the_lists_of_flickr8k_belong_together(tmp_path):
+    """One picture in two splits would be tested on after it was trained on."""
+    root = SOURCES["flickr8k"][1](tmp_path)
+    train, test = (next(root.rglob(f"Flickr_8k.{name}Images.txt")) for name in ("train", "test"))
+    names = test.read_text()
+    test.write_text(names + train.read_text().splitlines()[0])
+    with pytest.raises(UserError, match="testImages.txt lists .*, which is also in the train spl"):
+        flickr8k(root=root, image_size=16)
+    test.unlink()
+    with pytest.raises(UserError, match="lacks Flickr_8k.testImages.txt; add what is missing, or"):
+        flickr8k(root=root, image_size=16)
+
+
+def test_a_table_without_a_header_keeps_its_first_caption(tmp_path):
+    file = tmp_path / "captions.txt"
+    file.write_text("a.jpg,one\na.jpg,two\n")
+    assert caption_files.table(file, ",") == {"a.jpg": ["one", "two"]}
 
 
 @pytest.mark.parametrize("name", ["flickr8k", "flickr30k", "coco_captions", "caption_folder"])

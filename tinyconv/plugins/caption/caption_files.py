@@ -66,16 +66,18 @@ def tabbed(file: Path) -> Captions:
 
 
 def table(file: Path, delimiter: str) -> Captions:
-    """Rows with a picture in the first column and a caption in the last, under a header.
+    """Rows with a picture in the first column and a caption in the last; a header is left out.
 
     Raises UserError for a row without a caption.
     """
     captions: Captions = {}
     # Flickr30k's captions contain quotation marks that do not quote a field.
     quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    for number, line in list(lines(file))[1:]:
+    for place, (number, line) in enumerate(lines(file)):
         # Line by line: an unclosed quotation mark would include the lines below it.
         (row,) = csv.reader([line], delimiter=delimiter, quoting=quoting)
+        if place == 0 and not is_picture(row[0].strip()):
+            continue
         if len(row) < 2:
             raise UserError(f"{file} line {number} has no caption after {row[0]!r}.")
         caption = row[-1].strip()

@@ -1,8 +1,6 @@
-"""Encoder: a model by name, a run's network, or one of Keras' applications, up to a feature map."""
+"""Encoder: a model by name, or the network of a run, up to a feature map."""
 
-import contextlib
 import math
-import sys
 from pathlib import Path
 
 import keras
@@ -82,10 +80,7 @@ def _network(catalogue, name: str, shape) -> tuple[keras.Model, str | None]:
         return model, maps[-1]
     if is_path(name) or Path(name).exists():
         return _open_run(catalogue, name), None
-    if name in applications():
-        return _application(name, shape), None
-    names = [*catalogue.names("models"), *applications()]
-    raise UserError(f"There is no encoder {name!r}; {nearest(name, names)}")
+    raise UserError(f"There is no encoder {name!r}; {nearest(name, catalogue.names('models'))}")
 
 
 def _is_pooling(layer) -> bool:
@@ -147,29 +142,6 @@ def _open_run(catalogue, path: str) -> keras.Model:
             f"The network of {folder}, the run given as --encoder, does not take pictures."
         )
     return model
-
-
-def applications() -> list[str]:
-    """The names of Keras' networks, which come with ImageNet weights."""
-    return [name for name in dir(keras.applications) if name[0].isupper()]
-
-
-def _application(name: str, shape) -> keras.Model:
-    """One of Keras' networks with ImageNet weights, after its own preprocessing of pixels."""
-    build = getattr(keras.applications, name)
-    modules = [getattr(keras.applications, each) for each in dir(keras.applications)]
-    (module,) = [m for m in modules if getattr(m, name, None) is build and m.__name__ != "keras"]
-    pictures = keras.Input(shape, name="pictures")
-    prepared = module.preprocess_input(keras.ops.cast(pictures, "float32"))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its download's progress
-            network = build(include_top=False, weights="imagenet", input_tensor=prepared)
-    except Exception as error:  # the kinds of a failed download are not documented
-        raise UserError(
-            f"The weights of {name} cannot be downloaded ({str(error).splitlines()[0]}); connect "
-            "to the internet once, or give a run's folder as --encoder."
-        ) from error
-    return keras.Model(network.input, network.output, name=name.lower())
 
 
 def _size(shape) -> str:

@@ -24,6 +24,7 @@ from tinyconv.system.paths import by_composed, composed, on_disk
 
 DEFAULT_SIZE = 224  # pixels; the input size of VGG, as in the paper
 SPLITS = ("train", "validation", "test")
+ZIP_START = b"PK\x03\x04"  # a zip whose end is missing begins with it, too
 READERS = {  # of captions beside your own pictures
     ".tsv": caption_files.tabbed,
     ".csv": caption_files.columns,
@@ -79,6 +80,9 @@ def _open(name, root, image_size, skip_corrupt, read: Callable) -> Dataset:
         )
     existing(root, f"the folder of {name}, or a zip of it")
     if root.is_file() and not zipfile.is_zipfile(root):
+        with root.open("rb") as file:
+            if file.read(len(ZIP_START)) == ZIP_START:
+                raise UserError(f"{root} is a truncated zip; copy or download it again.")
         raise UserError(
             f"--root {root} is a file, and no zip; it should be the folder of {name}, or a zip of "
             "it."
@@ -157,12 +161,15 @@ def _flickr8k(root: Path) -> dict:
     else:
         file = _require(root, "Flickr8k.token.txt", "captions.txt")
         captions = caption_files.table(file, ",")
-    lists = {
-        split: _find(root, f"Flickr_8k.{name}Images.txt")
-        for split, name in zip(SPLITS, ("train", "dev", "test"))
-    }
-    if not all(lists.values()):
+    list_names = [f"Flickr_8k.{name}Images.txt" for name in ("train", "dev", "test")]
+    lists = {split: _find(root, name) for split, name in zip(SPLITS, list_names)}
+    if not any(lists.values()):
         return {name: (folder, each) for name, each in _split(captions, 8).items()}
+    if missing := [name for name, file in zip(list_names, lists.values()) if file is None]:
+        raise UserError(
+            f"{root} lacks {' and '.join(missing)}; add what is missing, or remove the lists of "
+            "the other splits."
+        )
     by_name = {composed(name): each for name, each in captions.items()}
     splits = {}
     for split, split_file in lists.items():
@@ -172,6 +179,12 @@ def _flickr8k(root: Path) -> dict:
                 f"{split_file} lists none of the {len(captions):,} pictures that {file} has "
                 "captions of; use the lists and the captions of one data set."
             )
+        for other, (_, others) in splits.items():
+            if twice := next((name for name in names if name in others), None):
+                raise UserError(
+                    f"{split_file} lists {twice}, which is also in the {other} split; a picture "
+                    "belongs to one split."
+                )
         splits[split] = folder, {name: by_name.get(composed(name), []) for name in names}
     return splits
 

@@ -50,7 +50,7 @@ class NetworkSettings:
 
     encoder: str | None = setting(
         None,
-        "Encoder: a model by name, a trained run's folder, or one of Keras' applications.  "
+        "Encoder: a model by name, or a trained run's folder.  "
         f"[default: {SMALL['encoder']} for shapes, else {PHOTOGRAPHS}]",
     )
     layer: str | None = setting(

@@ -1,11 +1,16 @@
 """Networks of Keras' applications, whose ImageNet weights Keras downloads when they are first used.
 
-Accuracies and sizes are those of Keras' documentation; a size is that of the whole file, and the
-download is smaller where the head has many weights. Keras checks each file by its hash.
+applications.csv has a row for each, from which `tinyconv models` lists them without an import.
+Accuracies and sizes are those of Keras' documentation, which has none of MobileNetV3; a size is
+that of the whole file, and the download is smaller where the head has many weights. Keras checks
+each file by its hash.
 """
 
 import contextlib
+import csv
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import keras
 
@@ -14,49 +19,38 @@ from tinyconv.errors import UserError
 from tinyconv.plugins import Pretrained
 
 
-def mobilenet_v2(input_shape, classes):
-    """MobileNetV2 (arXiv 1801.04381) of Keras: 3,504,872 parameters at 224x224x3, 1,000 classes."""
-    return _network("mobilenet_v2", "MobileNetV2", input_shape, classes)
+def _model(row: Mapping[str, str]):
+    """The model of a row: a function that builds the network, with its `pretrained`."""
+
+    def build(input_shape, classes):
+        body = _body(row, input_shape, weights=None)
+        return keras.Model(body.input, layers.head(classes)(body.output), name=body.name)
+
+    build.__name__ = build.__qualname__ = row["function"]
+    build.__doc__ = f"{row['summary']}."
+    build.pretrained = Pretrained(
+        accuracy=row["accuracy"],
+        licence=row["licence"],
+        size=int(row["size"]),
+        image_size=int(row["image_size"]),
+        body=lambda shape, file: _body(row, shape, "imagenet"),
+    )
+    return build
 
 
-def efficientnet_v2_b0(input_shape, classes):
-    """EfficientNetV2-B0 (arXiv 2104.00298): 7,139,704 parameters at 224x224x3, 1,000 classes."""
-    return _network("efficientnet_v2", "EfficientNetV2B0", input_shape, classes)
-
-
-def resnet_50(input_shape, classes):
-    """ResNet-50 (arXiv 1512.03385) of Keras: 25,583,592 parameters at 224x224x3, 1,000 classes."""
-    return _network("resnet", "ResNet50", input_shape, classes)
-
-
-def vgg_16(input_shape, classes):
-    """VGG-16 (arXiv 1409.1556), pooled: 15,227,688 parameters at 224x224x3, 1,000 classes."""
-    return _network("vgg16", "VGG16", input_shape, classes)
-
-
-def convnext_tiny(input_shape, classes):
-    """ConvNeXt-Tiny (arXiv 2201.03545): 28,589,128 parameters at 224x224x3, 1,000 classes."""
-    return _network("convnext", "ConvNeXtTiny", input_shape, classes)
-
-
-def _network(module: str, name: str, input_shape, classes: int) -> keras.Model:
-    """The network, untrained, under a new head."""
-    body = _body(module, name, input_shape, weights=None)
-    return keras.Model(body.input, layers.head(classes)(body.output), name=body.name)
-
-
-def _body(module: str, name: str, input_shape, weights: str | None) -> keras.Model:
+def _body(row: Mapping[str, str], input_shape, weights: str | None) -> keras.Model:
     """Pixels 0 to 255 (B, H, W, C) -> features (B, D), after the network's own preprocessing."""
-    if min(input_shape[:2]) < 32:
+    name, least = row["name"], int(row["min_size"])
+    if min(input_shape[:2]) < least:
         raise UserError(
-            f"{name} needs pictures of at least 32x32 pixels, but these have "
-            f"{input_shape[0]}x{input_shape[1]}; --image-size 32 scales them."
+            f"{name} needs pictures of at least {least}x{least} pixels, but these have "
+            f"{input_shape[0]}x{input_shape[1]}; --image-size {least} scales them."
         )
     pictures = keras.Input(input_shape, name="pictures")
     pixels = keras.ops.cast(pictures, "float32")
     if input_shape[2] == 1:
         pixels = keras.ops.repeat(pixels, 3, axis=3)
-    source = getattr(keras.applications, module)
+    source = getattr(keras.applications, row["module"])
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints its download's progress
             body = getattr(source, name)(
@@ -76,38 +70,13 @@ def _body(module: str, name: str, input_shape, weights: str | None) -> keras.Mod
     return keras.Model(pictures, body.output, name=name)
 
 
-mobilenet_v2.pretrained = Pretrained(
-    accuracy="71.3% top-1 on ImageNet",
-    licence="Apache-2.0",
-    size=14_000_000,
-    image_size=224,
-    body=lambda shape, file: _body("mobilenet_v2", "MobileNetV2", shape, "imagenet"),
-)
-efficientnet_v2_b0.pretrained = Pretrained(
-    accuracy="78.7% top-1 on ImageNet",
-    licence="Apache-2.0",
-    size=29_000_000,
-    image_size=224,
-    body=lambda shape, file: _body("efficientnet_v2", "EfficientNetV2B0", shape, "imagenet"),
-)
-resnet_50.pretrained = Pretrained(
-    accuracy="74.9% top-1 on ImageNet",
-    licence="MIT",
-    size=98_000_000,
-    image_size=224,
-    body=lambda shape, file: _body("resnet", "ResNet50", shape, "imagenet"),
-)
-vgg_16.pretrained = Pretrained(
-    accuracy="71.3% top-1 on ImageNet",
-    licence="CC-BY-4.0",
-    size=528_000_000,
-    image_size=224,
-    body=lambda shape, file: _body("vgg16", "VGG16", shape, "imagenet"),
-)
-convnext_tiny.pretrained = Pretrained(
-    accuracy="81.3% top-1 on ImageNet",
-    licence="MIT",
-    size=109_000_000,
-    image_size=224,
-    body=lambda shape, file: _body("convnext", "ConvNeXtTiny", shape, "imagenet"),
-)
+with Path(__file__).with_suffix(".csv").open(newline="", encoding="utf-8") as table:
+    MODELS = {row["function"]: _model(row) for row in csv.DictReader(table)}
+
+
+def __getattr__(name: str):
+    """A model by the name of its function."""
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__} has no attribute {name}") from None
