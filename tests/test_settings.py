@@ -21,6 +21,7 @@ from tinyconv.tasks.classify import Settings
         ({"epochs": 1.5}, "epochs must be a whole number, but 1.5 was given"),
         ({"epochs": True}, "epochs must be a whole number, but True was given"),
         ({"minutes": float("nan")}, "minutes must be at least 0.05"),
+        ({"learning_rate": float("inf")}, "learning_rate must be a finite number, but inf"),
         ({"label_smoothing": 1}, "label_smoothing must be from 0.0 to 0.9"),
         ({"optimizer": "adam"}, "no optimizer 'adam'; did you mean adamw"),
         ({"deterministic": 1}, "deterministic must be true or false"),

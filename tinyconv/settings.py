@@ -17,6 +17,7 @@ as well. The key in settings.json and the attribute remain `least`.
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -157,6 +158,8 @@ def _checked(field, hint, value, keyword: str):
         raise UserError(f"There is no {keyword} {value!r}; {nearest(value, choices)}")
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     # `not (low <= value)` refuses a NaN as well.
+    if kind is float and math.isinf(value):
+        raise UserError(f"{keyword} must be a finite number, but {value!r} was given.")
     if (low is not None and not low <= value) or (high is not None and not value <= high):
         raise UserError(f"{keyword} must be {_range(field)}, but {value!r} was given.")
     return value

@@ -131,3 +131,12 @@ def test_a_folder_in_the_place_of_a_file_of_a_run(trained, capsys, name, words, 
 def test_a_file_of_a_run_is_no_run(trained, capsys):
     code, _, err = command(capsys, "evaluate", trained / "best.keras")
     assert code == 2 and f"has no settings.json; name its folder, {trained}." in err
+
+
+@pytest.mark.pages
+def test_a_network_of_huge_weights_is_reported_without_warnings_of_numpy(tmp_path):
+    """Warnings are errors in the tests; the last step is the one that diverges."""
+    options = {"model": "linear", "epochs": 1, "limit": 40, "learning_rate": 1e30}
+    run = tinyconv.fit(**options, name="huge")
+    assert run.settings["result"]["metrics"]["loss"] > 1e20
+    assert (run.path / "report.html").is_file()

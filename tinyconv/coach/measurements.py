@@ -90,8 +90,9 @@ def by_layer(optimizer, chance_loss: float) -> dict[str, Mapping]:
     influence, dead = {}, {}
     for weight, mean in gradients:
         layer = weight.path.rpartition("/")[0] or weight.path
-        size = np.linalg.norm(keras.ops.convert_to_numpy(weight))
-        influence[layer] = float(np.linalg.norm(mean) * size / max(chance_loss, 1e-12))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a training that diverges
+            size = np.linalg.norm(keras.ops.convert_to_numpy(weight))
+            influence[layer] = float(np.linalg.norm(mean) * size / max(chance_loss, 1e-12))
         units = np.abs(mean).reshape(-1, mean.shape[-1]).max(axis=0)
         dead[layer] = int((units <= NO_GRADIENT * last).sum()), len(units)
     return {"influence": influence, "dead": dead}

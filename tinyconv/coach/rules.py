@@ -89,6 +89,10 @@ def small_validation(validation_pictures: int, unit: str = "pictures") -> str | 
     if error <= MAX_ERROR:
         return None
     needed = math.ceil(ACCURACY * (1 - ACCURACY) / MAX_ERROR**2)
+    if validation_pictures == 1:
+        return (
+            f"One validation {unit.removesuffix('s')} measures nothing; hold back {needed} or more."
+        )
     return (
         f"{validation_pictures} validation {unit} are few: for a network with an accuracy of "
         f"{ACCURACY:.0%} they show {ACCURACY - error:.0%} to {min(1, ACCURACY + error):.0%} by "

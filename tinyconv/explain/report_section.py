@@ -67,4 +67,5 @@ def _draw(pictures, titles, maps) -> Figure:
             opacity = OPACITY[method] * np.sqrt(one / overlays.strength(one))
             tiles.append(255 * overlays.over(picture, overlays.heat(one), opacity)[None])
             titles.append(method)
-    return figures.grid(np.concatenate(tiles).astype("uint8"), titles, columns=len(pictures))
+    drawn = np.nan_to_num(np.concatenate(tiles))  # maps of a network that has diverged
+    return figures.grid(drawn.astype("uint8"), titles, columns=len(pictures))

@@ -197,7 +197,9 @@ def filters(model) -> Iterator[Picture]:
         return
     low = pictures.min(axis=(1, 2, 3), keepdims=True)
     high = pictures.max(axis=(1, 2, 3), keepdims=True)
-    pictures = (255 * (pictures - low) / np.maximum(high - low, 1e-12)).astype("uint8")
+    with np.errstate(over="ignore", invalid="ignore"):  # weights of a network that has diverged
+        pictures = np.nan_to_num(255 * (pictures - low) / np.maximum(high - low, 1e-12))
+    pictures = pictures.clip(0, 255).astype("uint8")
     yield Picture(
         "filters",
         f"Weights of the first layer ({first.name})",

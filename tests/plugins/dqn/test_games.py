@@ -213,6 +213,9 @@ def test_channels_first_last_or_none(monkeypatch, shape):
         ("nowhere_at_all:My-v0", None, "needs the module nowhere_at_all, which is in none of .*"),
         ("half:My-v0", "import nowhere_at_all", "half of the game .* needs nowhere_at_all, which"),
         ("bad:My-v0", "1 / 0", r"bad of .* cannot be imported \(ZeroDivisionError: division by"),
+        ("./games.py:My-v0", None, "should be MODULE:ID, as my_module:MyGame-v0, with the name of"),
+        (":My-v0", None, "':My-v0' should be MODULE:ID"),
+        ("empty:My-v0", "", r"empty does not register the game 'My-v0'; it has to call gymnasium"),
     ],
 )
 def test_modules_of_games_that_cannot_be_imported(tmp_path, monkeypatch, name, source, message):
@@ -232,6 +235,8 @@ def test_a_game_in_a_module_by_its_name(tmp_path, monkeypatch):
         "gymnasium.register('Mine-v0', entry_point=Coloured)\n"
     )
     assert open_games("my_games:Mine-v0", 2, seed=0).shape == (12, 10, 3)
+    with pytest.raises(UserError, match="did you mean Mine-v0"):
+        open_games("my_games:Mime-v0", 2, seed=0)
     gymnasium.registry.pop("Mine-v0")
 
 

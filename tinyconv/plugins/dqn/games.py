@@ -4,10 +4,11 @@ import importlib
 import logging
 import sys
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 
-from tinyconv.errors import UserError, nearest
+from tinyconv.errors import UserError, close_matches, nearest
 from tinyconv.plugins.dqn.catch import Catch
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Games, Step
 
@@ -156,10 +157,10 @@ def _gymnasium(name, count, seed) -> Games:
     """Any game in Gymnasium's registry with discrete actions and pictures as observations."""
     import gymnasium
 
-    rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
-    names = ["catch", "catch-large", *_atari_games(), *rest]
     if ":" in name:
         _import_module(name)
+    rest = [k for k, spec in gymnasium.registry.items() if "ale_py" not in str(spec.entry_point)]
+    names = ["catch", "catch-large", *_atari_games(), *rest]
     try:
         with warnings.catch_warnings():  # about versions, which the error names
             warnings.simplefilter("ignore")
@@ -169,6 +170,8 @@ def _gymnasium(name, count, seed) -> Games:
             f"The game {name!r} needs packages that are not installed: {error}"
         ) from error
     except gymnasium.error.Error as error:
+        if ":" in name:
+            raise _unknown_in_module(name, rest) from error
         raise _unknown(name, names) from error
     if "ale_py" in str(environment.spec.entry_point):  # colour screens, not vectorised
         raise _unknown(name, names)
@@ -184,6 +187,14 @@ def _gymnasium(name, count, seed) -> Games:
     return VectorGames(environment, frames, 4, 1, seed, lives_end=False)
 
 
+def _unknown_in_module(name: str, games: Iterable[str]) -> UserError:
+    """The error for a game MODULE:ID whose module does not register it; `games` are registered."""
+    module, _, game = name.partition(":")
+    advice = close_matches(game, games)
+    advice = advice or f"it has to call gymnasium.register(id={game!r}, ...)."
+    return UserError(f"The module {module} does not register the game {game!r}; {advice}")
+
+
 def _channels_last(shape: tuple[int, ...]):
     """A function from observations of that shape, in a batch, to frames (N, H, W, C) uint8."""
     if len(shape) == 2:  # grey
@@ -195,7 +206,12 @@ def _channels_last(shape: tuple[int, ...]):
 
 def _import_module(name: str) -> None:
     """Import the module of a game `MODULE:ID`, which registers the game; UserError if it cannot."""
-    module = name.partition(":")[0]
+    module, _, game = name.partition(":")
+    if not game or not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(
+            f"The game {name!r} should be MODULE:ID, as my_module:MyGame-v0, with the name of the "
+            "module as in an import; PYTHONPATH=FOLDER adds the folder that it is in."
+        )
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
