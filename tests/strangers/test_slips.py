@@ -128,6 +128,13 @@ def test_a_folder_in_the_place_of_a_file_of_a_run(trained, capsys, name, words, 
     assert code == 2 and re.search(message, err.splitlines()[-1]), err
 
 
+def test_a_torn_model_is_named(trained, capsys):
+    run = shutil.copytree(trained, Path("runs/torn"))
+    (run / "best.keras").write_bytes((trained / "best.keras").read_bytes()[:2000])
+    code, _, err = command(capsys, "evaluate", run)
+    assert code == 2 and "best.keras is not a model that can be opened: it is no whole" in err
+
+
 def test_a_file_of_a_run_is_no_run(trained, capsys):
     code, _, err = command(capsys, "evaluate", trained / "best.keras")
     assert code == 2 and f"has no settings.json; name its folder, {trained}." in err

@@ -76,8 +76,9 @@ def seen_before(
     """Held-out examples that are also trained on; `unit` is their plural noun."""
     if duplicates < DUPLICATES * held_out_pictures or not duplicates:
         return None
+    verb = "is" if duplicates == 1 else "are"
     return (
-        f"{duplicates:,} of the {held_out_pictures:,} {held_out} {unit} are among the training "
+        f"{duplicates:,} of the {held_out_pictures:,} {held_out} {unit} {verb} among the training "
         f"{unit}{', pixel by pixel' if unit == 'pictures' else ''}: memorised answers will count "
         "as generalisation; remove them from one of the two."
     )

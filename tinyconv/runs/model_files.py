@@ -64,6 +64,11 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
         if zipfile.is_zipfile(path):
             with archives.open_zip(path) as archive:  # refuses a zip bomb before Keras reads it
                 _import_modules(archive, packages)
+        elif os.path.isfile(path) and str(path).endswith(".keras"):  # Keras: "file not found"
+            raise UserError(
+                f"{path} is not a model that can be opened: it is no whole .keras file, which is a "
+                "zip; copy it again."
+            )
         with trained_under, warnings.catch_warnings():
             warnings.filterwarnings("error", SKIPPED)
             return keras.saving.load_model(path, compile=policy is not None, safe_mode=True)
