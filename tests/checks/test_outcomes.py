@@ -2,12 +2,8 @@
 
 import json
 
-import pytest
-
 from tests.helpers.command import run
 from tests.helpers.strangers import install
-
-pytestmark = pytest.mark.pages
 
 POINTS = "[tinyconv.models]\nstrange = strange_nets:strange\n"
 GREEDY_MODEL = '''

@@ -14,18 +14,16 @@ from tinyconv.registry.entry_points import installed
 from tinyconv.system.private import graphs_released
 from tinyconv.zoo.small_sizes import SMALL
 
-pytestmark = [pytest.mark.usefixtures("few_scenes"), pytest.mark.pages]
+pytestmark = pytest.mark.usefixtures("few_scenes")
 SHIPPED = [entry for entry in installed() if entry.distribution == "tinyconv"]
 MODELS = [entry for entry in SHIPPED if entry.kind == "models"]
 
-# Promises that take 20 seconds for a network of a hundred layers, and depend on its kind of block:
-# for networks that differ from one of KINDS only in depth, `tox -e slow` tests them.
-BY_KIND = (
-    models.learns_eight_pictures_by_heart,
-    models.works_in_mixed_precision,
-    models.gives_scores_not_probabilities,
-    *model_arguments.PROMISES,
-)
+# Promises of a network of a hundred layers take up to 20 seconds each, and all but the variance
+# depend on its kind of block alone: `tox -e slow` tests them for networks that differ from one of
+# KINDS in depth.
+OF_EVERY_DEPTH = (models.keeps_the_variance,)
+# Counted in tests/zoo, without drawing up to 178 million random weights.
+COUNTED = model_arguments.states_its_size
 DEEPER = {*SMALL, "efficientnet-lite1", "efficientnet-lite2"} - {*KINDS}
 # Of Keras' own networks one is tested; its weights would be downloaded.
 OF_KERAS = {
@@ -55,6 +53,11 @@ LONG = {
 
 ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one process each
 
+# One of them trains the run whose report is looked at.
+REPORTED = (tasks.fits_and_measures, tasks.prints_nothing, tasks.draws_pictures)
+# The promises of a task share its trainings, which another worker would have to repeat.
+TOGETHER = pytest.mark.xdist_group("tasks")
+
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
 )
@@ -70,13 +73,15 @@ def cases():
             if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
+            marks += [TOGETHER] if entry.kind == "tasks" else []
+            marks += [pytest.mark.pages] if check.promise in REPORTED else []
             if entry.name in OF_KERAS and (
                 entry.name != TESTED_OF_KERAS or check.promise in SLOW_OF_KERAS
             ):
                 marks.append(pytest.mark.slow)
-            if check.promise in BY_KIND and entry.name in DEEPER:
+            if entry.name in DEEPER and check.promise not in OF_EVERY_DEPTH:
                 marks.append(pytest.mark.slow)
-            if check.promise in LONG.get(entry.name, ()):
+            if check.promise is COUNTED or check.promise in LONG.get(entry.name, ()):
                 marks.append(pytest.mark.slow)
             yield pytest.param(check, marks=marks, id=str(check))
 
@@ -87,9 +92,11 @@ def test_promise(check):
         check()
 
 
-def test_every_model_saves_and_loads():
+@pytest.mark.parametrize("deeper", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_model_saves_and_loads(deeper):
     """`saves_and_loads` for each, with one other process for all of them."""
-    entries = [entry for entry in MODELS if entry.name not in OF_KERAS - {TESTED_OF_KERAS}]
+    entries = [e for e in MODELS if e.name not in OF_KERAS - {TESTED_OF_KERAS}]
+    entries = [e for e in entries if (e.name in DEEPER) == deeper]
     subjects = [Subject(entry, {}) for entry in entries]
     for subject in subjects:
         models.save(subject)
@@ -98,6 +105,7 @@ def test_every_model_saves_and_loads():
     assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
 
 
+@TOGETHER
 @needs_tf_agents
 def test_every_task_answers_in_another_process():
     """`answers_in_another_process` for each, with one other process for all of them."""
