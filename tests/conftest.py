@@ -17,14 +17,20 @@ from tinyconv.system.start_keras import start
 # TensorFlow reads this on the first use of tf.keras, which tf-agents needs to be Keras 2.
 if importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-start()
-from tinyconv import training  # noqa: E402  Keras is loaded silently first
-from tinyconv.report import figures  # noqa: E402
-
-gc.collect()
-gc.freeze()  # a collection would go through half a million objects of TensorFlow each time
 
 SCENES = {"train": 640, "validation": 96, "test": 96}  # instead of 13,500, which take nine seconds
+
+
+def pytest_configure(config):
+    """Load Keras silently before the tests do, but not where other processes run them."""
+    if not config.getoption("numprocesses", None):
+        start()
+
+
+def pytest_collection_finish():
+    """Spare each garbage collection from going through the objects of TensorFlow."""
+    gc.collect()
+    gc.freeze()
 
 
 def settle(patch, pages: bool) -> None:
@@ -84,6 +90,8 @@ def at_step(monkeypatch):
     reaches step n, so that a resumed training is not affected. With None for n, `do` is called
     before each step of every training.
     """
+    from tinyconv import training
+
     plans, step = [], training.Training.step
 
     def watched(self, inputs, targets):
@@ -124,6 +132,8 @@ def saves(monkeypatch):
 @pytest.fixture
 def grids(monkeypatch):
     """A row (pictures, titles) for every grid of pictures that is drawn."""
+    from tinyconv.report import figures
+
     rows, grid = [], figures.grid
 
     def recording(pictures, titles, **options):

@@ -129,7 +129,7 @@ def placed(numbers, scale, random):
 HANDWRITTEN = (load_digits().images[..., None] * 15.9).astype("uint8")
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scale", [None, 0.7, 1.0, 1.4])
 def test_validation_has_the_digits_of_train_on_other_canvases(scale, seed):
     """A fault that no two equal pictures show; without a scale the digits are others."""

