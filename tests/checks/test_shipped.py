@@ -86,6 +86,18 @@ def cases():
             yield pytest.param(check, marks=marks, id=str(check))
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def decoded_once(cache, monkeypatch):
+    """Share decoded pictures between these tests."""
+    monkeypatch.setenv("TINYCONV_CACHE", str(cache))
+
+
+@pytest.mark.usefixtures("decoded_once")
 @pytest.mark.parametrize("check", list(cases()))
 def test_promise(check):
     with graphs_released():
@@ -107,6 +119,7 @@ def test_every_model_saves_and_loads(deeper):
 
 @TOGETHER
 @needs_tf_agents
+@pytest.mark.usefixtures("decoded_once")
 def test_every_task_answers_in_another_process():
     """`answers_in_another_process` for each, with one other process for all of them."""
     entries = [entry for entry in SHIPPED if entry.kind == "tasks"]

@@ -150,7 +150,7 @@ calls, learn = itertools.count(1), learning.Learning.learn
 learning.is_due = lambda *_: next(calls) % 100 == 0  # a checkpoint every 400 actions of 4 games
 
 def killed(self):
-    if self.state.done > 3000:
+    if self.state.done > 1800:
         os.kill(os.getpid(), signal.SIGKILL)
     learn(self)
 
@@ -166,7 +166,7 @@ def checkpoints(path):
 
 def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path):
     """Its buffer on disk has steps after the checkpoint."""
-    settings = SMALL | {"steps": 6000, "replay_on_disk": True, "precision": "float32"}
+    settings = SMALL | {"steps": 3600, "replay_on_disk": True, "precision": "float32"}
     words = [
         word
         for name, value in settings.items()
@@ -176,7 +176,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path):
     path = tmp_path / "here" / "runs" / "killed"
     done = subprocess.run(command, stderr=subprocess.DEVNULL)
     assert done.returncode == -signal.SIGKILL
-    assert 800 < max(checkpoints(path)) < 2990 and not (path / "report.html").exists()
+    assert 800 < max(checkpoints(path)) < 1790 and not (path / "report.html").exists()
     resumed = tinyconv.resume("killed")
     whole = tinyconv.fit("dqn", name="whole", **settings)
     assert len(whole.history) == 20
