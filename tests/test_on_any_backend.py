@@ -64,7 +64,15 @@ def test_own_arrays_and_network():
     assert verify(tinyconv.load(run.path), None).verdict == "identical"
 
 
-@pytest.mark.parametrize("name", KINDS)
+def kinds():
+    """On TensorFlow, where the promises of tests/checks train them all, two in the usual run."""
+    are_slow = keras.backend.backend() == "tensorflow"
+    for name in KINDS:
+        marks = [pytest.mark.slow] * (are_slow and name not in ("convnet", "resnet18"))
+        yield pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", list(kinds()))
 def test_each_kind_of_block_takes_a_step(name):
     model = small(name, shape=(8, 8, 3), classes=4)
     training.compile_model(model, Settings(), losses.loss("softmax"), metrics=None)

@@ -117,8 +117,15 @@ def outcome(layer, x, fast, upstream, **call):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
-@pytest.mark.parametrize("given", [False, True], ids=["from zero", "from a state"])
+@pytest.mark.parametrize(
+    "given, backwards",
+    [
+        pytest.param(False, False, id="from zero, forwards"),
+        pytest.param(True, True, id="from a state, backwards"),
+        pytest.param(True, False, id="from a state, forwards", marks=pytest.mark.slow),
+        pytest.param(False, True, id="from zero, backwards", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_programs_agree_with_keras_in_values_and_gradients(kind, mask, given, backwards):

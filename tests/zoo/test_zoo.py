@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers.small import small
+from tests.helpers.small import KINDS, small
 from tinyconv import registry, zoo
 from tinyconv.errors import UserError
 from tinyconv.zoo.anatomy import activations, multiply_adds
@@ -15,6 +15,7 @@ from tinyconv.zoo.small_sizes import SMALL
 MODELS = [
     entry.name for entry in registry.entries("models") if entry.target.startswith("tinyconv.zoo.")
 ]
+BY_KIND = [pytest.param(n, marks=[pytest.mark.slow] * (n not in KINDS)) for n in MODELS]
 ACTIVATIONS = ("prelu", "prelu-shared", "relu")
 
 # Trainable parameters at 224x224x3 and 1,000 classes, with ReLU. VGG: Simonyan & Zisserman
@@ -71,7 +72,7 @@ def test_the_first_loss_is_that_of_chance_and_the_scores_are_named(name):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", BY_KIND)
 def test_rectifiers_follow_the_activation(name, activation):
     model = small(name, activation=activation)
     slopes = [weight for weight in model.trainable_weights if weight.name == "alpha"]
@@ -106,7 +107,15 @@ def uninitialised():
     keras.utils.clear_session()  # drops the pending initialisations
 
 
-@pytest.mark.parametrize("entry", registry.entries("models"), ids=lambda entry: entry.name)
+def entries():
+    """Every network; Keras' own, whose size only another Keras could change, are slow but one."""
+    for entry in registry.entries("models"):
+        is_of_keras = entry.target.startswith("tinyconv.plugins.photographs.applications")
+        marks = [pytest.mark.slow] * (is_of_keras and entry.name != "MobileNetV2")
+        yield pytest.param(entry, marks=marks, id=entry.name)
+
+
+@pytest.mark.parametrize("entry", list(entries()))
 def test_full_size_networks_have_the_published_and_the_listed_counts(uninitialised, entry):
     """At the size that the summary names: "… parameters at 224x224x3, 1,000 classes"."""
     *shape, classes = re.search(r"(\d+)x(\d+)x(\d+)\D+([\d,]+)", entry.summary).groups()
