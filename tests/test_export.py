@@ -21,7 +21,7 @@ def model(request):
     """A small ResNet whose normalisation statistics differ from their initial values."""
     keras.config.set_dtype_policy(request.param)
     try:
-        network = zoo.resnet18((16, 16, 3), 5, width=8)
+        network = zoo.resnet9((16, 16, 3), 5, width=8)
     finally:
         keras.config.set_dtype_policy("float32")
     for _ in range(3):
