@@ -107,15 +107,11 @@ def uninitialised():
     keras.utils.clear_session()  # drops the pending initialisations
 
 
-def entries():
-    """Every network; Keras' own, whose size only another Keras could change, are slow but one."""
-    for entry in registry.entries("models"):
-        is_of_keras = entry.target.startswith("tinyconv.plugins.photographs.applications")
-        marks = [pytest.mark.slow] * (is_of_keras and entry.name != "MobileNetV2")
-        yield pytest.param(entry, marks=marks, id=entry.name)
+# Those of Keras have a test of their own.
+NETWORKS = [entry for entry in registry.entries("models") if not entry.name[0].isupper()]
 
 
-@pytest.mark.parametrize("entry", list(entries()))
+@pytest.mark.parametrize("entry", NETWORKS, ids=lambda entry: entry.name)
 def test_full_size_networks_have_the_published_and_the_listed_counts(uninitialised, entry):
     """At the size that the summary names: "… parameters at 224x224x3, 1,000 classes"."""
     *shape, classes = re.search(r"(\d+)x(\d+)x(\d+)\D+([\d,]+)", entry.summary).groups()

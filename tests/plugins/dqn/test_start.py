@@ -76,7 +76,7 @@ def test_a_package_that_is_missing_is_named():
         "    del sys.modules[package]"
     )
     for package, line in zip(packages, done.stdout.splitlines(), strict=True):
-        assert f"needs the module {package}," in line and "pip install 'tinyconv[dqn]'" in line
+        assert f"needs the module {package}" in line and "pip install 'tinyconv[dqn]'" in line
 
 
 @needs_tf_agents
