@@ -18,7 +18,7 @@ from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
-BUILT_IN = ("caption", "dqn", "translate")  # plugins that come with tinyconv
+BUILT_IN = ("caption", "dqn", "language", "translate")  # plugins that come with tinyconv
 USES = {
     "model": ["fit", "--model", "quick-look"],
     "dataset": ["fit", "--data", "quick-look"],
@@ -216,7 +216,8 @@ def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
     assert done.returncode == 2 and "not installed; install it with: pip install" in done.stderr
 
     pip_install(bare, tmp_path, *(tmp_path / f"tinyconv-{plugin}" for plugin in BUILT_IN))
-    assert names(succeed(*tasks)) == ["caption", "classify", "dqn", "localise", "translate"]
+    every = ["caption", "classify", "dqn", "localise", "translate", "words"]
+    assert names(succeed(*tasks)) == every
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
     assert "has no field 'words'" in done.stderr  # its task is found again
     promises = "for check in checks.of('tinyconv-caption')[:4]: check()"
@@ -259,12 +260,14 @@ def pack(plugin: str, folder: Path, target: Path, points) -> None:
     """Move a plugin's folder out of the core, into a distribution tinyconv-PLUGIN."""
     module = f"tinyconv.plugins.{plugin}"
     shutil.move(folder, target / module.replace(".", "/"))
+    parts = [init.parent.relative_to(target).parts for init in target.rglob("__init__.py")]
+    packages = [".".join(each) for each in parts]
     groups = {}
     for point in points:
         if point.value.startswith(f"{module}."):
             groups.setdefault(point.group, []).append(f"{point.name} = {point.value}")
     (target / "setup.py").write_text(
         "from setuptools import setup\n"
-        f"setup(name='tinyconv-{plugin}', version='1', packages=['{module}'], "
+        f"setup(name='tinyconv-{plugin}', version='1', packages={packages!r}, "
         f"entry_points={groups!r})\n"
     )
