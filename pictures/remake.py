@@ -1,5 +1,6 @@
-"""Makes the README's pictures again with the command: python pictures/remake.py (three minutes)."""
+"""Makes the README's pictures again with the command: python pictures/remake.py (ten minutes)."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -13,11 +14,12 @@ import tinyconv
 from tinyconv.plugins import own
 
 HERE = Path(__file__).resolve().parent
+SENTENCE = "the old king 's black dog does not see the two red houses"
 SCENE = 12  # of the test pictures: a large red triangle and a large black cross
 
 
 def main() -> None:
-    """Caption a scene by a new captioner, play Catch by the packaged agent, train word vectors."""
+    """Train a captioner, word vectors and two translators; play Catch by the packaged agent."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         command = [sys.executable, "-m", "tinyconv"]
@@ -30,6 +32,22 @@ def main() -> None:
         subprocess.run([*command, "fit", "words", "--name", "words"], check=True)
         shutil.copy("runs/words/pictures/arrows.png", HERE / "words.png")
         shutil.copy("catch-game.gif", HERE / "catch.gif")
+        for form in ("alignment", "none"):
+            words = [*command, "fit", "translate", "--minutes", "3", "--name", form]
+            subprocess.run([*words, "--attention", form], check=True)
+        translation(tinyconv.load("runs/alignment"), tinyconv.load("runs/none"))
+
+
+def translation(run, other) -> None:
+    """Draw an alignment by `run`, and BLEU by length with attention and without it (`other`)."""
+    (alignment,) = run.explain(SENTENCE)
+    curve, *_ = run.comparison({"attention": run, "no attention": other})
+    left, right = (Image.open(io.BytesIO(each.png)).convert("RGB") for each in (alignment, curve))
+    right = right.resize((right.width * left.height // right.height, left.height))
+    both = Image.new("RGB", (left.width + right.width, left.height), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    both.resize((both.width * 2 // 3, both.height * 2 // 3)).save(HERE / "translation.png")
 
 
 if __name__ == "__main__":

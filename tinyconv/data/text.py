@@ -31,7 +31,7 @@ def inputs(words: Sequence[str], as_text: bool) -> list[str]:
     """The words as inputs: a Text, or the path of an existing file or folder.
 
     For `-`, each line of standard input is a Text. With `as_text`, every word is. Raises UserError
-    for an empty text, and for standard input without text.
+    for an empty text, standard input without text, and a .txt file that does not exist.
     """
     items: list[str] = []
     for word in words:
@@ -43,6 +43,8 @@ def inputs(words: Sequence[str], as_text: bool) -> list[str]:
         elif not word.strip():
             raise UserError("An input is empty; pass some text, or the name of a file.")
         elif as_text or not os.path.exists(path := on_disk(Path(word))):
+            if not as_text and word.endswith(".txt") and len(word.split()) == 1:
+                raise UserError(f"There is no file {word}; check its name, or pass --text.")
             items.append(Text(word))
         else:
             items.append(str(path))

@@ -4,7 +4,7 @@ matplotlib figures are created without pyplot, to avoid window systems and globa
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -62,6 +62,34 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     )
     alt = f"Curves over {plural(len(history), 'epoch')}. At the end: {'; '.join(ends)}."
     return Picture("curves", "Learning curves", caption, png(figure), alt, plot=True)
+
+
+def losses_and_measures(history: Sequence, title: str, measures: Mapping, chance="") -> Figure:
+    """Plot the loss of training and validation by epoch, and beside it measures from 0 to 1.
+
+    Args:
+        history: the rows of history.csv, at least one, with "epoch", "loss" and "val_loss".
+        title: what the loss is of.
+        measures: for each label the values by epoch, of the validation.
+        chance: the label of values by chance, whose line is dashed.
+
+    Returns:
+        The Figure.
+    """
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    for key, colour, label in (("loss", TRAIN, "training"), ("val_loss", VALIDATION, "validation")):
+        left.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
+    for label, values in measures.items():
+        right.plot(epochs, values, "--" if label == chance else ".-", label=label)
+    left.set(title=title, xlabel="epoch")
+    right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
 
 
 def range_test(test) -> Picture:

@@ -167,6 +167,13 @@ def test_columns_as_of_tatoeba_keep_the_translations_of_a_sentence_in_one_split(
     assert dataset.notes == ("2 lines without two columns left out of fra.txt",)
 
 
+def test_columns_with_the_numbers_of_tatoeba(tmp_path):
+    rows = [f"{i}\tGo {i}.\t{7 * i}\tVa {i}." for i in range(200)]
+    (tmp_path / "pairs.tsv").write_bytes(("\ufeff" + "\r\n".join(rows)).encode())
+    train = sentence_files.sentence_pairs(tmp_path).splits["train"]
+    assert train.rows[0] == "Go 0." and train.targets[0] == {"text": "Va 0."}
+
+
 def write(folder, **files):
     for name, text in files.items():
         data = text if isinstance(text, bytes) else text.encode()
@@ -185,6 +192,8 @@ MANY = "".join(f"line {i}\n" for i in range(120))
         ({"train__en": MANY, "train__fr": MANY.encode() + b"\xe9\n"}, "line 121 has the byte 0xe9"),
         ({"train__en": MANY}, "holds no pair of files of training sentences"),
         ({"train__en": MANY, "train__fr": MANY, "train__de": MANY}, "more than two files of train"),
+        ({"one__tsv": "a\tb\n", "two__txt": MANY}, "several tables; name one of one.tsv, two.txt"),
+        ({"train__en": MANY, "train__fr": MANY, "val__en": MANY}, "val.en has no file of its tran"),
         ({"pairs__tsv": "a b\nc d\n"}, "has no line with two tab-separated columns"),
         ({"train__en__gz": b"\x1f\x8bnothing", "train__fr": MANY}, "is not a complete gzip file"),
     ],

@@ -76,6 +76,7 @@ def test_predict_reads_the_command_line_files_and_standard_input(
     assert "no word of 'zyx zyxx' is in the vocabulary" in capsys.readouterr().err
     for inputs, message in (
         ((), "predict needs sentences"),
+        (("lines.tx.txt",), "There is no file lines.tx.txt"),
         (("  ",), "An input is empty"),
         (("the king", "\ufeff"), "has no word to translate"),
     ):
@@ -104,7 +105,7 @@ def test_an_unknown_word_is_replaced_by_the_source_word_it_attends_to(shared_run
     assert answer["translation"].startswith(f"[{expected[0]}] [")
 
 
-def test_explain_draws_a_matrix(shared_run, tmp_path):
+def test_explain_draws_a_matrix(shared_run, tmp_path, capsys):
     (path,) = verbs.explain(shared_run, SENTENCES[0], output=tmp_path)
     target = "le vieux roi voit deux maisons rouges"
     (forced,) = shared_run.explain(SENTENCES[0], target=target)
@@ -117,6 +118,12 @@ def test_explain_draws_a_matrix(shared_run, tmp_path):
         list(shared_run.explain(SENTENCES[0], target=" "))
     with pytest.raises(UserError, match="explain needs sentences"):
         list(shared_run.explain())
+    list(shared_run.explain(SENTENCES[0], target="le zzz roi"))
+    assert "zzz: not in the vocabulary of translations" in capsys.readouterr().err
+    blind = tinyconv.load(shared_run.path)
+    blind.options = dataclasses.replace(blind.options, attention="none")
+    with pytest.raises(UserError, match="no alignment to draw"):
+        list(blind.explain(SENTENCES[0]))
 
 
 def test_the_report_shows_length_alignment_and_the_worst(shared_run):

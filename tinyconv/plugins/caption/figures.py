@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tinyconv.plugins.caption import metrics
 from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
-from tinyconv.report.figures import TRAIN, VALIDATION, png
+from tinyconv.report.figures import losses_and_measures, png
 from tinyconv.results import Picture, plural
 
 GALLERY = 200  # pictures from which the best and the worst are chosen
@@ -17,25 +16,13 @@ SHOWN = 3  # of each in the report
 
 def curves(history) -> Iterator[Picture]:
     """The loss and the caption metrics by epoch."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in history]
-    left.plot(epochs, [row["loss"] for row in history], ".-", color=TRAIN, label="training")
-    left.plot(
-        epochs, [row["val_loss"] for row in history], ".-", color=VALIDATION, label="validation"
-    )
-    left.set(title="loss of a caption", xlabel="epoch")
     names = ("bleu4", "exact_match", "attribute_accuracy", "pointing_accuracy", "pointing_chance")
-    for name in names:
-        if f"val_{name}" in history[-1]:
-            values = [row[f"val_{name}"] for row in history]
-            style = "--" if name == "pointing_chance" else ".-"
-            right.plot(epochs, values, style, label=name.replace("_", " "))
-    right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    measures = {
+        name.replace("_", " "): [row[f"val_{name}"] for row in history]
+        for name in names
+        if f"val_{name}" in history[-1]
+    }
+    figure = losses_and_measures(history, "loss of a caption", measures, "pointing chance")
     caption = (
         "The loss is -ln p of a caption, in nats: in training of all captions and with dropout, in "
         "validation of each picture's first."

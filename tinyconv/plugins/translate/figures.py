@@ -12,7 +12,7 @@ from tinyconv.plugins.translate.alignment import known_links
 from tinyconv.plugins.translate.languages import labels
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, VALIDATION, losses_and_measures, png
 from tinyconv.results import Picture, Table
 
 GALLERY = 120  # sentences from which matrices and the worst translations are chosen
@@ -38,21 +38,11 @@ def report(run, model, split, name: str) -> Iterator[Picture | Table]:
 
 def curves(history: Sequence[dict[str, float]]) -> Picture:
     """The loss, and the validation's measures, by epoch."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in history]
-    for key, colour, label in (("loss", TRAIN, "training"), ("val_loss", VALIDATION, "validation")):
-        left.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
-    for name, scale in (("bleu", 100), ("exact_match", 1), ("aer", 1), ("pointing", 1)):
+    measures = {"BLEU / 100": [row["val_bleu"] / 100 for row in history]}
+    for name in ("exact_match", "aer", "pointing"):
         if f"val_{name}" in history[-1]:
-            label = "BLEU / 100" if name == "bleu" else name.replace("_", " ")
-            right.plot(epochs, [row[f"val_{name}"] / scale for row in history], ".-", label=label)
-    left.set(title="loss of a word", xlabel="epoch")
-    right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+            measures[name.replace("_", " ")] = [row[f"val_{name}"] for row in history]
+    figure = losses_and_measures(history, "loss of a word", measures)
     caption = (
         "The loss is -ln p of a word, in nats. The alignment error rate (aer) falls as the "
         "greatest weight of each word finds the word that it translates, often after BLEU rises."

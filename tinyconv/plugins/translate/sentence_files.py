@@ -1,8 +1,8 @@
 """Sentence pairs in files: two files of lines, or tab-separated columns as of Tatoeba.
 
 Two files have one sentence a line, and line k of one translates line k of the other. A file of
-columns has a sentence and its translation on each line, and perhaps a third column that names the
-authors (manythings.org/anki). Both may be gzipped.
+columns has a sentence and its translation on each line, perhaps with a third column that names the
+authors (manythings.org/anki), or with a number before each (tatoeba.org). Both may be gzipped.
 """
 
 import gzip
@@ -30,7 +30,6 @@ STEMS = {  # split: names of its files, without the language
     "test": ("test", "test_2016_flickr"),
 }
 SHARES = {0: "validation", 1: "test"}  # of twenty parts; the rest is for training
-COLUMNS = (2, 3)
 WHAT = "a file of tab-separated pairs, or a folder with files such as train.en and train.fr"
 
 
@@ -127,12 +126,19 @@ def parallel(one: bytes, other: bytes, names: tuple[str, str]) -> Pairs:
 def columns(data: bytes, where) -> Pairs:
     """The pairs of a file of tab-separated columns."""
     rows = [line.split("\t") for line in lines_of(data, where) if line.strip()]
-    whole = [row for row in rows if len(row) in COLUMNS]
+    whole = [pair for row in rows if (pair := _of_columns(row))]
     if not whole:
         raise UserError(f"{where} has no line with two tab-separated columns.")
-    pairs = Pairs.from_lines((row[0], row[1]) for row in whole)
+    pairs = Pairs.from_lines(whole)
     pairs.malformed = len(rows) - len(whole)
     return pairs
+
+
+def _of_columns(row: list[str]) -> tuple[str, str] | None:
+    """The pair of a line: two columns, with authors after them, or with Tatoeba's numbers."""
+    if len(row) == 4 and row[0].isdigit() and row[2].isdigit():
+        return row[1], row[3]
+    return (row[0], row[1]) if len(row) in (2, 3) else None
 
 
 def divided(pairs: Pairs) -> dict[str, Split]:
@@ -177,6 +183,9 @@ def sentence_pairs(root: Path | None = None) -> Dataset:
     named = {split: _pair(files, stems) for split, stems in STEMS.items()}
     if named["train"] is None and len(tables) == 1:
         return sentence_pairs(tables[0])
+    if named["train"] is None and len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise UserError(f"--root {root} holds several tables; name one of {names}.")
     if named["train"] is None:
         raise UserError(
             f"--root {root} holds no pair of files of training sentences; it should be {WHAT}."
@@ -207,6 +216,8 @@ def _pair(files: list[Path], stems: tuple[str, ...]) -> tuple[Path, Path] | None
         if len(pair) > 2:
             names = ", ".join(path.name for path in pair)
             raise UserError(f"{pair[0].parent} has more than two files of {stem}: {names}.")
+        if len(pair) == 1 and stem != "train":
+            raise UserError(f"{pair[0]} has no file of its translations beside it.")
         if len(pair) == 2:
             is_english = [".en" in path.name for path in pair]
             return (pair[1], pair[0]) if is_english[1] and not is_english[0] else tuple(pair)

@@ -58,8 +58,8 @@ class Translate:
         options = run.options
         if policy == "mixed_float16":  # there is no layer whose loss it could scale
             raise UserError(
-                "translate computes in float32, which float16 would only make slower; use "
-                "--precision float32 or mixed_bfloat16."
+                "translate computes in float32 and has nothing that mixed_float16 could make "
+                "faster; use --precision float32."
             )
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         pair = _languages(run, train) if run.path is None else translation.languages(run)
@@ -162,7 +162,8 @@ class Translate:
             A Picture for each sentence.
 
         Raises:
-            UserError: without sentences, or for a translation without a word.
+            UserError: without sentences, for a translation without a word, or a run without
+                attention.
         """
         from tinyconv.data.text import inputs as as_texts
         from tinyconv.plugins.translate import figures
@@ -170,18 +171,20 @@ class Translate:
 
         if not inputs:
             raise UserError("explain needs sentences, or files of them, one sentence a line.")
+        if run.options.attention == "none":
+            raise UserError(
+                "This run has no alignment to draw; explain one trained without --attention none."
+            )
         model = TranslationModel(run)
-        if options.target is not None and not model.target.split(options.target):
-            raise UserError("--target has no word; pass a translation, or leave it out.")
+        target = None if options.target is None else _target(model, options.target)
         for _, text in sentences(as_texts(inputs, False)):
             tokens = _tokens(model, text)
-            if options.target is None:
+            words, marks = target, ()
+            if target is None:
                 ((best, *_),) = model.translate([tokens], run.options.beam)
-                target, marks = best.tokens, best.marks
-            else:
-                target, marks = model.target.split(options.target), ()
-            (weights,), (log_p,) = model.align([tokens], [target])
-            yield figures.matrix("alignment", tokens, target, weights, marks=marks, log_p=log_p)
+                words, marks = best.tokens, best.marks
+            (weights,), (log_p,) = model.align([tokens], [words])
+            yield figures.matrix("alignment", tokens, words, weights, marks=marks, log_p=log_p)
 
     def networks(self, run) -> dict:
         """The networks that `export` writes, by name.
@@ -286,6 +289,18 @@ def _tokens(model, text: str) -> list[str]:
             f"long       {plural(len(tokens), 'word')}; the longest training sentence has "
             f"{model.trained_length}"
         )
+    return tokens
+
+
+def _target(model, text: str) -> list[str]:
+    """The words or pieces of a translation that the user wrote."""
+    from tinyconv.system import console
+
+    tokens = model.target.split(normal(text))
+    if not tokens:
+        raise UserError("--target has no word; pass a translation, or leave it out.")
+    if unknown := [token for token in tokens if token not in model.target.vocabulary]:
+        console.note(f"unknown    {', '.join(unknown)}: not in the vocabulary of translations")
     return tokens
 
 
