@@ -36,19 +36,9 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     measures = [name[4:] for name in history[-1] if name.startswith("val_")]
     names = [name for name in measures if name in history[-1]] or measures
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
-    epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False).flat, names):
-        for key, colour, label in (
-            (name, TRAIN, "training"),
-            (f"val_{name}", VALIDATION, "validation"),
-        ):
-            if key in history[-1]:
-                values = [row[key] for row in history]
-                axes.plot(epochs, values, ".-", color=colour, label=label)
-        axes.set(xlabel="epoch", title="accuracy" if name == "top1" else name)
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _plot_pair(axes, history, name)
+        _finish(axes, "accuracy" if name == "top1" else name)
     caption = (
         "Validation data are never trained on. Training better than validation, and the gap "
         "growing: the network overfits. Both still improving: train longer. Training data that "
@@ -78,18 +68,30 @@ def losses_and_measures(history: Sequence, title: str, measures: Mapping, chance
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
+    _plot_pair(left, history, "loss")
     epochs = [row["epoch"] for row in history]
-    for key, colour, label in (("loss", TRAIN, "training"), ("val_loss", VALIDATION, "validation")):
-        left.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
     for label, values in measures.items():
         right.plot(epochs, values, "--" if label == chance else ".-", label=label)
-    left.set(title=title, xlabel="epoch")
-    right.set(title="validation", xlabel="epoch", ylim=(-0.02, 1.02))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    right.set_ylim(-0.02, 1.02)
+    _finish(left, title)
+    _finish(right, "validation")
     return figure
+
+
+def _plot_pair(axes, history: Sequence, name: str) -> None:
+    """A column of the history by epoch, of training and validation, where there is one."""
+    epochs = [row["epoch"] for row in history]
+    columns = (name, TRAIN, "training"), (f"val_{name}", VALIDATION, "validation")
+    for key, colour, label in columns:
+        if key in history[-1]:
+            axes.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
+
+
+def _finish(axes, title: str) -> None:
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def range_test(test) -> Picture:
