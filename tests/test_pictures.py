@@ -7,7 +7,7 @@ from PIL import Image
 
 from tinyconv import zoo
 from tinyconv.data import Split
-from tinyconv.report import figures
+from tinyconv.report import curves, figures
 
 CLASSES = ("cat", "dog", "horse")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2], "int32")
@@ -52,8 +52,8 @@ def test_curves_draw_every_epoch():
         {"epoch": i, "loss": 1 / i, "top1": 0.5, "val_loss": 1 / i, "val_top1": 0.4}
         for i in range(1, 5)
     ]
-    assert opened(figures.curves(rows)).size[0] > 600
-    assert opened(figures.curves(rows)).tobytes() != opened(figures.curves(rows[:2])).tobytes()
+    assert opened(curves.curves(rows)).size[0] > 600
+    assert opened(curves.curves(rows)).tobytes() != opened(curves.curves(rows[:2])).tobytes()
 
 
 def test_filters_and_slopes_of_networks_that_have_them():

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.helpers.browser import CHROMIUM, Browser
 from tinyconv import report, verbs
 from tinyconv.errors import UserError
-from tinyconv.report import comparison, figures
+from tinyconv.report import comparison, curves, figures
 from tinyconv.results import Picture
 
 pytestmark = pytest.mark.pages
@@ -50,7 +50,7 @@ def fake_run(folder, name="run", history=HISTORY, **settings):
     classes = (ODD, "dog", "horse")
 
     def draw():
-        yield figures.curves(history)
+        yield curves.curves(history)
         yield from figures.confusion(scores, split.labels, classes, "test")
         yield from figures.mistakes(scores, split, classes, "test")
 

@@ -14,7 +14,7 @@ import tinyconv
 from tinyconv import results
 from tinyconv.data import Split
 from tinyconv.explain import overlays
-from tinyconv.report import attention, comparison, figures, lettering
+from tinyconv.report import attention, comparison, curves, figures, lettering
 
 HOSTILE = [
     "$5 to $9",
@@ -88,7 +88,7 @@ def test_every_figure_takes_every_name():
     parts = "x", pictures[0], "$a $b", words, np.ones((3, 4)), np.ones((3, 4)), (2, 2)
     shown.append(attention.strip(*parts))
     history = [{"epoch": 1, "loss": 1.0, "val_loss": 2.0, "val_$a$": 3.0}] * 2
-    shown.append(figures.curves(history))
+    shown.append(curves.curves(history))
     shown.append(comparison.plot(dict.fromkeys(HOSTILE, history), "epoch", "Curves"))
     assert all(pixels(one.png).std() > 0 for one in shown if isinstance(one, results.Picture))
     assert attention.moving(pictures[0], words, np.ones((3, 4)), (2, 2)).startswith(b"GIF8")

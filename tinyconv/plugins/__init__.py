@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from tinyconv.data.text import Text, TextOptions, sentences
     from tinyconv.precision import policy
     from tinyconv.recipe import RecipeSettings, TrainingSettings
-    from tinyconv.report.figures import curves, grid, png
+    from tinyconv.report.curves import curves
+    from tinyconv.report.figures import grid, png
     from tinyconv.runs import Run
     from tinyconv.settings import NoOptions, setting
     from tinyconv.tasks import PictureSettings, begin

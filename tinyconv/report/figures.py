@@ -1,10 +1,10 @@
-"""Plots and grids of pictures for the report, as PNG bytes with a title and a caption.
+"""Grids of pictures, and figures of scores and weights, as PNG bytes with title and caption.
 
 matplotlib figures are created without pyplot, to avoid window systems and global state.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,97 +19,6 @@ GRID_SIZE = 24  # most pictures in a grid
 MAX_NAMED = 30  # most classes whose names fit beside a confusion matrix
 LONGEST = 30  # characters of a class's name beside a confusion matrix
 PAIRS = 12  # rows of the table of confused pairs
-
-
-def curves(history: Sequence[dict[str, float]]) -> Picture:
-    """Plot each validation metric by epoch, with its training curve; top1 is called accuracy.
-
-    Metrics without a training curve are left out, unless there is no training curve at all.
-
-    Args:
-        history: the rows of history.csv, at least one: {column: number}, with "epoch" and columns
-            that begin with "val_".
-
-    Returns:
-        A Picture named "curves".
-    """
-    measures = [name[4:] for name in history[-1] if name.startswith("val_")]
-    names = [name for name in measures if name in history[-1]] or measures
-    figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False).flat, names):
-        _plot_pair(axes, history, name)
-        _finish(axes, "accuracy" if name == "top1" else name)
-    caption = (
-        "Validation data are never trained on. Training better than validation, and the gap "
-        "growing: the network overfits. Both still improving: train longer. Training data that "
-        "are changed at random can be harder than validation data."
-    )
-    last = history[-1]
-    ends = (
-        f"{name} {f'{last[name]:.3g} in training and ' if name in last else ''}"
-        f"{last[f'val_{name}']:.3g} in validation"
-        for name in names
-    )
-    alt = f"Curves over {plural(len(history), 'epoch')}. At the end: {'; '.join(ends)}."
-    return Picture("curves", "Learning curves", caption, png(figure), alt, plot=True)
-
-
-def losses_and_measures(history: Sequence, title: str, measures: Mapping, chance="") -> Figure:
-    """Plot the loss of training and validation by epoch, and beside it measures from 0 to 1.
-
-    Args:
-        history: the rows of history.csv, at least one, with "epoch", "loss" and "val_loss".
-        title: what the loss is of.
-        measures: for each label the values by epoch, of the validation.
-        chance: the label of values by chance, whose line is dashed.
-
-    Returns:
-        The Figure.
-    """
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _plot_pair(left, history, "loss")
-    epochs = [row["epoch"] for row in history]
-    for label, values in measures.items():
-        right.plot(epochs, values, "--" if label == chance else ".-", label=label)
-    right.set_ylim(-0.02, 1.02)
-    _finish(left, title)
-    _finish(right, "validation")
-    return figure
-
-
-def _plot_pair(axes, history: Sequence, name: str) -> None:
-    """A column of the history by epoch, of training and validation, where there is one."""
-    epochs = [row["epoch"] for row in history]
-    columns = (name, TRAIN, "training"), (f"val_{name}", VALIDATION, "validation")
-    for key, colour, label in columns:
-        if key in history[-1]:
-            axes.plot(epochs, [row[key] for row in history], ".-", color=colour, label=label)
-
-
-def _finish(axes, title: str) -> None:
-    axes.set(title=title, xlabel="epoch")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def range_test(test) -> Picture:
-    """Plot the loss and the suggested learning rate of a RangeTest."""
-    figure = Figure(figsize=(6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    axes.semilogx(test.sizes, test.losses, color=TRAIN, alpha=0.35, label="per step")
-    axes.semilogx(test.sizes[: len(test.smooth)], test.smooth, color=TRAIN, label="smoothed")
-    axes.axvline(test.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {test.lowest:.2g}")
-    axes.axvline(test.suggestion, color=VALIDATION, label=f"try {test.suggestion:g}")
-    axes.set(xlabel="learning rate", ylabel="loss", ylim=(0, 1.5 * max(test.losses[:10])))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    caption = (
-        "The learning rate rises by a tenth each step. Flat on the left: too low to learn. Rising "
-        "on the right: too high. A third of the rate with the lowest loss is a good rate to try."
-    )
-    return Picture("lr-find", "Loss by learning rate", caption, png(figure))
 
 
 def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Picture | Table]:

@@ -240,7 +240,7 @@ class Classify:
     def pictures(self, run) -> Iterable:
         """Curves, confusion, wrong and right predictions, saliency, filters, rectifier slopes."""
         from tinyconv.explain.report_section import where_it_looks
-        from tinyconv.report import figures
+        from tinyconv.report import curves, figures
         from tinyconv.runs.export import in_float32
 
         dataset = selection.of_run(run, None, None)
@@ -248,7 +248,7 @@ class Classify:
         examples = dataset.splits[split]
         model = run.model()
         all_scores = self._scores(run, dataset, split)
-        yield figures.curves(run.history)
+        yield curves.curves(run.history)
         yield from figures.confusion(all_scores, examples.labels, dataset.classes, split)
         yield from figures.mistakes(all_scores, examples, dataset.classes, split)
         yield from where_it_looks(in_float32(model), all_scores, examples, dataset.classes)

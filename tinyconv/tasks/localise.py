@@ -149,7 +149,7 @@ class Localise:
 
     def pictures(self, run) -> Iterable:
         """Curves, a sample of boxes and the worst, confusion, filters, rectifier slopes."""
-        from tinyconv.report import figures
+        from tinyconv.report import curves, figures
 
         dataset = _with_boxes(selection.of_run(run, None, None))
         split = selection.labelled_split(dataset)
@@ -158,7 +158,7 @@ class Localise:
         scores, corners = answer(model, examples.pictures)
         names = {"scores_top1": "top1"}  # Keras puts the head's name before the metric's
         history = [{names.get(k, k): v for k, v in row.items()} for row in run.history]
-        yield figures.curves(history)
+        yield curves.curves(history)
         yield from _galleries(scores, corners, examples, dataset.classes, split)
         yield from figures.confusion(scores, examples.labels, dataset.classes, split)
         yield from figures.filters(model)

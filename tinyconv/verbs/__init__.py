@@ -114,7 +114,7 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
     the plot, and no file is replaced. No run is made. Raises UserError if `values` have a
     learning rate.
     """
-    from tinyconv.report import figures
+    from tinyconv.report import curves
     from tinyconv.trials import lr_range
 
     if values.get("learning_rate") is not None:
@@ -123,7 +123,7 @@ def lr_find(task: str = "classify", *, output: Path | None = None, **values):
     path = Path(output or ".")
     path = unused_path(path if path.suffix else path / "lr-find.png")
     make_folder(path.parent)
-    write(path, figures.range_test(test).png)
+    write(path, curves.range_test(test).png)
     return test, path
 
 

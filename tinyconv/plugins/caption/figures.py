@@ -7,7 +7,8 @@ import numpy as np
 from tinyconv.plugins.caption import metrics
 from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
-from tinyconv.report.figures import losses_and_measures, png
+from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.figures import png
 from tinyconv.results import Picture, plural
 
 GALLERY = 200  # pictures from which the best and the worst are chosen

@@ -12,7 +12,8 @@ from tinyconv.plugins.translate.alignment import known_links
 from tinyconv.plugins.translate.languages import labels
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.figures import INK, VALIDATION, losses_and_measures, png
+from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.figures import INK, VALIDATION, png
 from tinyconv.results import Picture, Table
 
 GALLERY = 120  # sentences from which matrices and the worst translations are chosen
