@@ -186,15 +186,17 @@ def test_files_of_vectors_come_back(tmp_path, form):
     file.write_bytes(binary() if form == "binary" else text.encode())
     if form == "word2vec":
         assert text.startswith("4 3\nthe 0.12573 ")
-    lexicon, vectors = vector_files.read(file)
+    lexicon, vectors = vector_files.read(file, 100)
     assert lexicon.words == tuple(NAMES) and lexicon.counts.tolist() == [4, 3, 2, 1]
     np.testing.assert_allclose(vectors, VECTORS, rtol=1e-5)
+    lexicon, vectors = vector_files.read(file, 2)
+    assert lexicon.words == ("the", "été") and vectors.shape == (2, 3)
 
 
 def test_a_word_with_a_space_and_one_that_comes_twice(tmp_path):
     file = tmp_path / "glove.txt"
     file.write_text("a 1 2\n. . . 3 4\na 5 6\n")  # as in glove.840B.300d.txt
-    lexicon, vectors = vector_files.read(file)
+    lexicon, vectors = vector_files.read(file, 100)
     assert lexicon.words == ("a", ". . .") and vectors.tolist() == [[1, 2], [3, 4]]
 
 
@@ -212,4 +214,4 @@ def test_a_word_with_a_space_and_one_that_comes_twice(tmp_path):
 def test_other_files_are_no_vectors(tmp_path, content, message):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        vector_files.read(tmp_path / "file")
+        vector_files.read(tmp_path / "file", 100)

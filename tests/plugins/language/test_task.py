@@ -103,7 +103,7 @@ def test_vectors_go_out_and_in(shared_run, own_text, tmp_path, capsys):
         capsys, "predict", shared_run.path, "--vectors", "word2vec", "--output", file
     )
     space = space_of(shared_run)
-    lexicon, vectors = vector_files.read(file)
+    lexicon, vectors = vector_files.read(file, 1000)
     assert code == 0 and lexicon.words == space.lexicon.words
     np.testing.assert_allclose(vectors, space.vectors, rtol=1e-4, atol=1e-6)
     run = tinyconv.fit("words", name="read", vectors=file)
@@ -111,6 +111,9 @@ def test_vectors_go_out_and_in(shared_run, own_text, tmp_path, capsys):
     assert read["analogy"] == pytest.approx(own["analogy"], abs=0.005)
     one, other = (each.predict("king", top=3) for each in (shared_run, run))
     assert [a["word"] for a in next(one).answers] == [a["word"] for a in next(other).answers]
+    assert "ratios" not in [each.name for each in run.pictures()]
+    with pytest.raises(UserError, match="this run's vectors come from a file"):
+        list(run.explain("king queen"))
     few = list(shared_run.predict("king queen", vectors="glove"))
     assert [each.line.split()[0] for each in few] == ["king", "queen"]
     with pytest.raises(UserError, match="has finished training"):

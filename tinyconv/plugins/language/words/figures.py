@@ -41,6 +41,8 @@ def report(run, space: WordSpace, dataset) -> Iterator[Picture | Table]:
     if len(pairs) > 1:
         yield arrows(space, pairs, questions[0].kind)
     yield neighbours(space)
+    if run.options.vectors is not None:  # without the text that they were trained on
+        return
     counts = context_counts(run, dataset.splits["train"], space.lexicon)
     two = pairs[0] if pairs else (0, 1)
     yield ratios(space.lexicon, counts, *two, ())

@@ -54,7 +54,7 @@ class ModelSettings:
     vectors: Path | None = setting(
         None,
         "Read the vectors of this file (word2vec's text or binary form, or GloVe's) instead of "
-        "training any.",
+        "training any; its first words, as many as --vocabulary-size.",
     )
 
 

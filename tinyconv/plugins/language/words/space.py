@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyconv.plugins.language.words.lexicon import Lexicon
 
-AT_ONCE = 500  # questions answered by one matrix product
+AT_ONCE = 20_000_000  # cosines in memory
 
 
 class WordSpace:
@@ -34,9 +34,10 @@ class WordSpace:
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         rows = self.unit[:among]
         words, cosines = [], []
-        for start in range(0, len(points), AT_ONCE):
-            part = points[start : start + AT_ONCE] @ rows.T  # (q, V)
-            others = left_out[start : start + AT_ONCE]
+        step = max(1, AT_ONCE // len(rows))
+        for start in range(0, len(points), step):
+            part = points[start : start + step] @ rows.T  # (q, V)
+            others = left_out[start : start + step]
             which, columns = np.nonzero(others < len(rows))
             part[which, others[which, columns]] = -np.inf
             best = np.argpartition(-part, min(count, part.shape[1] - 1), axis=1)[:, :count]

@@ -50,7 +50,9 @@ class Words:
         from tinyconv import precision, training
         from tinyconv.plugins.language.words import training_text
 
-        file = None if run.options.vectors is None else vector_files.read(run.options.vectors)
+        file = run.options.vectors
+        if file is not None:
+            file = vector_files.read(file, run.options.vocabulary)
         dataset, policy, saved = begin(run, training_text.open_text)
         options, train = run.options, dataset.splits["train"]
         validation = dataset.splits["validation"]
@@ -106,9 +108,7 @@ class Words:
         """
         from tinyconv.plugins.language.words import training_text
 
-        dataset = training_text.open_text(run)
-        name, space = selection.held_out_split(dataset, options.split), space_of(run)
-        split = dataset.splits[name]
+        space = space_of(run)
         if options.questions is not None:
             questions = analogies.read_questions(options.questions)
             metrics = analogies.measure(space, questions, options.among)
@@ -117,17 +117,17 @@ class Words:
                     f"None of the {len(questions):,} questions of {options.questions} has four of "
                     f"this run's {len(space.lexicon):,} words; train on more text."
                 )
-            dataset_name, name, count = options.questions.name, "all", len(questions)
+            data, name, count = options.questions.name, "all", len(questions)
         else:
-            dataset_name, count = dataset.name, len(split)
-            if options.among is not None and (questions := analogies.of_split(split)):
-                metrics = analogies.measure(space, questions, options.among)
-            else:
-                metrics = training_text.measure(run, run.model(), space.lexicon, split)
+            dataset = training_text.open_text(run)
+            name = selection.held_out_split(dataset, options.split)
+            data, split = dataset.name, dataset.splits[name]
+            count = len(split)
+            metrics = training_text.measure(run, run.model(), space.lexicon, split, options.among)
         if options.similarity is not None:
             pairs = analogies.read_similarity(options.similarity)
             metrics |= analogies.similarity(space, pairs, options.similarity)
-        return Evaluation(metrics, dataset_name, name, count=count)
+        return Evaluation(metrics, data, name, count=count)
 
     def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
         """The answer to an analogy of three words, the neighbours of one; or vectors.
@@ -180,6 +180,11 @@ class Words:
         for _, text in sentences(joined(as_texts(inputs, False))):
             ids = _ids(space.lexicon, text, (1, 2, 3))
             if len(ids) == 2:
+                if run.options.vectors is not None:
+                    raise UserError(
+                        "Ratios are of counts in a training text, and this run's vectors come from "
+                        "a file; pass one word, or three."
+                    )
                 train = training_text.open_text(run).splits["train"]
                 counts = figures.context_counts(run, train, space.lexicon)
                 probes = [space.lexicon.find(word) for word in words(options.probes or "")]

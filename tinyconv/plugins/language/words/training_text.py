@@ -71,14 +71,17 @@ def examples(run, corpus: Corpus, lexicon: Lexicon, batch_size: int, seed: int) 
     )
 
 
-def measure(run, model, lexicon: Lexicon, split: Split) -> dict[str, float]:
+def measure(
+    run, model, lexicon: Lexicon, split: Split, among: int | None = None
+) -> dict[str, float]:
     """The analogies of a split of questions; of one with sentences, the loss and the coverage.
 
     "coverage" is the fraction of its words that are in the vocabulary. Of questions without a
     known one there is "known" alone, which is 0.
     """
     if questions := analogies.of_split(split):
-        return analogies.measure(WordSpace(lexicon, embeddings.vectors_of(model)), questions)
+        space = WordSpace(lexicon, embeddings.vectors_of(model))
+        return analogies.measure(space, questions, among)
     total = sum(len(words(text)) for text in split.rows)
     corpus = corpus_of(split, lexicon)
     coverage = {"coverage": len(corpus) / max(1, total)}

@@ -5,6 +5,7 @@ spaces. In the binary form the numbers are float32 of a little-endian machine. G
 no first line.
 """
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def lines(words: Sequence[str], vectors: np.ndarray, form: str) -> Iterator[str]
         yield f"{word} {' '.join(f'{value:.6g}' for value in vector)}"
 
 
-def read(path: Path) -> tuple[Lexicon, np.ndarray]:
-    """The words of a file and their vectors (V, d) float32.
+def read(path: Path, most: int) -> tuple[Lexicon, np.ndarray]:
+    """The first `most` words of a file and their vectors (V, d) float32.
 
     Files have no counts; their order is by frequency, as a rule, and the counts fall with it.
     Raises UserError for a file in none of the three forms, or with vectors of several lengths.
@@ -39,15 +40,15 @@ def read(path: Path) -> tuple[Lexicon, np.ndarray]:
             first = head.split(b"\n", 1)[0].split()
             has_header = len(first) == 2 and all(part.isdigit() for part in first)
             if has_header and _is_binary(head, int(first[1])):
-                words, vectors = _binary(path, file, *map(int, first))
+                words, vectors = _binary(path, file, *map(int, first), most)
             else:
-                words, vectors = _text(path, file, has_header)
+                words, vectors = _text(path, file, has_header, most)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
-    numbers = dict.fromkeys(words)
+    numbers = {word: i for i, word in reversed(list(enumerate(words)))}
     if len(numbers) < len(words):  # the first vector of a word counts
-        chosen = [words.index(word) for word in numbers]
-        words, vectors = list(numbers), vectors[chosen]
+        chosen = sorted(numbers.values())
+        words, vectors = [words[i] for i in chosen], vectors[chosen]
     if len(words) < 2:
         raise UserError(f"{path} has fewer than two words.")
     return Lexicon(tuple(words), np.arange(len(words), 0, -1)), vectors
@@ -63,11 +64,13 @@ def _is_binary(head: bytes, size: int) -> bool:
     return len(line.split()) != size + 1 and b"\0" in head
 
 
-def _text(path: Path, file, has_header: bool) -> tuple[list[str], np.ndarray]:
+def _text(path: Path, file, has_header: bool, most: int) -> tuple[list[str], np.ndarray]:
     words, rows, size = [], [], None
     for number, line in enumerate(file, start=1):
         if number == 1 and has_header or not line.strip():
             continue
+        if len(words) == most:
+            break
         parts = line.rstrip().split(b" ")
         size = len(parts) - 1 if size is None else size
         try:
@@ -86,19 +89,19 @@ def _text(path: Path, file, has_header: bool) -> tuple[list[str], np.ndarray]:
     return words, np.stack(rows)
 
 
-def _binary(path: Path, file, count: int, size: int) -> tuple[list[str], np.ndarray]:
+def _binary(path: Path, file, count: int, size: int, most: int) -> tuple[list[str], np.ndarray]:
     file.readline()
-    data, place = file.read(), 0
-    words, rows = [], []
-    for number in range(count):
-        end = data.find(b" ", place, place + LONGEST_WORD)
-        stop = end + 1 + 4 * size
-        if end < 0 or stop > len(data):
-            raise UserError(
-                f"{path} is cut short: it should have {count:,} words, and word {number + 1:,} is "
-                "not complete."
-            )
-        words.append(data[place:end].lstrip(b"\n").decode("utf-8", "replace"))
-        rows.append(np.frombuffer(data, "<f4", size, end + 1))
-        place = stop
+    place, words, rows = file.tell(), [], []
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for number in range(min(count, most)):
+            end = data.find(b" ", place, place + LONGEST_WORD)
+            stop = end + 1 + 4 * size
+            if end < 0 or stop > len(data):
+                raise UserError(
+                    f"{path} is cut short: it should have {count:,} words, and word "
+                    f"{number + 1:,} is not complete."
+                )
+            words.append(data[place:end].lstrip(b"\n").decode("utf-8", "replace"))
+            rows.append(np.frombuffer(data[end + 1 : stop], "<f4"))
+            place = stop
     return words, np.stack(rows)
