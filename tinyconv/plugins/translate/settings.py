@@ -93,6 +93,9 @@ class Settings(TrainingSettings, SentenceSettings, NetworkSettings, ExampleSetti
     learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0)
     # After a slow start of the learning rate alignments are often a word off (RESULTS.md).
     schedule: str = setting("cosine", "Learning-rate schedule.", choices=tuple(SCHEDULES))
+    precision: str = setting(
+        "float32", "Dtype policy: the network computes in float32.", choices=("float32",)
+    )
     data: str = setting(
         "phrases", "Data set of sentence pairs by name; sentence-pairs reads your own files."
     )

@@ -56,11 +56,6 @@ class Translate:
         need("sacrebleu")  # before anything is written
         dataset, policy, saved = begin(run, open_pairs)
         options = run.options
-        if policy == "mixed_float16":  # there is no layer whose loss it could scale
-            raise UserError(
-                "translate computes in float32 and has nothing that mixed_float16 could make "
-                "faster; use --precision float32."
-            )
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         pair = _languages(run, train) if run.path is None else translation.languages(run)
         pairs = _pairs(train, pair, options.longest)

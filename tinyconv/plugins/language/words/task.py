@@ -56,11 +56,6 @@ class Words:
         dataset, policy, saved = begin(run, training_text.open_text)
         options, train = run.options, dataset.splits["train"]
         validation = dataset.splits["validation"]
-        if policy == "mixed_float16":  # there is no layer whose loss it could scale
-            raise UserError(
-                "words computes in float32, which float16 would only make slower; use --precision "
-                "float32 or mixed_bfloat16."
-            )
         if file is not None:
             run.initial_files[FILE] = file[0].to_bytes()
             return Computation(run, file[0], dataset, lambda: file[1], "vectors")
