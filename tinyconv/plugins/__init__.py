@@ -142,15 +142,19 @@ class Task(Protocol):
         -> None` takes further facts for settings.json, which JSON can hold; `run.settings` has
         them later. `fit --check`, `lr-find` and `verify` pass a run that never gets a folder.
         """
+        ...
 
     def evaluate(self, run: "Run", options: Any) -> Evaluation | dict[str, float]:
         """Measure the run; `options` is an `Evaluate`."""
+        ...
 
     def predict(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Prediction]:
         """Yield a prediction for each input; `options` is a `Predict`."""
+        ...
 
     def pictures(self, run: "Run") -> Iterable[Picture | Table]:
         """The figures and tables of the report."""
+        ...
 
 
 @runtime_checkable
@@ -161,6 +165,7 @@ class Explains(Protocol):
 
     def explain(self, run: "Run", inputs: Sequence[str], options: Any) -> Iterator[Picture]:
         """Figures that explain the run's prediction for each input."""
+        ...
 
 
 @runtime_checkable
@@ -169,6 +174,7 @@ class Averages(Protocol):
 
     def ensemble(self, runs: Sequence["Run"], options: Any) -> list[Evaluation]:
         """Measure each run, and last their ensemble, on the data of the first run."""
+        ...
 
 
 @runtime_checkable
@@ -177,6 +183,7 @@ class Compares(Protocol):
 
     def comparison(self, runs: "Mapping[str, Run]") -> Iterable[Picture | Table]:
         """The figures and tables of several runs of the task together, by the runs' names."""
+        ...
 
 
 @runtime_checkable
@@ -189,6 +196,7 @@ class StartsFromBody(Protocol):
 
     def body(self, model: "keras.Model") -> "keras.Model":
         """The part of a run's network to start from: pixels (B, H, W, C) to features (B, D)."""
+        ...
 
 
 class ReadsText(Protocol):
@@ -208,3 +216,4 @@ class ExportsSeveral(Protocol):
 
     def networks(self, run: "Run") -> "dict[str, keras.Model]":
         """The networks by the names of their files."""
+        ...
