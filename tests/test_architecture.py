@@ -168,7 +168,7 @@ def test_listings_import_neither_tensorflow_nor_keras(arguments):
 
 
 def test_the_specification_is_read_in_one_sitting():
-    assert (PACKAGE / "plugins/__init__.py").read_text().count("\n") <= 210
+    assert (PACKAGE / "plugins/__init__.py").read_text().count("\n") <= 220
 
 
 def test_public_names_can_be_had():
