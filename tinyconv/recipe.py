@@ -59,6 +59,13 @@ RECIPES = {
 }
 
 
+def in_float32() -> str:
+    """The setting `precision` of a task whose network computes in float32 alone."""
+    return setting(
+        "float32", "Dtype policy: the network computes in float32.", choices=("float32",)
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """The settings of every task that trains by gradient descent on batches."""

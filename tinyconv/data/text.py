@@ -76,6 +76,18 @@ def sentences(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield from _lines(file)
 
 
+def decoded(data: bytes, where) -> str:
+    """UTF-8 text without its byte-order mark; UserError that names `where` for other bytes."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{where} is not UTF-8 text: line {number} has the byte 0x{data[error.start]:02x}; "
+            "convert it, for instance with iconv."
+        ) from error
+
+
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()

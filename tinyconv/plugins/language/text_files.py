@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyconv.data import Dataset, Split
 from tinyconv.data.download import existing
+from tinyconv.data.text import decoded
 from tinyconv.errors import UserError
 from tinyconv.results import plural
 
@@ -39,14 +40,7 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
     if b"\0" in data[: 1 << 16]:
         raise UserError(f"{path} is a binary file, not text; name a file in UTF-8.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path} is not UTF-8 text: line {number} has the byte 0x{data[error.start]:02x}; "
-            "convert it, for instance with iconv."
-        ) from error
+    return decoded(data, path)
 
 
 def pieces(line: str) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tinyconv.data import Dataset, Split
 from tinyconv.data.download import existing
+from tinyconv.data.text import decoded
 from tinyconv.errors import UserError
 from tinyconv.plugins.translate.languages import normal
 from tinyconv.results import plural
@@ -100,14 +101,7 @@ def unzipped(data: bytes, where) -> bytes:
 
 def lines_of(data: bytes, where) -> list[str]:
     """The lines of UTF-8 text, of any system; a byte-order mark is no text."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{where} is not UTF-8 text: line {number} has the byte 0x{data[error.start]:02x}; "
-            "convert it, for instance with iconv."
-        ) from error
+    text = decoded(data, where)
     # Not splitlines(), which also divides at U+2028: files would no longer correspond.
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinyconv.data.settings import EvaluateOptions, ExampleSettings
 from tinyconv.data.text import TextOptions
-from tinyconv.recipe import SCHEDULES, TrainingSettings
+from tinyconv.recipe import SCHEDULES, TrainingSettings, in_float32
 from tinyconv.settings import setting
 
 # The network's form; the first differs where the paper's translates before it aligns.
@@ -93,9 +93,7 @@ class Settings(TrainingSettings, SentenceSettings, NetworkSettings, ExampleSetti
     learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0)
     # After a slow start of the learning rate alignments are often a word off (RESULTS.md).
     schedule: str = setting("cosine", "Learning-rate schedule.", choices=tuple(SCHEDULES))
-    precision: str = setting(
-        "float32", "Dtype policy: the network computes in float32.", choices=("float32",)
-    )
+    precision: str = in_float32()
     data: str = setting(
         "phrases", "Data set of sentence pairs by name; sentence-pairs reads your own files."
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyconv.data.settings import ExampleSettings
 from tinyconv.data.text import TextOptions
 from tinyconv.plugins.language.words.vector_files import FORMS
-from tinyconv.recipe import TrainingSettings
+from tinyconv.recipe import TrainingSettings, in_float32
 from tinyconv.settings import setting
 
 MODELS = ("skip-gram", "cbow", "glove", "counts")
@@ -66,9 +66,7 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     batch_size: int = setting(2048, "Examples per step.", minimum=1)
     learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0)
     weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0)
-    precision: str = setting(
-        "float32", "Dtype policy: the network computes in float32.", choices=("float32",)
-    )
+    precision: str = in_float32()
     data: str = setting("world", "Data set by name; text-files reads your own text.")
     root: Path | None = setting(None, "A text file, or a folder of .txt files, of text-files.")
 
