@@ -81,6 +81,15 @@ def test_a_class_called_train_stays_a_class(place):
     assert folder(place).classes == ("bus", "test", "train")
 
 
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "valid", "test_images")])
+def test_splits_that_hold_pictures_alone_are_refused(place, names):
+    for name, colour in zip(names, COLOURS.values(), strict=False):
+        for i in range(5):
+            save(place / name / f"{i}.png", colour)
+    with pytest.raises(UserError, match=f"has the splits .*{names[-1]}.*--labels"):
+        folder(place)
+
+
 def test_splits_by_unknown_names_are_refused(place):
     fill(place / "alpha", 3)
     fill(place / "beta", 3)

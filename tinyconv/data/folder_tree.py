@@ -71,6 +71,7 @@ def read(root: Path, as_in_0_1: bool = False) -> Tree:
         others["picture outside the class folders"] += loose
     split_folders = _split_folders(top, names)
     if not split_folders:
+        _refuse_splits_without_classes(top, names)
         _refuse_unnamed_splits(top, names)
         places = {"train": ""}
     else:
@@ -185,6 +186,21 @@ def _train_beside(top: Path, folders: dict[str, str], names: Sequence[str]) -> N
 
 def _depth(name: str, place: str) -> int:
     return len(PurePosixPath(name).parts) - len(PurePosixPath(place).parts)
+
+
+def _refuse_splits_without_classes(top: Path, names: Sequence[str]) -> None:
+    """Raise UserError for pictures in folders that are all named like splits, such as train, test.
+
+    One class may be called train, but hardly all of them by different splits.
+    """
+    holders = sorted({name.partition("/")[0] for name in names if "/" in name})
+    splits = [split_of(holder) for holder in holders]
+    if len(holders) > 1 and None not in splits and len(set(splits)) == len(splits):
+        raise UserError(
+            f"{top} has the splits {_listed(holders)}, but no class folders inside of them; put "
+            f"the pictures of each class into a folder of its own, as in {holders[0]}/cat, or "
+            "name a table of labels with --labels."
+        )
 
 
 def _refuse_unnamed_splits(top: Path, names: Sequence[str]) -> None:
