@@ -91,6 +91,10 @@ PLUGINS = {
         "datasets": ["world = words.world:world", "text-files = text_files:text_files"],
         "tasks": ["words = words.task:Words"],
     },
+    "draw": {
+        "datasets": ["two-digits = two_digits:two_digits"],
+        "tasks": ["draw = task:Draw"],
+    },
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
     "photographs": {
         "models": [

@@ -29,7 +29,8 @@ ORDER = [
     {"training", "explain"},
     {"tasks"},
     {
-        *("plugins.caption", "plugins.dqn", "plugins.language", "plugins.translate"),
+        *("plugins.caption", "plugins.dqn", "plugins.draw", "plugins.language"),
+        "plugins.translate",
         "plugins.photographs",
     },
     {"registry"},

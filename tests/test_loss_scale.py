@@ -31,6 +31,7 @@ TASKS = {
 HALF = {"precision": "mixed_float16", "force": True}
 REFUSING = {
     "dqn": "use --precision float32 or mixed_bfloat16",  # nothing scales its loss
+    "draw": "choose from float32",
     "translate": "choose from float32",
     "words": "choose from float32",
 }

@@ -45,6 +45,7 @@ LONG = {
         task_answers.predicts_each_by_itself,
         task_batches.heeds_its_settings,
     ),
+    "draw": (tasks.resumes_within_an_epoch,),
     "translate": (
         tasks.resumes_within_an_epoch,
         task_answers.answers_its_examples,

@@ -282,6 +282,7 @@ OF_PICTURES = {
     "split-folder": ("folder", split_folders),
     "digits": ("digits", lambda folder: None),
     "placed-digits": ("placed-digits", lambda folder: None),
+    "two-digits": ("two-digits", lambda folder: None),
     "shapes": ("shapes", lambda folder: None),
     "flickr8k": ("flickr8k", flickr8k_files),
     "flickr8k-later": ("flickr8k", flickr8k_later),

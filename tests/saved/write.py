@@ -24,6 +24,7 @@ def models() -> dict:
     from tinyconv import layers, losses
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
+    from tinyconv.plugins.draw import draw, one_step, vae
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
     from tinyconv.training import optimizers
@@ -52,6 +53,10 @@ def models() -> dict:
     counts = np.arange(8, 0, -1)
     predictor = embeddings.predictor(counts, 3, 2, window=2)
     glove = embeddings.glove(8, 3, 100.0, 0.75)
+    drawer = draw.draw((4, 4, 1), 2, units=3, latent=2, read_size=2, write_size=2)
+    drawer_parts = one_step.networks(drawer)
+    autoencoder = vae.vae((4, 4, 1), units=3, latent=2)
+    autoencoder_parts = one_step.networks(autoencoder)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -87,6 +92,14 @@ def models() -> dict:
         "ContextPredictor": predictor,
         "CountScore": glove,
         "GloVe": glove,
+        "DrawPath": drawer,
+        "DrawNetwork": drawer,
+        "VaePath": autoencoder,
+        "FirstCanvas": drawer_parts["begin"],
+        "DrawingStep": drawer_parts["draw"],
+        "InferenceStep": drawer_parts["infer"],
+        "LatentEncoder": autoencoder_parts["encode"],
+        "LatentDecoder": autoencoder_parts["decode"],
     }
 
 
@@ -96,6 +109,8 @@ def answer(name: str, model) -> list[float]:
 
     def example(tensor):
         shape = [3, *(4 if n is None else n for n in tensor.shape[1:])]
+        if tensor.dtype == "uint8":
+            return random.integers(0, 256, shape).astype("uint8")
         if tensor.dtype == "int32":
             return random.integers(1, 7, shape).astype("int32")
         return random.uniform(-1, 1, shape).astype("float32")

@@ -4,6 +4,7 @@ A training is prepared as for `fit`, and its batches are inspected; no step is t
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -157,7 +158,8 @@ def _new(subject: Subject, change, settings: dict):
         target = find(kind, name)
         if kind != "datasets":
             return target
-        return lambda *args, **named: change(target(*args, **named))
+        # With the target's signature, which says which settings about pictures it takes.
+        return functools.wraps(target)(lambda *args, **named: change(target(*args, **named)))
 
     if change is not None:
         if not isinstance(run.options, ExampleSettings):

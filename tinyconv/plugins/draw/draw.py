@@ -1,0 +1,311 @@
+"""DRAW, a network that draws on a canvas step by step (Gregor et al. 2015, arXiv 1502.04623).
+
+At each of T steps an encoder reads the picture and what the canvas lacks of it, and sends a few
+random numbers z_t to a decoder, which adds to the canvas. Training makes the picture cheap to send:
+the bits of all z_t, and those of the pixels that the canvas does not say. Then the decoder draws
+by itself, from random z_t. Equation numbers are the paper's. Axes: B pictures, T steps, Z latent
+dimensions, n units, C channels, R rows, A columns.
+
+Everything random comes from outside, as `noise` (B, T, Z): one vector of standard normal numbers
+for each step. Zeros give the means themselves.
+
+Deviations from the paper: the logarithms of a window's parameters are clipped far outside of what
+is useful (`layers/filterbank.py`); AdamW with a one-cycle schedule in place of Adam.
+"""
+
+import keras
+from keras import ops
+
+from tinyconv import layers
+from tinyconv.layers import filterbank
+
+ATTENTION = {"both": (True, True), "read": (True, False), "write": (False, True)}
+ATTENTION |= {"none": (False, False)}  # whether it reads, and writes, through a window
+UNROLLED = 16  # steps of the longest path whose graph has every step
+
+
+def kl_divergence(mean, log_deviation):
+    """The KL divergence of N(mu, sigma^2) from N(0, 1), summed over the last axis.
+
+    Args:
+        mean: mu (..., Z).
+        log_deviation: ln sigma (..., Z).
+
+    Returns:
+        (...) float32, in nats.
+
+    Source:
+        Gregor et al. 2015, equation 11, whose constant there is that of one dimension.
+    """
+    terms = ops.square(mean) + ops.exp(2 * log_deviation) - 2 * log_deviation - 1
+    return ops.sum(terms, axis=-1) / 2
+
+
+def log_ratio(z, noise, log_deviation):
+    """ln Q(z) - ln P(z) of a sample z = mu + sigma noise, summed over the last axis.
+
+    Its mean over the noise is `kl_divergence`; an importance-weighted bound needs each value.
+    """
+    return ops.sum(ops.square(z) - ops.square(noise) - 2 * log_deviation, axis=-1) / 2
+
+
+def reconstruction(pictures, canvas):
+    """L^x, -ln D(x | c_T): equation 9, the sum over all pixels, from the logits.
+
+    Args:
+        pictures: x (B, R, A, C), 0 to 1.
+        canvas: c_T (B, R, A, C), before the logistic function.
+
+    Returns:
+        (B,) float32, in nats.
+    """
+    terms = ops.softplus(canvas) - pictures * canvas
+    return ops.sum(terms, axis=(1, 2, 3))
+
+
+def last(steps: dict) -> dict:
+    """What training and measuring take from a path: the last canvas, and the nats of each step."""
+    return {"canvas": steps["canvas"][:, -1], "kl": steps["kl"], "log_ratio": steps["log_ratio"]}
+
+
+def last_spec(pictures, noise) -> dict:
+    """The shapes of `last`."""
+    steps = noise.shape[:2]
+    shapes = {"canvas": pictures.shape, "kl": steps, "log_ratio": steps}
+    return {name: keras.KerasTensor(shape, "float32") for name, shape in shapes.items()}
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class DrawPath(layers.WithPrograms, keras.layers.Layer):
+    """The recurrent encoder and decoder of DRAW.
+
+    Args:
+        units: n, of each LSTM.
+        latent: Z, the dimensions of z_t.
+        attention: whether it reads and writes through a window: "both", "read", "write", "none".
+        read_size, write_size: N, the filters of a window in each direction, at least 2.
+
+    Args of the call:
+        pictures: (B, R, A, C) uint8, pixel values 0 to 255.
+        noise: (B, T, Z) float32.
+
+    Returns:
+        {"canvas": c_T (B, R, A, C), "kl" and "log_ratio": (B, T) in nats}, float32.
+    """
+
+    def __init__(self, units=96, latent=8, attention="both", read_size=4, write_size=4, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.latent, self.attention = units, latent, attention
+        self.read_size, self.write_size = read_size, write_size
+        self.reads, self.writes = ATTENTION[attention]
+        small = keras.initializers.RandomNormal(stddev=0.01)  # windows start on the whole picture
+
+        def linear(units, name, start="glorot_uniform"):
+            return keras.layers.Dense(
+                units, name=name, kernel_initializer=start, dtype=self.dtype_policy
+            )
+
+        self.encoder = keras.layers.LSTMCell(units, name="encoder", dtype=self.dtype_policy)
+        self.decoder = keras.layers.LSTMCell(units, name="decoder", dtype=self.dtype_policy)
+        self.mean, self.log_deviation = linear(latent, "mean"), linear(latent, "log_deviation")
+        self.read_window = linear(filterbank.PARAMETERS, "read_window", small)
+        self.write_window = linear(filterbank.PARAMETERS, "write_window", small)
+        self.linear = linear
+
+    def build(self, pictures_shape, noise_shape):
+        _, rows, columns, channels = pictures_shape
+        self.shape = (channels, rows, columns)
+        pixels = channels * rows * columns
+        patch = channels * self.write_size**2 if self.writes else pixels
+        self.patch = self.linear(patch, "patch")
+        seen = 2 * (channels * self.read_size**2 if self.reads else pixels)
+        self.encoder.build((None, seen + self.units))
+        self.decoder.build((None, self.latent))
+        used = [self.mean, self.log_deviation, self.patch]
+        used += [self.read_window] * self.reads + [self.write_window] * self.writes
+        for layer in used:
+            layer.build((None, self.units))
+        self.canvas_0 = self.add_weight(self.shape, "zeros", name="canvas_bias")
+        self.states_0 = self.add_weight((4, self.units), "zeros", name="states_bias")
+
+    def begin(self, count):
+        """c_0 (B, C, R, A), and h and cell of encoder and decoder, (B, n) each: learnt biases."""
+        canvas = ops.broadcast_to(self.canvas_0, (count, *self.shape))
+        states = ops.broadcast_to(self.states_0[:, None], (4, count, self.units))
+        return canvas, *ops.unstack(states, 4)
+
+    def read(self, x, canvas, h_dec):
+        """r_t (B, features), and the window's numbers (B, 5): equations 3, 4, 17 and 27."""
+        error = x - ops.sigmoid(canvas)  # (3)
+        both = ops.concatenate([x, error], axis=1)  # (B, 2C, R, A)
+        if not self.reads:
+            return ops.reshape(both, (-1, self.encoder.kernel.shape[0] - self.units)), None
+        where = filterbank.window(self.read_window(h_dec), *self.shape[1:], self.read_size)
+        r = filterbank.read(both, where, self.read_size)  # (27)
+        return ops.reshape(r, (-1, 2 * self.shape[0] * self.read_size**2)), where
+
+    def write(self, h_dec):
+        """What is added to the canvas (B, C, R, A), and the window: equations 18, 28 and 29."""
+        w = self.patch(h_dec)
+        if not self.writes:
+            return ops.reshape(w, (-1, *self.shape)), None  # (18)
+        w = ops.reshape(w, (-1, self.shape[0], self.write_size, self.write_size))  # (28)
+        where = filterbank.window(self.write_window(h_dec), *self.shape[1:], self.write_size)
+        return filterbank.write(w, where, *self.shape[1:]), where  # (29)
+
+    def infer(self, x, states):
+        """mu_t and ln sigma_t (B, Z), the encoder's states, and the window: equations 1 to 6."""
+        canvas, h_enc, cell, h_dec, _ = states
+        r, where = self.read(x, canvas, h_dec)
+        inputs = ops.concatenate([r, h_dec], axis=1)
+        h_enc, (_, cell) = self.encoder(inputs, [h_enc, cell])  # (5)
+        return self.mean(h_enc), self.log_deviation(h_enc), (h_enc, cell), where  # (1), (2)
+
+    def draw(self, z, canvas, h_dec, cell):
+        """c_t, the decoder's states, and the window: equations 7 and 8, or 14 and 15."""
+        h_dec, (_, cell) = self.decoder(z, [h_dec, cell])  # (7)
+        drawn, where = self.write(h_dec)
+        return canvas + drawn, h_dec, cell, where  # (8)
+
+    def step(self, x, states, noise):
+        """The states after one step, and a dict of what happened in it.
+
+        Args:
+            x: (B, C, R, A), 0 to 1.
+            states: c_{t-1}, h and cell of the encoder, h and cell of the decoder.
+            noise: (B, Z).
+        """
+        mean, log_deviation, encoder, read = self.infer(x, states)
+        z = mean + ops.exp(log_deviation) * noise  # (6)
+        canvas, h_dec, cell, write = self.draw(z, states[0], *states[3:])
+        happened = {
+            "z": z,
+            "kl": kl_divergence(mean, log_deviation),
+            "log_ratio": log_ratio(z, noise, log_deviation),
+            "canvas": canvas,
+        }
+        for name, where in (("read", read), ("write", write)):
+            happened |= {} if where is None else {name: ops.stack(where, axis=1)}
+        return (canvas, *encoder, h_dec, cell), happened
+
+    def steps(self, pictures, noise) -> dict:
+        """All steps of the inference of pictures: a dict of tensors (B, T, ...).
+
+        "canvas" (B, T, R, A, C) is c_t, "z" and "kl" are of each step, "log_ratio" is
+        ln Q(z_t) - ln P(z_t), and "read" and "write" (B, T, 5) are the numbers of each `Window`,
+        where the network has one.
+        """
+        x = ops.transpose(ops.cast(pictures, "float32") / 255, (0, 3, 1, 2))
+        first = self.begin(ops.shape(x)[0])
+        return self._loop(lambda states, each: self.step(x, states, each), first, noise)
+
+    def sample(self, z) -> dict:
+        """Drawings from z (B, T, Z): "canvas" and "write" as of `steps`. Equations 13 to 16."""
+
+        def step(states, each):
+            canvas, h_dec, cell, where = self.draw(each, *states)
+            happened = {} if where is None else {"write": ops.stack(where, axis=1)}
+            return (canvas, h_dec, cell), {"canvas": canvas, **happened}
+
+        canvas, _, _, *decoder = self.begin(ops.shape(z)[0])
+        return self._loop(step, (canvas, *decoder), z)
+
+    def _loop(self, step, states, sequence) -> dict:
+        """The dicts of `step(states, row)` for each row of (B, T, Z), stacked to (B, T, ...)."""
+        rows, count = ops.transpose(sequence, (1, 0, 2)), sequence.shape[1]
+        states, first = step(states, rows[0])
+        if count <= UNROLLED:
+            each = [first]
+            for t in range(1, count):
+                states, happened = step(states, rows[t])
+                each.append(happened)
+            steps = {name: ops.stack([one[name] for one in each], axis=1) for name in first}
+        else:
+
+            def scanned(carry, row):  # TensorFlow's scan returns what it carries
+                carry = step(carry[0], row)
+                return carry, carry
+
+            _, (_, rest) = ops.scan(scanned, (states, first), rows[1:], length=count - 1)
+            steps = {
+                name: ops.swapaxes(ops.concatenate([first[name][None], rest[name]]), 0, 1)
+                for name in first
+            }
+        return steps | {"canvas": ops.transpose(steps["canvas"], (0, 1, 3, 4, 2))}
+
+    def call(self, pictures, noise):
+        # XLA takes minutes for a long path, and TensorFlow's loops have no gradient there.
+        if layers.is_compiled() and noise.shape[1] <= UNROLLED:
+            return self._program(pictures, noise)
+        return self._last(pictures, noise)
+
+    def _last(self, pictures, noise):
+        return last(self.steps(pictures, noise))
+
+    @property
+    def _program(self):
+        """`_last` as one XLA program, and its gradient as another."""
+        import tensorflow as tf
+
+        if not hasattr(self, "_compiled_path"):
+            self._compiled_path = tf.function(self._last, jit_compile=True, autograph=False)
+        return self._compiled_path
+
+    def compute_output_spec(self, pictures, noise):
+        return last_spec(pictures, noise)
+
+    def program_numbers(self) -> int:
+        """Ten passes over the units, the canvas and the patches of each step; 0 for a long path."""
+        if self.input[1].shape[1] > UNROLLED:
+            return 0
+        channels, rows, columns = self.shape
+        sides = self.read_size * self.reads + self.write_size * self.writes
+        numbers = 8 * self.units + 2 * channels * rows * columns + sides * (rows + columns)
+        return 10 * self.input[1].shape[1] * numbers
+
+    def get_config(self):
+        names = ("units", "latent", "attention", "read_size", "write_size")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("tinyconv")
+class DrawNetwork(keras.Model):
+    """{"pictures", "noise"} -> the dict of its path, and the loss of equation 12, in nats."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.parts = {name: keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")}
+
+    def get_metrics_result(self):
+        """The means over the batches so far."""
+        return {name: metric.result() for name, metric in self.parts.items()}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """L = L^x + L^z, the mean over the pictures `y` (B, R, A, C) uint8: equation 12."""
+        pictures = ops.cast(y, "float32") / 255
+        nats = reconstruction(pictures, y_pred["canvas"])
+        kl = ops.sum(y_pred["kl"], axis=1)  # (10)
+        for name, value in (("loss", nats + kl), ("reconstruction", nats), ("kl", kl)):
+            self.parts[name].update_state(value)
+        return ops.mean(nats + kl)
+
+
+def network(path, shape: tuple[int, int, int], steps: int, name: str) -> DrawNetwork:
+    """The network of a path.
+
+    Args:
+        path: a `DrawPath` or a `VaePath`.
+        shape: (R, A, C) of the pictures.
+        steps: T.
+        name: of the network.
+    """
+    inputs = {
+        "pictures": keras.Input(shape, dtype="uint8", name="pictures"),
+        "noise": keras.Input((steps, path.latent), name="noise"),
+    }
+    return DrawNetwork(inputs, path(inputs["pictures"], inputs["noise"]), name=name)
+
+
+def draw(shape: tuple[int, int, int], steps: int = 8, **sizes) -> DrawNetwork:
+    """DRAW for pictures of `shape`; `sizes` are arguments of `DrawPath`."""
+    return network(DrawPath(name="path", dtype="float32", **sizes), shape, steps, "draw")
