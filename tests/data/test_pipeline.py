@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from tinyconv.data import Split
+from tinyconv.data import Split, augment
 from tinyconv.data.augment import POLICIES, colour, crop, cutout, flip, policy
 from tinyconv.data.pipeline import AHEAD, Feeder, steps_per_epoch, training_batches, whole_batches
 from tinyconv.errors import UserError
@@ -115,6 +115,36 @@ def test_colour_keeps_order_and_cutout_cuts_one_square():
     assert (np.diff(changed) >= 0).all() and len({tuple(row) for row in changed}) == 20
     cut = cutout(np.zeros((20, 8, 8, 1), "uint8"), np.random.default_rng(0), None)
     np.testing.assert_array_equal((cut == 128).sum(axis=(1, 2, 3)), 4)
+
+
+def test_a_warp_of_nothing_is_the_picture(monkeypatch):
+    for name in ("TURN", "STRETCH", "SHEAR", "SHIFT"):
+        monkeypatch.setattr(augment, name, 0.0)
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 9, 9, 1)).astype("uint8")
+    np.testing.assert_array_equal(augment.warp(pictures, np.random.default_rng(0), None), pictures)
+
+
+@pytest.mark.parametrize("size", [(12, 12), (9, 15)])
+def test_a_warp_against_scipy(size):
+    """The same affine map by scipy, from the same random numbers."""
+    from scipy.ndimage import affine_transform
+
+    pictures = np.random.default_rng(1).integers(0, 256, (5, *size, 2)).astype("uint8")
+    moved = augment.warp(pictures, np.random.default_rng(3), None)
+    random = np.random.default_rng(3)
+    turn, shear = random.uniform(-0.2, 0.2, 5), random.uniform(-0.15, 0.15, 5)
+    stretch = random.uniform(1 - 0.12, 1 + 0.12, (5, 1, 2))
+    shift = random.uniform(-0.1, 0.1, (5, 2, 1))[..., 0]
+    middle = (np.array(size) - 1) / 2
+    for i in range(5):
+        turned = np.array([[np.cos(turn[i]), -np.sin(turn[i])], [np.sin(turn[i]), np.cos(turn[i])]])
+        matrix = turned @ np.array([[1, shear[i]], [0, 1]]) / stretch[i]
+        offset = middle * (1 + 2 * shift[i]) - matrix @ middle
+        for channel in range(2):
+            picture = pictures[i, ..., channel].astype(float)
+            expected = affine_transform(picture, matrix, offset, order=1, mode="grid-constant")
+            assert abs(moved[i, ..., channel] - expected).max() < 1.01
+    assert not np.array_equal(moved, pictures)
 
 
 def test_feeder_keeps_order_and_works_ahead():

@@ -7,6 +7,9 @@ same shape and dtype. A picture's turn starts at 0 or 1 and rises by one each ep
 
 import numpy as np
 
+TURN, STRETCH, SHEAR = 0.2, 0.12, 0.15  # most that a warp turns (radians), stretches and shears
+SHIFT = 0.1  # most that it shifts, as a fraction of the side
+
 
 def flip(pictures, random, turns):
     """Mirror each picture left to right in alternate epochs; a random half starts mirrored.
@@ -44,6 +47,44 @@ def shifted(pictures, rows, columns):
     for i, (top, left) in enumerate(zip(pad - rows, pad - columns, strict=True)):
         moved[i] = padded[i, top : top + height, left : left + width]
     return moved
+
+
+def warp(pictures, random, turns):
+    """Turn, shear and stretch each picture a little, and shift it by up to a tenth of its size."""
+    return warped(pictures, random, SHIFT)
+
+
+def warped(pictures, random, shift=0.0):
+    """The pictures turned, sheared and stretched at random, with black around them.
+
+    Args:
+        pictures: (B, H, W, C) uint8.
+        random: a generator.
+        shift: most that each is shifted, as a fraction of the side.
+
+    Returns:
+        (B, H, W, C) uint8, by linear interpolation.
+    """
+    count, height, width, _ = pictures.shape
+    turn, shear = random.uniform(-TURN, TURN, count), random.uniform(-SHEAR, SHEAR, count)
+    cos, sin = np.cos(turn), np.sin(turn)
+    matrices = np.stack([cos, cos * shear - sin, sin, sin * shear + cos], -1).reshape(-1, 2, 2)
+    matrices = matrices / random.uniform(1 - STRETCH, 1 + STRETCH, (count, 1, 2))
+    middle = np.array([[height - 1], [width - 1]]) / 2
+    target = middle * (1 + 2 * random.uniform(-shift, shift, (count, 2, 1))) if shift else middle
+    grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
+    at = (matrices @ (grid.reshape(2, -1) - middle) + target).astype("float32")  # (B, 2, H W)
+    whole = np.floor(at).astype(int)
+    share = at - whole
+    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    result, rows = 0.0, np.arange(count)[:, None]
+    for down in (0, 1):
+        for right in (0, 1):
+            y = np.clip(whole[:, 0] + down, -1, height) + 1
+            x = np.clip(whole[:, 1] + right, -1, width) + 1
+            weights = np.abs(1 - np.array([[down], [right]]) - share).prod(axis=1)
+            result = result + weights[..., None] * padded[rows, y, x]
+    return np.round(result).astype("uint8").reshape(pictures.shape)
 
 
 def colour(pictures, random, turns):

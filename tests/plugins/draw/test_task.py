@@ -18,7 +18,7 @@ from tinyconv.plugins.draw import bounds
 from tinyconv.plugins.draw.task import Draw
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("few_scenes")]
-SMALL = Draw.small | {"epochs": 1, "precision": "float32"}
+SMALL = Draw.small | {"epochs": 1}
 VAE = {"model": "vae", "glimpses": 1}
 PARTS = {"bound", "bits_per_pixel", "reconstruction", "kl", "log_likelihood_k50"}
 PARTS |= {"bound_mean_picture"}
@@ -257,7 +257,7 @@ def test_colour_is_learnt_where_its_nats_are_said_to_be_no_likelihood(tmp_path, 
         ),
         (VAE | {"read_size": 3}, "--read-size is of --model draw, and this is vae; leave it out"),
         (VAE | {"glimpses": 4}, "vae draws in one step, and --glimpses is 4; leave it out"),
-        ({"precision": "mixed_float16", "force": True}, "draw computes in float32"),
+        ({"precision": "mixed_bfloat16"}, "choose from float32"),
     ],
     ids=str,
 )

@@ -11,6 +11,7 @@ from tinyconv.plugins.draw import movie
 from tinyconv.plugins.draw.binarisation import PROTOCOLS
 from tinyconv.plugins.draw.bounds import DrawModel, places_of, switches
 from tinyconv.report import figures
+from tinyconv.report.curves import curves
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture
 
@@ -23,7 +24,7 @@ MEASURED = 500  # pictures of the means by step
 
 def report(run, model: DrawModel, dataset: Dataset, name: str) -> Iterator[Picture]:
     """Everything that a run's report shows, with the split `name` as held-out pictures."""
-    yield figures.curves(run.history)
+    yield curves(run.history)
     drawings = model.drawings(SAMPLES)
     first = {key: value[:DRAWINGS] for key, value in drawings.items()}
     yield movie.drawings(model.layer, first)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyconv.data import Split
+from tinyconv.data import Split, augment
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
 from tinyconv.plugins.draw.binarisation import binarised, picture_random
 
 ROUNDS = 8  # times that an epoch shows each picture, where each time has another warp
-TURN, STRETCH, SHEAR = 0.2, 0.12, 0.15  # most that a warp turns (radians), stretches and shears
-SHIFT = 0.1  # most that it shifts, as a fraction of the side
 
 
 def picture_noise(pictures: np.ndarray, glimpses: int, latent: int, number: int) -> np.ndarray:
@@ -50,7 +48,7 @@ class Batches:
     def __call__(self, epoch: int, first: int) -> Iterator[tuple[dict, np.ndarray]]:
         """An epoch's batches from step `first` on; both are counted from 0."""
         options = self.options
-        policy = (warped,) if options.warp else ()
+        policy = (augment.warp,) if options.warp else ()
         first_round, start = divmod(first, self.steps_per_round)
         for number in range(epoch * self.rounds + first_round, (epoch + 1) * self.rounds):
             of_round = training_batches(
@@ -63,30 +61,3 @@ class Batches:
                 pictures = binarised(pictures, options.binarisation, random)
                 yield {"pictures": pictures, "noise": noise}, pictures
             start = 0
-
-
-def warped(pictures, random, turns):
-    """Each picture turned, sheared, stretched and shifted a little, with black around it.
-
-    A step of augmentation, as those of `data/augment.py`.
-    """
-    count, height, width, _ = pictures.shape
-    turn, shear = random.uniform(-TURN, TURN, count), random.uniform(-SHEAR, SHEAR, count)
-    cos, sin = np.cos(turn), np.sin(turn)
-    matrices = np.stack([cos, cos * shear - sin, sin, sin * shear + cos], -1).reshape(-1, 2, 2)
-    matrices = matrices / random.uniform(1 - STRETCH, 1 + STRETCH, (count, 1, 2))
-    middle = np.array([[height - 1], [width - 1]]) / 2
-    offset = middle * (1 + 2 * random.uniform(-SHIFT, SHIFT, (count, 2, 1)))
-    grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
-    at = matrices @ (grid.reshape(2, -1) - middle) + offset  # (B, 2, H W): rows, columns
-    whole = np.floor(at).astype(int)
-    share = at - whole
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    result, rows = 0.0, np.arange(count)[:, None]
-    for down in (0, 1):
-        for right in (0, 1):
-            y = np.clip(whole[:, 0] + down, -1, height) + 1
-            x = np.clip(whole[:, 1] + right, -1, width) + 1
-            weights = np.abs(1 - np.array([[down], [right]]) - share).prod(axis=1)
-            result = result + weights[..., None] * padded[rows, y, x]
-    return np.round(result).astype("uint8").reshape(pictures.shape)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions
-from tinyconv.recipe import TrainingSettings
+from tinyconv.recipe import TrainingSettings, in_float32
 from tinyconv.settings import setting
 
 # What each network is without other settings.
@@ -80,6 +80,7 @@ class Settings(TrainingSettings, PixelSettings, NetworkSettings, DataSettings):
     weight_decay: float | None = setting(
         0.0, "Decoupled weight decay, of kernels only.", minimum=0.0
     )
+    precision: str = in_float32()
     data: str = setting(
         "digits",
         "Data set by name, such as two-digits or mnist, or a folder of class folders; digits are "

@@ -47,13 +47,8 @@ class Draw:
         from tinyconv.system import console
 
         _check_settings(run.options)
-        dataset, policy, saved = begin(run, lambda run: _usable(run, selection.own(run)))
+        dataset, _, saved = begin(run, lambda run: _usable(run, selection.own(run)))
         options = run.options
-        if policy == "mixed_float16":  # there is no layer whose loss it could scale
-            raise UserError(
-                "draw computes in float32, which float16 would only make slower; use --precision "
-                "float32 or mixed_bfloat16."
-            )
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         mean = bounds.mean_picture(train, options.binarisation)
         _check_variety(mean, len(train), dataset.name, options)
