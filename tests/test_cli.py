@@ -152,7 +152,7 @@ def test_fit_help_shows_the_default_tasks_options(capsys):
         (["fit", "--epochs", "many"], "'many' is not a valid integer"),
         (["fit", "--epochs", "0"], "epochs must be at least 1"),
         (["fit", "--model", "resnet19"], "did you mean resnet"),
-        (["fit", "--data", "digit"], "did you mean digits?"),
+        (["fit", "--data", "digit"], "did you mean digits or two-digits?"),
         (["fit", "--data", "./nowhere"], "nowhere"),
         (["fit", "--loss", "hing"], "hinge"),
         (["fit", "--data", "mnist", "--root", "nowhere"], "nowhere does not exist"),
