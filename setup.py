@@ -95,6 +95,19 @@ PLUGINS = {
         "datasets": ["two-digits = two_digits:two_digits"],
         "tasks": ["draw = task:Draw"],
     },
+    "glimpse": {
+        "datasets": [
+            "cluttered-digits = canvases:cluttered_digits",
+            "number-digits = canvases:number_digits",
+            "cluttered-mnist = canvases:cluttered_mnist",
+            "cluttered-mnist-100 = canvases:cluttered_mnist_100",
+            "translated-mnist = canvases:translated_mnist",
+            "translated-mnist-100 = canvases:translated_mnist_100",
+            "mnist-pairs = canvases:mnist_pairs",
+            "mnist-addition = canvases:mnist_addition",
+        ],
+        "tasks": ["glimpse = task:Glimpse"],
+    },
     "dqn": {"models": ["nature = nature:nature"], "tasks": ["dqn = task:Dqn"]},
     "photographs": {
         "models": [

@@ -11,6 +11,7 @@ import tinyconv
 from tinyconv import runs, verbs
 from tinyconv.plugins.caption import scenes
 from tinyconv.plugins.draw import two_digits
+from tinyconv.plugins.glimpse import canvases
 from tinyconv.results import Evaluation
 from tinyconv.system import hardware
 from tinyconv.system.start_keras import start
@@ -20,7 +21,7 @@ if importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 SCENES = {"train": 640, "validation": 96, "test": 96}  # instead of 13,500, which take nine seconds
-CANVASES = {"train": 1000, "validation": 100, "test": 100}  # instead of 11,000
+CANVASES = {"train": 1000, "validation": 100, "test": 100}  # instead of 15,000
 
 
 def pytest_configure(config):
@@ -68,9 +69,10 @@ def networks_collected():
 
 
 def draw_few(patch):
-    """Make the data sets shapes and two-digits draw few pictures."""
+    """Make the data sets shapes, two-digits and those of canvases draw few pictures."""
     patch.setattr(scenes, "COUNTS", SCENES)
     patch.setattr(two_digits, "FEWEST", CANVASES)
+    patch.setattr(canvases, "FEWEST", CANVASES)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ ORDER = [
     {"training", "explain"},
     {"tasks"},
     {
-        *("plugins.caption", "plugins.dqn", "plugins.draw", "plugins.language"),
-        "plugins.translate",
+        *("plugins.caption", "plugins.dqn", "plugins.draw", "plugins.glimpse"),
+        *("plugins.language", "plugins.translate"),
         "plugins.photographs",
     },
     {"registry"},

@@ -328,7 +328,7 @@ def test_colour_pictures_through_predict(capsys, tmp_path):
 
 
 def test_the_reference_page_is_up_to_date(capsys, monkeypatch):
-    monkeypatch.setenv("TINYCONV_PLUGINS", "caption,dqn,draw,language,translate")
+    monkeypatch.setenv("TINYCONV_PLUGINS", "caption,dqn,draw,glimpse,language,translate")
     code, out, _ = run(capsys, "tasks", "--reference")
     page = Path(__file__).parents[1] / "REFERENCE.md"
     assert code == 0 and page.read_text() == out

@@ -18,7 +18,7 @@ from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
 COMPASS = Path(__file__).parents[1] / "third_party/compass"
-BUILT_IN = ("caption", "dqn", "draw", "language", "translate")  # plugins that come with tinyconv
+BUILT_IN = ("caption", "dqn", "draw", "glimpse", "language", "translate")  # come with tinyconv
 USES = {
     "model": ["fit", "--model", "quick-look"],
     "dataset": ["fit", "--data", "quick-look"],
@@ -216,7 +216,7 @@ def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
     assert done.returncode == 2 and "not installed; install it with: pip install" in done.stderr
 
     pip_install(bare, tmp_path, *(tmp_path / f"tinyconv-{plugin}" for plugin in BUILT_IN))
-    every = ["caption", "classify", "dqn", "draw", "localise", "translate", "words"]
+    every = ["caption", "classify", "dqn", "draw", "glimpse", "localise", "translate", "words"]
     assert names(succeed(*tasks)) == every
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
     assert "has no field 'words'" in done.stderr  # its task is found again

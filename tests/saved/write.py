@@ -25,6 +25,7 @@ def models() -> dict:
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
+    from tinyconv.plugins.glimpse import dram, one_glimpse, ram
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
     from tinyconv.training import optimizers
@@ -57,6 +58,10 @@ def models() -> dict:
     drawer_parts = one_step.networks(drawer)
     autoencoder = vae.vae((4, 4, 1), units=3, latent=2)
     autoencoder_parts = one_step.networks(autoencoder)
+    sizes = {"size": 2, "scales": 1, "units": 3}
+    looker = ram.ram(1, 3, 2, sensor_units=2, glimpse_units=2, aim_units=2, **sizes)
+    reader = dram.dram(1, 3, 2, 1, filters=1, **sizes)
+    looker_parts = one_glimpse.networks(looker)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -100,6 +105,12 @@ def models() -> dict:
         "InferenceStep": drawer_parts["infer"],
         "LatentEncoder": autoencoder_parts["encode"],
         "LatentDecoder": autoencoder_parts["decode"],
+        "Ram": looker,
+        "RamNetwork": looker,
+        "Dram": reader,
+        "DramNetwork": reader,
+        "FirstStates": looker_parts["begin"],
+        "OneGlimpse": looker_parts["glimpse"],
     }
 
 

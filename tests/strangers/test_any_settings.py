@@ -23,6 +23,7 @@ TINY = {
     "localise": {"limit": 40, "epochs": 1, "image_size": 32},
     "caption": {"limit": 24, "epochs": 1, "image_size": 64},
     "draw": {"limit": 24, "epochs": 1},
+    "glimpse": {"limit": 24, "epochs": 1},
     "translate": {"limit": 24, "epochs": 1},
     "words": {"limit": 60, "epochs": 1, "least": 1},
     "dqn": {"steps": 120, "start": 20, "replay": 200, "epsilon_steps": 50, "env": "catch"},
@@ -87,7 +88,7 @@ def printed(message, category, filename, lineno, file=None, line=None) -> None:
 
 
 # Tasks with several networks to trace: their examples take minutes.
-SLOW = ("caption", "draw", "translate")
+SLOW = ("caption", "draw", "glimpse", "translate")
 
 
 @EXAMPLES

@@ -30,6 +30,9 @@ MEANINGS = {
     "iou": "iou is the mean overlap of the true and the predicted box",
     "iou50": "iou50 is the fraction of boxes with an overlap of a half or more",
     "localisation": "localisation is the fraction of pictures whose label and box are both right",
+    "error": "error is the fraction of pictures whose best class is not the right one",
+    "sequence_error": "sequence_error is the fraction of numbers that are not read to their end",
+    "on_digit": "on_digit is the fraction of glimpses in the middle half of a digit",
 }
 EPOCHS = 100  # most rows of the history that are listed
 LARGE = 100_000  # bytes of a PNG above which the page has it as WebP: it shows photographs

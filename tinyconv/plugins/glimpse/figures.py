@@ -1,0 +1,207 @@
+"""The figures of a run: curves, error by glimpse, paths, and where glimpses go on a digit."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from tinyconv.plugins.glimpse import number_reading
+from tinyconv.plugins.glimpse.looking import GlimpseModel, Paths
+from tinyconv.plugins.glimpse.looks import places_of
+from tinyconv.plugins.glimpse.retina import look, pasted
+from tinyconv.report import curves, figures
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.results import Picture
+from tinyconv.system import files
+
+SHOWN = 6  # paths in a report
+SAMPLE = 1000  # pictures for the maps of where glimpses go
+CELLS = 28  # of such a map, in each direction; it is twice a digit wide
+PAUSE = 700  # milliseconds per glimpse in a GIF
+FRAME_DPI = 80
+NOTHING = 0.35  # grey of what was not seen
+COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")  # of glimpses
+
+
+def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Picture]:
+    """Everything that a run's report shows, of the split `name`."""
+    yield curves.curves(run.history)
+    some = split.take(np.arange(0, len(split), max(1, len(split) // SAMPLE)))
+    places = places_of(some)
+    paths = model.paths(some.pictures, places)
+    if model.layer.objects == 1:
+        yield error_by_glimpse(model, some, places, paths, name)
+    shown = np.random.default_rng(0).permutation(len(some))[:SHOWN]
+    for rank, i in enumerate(np.sort(shown), start=1):
+        yield strip(
+            f"path-{rank}", some.pictures[i], paths, i, classes, run.options, some.labels[i]
+        )
+    if not np.isnan(places).all():
+        yield where(paths.locations, places, model.digit)
+
+
+def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
+    """The error after each glimpse, beside that of the same network with random glimpses."""
+    rows = {"its own glimpses": paths.scores}
+    if model.options.gaze == "learned":
+        at_random = model.at_random().paths(split.pictures, places)
+        rows["the same network, glimpses at random"] = at_random.scores
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    steps, texts = np.arange(1, paths.scores.shape[1] + 1), []
+    for (label, scores), colour in zip(rows.items(), (TRAIN, VALIDATION)):
+        errors = (scores.argmax(axis=-1) != split.labels[:, None]).mean(axis=0)
+        axes.plot(steps, 100 * errors, "o-", color=colour, label=label)
+        texts.append(f"{label}: {', '.join(f'{100 * error:.1f}' for error in errors)}")
+    axes.set(xlabel="glimpse", ylabel="error, %", ylim=(0, None), xticks=steps)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    caption = (
+        f"The error on {len(split)} {name} pictures, were the class read after each glimpse. The "
+        "first is at a random place. A network that was trained with --policy random is better at "
+        "random glimpses than this one: `tinyconv report RUN OTHER` compares two runs."
+    )
+    return Picture(
+        "error-by-glimpse", "Error by glimpse", caption, png(figure), "; ".join(texts), plot=True
+    )
+
+
+def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, label=None):
+    """The path over a picture, then what was seen up to each glimpse, and the probabilities.
+
+    Args:
+        name: the name of the figure.
+        picture: (H, W, C) uint8.
+        paths: the Paths, of which number `i` is that of the picture.
+        i: its number.
+        classes: the names of the classes.
+        options: the run's Settings.
+        label: the true class, or None.
+    """
+    locations, probabilities = paths.locations[i], paths.probabilities[i]
+    count = len(locations)
+    each = count // len(probabilities)  # glimpses until something is read
+    figure = Figure(figsize=(1.9 * (count + 1), 3.6), layout="constrained")
+    axes = figure.subplots(2, count + 1, height_ratios=(3, 2))
+    _draw_path(axes[0, 0], picture, locations, options, count)
+    title = "" if label is None or label < 0 else figures.short(classes[label])
+    axes[0, 0].set_title(title, fontsize=9, color=INK)
+    axes[1, 0].axis("off")
+    seen = _seen(picture, locations, options)
+    for t in range(count):
+        axes[0, t + 1].imshow(seen[t], cmap="gray", vmin=0, vmax=1)
+        axes[0, t + 1].set_title(f"glimpse {t + 1}", fontsize=9, color=COLOURS[t % len(COLOURS)])
+        axes[0, t + 1].axis("off")
+        axes[1, t + 1].axis("off")
+        if (t + 1) % each == 0:
+            axes[1, t + 1].axis("on")
+            _draw_probabilities(axes[1, t + 1], probabilities[t // each], classes)
+    best = classes[int(probabilities[-1].argmax())]
+    if paths.objects > 1:
+        best = number_reading.read(paths.scores[i])[0] or "nothing"
+    caption = (
+        "Left: the path, with a square for each patch of a glimpse. Above: what was seen up to "
+        "each glimpse, pasted on grey. Below: the probabilities of the classes after it."
+    )
+    alt = f"A path of {count} glimpses, after which the picture is taken for {best}."
+    return Picture(name, f"Taken for {best}", caption, png(figure), alt)
+
+
+def _draw_path(axes, picture, locations, options, count: int) -> None:
+    """Draw the first `count` glimpses over the picture: squares for the patches, and a line."""
+    height, width = picture.shape[:2]
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+    points = (locations[:count] + 1) / 2 * [width - 1, height - 1]
+    axes.plot(*points.T, "-", color="white", lw=1.2, alpha=0.7)
+    for t, (x, y) in enumerate(points):
+        colour = COLOURS[t % len(COLOURS)]
+        for k in range(options.scales):
+            side = options.patch * 2**k
+            corner = x - side / 2, y - side / 2
+            strong = t == count - 1 or k == 0
+            axes.add_patch(
+                Rectangle(corner, side, side, fill=False, color=colour, lw=1.2 if strong else 0.4)
+            )
+        axes.text(x, y, f"{t + 1}", color=colour, fontsize=9, ha="center", va="center")
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    axes.axis("off")
+
+
+def _seen(picture, locations, options) -> list[np.ndarray]:
+    """What was seen up to each glimpse, on grey; sharper patches cover coarser ones."""
+    count = len(locations)
+    copies = np.repeat(picture[None], count, axis=0)
+    patches = look(copies, locations.astype("float32"), options.patch, options.scales)
+    shape, so_far = picture.shape[:2], []
+    canvas, finest = np.full(picture.shape, NOTHING, "float32"), np.full(shape, options.scales)
+    for patch, location in zip(patches, locations):
+        for k in reversed(range(options.scales)):
+            one = pasted(patch[k], location, shape, k)
+            inside = (one[..., 0] >= 0) & (k <= finest)
+            canvas[inside], finest[inside] = one[inside], k
+        so_far.append(canvas.copy())
+    return so_far
+
+
+def _draw_probabilities(axes, probabilities, classes: Sequence[str]) -> None:
+    """Bars of at most ten classes, the most probable ones of many."""
+    chosen = np.sort(np.argsort(-probabilities, kind="stable")[:10])
+    axes.bar(range(len(chosen)), probabilities[chosen], color=TRAIN)
+    names = [figures.short(classes[i], 8) for i in chosen]
+    rotation = 90 if max(map(len, names)) > 1 else 0
+    axes.set_xticks(range(len(chosen)), names, fontsize=7, rotation=rotation)
+    axes.set(ylim=(0, 1), yticks=[])
+    axes.tick_params(length=0)
+
+
+def where(locations, places, digit: float) -> Picture:
+    """Maps of where each glimpse goes around the digit: the nearest one of its picture."""
+    count = locations.shape[1]
+    figure = Figure(figsize=(1.6 * count, 2.1), layout="constrained")
+    apart = locations[:, :, None] - places[:, None]  # (N, T, M, 2)
+    distance = np.nan_to_num(np.abs(apart).max(axis=-1), nan=9)
+    nearest = np.take_along_axis(apart, distance.argmin(axis=2)[..., None, None], axis=2)[:, :, 0]
+    edges = np.linspace(-2 * digit, 2 * digit, CELLS + 1)
+    for t, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
+        x, y = nearest[:, t].T
+        counts, _, _ = np.histogram2d(y, x, [edges, edges])
+        axes.imshow(counts, cmap="magma", extent=(-1, 1, 1, -1))
+        axes.add_patch(Rectangle((-0.5, -0.5), 1, 1, fill=False, color="white", lw=0.8))
+        axes.set_title(f"glimpse {t + 1}", fontsize=9, color=INK)
+        axes.axis("off")
+    caption = (
+        "Where glimpses lie around the digit, which is the white square: bright where many do. A "
+        "policy that has learnt to look gathers them on it."
+    )
+    alt = f"{count} maps of the places of glimpses around the digit."
+    return Picture("where", "Where it looks on a digit", caption, png(figure), alt)
+
+
+def moving(picture, paths: Paths, classes: Sequence[str], options) -> bytes:
+    """A GIF: a frame per glimpse, with the path so far, what was seen, and the probabilities."""
+    locations, probabilities, frames = paths.locations[0], paths.probabilities[0], []
+    seen, each = _seen(picture, locations, options), len(locations) // len(probabilities)
+    for t in range(len(locations)):
+        figure = Figure(figsize=(7.5, 2.9), layout="constrained")
+        left, middle, right = figure.subplots(1, 3)
+        _draw_path(left, picture, locations, options, t + 1)
+        middle.imshow(seen[t], cmap="gray", vmin=0, vmax=1)
+        middle.axis("off")
+        _draw_probabilities(right, probabilities[t // each], classes)
+        middle.set_title(f"seen after {t + 1}", fontsize=10, color=INK)
+        frames.append(Image.open(io.BytesIO(png(figure, FRAME_DPI))).convert("RGB"))
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=PAUSE, loop=0)
+    return buffer.getvalue()
+
+
+def write(folder: Path, name: str, picture, paths: Paths, classes, options) -> None:
+    """Write the strip and the GIF of a path to new files."""
+    folder.mkdir(exist_ok=True)
+    figure = strip(name, picture, paths, 0, classes, options)
+    files.write(files.unused_path(folder / f"{name}.png"), figure.png)
+    files.write(files.unused_path(folder / f"{name}.gif"), moving(picture, paths, classes, options))
