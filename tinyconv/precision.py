@@ -1,9 +1,10 @@
 """The precision of a run, and the reason for it: Keras' dtype policies by hardware.
 
 float32 is always right. bfloat16 pays where the processor has instructions for it and the
-training is long; float16 pays on a GPU's tensor cores and needs loss scaling, without which small
-gradients become 0: `training.compile_model` adds it. The gain of bfloat16 on this machine is
-measured once and kept in the cache, so that a command computes the same numbers each time.
+training is long, and on GPUs that have it; float16 pays on older GPUs and needs loss scaling,
+without which small gradients become 0: `training.compile_model` adds it. The gain of bfloat16 on
+this CPU is measured once and kept in the cache, so that a command computes the same numbers each
+time; on a GPU the network at hand is timed (`training/precision_trial.py`).
 """
 
 import contextlib
@@ -19,12 +20,18 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, hardware, provenance
+from tinyconv.system import console, gpu, hardware, provenance
 from tinyconv.system.files import cache_root, write
 
 WORTHWHILE = 1.1  # speed relative to float32 that bfloat16 must exceed to justify its fewer digits
 LONG = 50e6  # pixels of a training for which the precision matters: convnet takes 20 s for them
 PAIRS = 9  # timed steps in each precision, in turn
+REASONS = {  # of the first choice on a GPU
+    "mixed_bfloat16": "this GPU has bfloat16, which needs no loss scaling",
+    "mixed_float16": "this GPU has fast float16 arithmetic, and no bfloat16",
+    "float32": "this GPU has no faster format that the task can use",
+}
+MAKERS_WITH_BFLOAT16 = ("AMD", "Radeon")  # whose GPUs have no compute capability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +90,8 @@ def choose(
             )
         return requested, "as requested"
     if hardware.has_gpu():
-        if not scales_losses:
-            return "float32", "float16 needs loss scaling, which this task does not have"
-        return "mixed_float16", "the GPU has fast float16 arithmetic"
+        first, *_ = fast_on(gpu.used()[0], scales_losses)
+        return first, REASONS[first]
     flag = hardware.bfloat16_flag()
     if flag is None:
         return "float32", "this CPU has no bfloat16 instructions"
@@ -96,6 +102,23 @@ def choose(
     gain = measured_gain(remeasure)
     policy = "mixed_bfloat16" if gain.is_worthwhile else "float32"
     return policy, f"bfloat16 ({flag}) is {gain}"
+
+
+def fast_on(card: gpu.Gpu, scales_losses: bool = True) -> tuple[str, ...]:
+    """The dtype policies that a GPU computes fast: the one to use first, and last float32.
+
+    NVIDIA's GPUs have fast float16 from compute capability 7.0 on, and bfloat16 from 8.0 on: before
+    that it is emulated.
+
+    Args:
+        card: the GPU.
+        scales_losses: whether the training scales its loss, as float16 requires.
+    """
+    capability = card.capability or (0, 0)
+    has_bfloat16 = capability >= (8, 0) or card.name.startswith(MAKERS_WITH_BFLOAT16)
+    fast = ("mixed_bfloat16",) * has_bfloat16
+    fast += ("mixed_float16",) * (capability >= (7, 0) and scales_losses)
+    return (*fast, "float32")
 
 
 def choose_for_run(run, is_long=True, scales_losses=True) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import click
 from tinyconv.cli.base import as_json, echo, print_json
 from tinyconv.registry.entry_points import OURS, installed
 from tinyconv.runs import runs_folder
-from tinyconv.system import hardware
+from tinyconv.system import gpu, hardware
 from tinyconv.system.start_keras import start
 
 
@@ -35,6 +35,7 @@ def examine() -> dict[str, str | int | list[str]]:
         "keras": keras.__version__,
         "backend": f"{backend} {importlib.metadata.version(backend)}",
         "devices": keras.distribution.list_devices(),
+        "gpus": [str(card) for card in gpu.used()] or gpu.obstacle() or "none",
         "processor": hardware.cpu_name(),
         "cores": os.cpu_count(),
         "precision": f"{policy}: {why}",

@@ -8,12 +8,12 @@ import platform
 import subprocess
 from pathlib import Path
 
+from tinyconv.system import gpu
+
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees a GPU."""
-    import keras
-
-    return any(device.startswith("gpu") for device in keras.distribution.list_devices())
+    return bool(gpu.used())
 
 
 def is_tensorflow_on_cpu() -> bool:
@@ -25,7 +25,7 @@ def is_tensorflow_on_cpu() -> bool:
 
 def device() -> str:
     """The device that computes, for people: a GPU, or a CPU by its name."""
-    return "GPU" if has_gpu() else f"CPU, {cpu_name()}"
+    return f"GPU, {gpu.used()[0]}" if has_gpu() else f"CPU, {cpu_name()}"
 
 
 @functools.cache

@@ -14,12 +14,18 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "resourceexhausted" in message
 
 
-def too_large(place: str, batch_size: int, path) -> UserError:
-    """The error of a run at `path` whose memory ran out at `place`: what to try, how to resume.
+def too_large(place: str, batch_size: int, path, fitting: int | None = None) -> UserError:
+    """The error of a run whose memory ran out: what to try, and how to resume.
 
-    `path` is None for a training that makes no run.
+    Args:
+        place: where in the run, for people.
+        batch_size: examples in a batch.
+        path: of the run; None for a training that makes no run.
+        fitting: examples in a batch that was tried and fits, if one was.
     """
     smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --model"
+    if fitting is not None:
+        smaller = f"--batch-size {fitting}, which fits"
     resume = f", or resume where there is more memory with: tinyconv fit --resume {path}"
     return UserError(
         f"Memory ran out {place}, with batches of {batch_size}; start a new run with {smaller}"

@@ -28,6 +28,9 @@ def prepare() -> None:
     # By default TensorFlow uses oneDNN only on processors with AVX-512 or AMX; with AVX2 its
     # convolutions are 1.6 times as fast too (resnet18, benchmarks/RESULTS.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Otherwise each takes nearly all of a GPU's memory at its start, also from other programs.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ["KERAS_NNX_ENABLED"] = "0"  # layers of flax, which only Keras' own loop trains
     if "keras" not in sys.modules and not os.environ.get("KERAS_BACKEND"):
         _choose_backend()

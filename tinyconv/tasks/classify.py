@@ -119,18 +119,28 @@ class Classify:
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape = train.pictures.shape[1:]
-        model = network.build_network(run, shape, len(dataset.classes), dtype_policy, saved)
-        training.describe_model(model)
         if run.path is None:
             run.add(**_class_facts(options, train.labels))
-        loss = _loss(run)
-        top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-        slow = network.slow_variables(model, options)
-        training.compile_model(model, options, loss, [top1], saved, **slow)
+        loss, steps = _loss(run), policy(options.augment, dataset.mirror)
+
+        def build(dtype_policy):
+            """The compiled network."""
+            model = network.build_network(run, shape, len(dataset.classes), dtype_policy, saved)
+            top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+            slow = network.slow_variables(model, options)
+            training.compile_model(model, options, loss, [top1], saved, **slow)
+            return model
+
+        def batches(epoch, first_step):
+            return training_batches(
+                train, options.batch_size, steps, options.seed, epoch, first_step
+            )
+
+        model = build(training.settle_precision(run, dtype_policy, train.pictures, build, batches))
+        training.describe_model(model)
         frozen = network.frozen_body(model, dataset, options)
         if saved is None and network.is_untrained(options):
             network.adapt(model, train.pictures)
-        steps = policy(options.augment, dataset.mirror)
 
         def rows(model):
             """What the network takes for the validation pictures."""
@@ -141,9 +151,7 @@ class Classify:
             run,
             model,
             options,
-            lambda epoch, first_step: training_batches(
-                train, options.batch_size, steps, options.seed, epoch, first_step
-            ),
+            batches,
             steps_per_epoch(len(train.labels), options.batch_size),
             lambda model: measure(
                 scores(model, rows(model)), validation.labels, loss, is_uneven(run)

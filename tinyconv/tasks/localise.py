@@ -67,25 +67,34 @@ class Localise:
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape, classes = train.pictures.shape[1:], len(dataset.classes)
-        model = network.build_network(
-            run, shape, classes, policy, saved, heads=lambda body: _heads(body, classes)
-        )
-        training.describe_model(model)
-        loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
-        top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-        slow = network.slow_variables(model, options)
-        training.compile_model(model, options, loss, {"scores": [top1]}, saved, **slow)
-        if saved is None and network.is_untrained(options):
-            network.adapt(model, train.pictures)
         steps = boxes.policy(options.augment, dataset.mirror)
         targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
+
+        def build(policy):
+            """The compiled network."""
+            model = network.build_network(
+                run, shape, classes, policy, saved, heads=lambda body: _heads(body, classes)
+            )
+            loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
+            top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+            slow = network.slow_variables(model, options)
+            training.compile_model(model, options, loss, {"scores": [top1]}, saved, **slow)
+            return model
+
+        def batches(epoch, first_step):
+            return training_batches(
+                train, options.batch_size, steps, options.seed, epoch, first_step, targets
+            )
+
+        model = build(training.settle_precision(run, policy, train.pictures, build, batches))
+        training.describe_model(model)
+        if saved is None and network.is_untrained(options):
+            network.adapt(model, train.pictures)
         return training.Training(
             run,
             model,
             options,
-            lambda epoch, first_step: training_batches(
-                train, options.batch_size, steps, options.seed, epoch, first_step, targets
-            ),
+            batches,
             steps_per_epoch(len(train.labels), options.batch_size),
             lambda model: measure(answer(model, validation.pictures), validation),
             rank=lambda metrics: -metrics["loss"],

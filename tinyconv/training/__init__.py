@@ -18,16 +18,24 @@ from tinyconv.coach import Coach
 from tinyconv.data.pipeline import Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
-from tinyconv.system import console, progress
+from tinyconv.system import console, hardware, progress
 from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
 from tinyconv.system.private import graphs_released, random_states
-from tinyconv.training import checkpoints, messages, tensorboard
+from tinyconv.training import checkpoints, fitting_batch, messages, tensorboard
 from tinyconv.training.clock import Clock, State, stretched
 from tinyconv.training.frozen_body import FrozenBody
+from tinyconv.training.precision_trial import settle as settle_precision
 from tinyconv.training.preparation import compile_model, describe_model, prepare
 from tinyconv.training.programs import Programs
 
-__all__ = ["FrozenBody", "Training", "compile_model", "describe_model", "prepare"]
+__all__ = [
+    "FrozenBody",
+    "Training",
+    "compile_model",
+    "describe_model",
+    "prepare",
+    "settle_precision",
+]
 
 RECORDED_LOSSES = 100  # losses of the first steps, recorded for `verify`
 
@@ -145,10 +153,16 @@ class Training:
                 self.checkpoints.write()
                 if is_out_of_memory(error):
                     place = f"in epoch {self.state.epoch + 1}, step {self.state.step + 1}"
-                    raise too_large(
-                        place, self.settings.batch_size, self.run_folder.path
-                    ) from error
+                    size, path = self.settings.batch_size, self.run_folder.path
+                    raise too_large(place, size, path, self.fitting_batch_size()) from error
                 raise
+
+    def fitting_batch_size(self) -> int | None:
+        """Examples in a batch that fits into the GPU; None without a GPU. It ends the training."""
+        if not hardware.has_gpu():
+            return None
+        inputs, targets = next(iter(self.batches(self.state.epoch, self.state.step)))
+        return fitting_batch.fitting_size(self.model, inputs, targets)
 
     def stop(self) -> None:
         """Save the state, print how to resume, and raise KeyboardInterrupt."""

@@ -1,15 +1,19 @@
 """Before a training: seeds, precision, the model line, compilation."""
 
 import math
+import os
 
 import keras
 
 from tinyconv import precision
+from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.system import console, hardware
+from tinyconv.system import console, gpu, hardware, xla_trial
 from tinyconv.training import checkpoints, tensorboard
 from tinyconv.training.optimizers import optimizer, scaled
 from tinyconv.zoo.anatomy import multiply_adds
+
+JAX_DETERMINISM = "--xla_gpu_deterministic_ops=true"
 
 
 def prepare(run, pictures=None) -> str:
@@ -24,25 +28,49 @@ def prepare(run, pictures=None) -> str:
         The name of the dtype policy, such as "float32" or "mixed_bfloat16".
 
     Raises:
-        UserError: if --tensorboard cannot write event files, or the precision cannot be used.
+        UserError: if --tensorboard cannot write event files, or precision or --deterministic cannot
+            be used.
     """
     settings = run.options
     if settings.tensorboard:
         tensorboard.files()  # raises UserError before a folder exists
-    if settings.deterministic and keras.config.backend() == "tensorflow":
+    if settings.deterministic:
+        _make_deterministic()
+    is_long = pictures is None
+    if not is_long:  # a list of sentences has no shape
+        is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
+    policy, why = precision.choose_for_run(run, is_long)
+    console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
+    for fact in (gpu.obstacle(), gpu.idle(), gpu.rounding(policy)):
+        if fact:
+            console.say(f"GPU        {fact}")
+    keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
+    return policy
+
+
+def _make_deterministic() -> None:
+    """Make the backend compute the same bits every time; UserError where it cannot any more."""
+    if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
         console.say(
             "same bits  every time on this machine; about 3 % slower (measured on resnet18)"
         )
-    is_long = pictures is None
-    if not is_long:  # a list of sentences has no shape
-        is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
-    policy, why = precision.choose_for_run(run, is_long)
-    console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
-    keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
-    return policy
+    elif hardware.has_gpu() and JAX_DETERMINISM not in os.environ.get("XLA_FLAGS", ""):
+        raise UserError(
+            f"--deterministic on JAX and a GPU needs XLA_FLAGS={JAX_DETERMINISM} in the "
+            "environment, which JAX reads when it starts; set it, or leave out --deterministic."
+        )
+
+
+def _compilation() -> bool | str:
+    """What Keras takes for `jit_compile`."""
+    if hardware.is_tensorflow_on_cpu():
+        return False  # XLA's convolutions take twice oneDNN's time
+    if keras.config.backend() == "tensorflow" and not xla_trial.works():
+        return False
+    return "auto"  # on JAX there is nothing else
 
 
 def describe_model(model, cost: str | None = None) -> None:
@@ -85,8 +113,7 @@ def compile_model(
         optimizer=scaled(optimizer(settings, slow, slow_rate), model),
         loss=loss,
         metrics=metrics,
-        # XLA's convolutions take twice oneDNN's time on a CPU; on JAX there is nothing else.
-        jit_compile=False if hardware.is_tensorflow_on_cpu() else "auto",
+        jit_compile=_compilation(),
     )
     # Variables created in the first step would make TensorFlow trace that step twice.
     model.optimizer.build(model.trainable_variables)

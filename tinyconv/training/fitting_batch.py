@@ -1,0 +1,31 @@
+"""The batch that fits, after the memory of a GPU ran out."""
+
+import keras
+
+from tinyconv.system.interruptions import is_out_of_memory
+
+
+def fitting_size(model, inputs, targets) -> int | None:
+    """The largest of a half, a quarter, … of a batch with which the model takes a step.
+
+    On a GPU an operation that finds no memory only raises an error; on a CPU the system may end the
+    process. The steps change the weights: the training must be over.
+
+    Args:
+        model: a compiled Keras model.
+        inputs, targets: the batch that did not fit.
+
+    Returns:
+        Its number of examples; None if not one fits, or the step fails in another way.
+    """
+    size = len(keras.tree.flatten(targets)[0])
+    while (size := size // 2) > 0:
+        part = keras.tree.map_structure(lambda array, size=size: array[:size], (inputs, targets))
+        try:
+            model.train_on_batch(*part)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                return None
+        else:
+            return size
+    return None
