@@ -90,6 +90,7 @@ def test_what_one_task_or_a_gpu_needs_is_only_in_its_extra(metadata):
     assert requirements(everything) >= {"jax", "onnx", "gymnasium"}
     assert not any(Requirement(entry).extras for entry in everything)  # tensorflow[and-cuda]
     assert Requirement(*metadata["extras_require"]["gpu"]).extras == {"and-cuda"}
+    assert Requirement(*metadata["extras_require"]["jax-gpu"]).extras == {"cuda12"}
 
 
 def test_the_extra_dqn_is_complete_on_3_11_and_lacks_only_tf_agents_later(metadata):

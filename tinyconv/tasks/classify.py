@@ -102,8 +102,6 @@ class Classify:
 
     def prepare(self, run):
         """The training.Training of the settings, from the last checkpoint if there is one."""
-        import keras
-
         from tinyconv import training
         from tinyconv.training import progressive_resizing
 
@@ -124,12 +122,8 @@ class Classify:
         loss, steps = _loss(run), policy(options.augment, dataset.mirror)
 
         def build(dtype_policy):
-            """The compiled network."""
-            model = network.build_network(run, shape, len(dataset.classes), dtype_policy, saved)
-            top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-            slow = network.slow_variables(model, options)
-            training.compile_model(model, options, loss, [top1], saved, **slow)
-            return model
+            count = len(dataset.classes)
+            return network.compiled_network(run, shape, count, dtype_policy, loss, saved)
 
         def batches(epoch, first_step):
             return training_batches(

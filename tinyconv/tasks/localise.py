@@ -8,6 +8,7 @@ trained by softmax cross-entropy, and corners by the distance-IoU loss. All clas
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,6 @@ class Localise:
 
     def prepare(self, run):
         """The training.Training of the settings, from the last checkpoint if there is one."""
-        import keras
-
         from tinyconv import losses, training
         from tinyconv.training import progressive_resizing
 
@@ -68,18 +67,12 @@ class Localise:
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         shape, classes = train.pictures.shape[1:], len(dataset.classes)
         steps = boxes.policy(options.augment, dataset.mirror)
+        loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
         targets = {"scores": train.labels, "box": boxes.corners(train.boxes, shape)}
 
         def build(policy):
-            """The compiled network."""
-            model = network.build_network(
-                run, shape, classes, policy, saved, heads=lambda body: _heads(body, classes)
-            )
-            loss = {"scores": losses.loss("softmax"), "box": losses.DistanceIoU()}
-            top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
-            slow = network.slow_variables(model, options)
-            training.compile_model(model, options, loss, {"scores": [top1]}, saved, **slow)
-            return model
+            heads = partial(_heads, classes=classes)
+            return network.compiled_network(run, shape, classes, policy, loss, saved, heads)
 
         def batches(epoch, first_step):
             return training_batches(

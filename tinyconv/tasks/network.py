@@ -171,6 +171,25 @@ def build_network(run, shape, classes: int, policy: str, saved=None, heads=None)
         return keras.Model(features.input, outputs, name=features.name)
 
 
+def compiled_network(run, shape, classes: int, policy: str, loss, saved=None, heads=None):
+    """The network of `build_network`, compiled for its training with the top-1 of its scores.
+
+    Args:
+        run, shape, classes, policy, saved, heads: as `build_network` takes them.
+        loss: of its outputs, as `training.compile_model` takes it.
+    """
+    import keras
+
+    from tinyconv import training
+
+    model = build_network(run, shape, classes, policy, saved, heads)
+    top1 = keras.metrics.SparseCategoricalAccuracy(name="top1")
+    metrics = {"scores": [top1]} if isinstance(loss, dict) else [top1]
+    slow = slow_variables(model, run.options)
+    training.compile_model(model, run.options, loss, metrics, saved, **slow)
+    return model
+
+
 def network_body(model):
     """The part of a network below its last fully-connected layer.
 
