@@ -1,4 +1,4 @@
-"""Makes the README's pictures again with the command: python pictures/remake.py (ten minutes)."""
+"""Makes the README's pictures again: python pictures/remake.py (a quarter of an hour)."""
 
 import io
 import os
@@ -19,7 +19,7 @@ SCENE = 12  # of the test pictures: a large red triangle and a large black cross
 
 
 def main() -> None:
-    """Train a captioner, word vectors and two translators; play Catch by the packaged agent."""
+    """Train captions, words, glimpses and two translators; play Catch by the packaged agent."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         command = [sys.executable, "-m", "tinyconv"]
@@ -36,18 +36,26 @@ def main() -> None:
             words = [*command, "fit", "translate", "--minutes", "3", "--name", form]
             subprocess.run([*words, "--attention", form], check=True)
         translation(tinyconv.load("runs/alignment"), tinyconv.load("runs/none"))
+        subprocess.run([*command, "fit", "glimpse", "--name", "glimpses"], check=True)
+        drawn = Path("runs/glimpses/pictures")
+        beside(drawn / "path-5.png", drawn / "error-by-glimpse.png", name="glimpses.png")
 
 
 def translation(run, other) -> None:
     """Draw an alignment by `run`, and BLEU by length with attention and without it (`other`)."""
     (alignment,) = run.explain(SENTENCE)
     curve, *_ = run.comparison({"attention": run, "no attention": other})
-    left, right = (Image.open(io.BytesIO(each.png)).convert("RGB") for each in (alignment, curve))
+    beside(*(io.BytesIO(each.png) for each in (alignment, curve)), name="translation.png")
+
+
+def beside(*files, name: str) -> None:
+    """Save two figures side by side, of one height, at two thirds of their size."""
+    left, right = (Image.open(file).convert("RGB") for file in files)
     right = right.resize((right.width * left.height // right.height, left.height))
     both = Image.new("RGB", (left.width + right.width, left.height), "white")
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))
-    both.resize((both.width * 2 // 3, both.height * 2 // 3)).save(HERE / "translation.png")
+    both.resize((both.width * 2 // 3, both.height * 2 // 3)).save(HERE / name)
 
 
 if __name__ == "__main__":

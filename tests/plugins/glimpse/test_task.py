@@ -81,6 +81,23 @@ def test_on_digit_is_counted_by_hand(ram_run):
     assert model.chance(everywhere[:1]) == pytest.approx(share, abs=0.003)
 
 
+def test_turns_after_the_last_digit_do_not_count(dram_run):
+    """Of four turns of one glimpse each, two have a digit; the others are for the end."""
+    model = looking.GlimpseModel(dram_run)
+    places = np.array([[[-0.5, 0.0], [0.5, 0.0], [np.nan, np.nan]]])
+    locations = np.array([[[-0.5, 0.0], [0.0, 0.9], [0.0, 0.9], [0.0, 0.9]]])
+    assert model.glimpses == 4 and model.on_digit(locations, places) == {"on_digit": 0.5}
+
+
+def test_runs_are_compared_by_glimpse_and_numbers_by_digits(ram_run, dram_run):
+    (by_glimpse,) = ram_run.comparison({"one": ram_run, "other": ram_run})
+    metrics = ram_run.settings["result"]["metrics"]
+    errors = ", ".join(f"{100 * metrics[f'error_by_glimpse_{k}']:.1f}" for k in (1, 2, 3))
+    assert by_glimpse.alt == f"one: {errors}; other: {errors}"
+    both = ram_run.comparison({"one": ram_run, "other": dram_run})
+    assert [each.name for each in both] == ["errors-by-glimpse", "errors-by-digits"]
+
+
 def test_training_canvases_are_drawn_afresh_in_each_epoch(ram_run):
     training = verbs.new("glimpse", SMALL).prepare()
     first, second = ([x["pictures"] for x, _ in training.batches(epoch, 0)] for epoch in (0, 1))

@@ -1,7 +1,8 @@
 """The figures of a run: curves, error by glimpse, paths, and where glimpses go on a digit."""
 
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,42 @@ def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     )
 
 
+def comparison(runs: Mapping) -> Iterator[Picture]:
+    """The errors of several runs by glimpse, or for numbers by the digits in them.
+
+    Runs without such measures, or without a result, are left out.
+    """
+    results = {name: run.settings.get("result") or {} for name, run in runs.items()}
+    for start, of, title in (
+        ("error_by_glimpse_", "glimpse", "Error by glimpse"),
+        ("sequence_error_by_digits_", "digits", "Error by the number of digits"),
+    ):
+        lines = {}
+        for name, result in results.items():
+            metrics = result.get("metrics", {})
+            line = {
+                int(key[len(start) :]): metrics[key] for key in metrics if key.startswith(start)
+            }
+            lines |= {name: line} if line else {}
+        if lines:
+            yield _errors_together(lines, of, title)
+
+
+def _errors_together(lines: Mapping[str, Mapping[int, float]], of: str, title: str) -> Picture:
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes, texts = figure.subplots(), []
+    for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
+        errors = 100 * np.array([line[k] for k in sorted(line)])
+        axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short(name, 40))
+        texts.append(f"{name}: {', '.join(f'{error:.1f}' for error in errors)}")
+    ticks = sorted({k for line in lines.values() for k in line})
+    axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    caption = f"The error of each run on held-out pictures, by {of}: lower is better."
+    return Picture(f"errors-by-{of}", title, caption, png(figure), "; ".join(texts), plot=True)
+
+
 def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, label=None):
     """The path over a picture, then what was seen up to each glimpse, and the probabilities.
 
@@ -104,8 +141,9 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     if paths.objects > 1:
         best = number_reading.read(paths.scores[i])[0] or "nothing"
     caption = (
-        "Left: the path, with a square for each patch of a glimpse. Above: what was seen up to "
-        "each glimpse, pasted on grey. Below: the probabilities of the classes after it."
+        "Left: the path, with a square for the finest and the widest patch of a glimpse. Above: "
+        "what was seen up to each glimpse, pasted on grey. Below: the probabilities of the classes "
+        "after it."
     )
     alt = f"A path of {count} glimpses, after which the picture is taken for {best}."
     return Picture(name, f"Taken for {best}", caption, png(figure), alt)
@@ -119,7 +157,7 @@ def _draw_path(axes, picture, locations, options, count: int) -> None:
     axes.plot(*points.T, "-", color="white", lw=1.2, alpha=0.7)
     for t, (x, y) in enumerate(points):
         colour = COLOURS[t % len(COLOURS)]
-        for k in range(options.scales):
+        for k in {0, options.scales - 1}:  # the finest and the widest patch
             side = options.patch * 2**k
             corner = x - side / 2, y - side / 2
             strong = t == count - 1 or k == 0

@@ -4,7 +4,7 @@ Mnih et al. 2014 (RAM) and Ba et al. 2015 (DRAM). The methods stand in the order
 meets them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +173,19 @@ class Glimpse:
         yield from figures.report(
             run, GlimpseModel(run), dataset.splits[name], name, run_data.classes(run)
         )
+
+    def comparison(self, runs: Mapping) -> Iterator[Picture]:
+        """The errors of several runs by glimpse, or for numbers by the digits in them.
+
+        Args:
+            runs: the Runs by the names to show them with.
+
+        Yields:
+            The Pictures of the page that compares them.
+        """
+        from tinyconv.plugins.glimpse import figures
+
+        yield from figures.comparison(runs)
 
 
 def _answers(run, scores: np.ndarray) -> list[dict]:
