@@ -88,8 +88,15 @@ PLUGINS = {
         "tasks": ["translate = task:Translate"],
     },
     "language": {
-        "datasets": ["world = words.world:world", "text-files = text_files:text_files"],
-        "tasks": ["words = words.task:Words"],
+        "datasets": [
+            "world = words.world:world",
+            "text-files = text_files:text_files",
+            "devils-dictionary = text.passages:devils_dictionary",
+            "plain-text = text.passages:plain_text",
+            "copy = text.copy_sequences:copy",
+            "grammar = text.grammar:grammar",
+        ],
+        "tasks": ["words = words.task:Words", "text = text.task:LanguageModel"],
     },
     "draw": {
         "datasets": ["two-digits = two_digits:two_digits"],
@@ -143,6 +150,7 @@ setup(
     package_dir={"tinyconv.tutorials": "tutorials"},
     package_data={
         "tinyconv": ["py.typed"],
+        "tinyconv.plugins.language.text": ["devils_dictionary.txt", "DEVILS_DICTIONARY_LICENSE"],
         "tinyconv.plugins.photographs": ["applications.csv"],
         "tinyconv.report": ["page.html"],
         "tinyconv.runs": ["shipped/*/*"],

@@ -55,6 +55,23 @@ def test_a_stopped_run_resumes_exactly(at_step):
         assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
 
 
+def test_a_language_model_carries_its_state_through_a_stop(at_step):
+    settings = {"limit": 40, "epochs": 2, "units": 8, "embedding": 4, "window": 16, "batch_size": 8}
+    whole = tinyconv.fit("text", **settings, name="whole")
+    assert whole.history[1]["val_loss"] < whole.history[0]["val_loss"]
+    at_step(5, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit("text", **settings, name="stopped")
+    assert tinyconv.load("stopped").state()["step"] == 5
+    resumed = tinyconv.resume("stopped")
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+    states = [run.model("last").get_layer("layer1").carried for run in (whole, resumed)]
+    for one, other in zip(*(map(keras.ops.convert_to_numpy, each) for each in states)):
+        assert np.abs(one).max() > 0.01
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_own_arrays_and_network():
     pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype("uint8")
     labels = ["dark" if picture.mean() < 128 else "bright" for picture in pictures]

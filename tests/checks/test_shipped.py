@@ -46,6 +46,7 @@ LONG = {
         task_batches.heeds_its_settings,
     ),
     "draw": (tasks.resumes_within_an_epoch,),
+    "text": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
     "translate": (
         tasks.resumes_within_an_epoch,
         task_answers.answers_its_examples,

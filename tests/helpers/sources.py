@@ -312,5 +312,9 @@ OF_TEXT = {
     "sentence-columns": ("sentence-pairs", translation_columns),
     "world": ("world", lambda folder: None),
     "text-files": ("text-files", text_lines),
+    "devils-dictionary": ("devils-dictionary", lambda folder: None),
+    "plain-text": ("plain-text", text_lines),
+    "copy": ("copy", lambda folder: None),
+    "grammar": ("grammar", lambda folder: None),
 }
 SOURCES = OF_PICTURES | OF_TEXT

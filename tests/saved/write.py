@@ -15,7 +15,7 @@ import numpy as np
 HERE = Path(__file__).parent
 ANSWERS = HERE / "answers.json"
 OPTIMIZERS = ("AdamW", "SGD")
-LOSSES = ("DistanceIoU", "MulticlassHinge", "SoftmaxCrossEntropy")
+LOSSES = ("CopyLoss", "DistanceIoU", "MulticlassHinge", "SoftmaxCrossEntropy")
 COMPILED = (*OPTIMIZERS, *LOSSES)  # opened with their optimizer and loss
 
 
@@ -26,6 +26,7 @@ def models() -> dict:
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
     from tinyconv.plugins.glimpse import dram, one_glimpse, ram
+    from tinyconv.plugins.language.text import copying, language_model
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
     from tinyconv.training import optimizers
@@ -62,6 +63,8 @@ def models() -> dict:
     looker = ram.ram(1, 3, 2, sensor_units=2, glimpse_units=2, aim_units=2, **sizes)
     reader = dram.dram(1, 3, 2, 1, filters=1, **sizes)
     looker_parts = one_glimpse.networks(looker)
+    carrying = language_model.network(7, 3, 4, "ntm", 2, embedding=2, slots=3, width=2)
+    reader = language_model.Reader(carrying)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -111,6 +114,10 @@ def models() -> dict:
         "DramNetwork": reader,
         "FirstStates": looker_parts["begin"],
         "OneGlimpse": looker_parts["glimpse"],
+        "CarriedState": carrying,
+        "TuringCell": carrying,
+        "NegativeLogLikelihood": reader.model,
+        "CopyLoss": compiled(loss=copying.CopyLoss()),
     }
 
 
@@ -132,6 +139,8 @@ def answer(name: str, model) -> list[float]:
     outputs = model.predict_on_batch(inputs)
     if name in ("SoftmaxCrossEntropy", "MulticlassHinge"):
         outputs = model.loss(np.array([0, 1, 2]), outputs)
+    if name == "CopyLoss":
+        outputs = model.loss(np.array([[0, 1, -1, 1]] * 3, "float32"), outputs)
     if name == "DistanceIoU":
         corners = np.array([[0.1, 0.2, 0.7, 0.9]] * 3, "float32")
         outputs = model.loss(corners, corners + np.abs(outputs) / 9)

@@ -26,6 +26,7 @@ TINY = {
     "glimpse": {"limit": 24, "epochs": 1},
     "translate": {"limit": 24, "epochs": 1},
     "words": {"limit": 60, "epochs": 1, "least": 1},
+    "text": {"limit": 30, "epochs": 1, "window": 8, "batch_size": 4},
     "dqn": {"steps": 120, "start": 20, "replay": 200, "epsilon_steps": 50, "env": "catch"},
 }
 pytestmark = [pytest.mark.pages, pytest.mark.filterwarnings("default")]
@@ -133,7 +134,7 @@ def test_every_verb_of_any_run(task, examples, tmp_path, monkeypatch, capsys):
             assert "The loss became" in err or not Path("runs", name, "settings.json").exists()
             return
         more = ("--steps", "160") if task == "dqn" else ("--epochs", "2")
-        texts = {"translate": ("the old king",), "words": ("the",), "dqn": ()}
+        texts = {"translate": ("the old king",), "words": ("the",), "text": ("the old",), "dqn": ()}
         inputs = texts.get(task, ("picture.png",))
         verb("verify", name, "--steps", "2")
         verb("fit", "--resume", name, *more)

@@ -1,0 +1,1 @@
+"""The task `text`: what comes next, by networks that remember what they have read."""

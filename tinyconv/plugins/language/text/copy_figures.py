@@ -1,0 +1,124 @@
+"""The figures of a run on sequences to copy: curves, errors by length, copies, and heads."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinyconv.plugins.language.text import copy_sequences, language_model
+from tinyconv.plugins.language.text.neural_turing_machine import TuringCell
+from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.results import Picture
+
+LENGTH = re.compile(r"sequence_accuracy_(\d+)")
+
+
+def report(run, model, split) -> Iterator[Picture]:
+    """Everything that a run's report shows; `split` is held out."""
+    yield curves(run.history)
+    metrics = run.settings.get("result", {}).get("metrics", {})
+    if any(map(LENGTH.fullmatch, metrics)):
+        yield by_length(metrics)
+    rows = sorted(split.rows, key=len)
+    yield copied(model, rows[len(rows) // 2])
+    if has_memory(model):
+        yield heads(model, rows[len(rows) // 2])
+
+
+def has_memory(model) -> bool:
+    """Whether the network's first layer has a memory."""
+    return isinstance(language_model.stack(model)[0].cell, TuringCell)
+
+
+def curves(history) -> Picture:
+    """The loss, and what is right in longer sequences, by epoch."""
+    measures = {
+        "sequences without an error": [row["val_sequence_accuracy"] for row in history],
+        "wrong bits": [row["val_bit_error"] for row in history],
+    }
+    figure = losses_and_measures(history, "loss of a bit", measures)
+    caption = (
+        "The loss is -ln p of a bit, in nats: 0.69 is guessing. The validation's sequences are "
+        "longer than any in training."
+    )
+    last = history[-1]
+    alt = f"At the end: sequences without an error {last['val_sequence_accuracy']:.2f}."
+    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+
+
+def by_length(metrics: dict[str, float]) -> Picture:
+    """Sequences without an error, and wrong bits, by length."""
+    lengths = [int(match[1]) for name in metrics if (match := LENGTH.fullmatch(name))]
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, colour, label in (
+        ("sequence_accuracy", TRAIN, "sequences without an error"),
+        ("bit_error", VALIDATION, "wrong bits"),
+    ):
+        values = [metrics[f"{name}_{length}"] for length in lengths]
+        axes.plot(lengths, values, "o-", color=colour, label=label)
+    axes.axvline(copy_sequences.TRAINED, color=INK, lw=0.8, ls=":")
+    axes.set(xlabel="length of the sequence", ylabel="fraction", ylim=(-0.03, 1.03))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    caption = (
+        f"Training ended at length {copy_sequences.TRAINED} (dotted). A network that has learnt to "
+        "copy, and not those sequences, goes on beyond it."
+    )
+    alt = "; ".join(f"{each}: {metrics[f'sequence_accuracy_{each}']:.2f}" for each in lengths)
+    return Picture("by-length", "Copies by length", caption, png(figure), alt, plot=True)
+
+
+def copied(model, text: str) -> Picture:
+    """The bits of a sequence, and those that the network writes: figure 4 of Graves et al. 2014."""
+    inputs, _ = copy_sequences.arrays([text])
+    scores = np.asarray(model.predict_on_batch(inputs))[0, len(text) + 2 :]
+    written, bits = 1 / (1 + np.exp(-scores)), copy_sequences.bits_of(text)
+    figure = Figure(figsize=(1.2 + 0.28 * len(text), 3.2), layout="constrained")
+    titles = ("to be copied", "written")
+    for axes, table, title in zip(figure.subplots(2, 1), (bits, written), titles):
+        axes.imshow(table.T, cmap="Greys", vmin=0, vmax=1)
+        axes.set(title=title, xticks=[], yticks=[])
+    wrong = float(((written > 0.5) != (bits > 0.5)).mean())
+    caption = (
+        f"A sequence of {len(text)} symbols with six bits each, one above the other, and the "
+        f"probability that the network gives each bit: {wrong:.1%} of the bits are wrong."
+    )
+    return Picture("copy", "A copy", caption, png(figure), f"{wrong:.1%} of the bits are wrong.")
+
+
+def head_weights(model, text: str) -> np.ndarray:
+    """(2, 2 L + 2, N): the weights of the reading and of the writing head at each step."""
+    layer = language_model.stack(model)[0]
+    states, rows = layer.get_initial_state(1), []
+    for x in copy_sequences.arrays([text])[0][0]:
+        _, states = layer.cell(x[None], states)
+        rows.append([np.asarray(states[k])[0] for k in (3, 4)])
+    return np.array(rows).swapaxes(0, 1)
+
+
+def heads(model, text: str) -> Picture:
+    """Where the heads are at each step: figure 6 of Graves et al. 2014."""
+    reading, writing = head_weights(model, text)
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
+    border = len(text) + 1.5
+    for axes, table, title in zip(
+        figure.subplots(1, 2), (writing, reading), ("writing head", "reading head")
+    ):
+        image = axes.imshow(table.T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        axes.axvline(border, color=VALIDATION, lw=1)
+        axes.set(title=title, xlabel="step", ylabel="row of the memory")
+    figure.colorbar(image, ax=figure.axes, label="weight")
+    sharp = float(writing[1 : len(text) + 1].max(axis=1).mean())
+    visits = writing[1 : len(text) + 1].argmax(axis=1)
+    returns = reading[len(text) + 2 :].argmax(axis=1)
+    same = float((visits == returns).mean())
+    caption = (
+        "Before the red line the sequence is read and written into the memory, after it the memory "
+        f"is read. The greatest weight of the writing head is {sharp:.2f} on the mean, and for "
+        f"{same:.0%} of the symbols the reading head stands at the row where the writing head was."
+    )
+    alt = f"{same:.0%} of the symbols are read where they were written."
+    return Picture("heads", "Where the heads are", caption, png(figure), alt)
