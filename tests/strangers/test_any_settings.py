@@ -89,7 +89,7 @@ def printed(message, category, filename, lineno, file=None, line=None) -> None:
 
 
 # Tasks with several networks to trace: their examples take minutes.
-SLOW = ("caption", "draw", "glimpse", "translate")
+SLOW = ("caption", "text", "draw", "glimpse", "translate")
 
 
 @EXAMPLES
