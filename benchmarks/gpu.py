@@ -40,7 +40,7 @@ def seconds_to_goal(backend: str, root: Path) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"KERAS_BACKEND": backend, "TINYCONV_CACHE": f"{folder}/cache"}
         subprocess.run(command, cwd=folder, env=environment, check=True)
-        with open(f"{folder}/runs/cifar/history.csv", newline="") as file:
+        with Path(folder, "runs/cifar/history.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
     times = [float(row["seconds"]) for row in rows if float(row["val_top1"]) >= GOAL]
     best = max(float(row["val_top1"]) for row in rows)
