@@ -19,7 +19,7 @@ SCENE = 12  # of the test pictures: a large red triangle and a large black cross
 
 
 def main() -> None:
-    """Train captions, words, glimpses and two translators; play Catch by the packaged agent."""
+    """Train captions, words, glimpses, drawings and two translators; play Catch by the agent."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         command = [sys.executable, "-m", "tinyconv"]
@@ -33,6 +33,9 @@ def main() -> None:
         shutil.copy("runs/words/pictures/arrows.png", HERE / "words.png")
         subprocess.run([*command, "fit", "text", "--name", "text"], check=True)
         shutil.copy("runs/text/pictures/unit.png", HERE / "text.png")
+        subprocess.run([*command, "fit", "draw", "--name", "draw"], check=True)
+        subprocess.run([*command, "predict", "runs/draw", "--count", "6"], check=True)
+        shutil.copy("runs/draw/drawings/drawings.png", HERE / "drawing.png")
         shutil.copy("catch-game.gif", HERE / "catch.gif")
         for form in ("alignment", "none"):
             words = [*command, "fit", "translate", "--minutes", "3", "--name", form]

@@ -25,7 +25,7 @@ def models() -> dict:
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
-    from tinyconv.plugins.glimpse import dram, one_glimpse, ram
+    from tinyconv.plugins.glimpse import dram, draw_reader, one_glimpse, ram
     from tinyconv.plugins.language.text import copying, language_model
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
@@ -64,7 +64,8 @@ def models() -> dict:
     reader = dram.dram(1, 3, 2, 1, filters=1, **sizes)
     looker_parts = one_glimpse.networks(looker)
     carrying = language_model.network(7, 3, 4, "ntm", 2, embedding=2, slots=3, width=2)
-    reader = language_model.Reader(carrying)
+    text_reader = language_model.Reader(carrying)
+    window_reader = draw_reader.draw_reader((4, 4, 1), 3, 2, size=2, units=3)
     return {
         "PReLU": of(layers.PReLU(shared=True, initial_slope=0.5), shape=(3,)),
         "Conv2D": of(layers.Conv2D(2, 3, strides=2, padding="same")),
@@ -112,11 +113,13 @@ def models() -> dict:
         "RamNetwork": looker,
         "Dram": reader,
         "DramNetwork": reader,
+        "DrawReader": window_reader,
+        "DrawReaderNetwork": window_reader,
         "FirstStates": looker_parts["begin"],
         "OneGlimpse": looker_parts["glimpse"],
         "CarriedState": carrying,
         "TuringCell": carrying,
-        "NegativeLogLikelihood": reader.model,
+        "NegativeLogLikelihood": text_reader.model,
         "CopyLoss": compiled(loss=copying.CopyLoss()),
     }
 

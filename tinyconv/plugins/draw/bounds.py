@@ -15,7 +15,6 @@ from tinyconv.plugins.draw.two_digits import DIGIT_SIDE, SIDE
 BATCH = 256  # pictures at a time
 PASSES = 5  # passes of the bound over a split, with other noise each
 WEIGHTED = 50  # samples of the importance-weighted bound, k of Burda et al. 2015
-WIDEST = 1.5  # digits that a window on one of them is wide, at most
 MOST = 1000  # pictures of the measures that take many passes
 
 
@@ -93,9 +92,8 @@ class DrawModel:
         values["log_likelihood_k50"] = self.log_likelihood(some)
         values["bound_mean_picture"] = float(cross_entropy(pictures / 255, logit(mean)).mean())
         if self.layer.writes and (places := places_of(split)) is not None:
-            counts = switches(self.digits_written(pictures[:MOST], places[:MOST]))
-            values["one_switch"] = float((counts == 1).mean())
-            values["one_switch_chance"] = (self.glimpses - 1) / 2 ** (self.glimpses - 1)
+            for name, of_digits in self.digits_written(pictures[:MOST], places[:MOST]).items():
+                values[name] = float((switches(of_digits) == 1).mean())
         return values
 
     def path(self, pictures, number: int = 0, noise=None) -> dict[str, np.ndarray]:
@@ -104,21 +102,25 @@ class DrawModel:
             noise = picture_noise(pictures, self.glimpses, self.latent, number)
         return self._arrays(self.layer.steps(ops.convert_to_tensor(pictures), noise))
 
-    def digits_written(self, pictures, places) -> np.ndarray:
-        """Which of two digits the writing window is on at each step, (N, T): 0, 1, or -1 for none.
-
-        It is on a digit if its middle is, and if it is at most `WIDEST` digits wide: one that
-        covers the picture is on none.
+    def digits_written(self, pictures, places) -> dict[str, np.ndarray]:
+        """Which of two digits the middle of the writing window is on at each step.
 
         Args:
             pictures: (N, H, W, C) uint8, binarised.
             places: (N, 2, 2), the middles of the digits, x and y from -1 to 1.
+
+        Returns:
+            "one_switch": (N, T), 0, 1, or -1 for none; "one_switch_elsewhere": the same judged by
+            the digits of another picture, for a path that ignores its picture passes over digits,
+            too.
         """
         parts = [self.path(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
-        windows = np.concatenate([part["write"] for part in parts])  # (N, T, 5)
-        digit = 2 * DIGIT_SIDE / SIDE  # as a picture is 2 wide
-        width = 2 * windows[..., 2] * (self.layer.write_size - 1) / self.shape[1]
-        return on_digits(self.places(windows), width, places, digit)
+        middles = self.places(np.concatenate([part["write"] for part in parts]))
+        others = np.roll(places, len(places) // 2, axis=0)
+        return {
+            "one_switch": on_digits(middles, places),
+            "one_switch_elsewhere": on_digits(middles, others),
+        }
 
     def places(self, numbers: np.ndarray) -> np.ndarray:
         """The middles (..., 2) of windows (..., 5): x and y from -1 to 1."""
@@ -201,18 +203,16 @@ def places_of(split: Split) -> np.ndarray | None:
     return np.array([target["places"] for target in targets])
 
 
-def on_digits(middles, widths, places, digit: float) -> np.ndarray:
+def on_digits(middles, places, digit: float = 2 * DIGIT_SIDE / SIDE) -> np.ndarray:
     """Which of two digits each window is on, (N, T): 0, 1, or -1 for none.
 
     Args:
         middles: (N, T, 2) of the windows, x and y from -1 to 1.
-        widths: (N, T) of the windows; the picture is 2 wide.
         places: (N, 2, 2), the middles of the digits.
-        digit: the width of a digit.
+        digit: the width of a digit; the picture is 2 wide.
     """
     distance = np.abs(middles[:, :, None] - places[:, None]).max(axis=-1)  # (N, T, 2)
-    is_on = (distance.min(axis=2) <= digit / 2) & (widths <= WIDEST * digit)
-    return np.where(is_on, distance.argmin(axis=2), -1)
+    return np.where(distance.min(axis=2) <= digit / 2, distance.argmin(axis=2), -1)
 
 
 def switches(digits: np.ndarray) -> np.ndarray:

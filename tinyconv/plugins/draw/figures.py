@@ -1,6 +1,5 @@
 """The figures of a run: curves, drawings, nearest pictures, reconstructions, KL by step."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,18 +117,18 @@ def between(model: DrawModel, pictures: np.ndarray, name: str) -> Picture:
 
 
 def switching(model: DrawModel, pictures: np.ndarray, places: np.ndarray, name: str) -> Picture:
-    """How often the writing window goes from one digit to the other, beside a coin."""
+    """How often the writing window goes from one digit to the other."""
     windows = model.places(model.path(pictures[:1])["write"])
     digits = model.digits_written(pictures, places)
-    counts = switches(digits)
-    steps = model.glimpses
     figure = Figure(figsize=(8, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
-    times = np.arange(steps)
-    shares = np.bincount(counts, minlength=steps) / len(counts)
-    left.bar(times, shares, color=TRAIN, label="the network")
-    coin = [math.comb(steps - 1, k) / 2 ** (steps - 1) for k in times]
-    left.plot(times, coin, "o", color=VALIDATION, label="a coin at each step")
+    times = np.arange(model.glimpses)
+    shares, elsewhere = (
+        np.bincount(switches(each), minlength=len(times)) / len(pictures)
+        for each in (digits["one_switch"], digits["one_switch_elsewhere"])
+    )
+    left.bar(times, shares, color=TRAIN, label="its digits")
+    left.plot(times, elsewhere, "o", color=VALIDATION, label="those of another picture")
     left.set(xlabel="switches between the digits", ylabel="fraction of pictures")
     left.legend(frameon=False, fontsize=8)
     show = pictures[0] / 255
@@ -142,10 +141,11 @@ def switching(model: DrawModel, pictures: np.ndarray, places: np.ndarray, name: 
     right.set_title("the window's middle at each step", fontsize=9, color=INK)
     right.axis("off")
     caption = (
-        f"How often the writing window goes from one digit to the other, on {len(counts)} {name} "
-        f"pictures: one switch is one digit and then the other, {shares[1:2].sum():.0%} of them. "
-        "A window counts where its middle is on a digit and it is at most one and a half digits "
-        f"wide: {(digits >= 0).mean():.0%} of the windows."
+        "How often the middle of the writing window goes from one digit to the other, on "
+        f"{len(pictures)} {name} pictures: one switch is one digit and then the other, "
+        f"{shares[1:2].sum():.0%} of them. "
+        "Where the digits of another picture give the same, the path ignores the picture. "
+        f"{(digits['one_switch'] >= 0).mean():.0%} of the windows are on a digit, and count."
     )
     text = ", ".join(f"{share:.0%}" for share in shares)
     alt = f"Switches, from none on: {text}."

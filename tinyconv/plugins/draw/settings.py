@@ -20,8 +20,12 @@ PRESETS = {
 OF_OTHERS = {"binarisation": "fixed", "warp": False}
 OF_DATA = {
     "digits": {"image_size": 20, "binarisation": "threshold", "warp": True},
-    "two-digits": {"binarisation": "threshold", "warp": False},
-}
+    # A finer reading window finds both digits, and smaller batches make more steps.
+    "two-digits": {
+        "binarisation": "threshold", "warp": False, "read_size": 12, "write_size": 5,
+        "batch_size": 64, "epochs": 60,
+    },
+}  # fmt: skip
 BINARISATIONS = ("threshold", "fixed", "random", "none")
 
 
@@ -38,10 +42,14 @@ class NetworkSettings:
         choices=("both", "read", "write", "none"),
     )
     read_size: int = setting(
-        4, "Filters of the reading window in each direction (paper: 2).", minimum=2
+        4,
+        "Filters of the reading window in each direction (paper: 2); 12 for two-digits.",
+        minimum=2,
     )
     write_size: int = setting(
-        4, "Filters of the writing window in each direction (paper: 5).", minimum=2
+        4,
+        "Filters of the writing window in each direction (paper: 5); 5 for two-digits.",
+        minimum=2,
     )
     model: str = setting(
         "draw",
@@ -74,8 +82,8 @@ class PixelSettings:
 class Settings(TrainingSettings, PixelSettings, NetworkSettings, DataSettings):
     """All settings of `tinyconv fit draw`."""
 
-    epochs: int = setting(50, "Passes over the training pictures.", minimum=1)
-    batch_size: int = setting(100, "Pictures per step.", minimum=1)
+    epochs: int = setting(50, "Passes over the training pictures; 60 for two-digits.", minimum=1)
+    batch_size: int = setting(100, "Pictures per step; 64 for two-digits.", minimum=1)
     learning_rate: float | None = setting(0.003, "Peak learning rate.", minimum=0.0)
     weight_decay: float | None = setting(
         0.0, "Decoupled weight decay, of kernels only.", minimum=0.0

@@ -26,7 +26,7 @@ class Draw:
     Predict = Predict
     # Digits without files; an epoch has two steps, so that a run can stop within it.
     small = {
-        "limit": 64, "batch_size": 32, "epochs": 2, "glimpses": 3, "units": 16, "latent": 3,
+        "limit": 64, "batch_size": 32, "epochs": 2, "glimpses": 2, "units": 16, "latent": 3,
         "image_size": 12, "warp": False,
     }  # fmt: skip
 
@@ -195,7 +195,7 @@ def _usable(run, dataset: Dataset) -> Dataset:
 
 def _check_settings(options: Settings) -> None:
     """Raise UserError for settings of the other network."""
-    usual = settings.build(Settings, {"model": options.model})
+    usual = settings.build(Settings, {"model": options.model, "data": options.data})
     for name in OF_DRAW if options.model == "vae" else ():
         if getattr(options, name) != getattr(usual, name):
             raise UserError(

@@ -7,7 +7,7 @@ the same bound, the same data and the same time. Axes as in `draw.py`, with T = 
 import keras
 from keras import ops
 
-from tinyconv.plugins.draw.draw import kl_divergence, last, last_spec, log_ratio, network
+from tinyconv.plugins.draw.variational import kl_divergence, last, last_spec, log_ratio, network
 
 
 @keras.saving.register_keras_serializable("tinyconv")

@@ -5,4 +5,6 @@ Mnih, Heess, Graves and Kavukcuoglu 2014 (arXiv 1406.6247), Ba, Mnih and Kavukcu
 1412.7755).
 """
 
-REGISTERING = tuple(f"tinyconv.plugins.glimpse.{name}" for name in ("ram", "dram", "one_glimpse"))
+REGISTERING = tuple(
+    f"tinyconv.plugins.glimpse.{name}" for name in ("ram", "dram", "draw_reader", "one_glimpse")
+)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from tinyconv.layers import filterbank
 from tinyconv.plugins.glimpse import number_reading
 from tinyconv.plugins.glimpse.looking import GlimpseModel, Paths
 from tinyconv.plugins.glimpse.looks import places_of
@@ -48,7 +49,7 @@ def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Pict
 def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     """The error after each glimpse, beside that of the same network with random glimpses."""
     rows = {"its own glimpses": paths.scores}
-    if model.options.gaze == "learned":
+    if model.options.gaze == "learned" and paths.windows is None:
         at_random = model.at_random().paths(split.pictures, places)
         rows["the same network, glimpses at random"] = at_random.scores
     figure = Figure(figsize=(6, 3.4), layout="constrained")
@@ -61,11 +62,13 @@ def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     axes.set(xlabel="glimpse", ylabel="error, %", ylim=(0, None), xticks=steps)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
-    caption = (
-        f"The error on {len(split)} {name} pictures, were the class read after each glimpse. The "
-        "first is at a random place. A network that was trained with --policy random is better at "
-        "random glimpses than this one: `tinyconv report RUN OTHER` compares two runs."
-    )
+    caption = f"The error on {len(split)} {name} pictures, were the class read after each glimpse. "
+    if len(rows) > 1:
+        caption += (
+            "The first is at a random place. A network that was trained with --policy random is "
+            "better at random glimpses than this one: `tinyconv report RUN OTHER` compares two "
+            "runs."
+        )
     return Picture(
         "error-by-glimpse", "Error by glimpse", caption, png(figure), "; ".join(texts), plot=True
     )
@@ -124,11 +127,12 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     each = count // len(probabilities)  # glimpses until something is read
     figure = Figure(figsize=(1.9 * (count + 1), 3.6), layout="constrained")
     axes = figure.subplots(2, count + 1, height_ratios=(3, 2))
-    _draw_path(axes[0, 0], picture, locations, options, count)
+    windows = None if paths.windows is None else paths.windows[i]
+    _draw_path(axes[0, 0], picture, locations, options, count, windows)
     title = "" if label is None or label < 0 else figures.short(classes[label])
     axes[0, 0].set_title(title, fontsize=9, color=INK)
     axes[1, 0].axis("off")
-    seen = _seen(picture, locations, options)
+    seen = _seen(picture, locations, options, windows)
     for t in range(count):
         axes[0, t + 1].imshow(seen[t], cmap="gray", vmin=0, vmax=1)
         axes[0, t + 1].set_title(f"glimpse {t + 1}", fontsize=9, color=COLOURS[t % len(COLOURS)])
@@ -149,7 +153,7 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     return Picture(name, f"Taken for {best}", caption, png(figure), alt)
 
 
-def _draw_path(axes, picture, locations, options, count: int) -> None:
+def _draw_path(axes, picture, locations, options, count: int, windows=None) -> None:
     """Draw the first `count` glimpses over the picture: squares for the patches, and a line."""
     height, width = picture.shape[:2]
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
@@ -157,8 +161,8 @@ def _draw_path(axes, picture, locations, options, count: int) -> None:
     axes.plot(*points.T, "-", color="white", lw=1.2, alpha=0.7)
     for t, (x, y) in enumerate(points):
         colour = COLOURS[t % len(COLOURS)]
-        for k in {0, options.scales - 1}:  # the finest and the widest patch
-            side = options.patch * 2**k
+        sides = {k: options.patch * 2**k for k in (0, options.scales - 1)}  # finest and widest
+        for k, side in sides.items() if windows is None else [(0, _side(windows[t], options))]:
             corner = x - side / 2, y - side / 2
             strong = t == count - 1 or k == 0
             axes.add_patch(
@@ -169,10 +173,22 @@ def _draw_path(axes, picture, locations, options, count: int) -> None:
     axes.axis("off")
 
 
-def _seen(picture, locations, options) -> list[np.ndarray]:
-    """What was seen up to each glimpse, on grey; sharper patches cover coarser ones."""
+def _side(window, options) -> float:
+    """The pixels between the outermost filters of a `Window` (5,)."""
+    return window[2] * (options.patch - 1)
+
+
+def _seen(picture, locations, options, windows=None) -> list[np.ndarray]:
+    """What was seen up to each glimpse, on grey; sharper patches cover coarser ones.
+
+    With `windows` it is what each of them read.
+    """
     count = len(locations)
     copies = np.repeat(picture[None], count, axis=0)
+    if windows is not None:
+        where = filterbank.Window(*windows.T[:4], intensity=np.ones(count, "float32"))
+        read = filterbank.read(copies.transpose(0, 3, 1, 2) / np.float32(255), where, options.patch)
+        return list(np.asarray(read).transpose(0, 2, 3, 1))
     patches = look(copies, locations.astype("float32"), options.patch, options.scales)
     shape, so_far = picture.shape[:2], []
     canvas, finest = np.full(picture.shape, NOTHING, "float32"), np.full(shape, options.scales)
@@ -222,11 +238,13 @@ def where(locations, places, digit: float) -> Picture:
 def moving(picture, paths: Paths, classes: Sequence[str], options) -> bytes:
     """A GIF: a frame per glimpse, with the path so far, what was seen, and the probabilities."""
     locations, probabilities, frames = paths.locations[0], paths.probabilities[0], []
-    seen, each = _seen(picture, locations, options), len(locations) // len(probabilities)
+    windows = None if paths.windows is None else paths.windows[0]
+    seen = _seen(picture, locations, options, windows)
+    each = len(locations) // len(probabilities)
     for t in range(len(locations)):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
-        _draw_path(left, picture, locations, options, t + 1)
+        _draw_path(left, picture, locations, options, t + 1, windows)
         middle.imshow(seen[t], cmap="gray", vmin=0, vmax=1)
         middle.axis("off")
         _draw_probabilities(right, probabilities[t // each], classes)

@@ -25,11 +25,13 @@ class Paths:
             each object in a row.
         locations: (N, T, 2), x and y from -1 to 1.
         objects: S, or 1 for one thing in a picture.
+        windows: (N, T, 5), the numbers of each `Window` of a network that reads through one.
     """
 
     scores: np.ndarray
     locations: np.ndarray
     objects: int = 1
+    windows: np.ndarray | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -60,15 +62,16 @@ class GlimpseModel:
         """Look at pictures (N, H, W, C) of one size; see `fixed_looks` for the other arguments."""
         if places is None:
             places = np.full((len(pictures), 1, 2), np.nan)
-        scores, locations = [], []
+        parts = []
         for start, (batch, count) in enumerate(whole_batches(pictures, BATCH)):
             near = places[start * BATCH : start * BATCH + count]
             near = np.concatenate([near, np.repeat(near[-1:], len(batch) - count, axis=0)])
             looks = fixed_looks(self.layer, batch, near, self.glimpses, path)
             outputs = self.model.predict_on_batch({"pictures": batch, "looks": looks})
-            scores.append(np.asarray(outputs["scores"])[:count])
-            locations.append(np.asarray(outputs["locations"])[:count])
-        return Paths(np.concatenate(scores), np.concatenate(locations), self.layer.objects)
+            parts.append({name: np.asarray(each)[:count] for name, each in outputs.items()})
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        scores, locations = whole["scores"], whole["locations"]
+        return Paths(scores, locations, self.layer.objects, whole.get("windows"))
 
     def validate(self, split: Split) -> dict[str, float]:
         """The loss, the error, and the part of the glimpses on a digit."""

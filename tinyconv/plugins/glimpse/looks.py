@@ -143,7 +143,7 @@ class Batches:
 
     def targets(self, content: dict, random) -> dict[str, np.ndarray]:
         """What the loss of the network takes."""
-        if self.options.model == "ram":
+        if self.options.model != "dram":
             return {"labels": content["labels"]}
         objects = self.layer.objects
         places = aims(content["places"], self.glimpses, objects)

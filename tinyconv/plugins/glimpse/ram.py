@@ -263,15 +263,19 @@ class RamNetwork(keras.Model):
         """The means over the batches so far."""
         return {"loss": self.last_loss.result(), "error": self.errors.result()}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss of `y`, {"labels": (B,) int32}."""
-        scores, labels = y_pred["scores"], y["labels"]
+    def classified(self, labels, scores):
+        """The cross-entropy (B, T) after each glimpse, and 1 for a right last answer (B,)."""
         repeated = ops.broadcast_to(labels[:, None], ops.shape(scores)[:2])
         losses = ops.sparse_categorical_crossentropy(repeated, scores, from_logits=True)  # (B, T)
         right = ops.equal(ops.cast(ops.argmax(scores[:, -1], axis=-1), labels.dtype), labels)
         reward = ops.cast(right, "float32")
         self.last_loss.update_state(losses[:, -1])
         self.errors.update_state(1 - reward)
+        return losses, reward
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of `y`, {"labels": (B,) int32}."""
+        losses, reward = self.classified(y["labels"], y_pred["scores"])
         layer = self.get_layer("path")
         rewards = reward[:, None] if layer.reward == "last" else ops.exp(-losses)  # R_t
         policy, baseline = reinforce(y_pred["log_pi"], y_pred["values"], rewards)

@@ -76,13 +76,12 @@ def digit_part(canvas, train) -> float:
 def check_settings(options: Settings, name: str, shape) -> None:
     """Raise UserError for settings of the other network, or a glimpse larger than the pictures."""
     usual = settings.build(Settings, {"model": options.model})
-    for model, names in OWN.items():
-        for each in names if model != options.model else ():
-            if getattr(options, each) != getattr(usual, each):
-                raise UserError(
-                    f"--{each.replace('_', '-')} is of --model {model}, and this is "
-                    f"{options.model}; leave it out."
-                )
+    for each, models in OWN.items():
+        if options.model not in models and getattr(options, each) != getattr(usual, each):
+            raise UserError(
+                f"--{each.replace('_', '-')} is of --model {' and '.join(models)}, and this is "
+                f"{options.model}; leave it out."
+            )
     side = min(shape[:2])
     if options.patch > side:
         raise UserError(

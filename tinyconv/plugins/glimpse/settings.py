@@ -12,11 +12,14 @@ POLICIES = ("learned", "random", "centre", "oracle")
 MODELS = {
     "ram": {},
     "dram": {"data": "number-digits", "patch": 12, "scales": 2, "glimpses": 2, "deviation": 0.12},
+    "draw-reader": {"patch": 12, "scales": 1, "glimpses": 8},
 }
-# Settings of one of the two alone.
+# Networks of the settings that some do not have.
 OWN = {
-    "ram": ("loss", "reward", "sensor_units", "glimpse_units", "aim_units", "preset"),
-    "dram": ("context", "known_places"),
+    **dict.fromkeys(("reward", "sensor_units", "glimpse_units", "aim_units", "preset"), ("ram",)),
+    **dict.fromkeys(("context", "known_places"), ("dram",)),
+    **dict.fromkeys(("gaze", "deviation", "scales"), ("ram", "dram")),
+    "loss": ("ram", "draw-reader"),
 }
 # Sizes of RAM; "paper" is that of Mnih et al. 2014 for 60x60 pixels.
 PRESETS = {
@@ -32,7 +35,12 @@ PRESETS = {
 class SensorSettings:
     """What a glimpse shows, and how many there are."""
 
-    patch: int = setting(8, "Values of a patch in each direction.", minimum=2, maximum=64)
+    patch: int = setting(
+        8,
+        "Values of a patch in each direction; filters of the window, 12, for draw-reader.",
+        minimum=2,
+        maximum=64,
+    )
     scales: int = setting(
         3, "Patches of a glimpse, each twice as wide as the one before.", minimum=1, maximum=6
     )
@@ -83,7 +91,8 @@ class NetworkSettings:
 
     model: str = setting(
         "ram",
-        "ram names one thing in a picture; dram reads several in a row, such as a number.",
+        "ram names one thing in a picture; dram reads several in a row, such as a number; "
+        "draw-reader reads as DRAW does, through a window that has a gradient.",
         choices=tuple(MODELS),
     )
     preset: str = setting(

@@ -55,7 +55,7 @@ class Glimpse:
         run_data.check_settings(options, dataset.name, shape)
         if run.path is None:
             run.add(digit_part=run_data.digit_part(canvas, train))
-        network = _network(options, shape[-1], dataset)
+        network = _network(options, shape, dataset)
         model = looking.GlimpseModel(run, network)
         training.describe_model(network, _description(model.cost(shape[-1]), shape))
         training.compile_model(network, options, None, None, saved)
@@ -201,8 +201,15 @@ def _answers(run, scores: np.ndarray) -> list[dict]:
     return [{"label": classes[i], "probability": float(probabilities[i])} for i in best]
 
 
-def _network(options: Settings, channels: int, dataset: Dataset):
-    """The network for the data."""
+def _network(options: Settings, shape, dataset: Dataset):
+    """The network for the data, pictures of `shape` (H, W, C)."""
+    if options.model == "draw-reader":
+        from tinyconv.plugins.glimpse import draw_reader
+
+        sizes = {"units": options.units, "every": options.loss == "every"}
+        return draw_reader.draw_reader(
+            shape, len(dataset.classes), options.glimpses, size=options.patch, **sizes
+        )
     sensor = {
         "size": options.patch,
         "scales": options.scales,
@@ -218,11 +225,11 @@ def _network(options: Settings, channels: int, dataset: Dataset):
             rows = [target["digits"] for target in dataset.splits["train"].targets]
             objects, symbols = 1 + max(map(len, rows)), 11  # the digits and the end
         context = options.context == "coarse"
-        return dram.dram(channels, symbols, objects, options.glimpses, context=context, **sensor)
+        return dram.dram(shape[-1], symbols, objects, options.glimpses, context=context, **sensor)
     from tinyconv.plugins.glimpse import ram
 
     return ram.ram(
-        channels,
+        shape[-1],
         len(dataset.classes),
         options.glimpses,
         sensor_units=options.sensor_units,
@@ -258,7 +265,8 @@ def _seen(run, inputs: Sequence[str], options) -> Iterator[tuple]:
             "run of --policy learned."
         )
     for file in expand(inputs):
-        shape = trained if options.resize else _shape(file, trained)
+        is_fixed = options.resize or run.options.model == "draw-reader"
+        shape = trained if is_fixed else _shape(file, trained)
         if max(shape[:2]) > FAR * max(trained[:2]):
             console.note(
                 f"large      {file} has {selection.size(shape)}; the network was trained on "
