@@ -50,7 +50,7 @@ class CarriedState(layers.WithPrograms, keras.layers.Layer):
     def reset(self) -> None:
         """Set the state to that before the first symbol."""
         for variable, value in zip(self.carried, self.layer.get_initial_state(self.readers)):
-            variable.assign(value)
+            variable.assign(ops.convert_to_numpy(value))  # JAX takes no array for two variables
 
     def program_numbers(self) -> int:
         """Count the numbers per example that the layer's programs process."""
