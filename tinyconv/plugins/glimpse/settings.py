@@ -11,9 +11,12 @@ POLICIES = ("learned", "random", "centre", "oracle")
 # What each network is without other settings.
 MODELS = {
     "ram": {},
-    "dram": {"data": "number-digits", "patch": 12, "scales": 2, "glimpses": 2, "deviation": 0.12},
-    "draw-reader": {"patch": 12, "scales": 1, "glimpses": 8},
-}
+    "dram": {
+        "data": "number-digits", "patch": 12, "scales": 2, "glimpses": 2, "deviation": 0.12,
+        "learning_rate": 0.002,
+    },
+    "draw-reader": {"patch": 12, "scales": 1, "glimpses": 8, "learning_rate": 0.002},
+}  # fmt: skip
 # Networks of the settings that some do not have.
 OWN = {
     **dict.fromkeys(("reward", "sensor_units", "glimpse_units", "aim_units", "preset"), ("ram",)),
@@ -119,7 +122,9 @@ class Settings(TrainingSettings, PolicySettings, SensorSettings, NetworkSettings
 
     epochs: int = setting(100, "Passes over the training pictures.", minimum=1)
     batch_size: int = setting(128, "Pictures per step.", minimum=1)
-    learning_rate: float | None = setting(0.002, "Peak learning rate.", minimum=0.0)
+    learning_rate: float | None = setting(
+        0.004, "Peak learning rate; 0.002 for dram and draw-reader.", minimum=0.0
+    )
     weight_decay: float | None = setting(
         0.0, "Decoupled weight decay, of kernels only.", minimum=0.0
     )
