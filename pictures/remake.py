@@ -31,6 +31,8 @@ def main() -> None:
         shutil.copy(run.path / "captions" / "scene.png", HERE / "caption.png")
         subprocess.run([*command, "fit", "words", "--name", "words"], check=True)
         shutil.copy("runs/words/pictures/arrows.png", HERE / "words.png")
+        subprocess.run([*command, "fit", "text", "--name", "text"], check=True)
+        shutil.copy("runs/text/pictures/unit.png", HERE / "text.png")
         subprocess.run([*command, "fit", "draw", "--name", "draw"], check=True)
         subprocess.run([*command, "predict", "runs/draw", "--count", "6"], check=True)
         shutil.copy("runs/draw/drawings/drawings.png", HERE / "drawing.png")
