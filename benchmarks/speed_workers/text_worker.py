@@ -32,7 +32,7 @@ else:
     network = keras.Sequential(
         [
             keras.Input(batch_shape=(B, T), dtype="int32"),
-            keras.layers.Embedding(V, sizes["embedding"]),
+            keras.layers.Embedding(V, sizes["embedding"], keras.initializers.RandomUniform(-1, 1)),
             kinds[sizes["cell"]](sizes["units"], return_sequences=True, stateful=True),
             keras.layers.Dense(V),
         ]
