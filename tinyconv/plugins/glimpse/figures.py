@@ -144,10 +144,13 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     best = classes[int(probabilities[-1].argmax())]
     if paths.objects > 1:
         best = number_reading.read(paths.scores[i])[0] or "nothing"
+    squares = "the finest and the widest patch of a glimpse"
+    above = "seen up to each glimpse, pasted on grey"
+    if windows is not None:
+        squares, above = "each window", "read through each window"
     caption = (
-        "Left: the path, with a square for the finest and the widest patch of a glimpse. Above: "
-        "what was seen up to each glimpse, pasted on grey. Below: the probabilities of the classes "
-        "after it."
+        f"Left: the path, with a square for {squares}. Above: what was {above}. Below: the "
+        "probabilities of the classes after it."
     )
     alt = f"A path of {count} glimpses, after which the picture is taken for {best}."
     return Picture(name, f"Taken for {best}", caption, png(figure), alt)
