@@ -13,7 +13,7 @@ MODELS = ("rnn", "lstm", "gru", "ntm")
 LEVELS = ("char", "word")
 # Sequences to copy are short, and the network is as small as its memory: Graves et al. 2014.
 COPY = {
-    "units": 64, "batch_size": 16, "learning_rate": 0.003, "epochs": 4, "schedule": "cosine",
+    "units": 64, "batch_size": 16, "learning_rate": 0.003, "epochs": 8, "schedule": "cosine",
 }  # fmt: skip
 
 
