@@ -18,8 +18,8 @@ import keras
 from keras import ops
 
 from tinyconv import layers
-from tinyconv.plugins.glimpse.ram import LEARNED, one_program, path, reinforce
-from tinyconv.plugins.glimpse.retina import coarse, multiply_adds, retina
+from tinyconv.plugins.glimpse.ram import LEARNED, path, reinforce
+from tinyconv.plugins.glimpse.retina import coarse, multiply_adds, program_numbers, retina
 
 COARSE = 15  # values of the context's picture in each direction
 NONE = -1  # a target after the last one
@@ -140,11 +140,6 @@ class Dram(layers.WithPrograms, keras.layers.Layer):
         return self.baseline[1](self.baseline[0](ops.stop_gradient(states[2])))[:, 0]
 
     def call(self, pictures, looks):
-        if layers.is_compiled():
-            return one_program(self._follow)(pictures, looks)
-        return self._follow(pictures, looks)
-
-    def _follow(self, pictures, looks):
         after, rows = path(self, pictures, looks)
         each = looks.shape[1] // self.objects
         scores = [self.act(states) for states in after[each - 1 :: each]]
@@ -157,9 +152,8 @@ class Dram(layers.WithPrograms, keras.layers.Layer):
         return {name: keras.KerasTensor(shape, "float32") for name, shape in shapes.items()}
 
     def program_numbers(self) -> int:
-        """Ten passes over the units and the patches of each glimpse."""
-        side = self.scales * self.size
-        return 10 * self.input[1].shape[1] * (14 * self.units + side * (side + self.size))
+        """Those of the retina, at each glimpse."""
+        return self.input[1].shape[1] * program_numbers(self.size, self.scales)
 
     def multiply_adds(self, glimpses: int, channels: int = 1) -> int:
         """The multiply-adds of the matrix products for a picture, without the context network."""

@@ -24,7 +24,7 @@ import keras
 from keras import ops
 
 from tinyconv import layers
-from tinyconv.plugins.glimpse.retina import multiply_adds, retina
+from tinyconv.plugins.glimpse.retina import multiply_adds, program_numbers, retina
 
 LEARNED = "learned"
 
@@ -72,13 +72,6 @@ def path(network, pictures, looks) -> tuple[list, dict]:
         for name, each in zip(rows, (location, mean, log_pi, value)):
             rows[name].append(each)
     return after, {name: ops.stack(each, axis=1) for name, each in rows.items()}
-
-
-def one_program(function):
-    """The function as one XLA program, with its gradient as another, where a graph calls it."""
-    import tensorflow as tf
-
-    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def reinforce(log_pi, values, rewards):
@@ -211,11 +204,6 @@ class Ram(layers.WithPrograms, keras.layers.Layer):
         return self.baseline(ops.stop_gradient(states[0]))[:, 0]
 
     def call(self, pictures, looks):
-        if layers.is_compiled():
-            return one_program(self._follow)(pictures, looks)
-        return self._follow(pictures, looks)
-
-    def _follow(self, pictures, looks):
         after, rows = path(self, pictures, looks)
         return {"scores": ops.stack([self.act(states) for states in after], axis=1), **rows}
 
@@ -226,10 +214,8 @@ class Ram(layers.WithPrograms, keras.layers.Layer):
         return {name: keras.KerasTensor(shape, "float32") for name, shape in shapes.items()}
 
     def program_numbers(self) -> int:
-        """Ten passes over the units and the patches of each glimpse."""
-        units = 2 * self.sensor_units + 2 * self.glimpse_units + 3 * self.units
-        side = self.scales * self.size
-        return 10 * self.input[1].shape[1] * (units + side * (side + self.size))
+        """Those of the retina, at each glimpse."""
+        return self.input[1].shape[1] * program_numbers(self.size, self.scales)
 
     def multiply_adds(self, glimpses: int, channels: int = 1) -> int:
         """The multiply-adds of the matrix products for a picture, without those of training."""
