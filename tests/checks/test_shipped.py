@@ -127,7 +127,7 @@ def test_every_task_answers_in_another_process():
     """`answers_in_another_process` for each, with one other process for all of them."""
     entries = [entry for entry in SHIPPED if entry.kind == "tasks"]
     subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
-    scenes.shapes()  # few, which the other process reads from the cache
+    scenes.shapes()  # few, which the other process reads from the cache, as it does canvases
     for subject in subjects:
         task_answers.save(subject)
     assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)

@@ -233,7 +233,7 @@ def sides(random, count):
     """Pictures of 24x24 with one half in grey, and in its middle one of two marks of 6x6 pixels.
 
     Each glimpse shows which half is grey. The marks, lines across or down, are of one grey from
-    afar: only the finest patch, and only on a mark, shows which it is.
+    afar, where they differ at their edges alone; the finest patch on a mark shows which it is.
     """
     pictures, labels = np.zeros((count, 24, 24, 1), "uint8"), random.integers(0, 2, count)
     lines = np.tile(np.arange(6)[:, None] % 2, (1, 6)) * 255
@@ -266,5 +266,5 @@ def error_of(policy, seed, steps=200):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_policy_learns_to_look_where_looking_pays(seed):
-    """Nothing but a glimpse on the mark tells the class."""
+    """A glimpse on the mark shows the class; one elsewhere shows little of it."""
     assert error_of("learned", seed) < 0.6 * error_of("random", seed)
