@@ -170,6 +170,20 @@ def test_copies_are_longer_than_trained():
     assert first[0].shape == (2, 6, 8)
 
 
+def test_each_epoch_copies_new_sequences_of_the_same_lengths():
+    texts = list(copy_sequences.copy().splits["train"].rows)[:64]
+    epochs = [list(copy_sequences.batches(texts, 8, 0, epoch, 0)) for epoch in range(2)]
+    written = [
+        [copy_sequences.text_of(one[one[:, 0] != -1]) for _, t in epoch for one in t]
+        for epoch in epochs
+    ]
+    lengths = sorted(map(len, texts))
+    assert lengths == sorted(map(len, written[0])) == sorted(map(len, written[1]))
+    assert not {one for one in written[0] if len(one) > 3} & {*written[1], *texts}
+    later = list(copy_sequences.batches(texts, 8, 0, 1, 5))  # as a resumed run
+    assert all((a[0] == b[0]).all() for a, b in zip(epochs[1][5:], later, strict=True))
+
+
 def test_the_entropy_of_the_grammar():
     """Each symbol's probability, from the text alone, with an independent parse."""
     split = grammar.grammar().splits["test"]

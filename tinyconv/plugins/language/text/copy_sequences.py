@@ -35,10 +35,15 @@ def copy(root: Path | None = None) -> Dataset:
 
 
 def _split(random, lengths: np.ndarray) -> Split:
-    rows = ["".join(ALPHABET[i] for i in random.integers(0, 64, length)) for length in lengths]
+    rows = [drawn(random, length) for length in lengths]
     names = [str(i) for i in range(len(rows))]
     targets = [{"copy": row} for row in rows]
     return Split(None, np.full(len(rows), -1, np.int32), names, targets=targets, inputs=rows)
+
+
+def drawn(random, length: int) -> str:
+    """A random text of `length` symbols."""
+    return "".join(ALPHABET[i] for i in random.integers(0, len(ALPHABET), length))
 
 
 def bits_of(text: str) -> np.ndarray:
@@ -76,9 +81,13 @@ def arrays(texts: Sequence[str], longest: int | None = None) -> tuple[np.ndarray
 def batches(
     texts: Sequence[str], batch_size: int, seed: int, epoch: int, first: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """An epoch's batches of `arrays` from step `first` on, in an order drawn for it."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(texts))
-    longest = max(map(len, texts))
+    """An epoch's batches of `arrays` from step `first` on, in an order drawn for it.
+
+    Each text is replaced by a new one of its length in each epoch: a network with a memory could
+    learn 16,000 of them by heart, and then copies no other.
+    """
+    random = np.random.default_rng([seed, epoch])
+    lengths = random.permutation([len(text) for text in texts])
+    texts = [drawn(random, length) for length in lengths]
     for step in range(first, max(1, len(texts) // batch_size)):
-        rows = order[step * batch_size : (step + 1) * batch_size]
-        yield arrays([texts[i] for i in rows], longest)
+        yield arrays(texts[step * batch_size : (step + 1) * batch_size], max(lengths))
