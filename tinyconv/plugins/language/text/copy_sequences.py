@@ -84,7 +84,7 @@ def batches(
     """An epoch's batches of `arrays` from step `first` on, in an order drawn for it.
 
     Each text is replaced by a new one of its length in each epoch: a network with a memory could
-    learn 16,000 of them by heart, and then copies no other.
+    memorise 16,000 of them, and then copies no other.
     """
     random = np.random.default_rng([seed, epoch])
     lengths = random.permutation([len(text) for text in texts])
