@@ -53,12 +53,14 @@ def test_a_patch_is_read_and_written_as_the_equations_say():
     pictures = random.normal(size=(3, 2, ROWS, COLUMNS)).astype("float32")
     patches = random.normal(size=(3, 2, N, N)).astype("float32")
     where = filterbank.window(numbers, ROWS, COLUMNS, N)
-    seen = array(filterbank.read(pictures, where, N))
+    crop = array(filterbank.read(pictures, where, N))
     drawn = array(filterbank.write(patches, where, ROWS, COLUMNS))
     for i, row in enumerate(numbers):
         F_Y, F_X, gamma = twin(row, ROWS, COLUMNS, N)
         for c in range(2):  # the same filters for each colour
-            np.testing.assert_allclose(seen[i, c], gamma * F_Y @ pictures[i, c] @ F_X.T, atol=1e-4)
+            np.testing.assert_allclose(
+                crop[i, c], gamma * F_Y @ pictures[i, c] @ F_X.T, atol=1e-4
+            )
             np.testing.assert_allclose(drawn[i, c], F_Y.T @ patches[i, c] @ F_X / gamma, atol=1e-4)
 
 
@@ -81,9 +83,11 @@ def test_the_window_is_right_to_half_a_pixel(side):
     """A narrow filter on each pixel reads the picture itself, and writes what it has read."""
     picture = np.random.default_rng(2).normal(size=(1, 1, side, side)).astype("float32")
     where = filterbank.window(of(log_variance=-6.0), side, side, side)
-    seen = filterbank.read(picture, where, side)
-    np.testing.assert_allclose(array(seen), picture, atol=1e-4)
-    np.testing.assert_allclose(array(filterbank.write(seen, where, side, side)), picture, atol=1e-4)
+    crop = filterbank.read(picture, where, side)
+    np.testing.assert_allclose(array(crop), picture, atol=1e-4)
+    np.testing.assert_allclose(
+        array(filterbank.write(crop, where, side, side)), picture, atol=1e-4
+    )
 
 
 def test_moving_down_moves_the_filters_of_rows_alone():
@@ -97,9 +101,9 @@ def test_moving_down_moves_the_filters_of_rows_alone():
     picture = np.zeros((1, 1, 9, 9), "float32")
     picture[0, 0, 3:6, 4] = 1  # a line, and the same line a pixel lower
     lower = np.roll(picture, 1, axis=2)
-    seen = array(filterbank.read(picture, here, 3))
-    np.testing.assert_allclose(seen, array(filterbank.read(lower, below, 3)), atol=1e-5)
-    assert abs(seen - array(filterbank.read(lower, here, 3))).max() > 0.1
+    crop = array(filterbank.read(picture, here, 3))
+    np.testing.assert_allclose(crop, array(filterbank.read(lower, below, 3)), atol=1e-5)
+    assert abs(crop - array(filterbank.read(lower, here, 3))).max() > 0.1
 
 
 @pytest.mark.parametrize("x", [-9.0, 0.0, 9.0])

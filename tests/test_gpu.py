@@ -30,7 +30,7 @@ def cards(monkeypatch):
     """Fakes the GPUs that compute, and all NVIDIA cards: `cards([T4], [T4, H200])`."""
 
     def fake(used=(), cards=(), failure=""):
-        monkeypatch.setattr(gpu, "used", lambda: tuple(used))
+        monkeypatch.setattr(gpu, "devices", lambda: tuple(used))
         monkeypatch.setattr(gpu, "cards_of_nvidia", lambda: tuple(cards))
         monkeypatch.setattr(gpu, "_nvidia_smi", lambda: ("", failure))
 
@@ -48,10 +48,10 @@ def nvidia_smi(monkeypatch, tmp_path):
         program.write_text(f"#!/bin/sh\n/bin/cat '{tmp_path / 'text'}'\nexit {code}\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(program.parent))
-        gpu.cards_of_nvidia.cache_clear()
+        gpu._nvidia_smi.cache_clear()
 
     yield install
-    gpu.cards_of_nvidia.cache_clear()
+    gpu._nvidia_smi.cache_clear()
 
 
 def test_the_cards_are_read_from_nvidia_smi(nvidia_smi):
@@ -71,8 +71,8 @@ def test_a_driver_that_does_not_answer_is_reported(nvidia_smi):
 
 def test_a_machine_without_a_gpu_says_nothing(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    gpu.cards_of_nvidia.cache_clear()
-    assert gpu.used() == () and gpu.obstacle() is None and gpu.idle() is None
+    gpu._nvidia_smi.cache_clear()
+    assert gpu.devices() == () and gpu.obstacle() is None and gpu.idle() is None
 
 
 @pytest.mark.tensorflow

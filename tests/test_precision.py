@@ -31,7 +31,7 @@ def machine(monkeypatch):
     """Fakes the hardware: `machine(card=T4, flags={"avx2"}, name="…")`."""
 
     def fake(card=None, flags=BFLOAT16, name="a processor"):
-        monkeypatch.setattr(gpu, "used", lambda: () if card is None else (card,))
+        monkeypatch.setattr(gpu, "devices", lambda: () if card is None else (card,))
         monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
         monkeypatch.setattr(hardware, "cpu_name", lambda: name)
 

@@ -90,7 +90,7 @@ def choose(
             )
         return requested, "as requested"
     if hardware.has_gpu():
-        first, *_ = fast_on(gpu.used()[0], scales_losses)
+        first, *_ = fast_on(gpu.devices()[0], scales_losses)
         return first, REASONS[first]
     flag = hardware.bfloat16_flag()
     if flag is None:

@@ -94,7 +94,7 @@ print(
         {
             "device": hardware.device(),
             "versions": provenance.versions(),
-            "formats": precision.fast_on(*gpu.used()[:1]) if gpu.used() else None,
+            "formats": precision.fast_on(*gpu.devices()[:1]) if gpu.devices() else None,
             "obstacle": gpu.obstacle(),
         }
     ),

@@ -35,7 +35,7 @@ def examine() -> dict[str, str | int | list[str]]:
         "keras": keras.__version__,
         "backend": f"{backend} {importlib.metadata.version(backend)}",
         "devices": keras.distribution.list_devices(),
-        "gpus": [str(card) for card in gpu.used()] or gpu.obstacle() or "none",
+        "gpus": [str(card) for card in gpu.devices()] or gpu.obstacle() or "none",
         "processor": hardware.cpu_name(),
         "cores": os.cpu_count(),
         "precision": f"{policy}: {why}",

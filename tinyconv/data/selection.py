@@ -88,6 +88,13 @@ def own(run) -> Dataset:
     )
 
 
+def named(run, data: str | None, root: Path | None) -> Dataset:
+    """The data set called `data`, None for a run's own, which is where the run had it."""
+    options = run.options
+    root = root or (options.root if data in (None, options.data) else None)
+    return open_dataset(run.catalogue, options, data or options.data, root)
+
+
 def _circumstances(run) -> dict:
     """How the pictures of a run that exists were divided and decoded; nothing for a new run."""
     if run.path is None:

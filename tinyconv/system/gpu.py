@@ -46,7 +46,7 @@ class Gpu:
 
 
 @functools.cache
-def used() -> tuple[Gpu, ...]:
+def devices() -> tuple[Gpu, ...]:
     """The GPUs that Keras' backend can use; the first of them computes."""
     import keras
 
@@ -80,7 +80,6 @@ def _of_jax() -> tuple[Gpu, ...]:
     )
 
 
-@functools.cache
 def cards_of_nvidia() -> tuple[Gpu, ...]:
     """All NVIDIA cards of this machine, used or not; none where nvidia-smi is absent or fails."""
     lines = _nvidia_smi()[0].splitlines()
@@ -91,6 +90,7 @@ def cards_of_nvidia() -> tuple[Gpu, ...]:
     )
 
 
+@functools.cache
 def _nvidia_smi() -> tuple[str, str]:
     """What nvidia-smi prints, and the first line of why it fails; both "" where it is not there."""
     tool = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=WSL_TOOLS)
@@ -114,14 +114,14 @@ def _capability(number: str) -> tuple[int, int] | None:
 
 def rounding(policy: str) -> str | None:
     """That float32 products are rounded on this GPU, for a training that uses them; else None."""
-    if policy != "float32" or not used() or (used()[0].capability or (0, 0)) < TF32:
+    if policy != "float32" or not devices() or (devices()[0].capability or (0, 0)) < TF32:
         return None
     return "its float32 products have the 10 binary digits of TF32, the backends' default there"
 
 
 def idle() -> str | None:
     """The GPUs of which none computes although one does, and how to choose them; None without."""
-    gpus, cards = used(), cards_of_nvidia()
+    gpus, cards = devices(), cards_of_nvidia()
     count = max(len(gpus), len(cards)) - 1
     if not gpus or count < 1:
         return None
@@ -137,7 +137,7 @@ def obstacle() -> str | None:
 
     None where one computes, or there is none.
     """
-    if used():
+    if devices():
         return None
     cards, failure = cards_of_nvidia(), _nvidia_smi()[1]
     if failure:

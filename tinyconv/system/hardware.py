@@ -13,7 +13,7 @@ from tinyconv.system import gpu
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees a GPU."""
-    return bool(gpu.used())
+    return bool(gpu.devices())
 
 
 def is_tensorflow_on_cpu() -> bool:
@@ -25,7 +25,7 @@ def is_tensorflow_on_cpu() -> bool:
 
 def device() -> str:
     """The device that computes, for people: a GPU, or a CPU by its name."""
-    return f"GPU, {gpu.used()[0]}" if has_gpu() else f"CPU, {cpu_name()}"
+    return f"GPU, {gpu.devices()[0]}" if has_gpu() else f"CPU, {cpu_name()}"
 
 
 @functools.cache

@@ -35,7 +35,7 @@ def works() -> bool:
 
     The answer is kept in the cache by card, driver and versions; a line reports a failure.
     """
-    key = json.dumps([*map(str, gpu.used()[:1]), provenance.versions()])
+    key = json.dumps([*map(str, gpu.devices()[:1]), provenance.versions()])
     path = cache_root() / f"xla-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     failure = _stored(path)
     if failure is None:

@@ -44,7 +44,8 @@ def settle(run, policy: str, pictures, build: Callable, batches: Callable) -> st
         The policy's name.
     """
     options = run.options
-    formats = precision.fast_on(*gpu.used()[:1]) if gpu.used() else ()
+    cards = gpu.devices()
+    formats = precision.fast_on(cards[0]) if cards else ()
     is_fixed = options.precision != "auto" or options.deterministic or options.from_ is not None
     if len(formats) < 2 or is_fixed or run.state() is not None:
         return policy

@@ -38,16 +38,6 @@ def vae_run(make_run):
     return make_run(task="draw", name="vae_run", **SMALL | VAE)
 
 
-@pytest.fixture
-def picture(tmp_path):
-    """A digit of the user's own: a file of another size."""
-    path = tmp_path / "seven.png"
-    pixels = np.zeros((90, 75), "uint8")
-    pixels[20:24, 20:50] = pixels[24:60, 44:48] = 255
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 def test_it_measures_what_scripts_rely_on(draw_run):
     metrics = draw_run.settings["result"]["metrics"]
     assert set(metrics) == PARTS | STEPS

@@ -30,16 +30,6 @@ def dram_run(make_run):
     return make_run(task="glimpse", name="dram_run", pages=True, known_places=0.5, **DRAM)
 
 
-@pytest.fixture
-def picture(tmp_path):
-    """A digit of the user's own: a file of another size than the canvases."""
-    path = tmp_path / "seven.png"
-    pixels = np.zeros((90, 75), "uint8")
-    pixels[20:24, 20:50] = pixels[24:60, 44:48] = 255
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 def test_ram_measures_what_scripts_rely_on(ram_run):
     metrics = ram_run.settings["result"]["metrics"]
     assert set(metrics) == {

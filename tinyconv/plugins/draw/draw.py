@@ -74,8 +74,8 @@ class DrawPath(keras.layers.Layer):
         pixels = channels * rows * columns
         patch = channels * self.write_size**2 if self.writes else pixels
         self.patch = self.linear(patch, "patch")
-        seen = 2 * (channels * self.read_size**2 if self.reads else pixels)
-        self.encoder.build((None, seen + self.units))
+        features = 2 * (channels * self.read_size**2 if self.reads else pixels)
+        self.encoder.build((None, features + self.units))
         self.decoder.build((None, self.latent))
         used = [self.mean, self.log_deviation, self.patch]
         used += [self.read_window] * self.reads + [self.write_window] * self.writes

@@ -245,12 +245,8 @@ def _description(network, options: Settings) -> str:
 
 def _measured(run, data=None, root=None, split=None) -> tuple[Dataset, str]:
     """The data set to evaluate on, with pictures of the run's size, and the name of its split."""
-    options = run.options
-    if data in (None, options.data) and root is None:
-        dataset = selection.own(run)
-    else:
-        root = root or (options.root if data in (None, options.data) else None)
-        dataset = selection.open_dataset(run.catalogue, options, data or options.data, root)
+    is_own = data in (None, run.options.data) and root is None
+    dataset = selection.own(run) if is_own else selection.named(run, data, root)
     shape = list(selection.picture_shape(_usable(run, dataset)))
     if shape != run.settings["picture_shape"]:
         raise UserError(

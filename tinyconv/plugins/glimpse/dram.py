@@ -121,8 +121,8 @@ class Dram(layers.WithPrograms, keras.layers.Layer):
         """The next states, from a glimpse at `location` (B, 2) and the last ones."""
         h1, c1, h2, c2 = states
         patches = retina(pictures, location, self.size, self.scales)
-        seen = ops.reshape(patches, (-1, self.what[0].kernel.shape[0]))
-        g = self.what[1](self.what[0](seen)) * self.where(location)  # G_image * G_loc
+        rho = ops.reshape(patches, (-1, self.what[0].kernel.shape[0]))
+        g = self.what[1](self.what[0](rho)) * self.where(location)  # G_image * G_loc
         _, (h1, c1) = self.r1(g, [h1, c1])
         _, (h2, c2) = self.r2(h1, [h2, c2])
         return h1, c1, h2, c2

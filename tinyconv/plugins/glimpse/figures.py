@@ -132,9 +132,9 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     title = "" if label is None or label < 0 else figures.short(classes[label])
     axes[0, 0].set_title(title, fontsize=9, color=INK)
     axes[1, 0].axis("off")
-    seen = _seen(picture, locations, options, windows)
+    views = _views(picture, locations, options, windows)
     for t in range(count):
-        axes[0, t + 1].imshow(seen[t], cmap="gray", vmin=0, vmax=1)
+        axes[0, t + 1].imshow(views[t], cmap="gray", vmin=0, vmax=1)
         axes[0, t + 1].set_title(f"glimpse {t + 1}", fontsize=9, color=COLOURS[t % len(COLOURS)])
         axes[0, t + 1].axis("off")
         axes[1, t + 1].axis("off")
@@ -181,7 +181,7 @@ def _side(window, options) -> float:
     return window[2] * (options.patch - 1)
 
 
-def _seen(picture, locations, options, windows=None) -> list[np.ndarray]:
+def _views(picture, locations, options, windows=None) -> list[np.ndarray]:
     """What was seen up to each glimpse, on grey; sharper patches cover coarser ones.
 
     With `windows` it is what each of them read.
@@ -242,13 +242,13 @@ def moving(picture, paths: Paths, classes: Sequence[str], options) -> bytes:
     """A GIF: a frame per glimpse, with the path so far, what was seen, and the probabilities."""
     locations, probabilities, frames = paths.locations[0], paths.probabilities[0], []
     windows = None if paths.windows is None else paths.windows[0]
-    seen = _seen(picture, locations, options, windows)
+    views = _views(picture, locations, options, windows)
     each = len(locations) // len(probabilities)
     for t in range(len(locations)):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
         _draw_path(left, picture, locations, options, t + 1, windows)
-        middle.imshow(seen[t], cmap="gray", vmin=0, vmax=1)
+        middle.imshow(views[t], cmap="gray", vmin=0, vmax=1)
         middle.axis("off")
         _draw_probabilities(right, probabilities[t // each], classes)
         middle.set_title(f"seen after {t + 1}", fontsize=10, color=INK)

@@ -111,9 +111,9 @@ class GlimpseModel:
 
     def cost(self, channels: int) -> dict[str, float]:
         """The numbers that the sensor reads of a picture, and the multiply-adds."""
-        seen = self.glimpses * self.options.scales * self.options.patch**2 * channels
+        pixels = self.glimpses * self.options.scales * self.options.patch**2 * channels
         products = self.layer.multiply_adds(self.glimpses, channels)
-        return {"pixels_seen": float(seen), "multiply_adds": float(products)}
+        return {"pixels_seen": float(pixels), "multiply_adds": float(products)}
 
     def is_on_digit(self, locations, places) -> np.ndarray:
         """(N, T): whether each location (N, T, 2) is on any digit of its picture."""

@@ -68,11 +68,11 @@ def _patches(pictures, locations, size: int, scales: int):
     first = ops.arange(count)[:, None, None] * height
     pixels = (first + rows[:, :, None]) * width + columns[:, None]  # (B, side, side)
     index = pixels[:, None] * channels + ops.arange(channels)[:, None, None]
-    seen = ops.take(ops.reshape(pictures, (-1,)), index, axis=0)  # (B, C, side, side)
-    seen = ops.cast(seen, "float32") / 255
-    down = ops.matmul(of_rows[:, None], seen)  # (B, C, k g, side)
-    down = ops.reshape(down, (-1, channels, scales, size, seen.shape[-1]))
-    across = ops.reshape(of_columns, (-1, 1, scales, size, seen.shape[-1]))
+    window_pixels = ops.take(ops.reshape(pictures, (-1,)), index, axis=0)  # (B, C, side, side)
+    window_pixels = ops.cast(window_pixels, "float32") / 255
+    down = ops.matmul(of_rows[:, None], window_pixels)  # (B, C, k g, side)
+    down = ops.reshape(down, (-1, channels, scales, size, window_pixels.shape[-1]))
+    across = ops.reshape(of_columns, (-1, 1, scales, size, window_pixels.shape[-1]))
     patches = ops.matmul(down, ops.swapaxes(across, -1, -2))  # (B, C, k, g, g)
     return ops.transpose(patches, (0, 2, 3, 4, 1))
 
@@ -80,8 +80,8 @@ def _patches(pictures, locations, size: int, scales: int):
 def coarse(pictures, side: int):
     """Each picture as side x side means, whatever its size: (B, H, W, C) to (B, side, side, C)."""
     count, height, width, channels = ops.shape(pictures)
-    seen = ops.cast(pictures, "float32") / 255
-    rows = ops.reshape(seen, (-1, height, width * channels))
+    values = ops.cast(pictures, "float32") / 255
+    rows = ops.reshape(values, (-1, height, width * channels))
     down = ops.reshape(ops.matmul(_means(height, side), rows), (-1, side, width, channels))
     return ops.einsum("sw,brwc->brsc", _means(width, side), down)
 

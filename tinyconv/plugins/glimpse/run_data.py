@@ -21,10 +21,8 @@ def measured(run, data, root, split: str | None) -> tuple[Dataset, str]:
     if run.settings.get("classes"):
         dataset = selection.of_run(run, data, root)
         return dataset, selection.split_to_measure(dataset, split)
-    options = run.options
-    root = root or (options.root if data in (None, options.data) else None)
-    dataset = selection.open_dataset(run.catalogue, options, data or options.data, root)
-    return _readable(run, dataset), selection.held_out_split(dataset, split)
+    dataset = _readable(run, selection.named(run, data, root))
+    return dataset, selection.held_out_split(dataset, split)
 
 
 def _readable(run, dataset: Dataset) -> Dataset:

@@ -15,9 +15,7 @@ def open_pairs(run, data=None, root=None) -> Dataset:
     Raises UserError for a data set without translations.
     """
     options = run.options
-    name = data or options.data
-    root = root or (options.root if data in (None, options.data) else None)
-    dataset = selection.open_dataset(run.catalogue, options, name, root)
+    dataset = selection.named(run, data, root)
     targets = dataset.splits["train"].targets
     if not targets or not isinstance(targets[0], dict) or "text" not in targets[0]:
         raise UserError(

@@ -130,10 +130,7 @@ class LanguageModel:
 
 def open_text(run, data: str | None = None, root=None) -> Dataset:
     """The run's own text, or another; UserError where the examples are no text."""
-    options = run.options
-    name = data or options.data
-    root = root or (options.root if data in (None, options.data) else None)
-    dataset = selection.open_dataset(run.catalogue, options, name, root)
+    dataset = selection.named(run, data, root)
     targets = dataset.splits["train"].targets
     if not targets or not isinstance(targets[0], dict) or not {"place", "copy"} & {*targets[0]}:
         raise UserError(
