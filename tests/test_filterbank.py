@@ -58,9 +58,7 @@ def test_a_patch_is_read_and_written_as_the_equations_say():
     for i, row in enumerate(numbers):
         F_Y, F_X, gamma = twin(row, ROWS, COLUMNS, N)
         for c in range(2):  # the same filters for each colour
-            np.testing.assert_allclose(
-                crop[i, c], gamma * F_Y @ pictures[i, c] @ F_X.T, atol=1e-4
-            )
+            np.testing.assert_allclose(crop[i, c], gamma * F_Y @ pictures[i, c] @ F_X.T, atol=1e-4)
             np.testing.assert_allclose(drawn[i, c], F_Y.T @ patches[i, c] @ F_X / gamma, atol=1e-4)
 
 
@@ -85,9 +83,7 @@ def test_the_window_is_right_to_half_a_pixel(side):
     where = filterbank.window(of(log_variance=-6.0), side, side, side)
     crop = filterbank.read(picture, where, side)
     np.testing.assert_allclose(array(crop), picture, atol=1e-4)
-    np.testing.assert_allclose(
-        array(filterbank.write(crop, where, side, side)), picture, atol=1e-4
-    )
+    np.testing.assert_allclose(array(filterbank.write(crop, where, side, side)), picture, atol=1e-4)
 
 
 def test_moving_down_moves_the_filters_of_rows_alone():
