@@ -8,13 +8,14 @@ import os
 import pytest
 
 import tinyconv
-from tinyconv import runs, verbs
+from tinyconv import runs
 from tinyconv.plugins.caption import scenes
 from tinyconv.plugins.draw import two_digits
 from tinyconv.plugins.glimpse import canvases
 from tinyconv.results import Evaluation
 from tinyconv.system import hardware
 from tinyconv.system.start_keras import start
+from tinyconv.verbs import single
 
 # TensorFlow reads this on the first use of tf.keras, which tf-agents needs to be Keras 2.
 if importlib.util.find_spec("tf_keras"):
@@ -44,7 +45,7 @@ def settle(patch, pages: bool) -> None:
     """
     patch.setattr(hardware, "cpu_flags", frozenset)
     if not pages:
-        patch.setattr(verbs, "report", lambda run: None)
+        patch.setattr(single, "report", lambda run: None)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.helpers.command import run
 from tinyconv import course, registry
 from tinyconv.cli import cli
-from tinyconv.cli.run import Target
+from tinyconv.cli.run_command import Target
 from tinyconv.errors import UserError
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.runs import options_of
@@ -53,7 +53,7 @@ def every_task(monkeypatch):
             fields |= {f.name: (f.name, f.type, f) for f in dataclasses.fields(Options)}
         return Target("runs/NAME", dataclasses.make_dataclass("Every", fields.values()))
 
-    monkeypatch.setattr("tinyconv.cli.run._target", target)
+    monkeypatch.setattr("tinyconv.cli.run_command._target", target)
 
 
 @pytest.mark.parametrize(

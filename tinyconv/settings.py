@@ -191,7 +191,7 @@ def _kind(hint) -> tuple[type, bool]:
 
 
 # Words that `tinyconv fit TASK` takes for every task, and so no setting can have as its name.
-RESERVED = ("name", "resume", "check", "json", "help", "debug", "no_plugins")
+RESERVED = ("name", "resume", "like", "seeds", "check", "json", "help", "debug", "no_plugins")
 
 
 def options(Settings: type) -> list[click.Option]:

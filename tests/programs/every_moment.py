@@ -23,7 +23,7 @@ import numpy as np
 from tinyconv.system import start_keras
 
 start_keras.start = lambda: None  # it does not accept the backend numpy
-from tinyconv import recipe, settings, training, verbs  # noqa: E402
+from tinyconv import recipe, registry, settings, training, verbs  # noqa: E402
 from tinyconv.__main__ import DISK  # noqa: E402
 from tinyconv.errors import UserError  # noqa: E402
 from tinyconv.runs.run_folder import RunFolder  # noqa: E402
@@ -229,7 +229,7 @@ def check_open(path: Path) -> bool:
 
 def main(folder: Path) -> None:
     os.chdir(folder)
-    verbs.registry.Catalogue = Catalogue
+    registry.Catalogue = Catalogue
     provenance.versions = provenance.machine = dict
     provenance.git_commit = lambda: None
     console.say = console.note = lambda text: None

@@ -4,117 +4,26 @@ Results go to standard output and text for people to standard error; `--json` pu
 document on standard output. TensorFlow is imported only when a verb needs it.
 """
 
-import contextlib
 import csv
+import functools
 import io
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
-from tinyconv import registry, settings, verbs
+from tinyconv import verbs
 from tinyconv.cli.base import as_json, echo, explicit, print_json
-from tinyconv.data.text import reads_text
-from tinyconv.errors import UserError, nearest
-from tinyconv.explain import ModelExplainOptions
-from tinyconv.registry import recorded
+from tinyconv.cli.run_command import AnswersFile, Inputs, RunCommand, opened, opened_group
+from tinyconv.errors import UserError
+from tinyconv.plugins import Averages
 from tinyconv.results import counted, plural
-from tinyconv.runs import find_folder, options_of
 from tinyconv.system.console import visible
 from tinyconv.system.files import make_folder, write_text
 from tinyconv.system.paths import expanded
 
 run_argument = click.argument("run", metavar="RUN")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a formula begins
-DEFAULT_TASK = "classify"  # its options are in the help where no run is named
-
-
-class Target(NamedTuple):
-    """The run that a command line names, as far as options and help depend on it."""
-
-    name: str | None  # None where no run is named
-    Options: type  # the dataclass of the verb's options
-    reads_text: bool = False
-
-
-class RunCommand(click.Command):
-    """A verb on RUN, with the options that RUN's task declares for it beside its own.
-
-    `text_help` replaces the help where the task reads text.
-    """
-
-    def __init__(self, *args, text_help: str = "", **kwargs):
-        super().__init__(*args, **kwargs)
-        self.text_help = text_help
-
-    def parse_args(self, ctx, args):
-        target = ctx.meta["target"] = _target(self.name, args)
-        ctx.meta["options"] = settings.options(target.Options)
-        # The options of a missing run are unknown: the verb reports that the run is missing.
-        ctx.ignore_unknown_options = target.name is None
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            names = [param.opts[0] for param in self.get_params(ctx) if param.opts[0][0] == "-"]
-            raise UserError(
-                f"{self.name} {target.name} has no option {error.option_name}; "
-                f"{nearest(error.option_name, names)}"
-            ) from error
-
-    def get_params(self, ctx):
-        """Arguments, the task's options, and those of every run."""
-        own = super().get_params(ctx)
-        arguments = [param for param in own if isinstance(param, click.Argument)]
-        return [*arguments, *ctx.meta["options"], *own[len(arguments) :]]
-
-    def format_help_text(self, ctx, formatter):
-        """The help, or that for a task that reads text."""
-        if not (self.text_help and ctx.meta["target"].reads_text):
-            super().format_help_text(ctx, formatter)
-            return
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(self.text_help)
-
-    def format_epilog(self, ctx, formatter):
-        """State which task these options belong to, where no run is named."""
-        if ctx.meta["target"].name:
-            return
-        formatter.write_paragraph()
-        formatter.write_text(
-            f"These are the options for a run of {DEFAULT_TASK}; those for another run are "
-            f"listed by: tinyconv {self.name} RUN --help"
-        )
-
-
-class Inputs(click.Argument):
-    """What the network reads: files, or text where RUN's task reads text."""
-
-    def get_usage_pieces(self, ctx):
-        return ["[TEXT]..." if ctx.meta["target"].reads_text else "[FILES]..."]
-
-
-class AnswersFile(click.Option):
-    """--output of predict; its help mentions --test where RUN's task has that option."""
-
-    def get_help_record(self, ctx):
-        name, text = super().get_help_record(ctx)
-        if "test" in settings.names(ctx.meta["target"].Options):
-            text = "Write CSV (or, with --test, lines) here."
-        return name, text
-
-
-def _target(verb: str, args: list[str]) -> Target:
-    """The first run among the words of the command, or the default task without one."""
-    words = [word for word in args if not word.startswith("-")]
-    if verb == "explain" and any(word.endswith(".keras") for word in words[:1]):
-        return Target(words[0], ModelExplainOptions)
-    for word in words:
-        with contextlib.suppress(UserError):
-            task = recorded.task_class(find_folder(word))
-            return Target(word, options_of(task, verb), reads_text(task))
-    return Target(None, options_of(registry.find("tasks", DEFAULT_TASK), verb))
 
 
 @click.command(cls=RunCommand)
@@ -124,17 +33,22 @@ def _target(verb: str, args: list[str]) -> Target:
 def evaluate(ctx, runs, as_json, **options):
     """Evaluate RUN on its test split: accuracy and loss, or its task's metrics.
 
-    Given several runs, evaluate each of them, and their ensemble, on the first run's data.
+    Given several runs, evaluate each of them, and their ensemble, on the first run's data. The
+    runs of `tinyconv fit --seeds` are evaluated together by the name of their folder.
     """
-    members = [_open(run) for run in runs]
+    several = opened_group(runs[0]) if len(runs) == 1 else None
+    members = several.runs if several else [opened(run) for run in runs]
     if len(members) == 1:
         measured = members[0].measure(**explicit(ctx, options))
         document, subject = {"run": str(members[0].path)}, ""
     else:
-        *each, measured = verbs.ensemble(*members, **explicit(ctx, options))
+        measure = several.measure if several else functools.partial(verbs.ensemble, *members)
+        *each, measured = measure(**explicit(ctx, options))
         pairs = zip(members, each, strict=True)
         document = {"runs": [{"run": str(run.path), "metrics": one.metrics} for run, one in pairs]}
         subject = f"the mean of {len(each)} networks "
+        if not isinstance(members[0].task, Averages):
+            subject = f"the mean of the results of {len(each)} networks "
     if as_json:
         names = ("data", "split", "pictures", "metrics", "count")
         print_json(document | {name: getattr(measured, name) for name in names})
@@ -169,7 +83,7 @@ def predict(ctx, run, files, output, as_json, **options):
     """Predict with the network of RUN for FILES (pictures, folders, globs)."""
     if output and output.exists():
         raise UserError(f"{output} exists already; name another file with --output.")
-    predictions = list(_open(run).predict(*files, **explicit(ctx, options)))
+    predictions = list(opened(run).predict(*files, **explicit(ctx, options)))
     as_lines = bool(predictions) and all(one.line is not None for one in predictions)
     if output:
         text = io.StringIO(newline="")
@@ -233,7 +147,7 @@ def _in_words(answer: dict) -> str:
 @click.pass_context
 def explain(ctx, run, files, output, **options):
     """Draw why the network of RUN, or of a .keras file, predicts as it does for FILES."""
-    subject = Path(run) if run.endswith(".keras") else _open(run)
+    subject = Path(run) if run.endswith(".keras") else opened(run)
     for path in verbs.explain(subject, *files, output=output, **explicit(ctx, options)):
         echo(path)
 
@@ -254,7 +168,7 @@ def verify(run, steps, whole, as_json):
 
     if whole and steps is not None:
         raise UserError("verify takes --steps or --all: not both.")
-    original = _open(run)
+    original = opened(run)
     verdict = reproduce.verify(original, None if whole else steps or reproduce.STEPS)
     if as_json:
         print_json({"run": str(original.path), **vars(verdict)})
@@ -286,9 +200,13 @@ def verify(run, steps, whole, as_json):
 def report(runs, output):
     """Write the report of RUN: one HTML page with curves, mistakes and filters.
 
-    Given several runs, write one page with their curves, numbers and settings side by side.
+    Given several runs, write one page with their curves, numbers and settings side by side. That
+    of `tinyconv fit --seeds` is written into its folder.
     """
-    members = [_open(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
+    if len(runs) == 1 and output is None and (several := opened_group(runs[0])):
+        echo(several.report())
+        return
+    members = [opened(runs[0])] if len(runs) == 1 else map(verbs.load, runs)
     echo(verbs.report(*members, output=output))
 
 
@@ -305,13 +223,4 @@ def report(runs, output):
 )
 def export(run, format, output):
     """Write the network of RUN as a file for other programs."""
-    echo(verbs.export(_open(run), format, output))
-
-
-def _open(run: str):
-    """The run named on the command line, with Keras started silently."""
-    from tinyconv.system.start_keras import start
-
-    result = verbs.load(find_folder(run))
-    start()
-    return result
+    echo(verbs.export(opened(run), format, output))

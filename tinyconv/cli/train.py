@@ -8,7 +8,7 @@ from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import echo, explicit, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry import recorded
-from tinyconv.runs import find_folder
+from tinyconv.runs import find_folder, group
 from tinyconv.system.paths import expanded
 
 
@@ -23,7 +23,7 @@ class Tasks(click.Group):
 
     def parse_args(self, ctx, args):
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [_task_of_resume(args) or self.default, *args]
+            args = [_task_of_run(args) or self.default, *args]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx):
@@ -42,12 +42,14 @@ class Tasks(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def _task_of_resume(args: list[str]) -> str | None:
-    """The full name of the task of the run after --resume, None without one."""
+def _task_of_run(args: list[str]) -> str | None:
+    """The full name of the task of the run after --resume or --like, None without one."""
     for word, value in zip(args, [*args[1:], None]):
         option, _, path = word.partition("=")
-        if option == "--resume" and (path := path or value):
+        if option in ("--resume", "--like") and (path := path or value):
             with contextlib.suppress(UserError):  # the verb reports what is wrong
+                if folder := group.find(path):
+                    return group.read(folder)["task"]
                 return recorded.task_name(find_folder(path))
     return None
 
@@ -57,26 +59,37 @@ def fit_command(name: str) -> click.Command:
     task = registry.find("tasks", name)
 
     @click.pass_context
-    def train(ctx, run_name, resume, check, as_json, **values):
+    def train(ctx, run_name, resume, like, seeds, check, as_json, **values):
         values = explicit(ctx, values)
+        if resume is not None and like is not None:
+            raise UserError("--resume continues a run, and --like starts another; give one.")
         if check:
-            if run_name or resume:
-                raise UserError("--check makes no run: leave out --name and --resume.")
+            if run_name or resume or like or seeds:
+                raise UserError(
+                    "--check makes no run: leave out --name, --resume, --like and --seeds."
+                )
             _check(name, values, as_json)
             return
         if resume is None:
-            run = verbs.fit(name, name=run_name, **values)
+            result = verbs.fit(name, name=run_name, seeds=seeds, like=like, **values)
         else:
-            run = verbs.resume(resume, **values)
+            result = verbs.resume(resume, seeds=seeds, **values)
         if as_json:
-            result = run.settings["result"]
-            document = {"run": str(run.path), "task": run.settings["task"]}
-            print_json(document | {key: result[key] for key in ("metrics", "seconds")})
+            print_json(_document(result))
 
     options = [
         *settings.options(task.Settings),
         click.Option(["--name", "run_name"], help="Name of the run folder.", metavar="NAME"),
-        click.Option(["--resume"], help="Resume this run.", metavar="RUN"),
+        click.Option(["--resume"], help="Resume this run, or these runs.", metavar="RUN"),
+        click.Option(
+            ["--like"], help="Repeat this run, with the settings given here.", metavar="RUN"
+        ),
+        click.Option(
+            ["--seeds"],
+            type=int,
+            metavar="N",
+            help="Train N runs with different seeds, from --seed on, and compare them.",
+        ),
         click.Option(
             ["--check"],
             is_flag=True,
@@ -89,6 +102,23 @@ def fit_command(name: str) -> click.Command:
         ),
     ]
     return click.Command(name, params=options, callback=train, help=task.__doc__)
+
+
+def _document(result) -> dict:
+    """What --json prints of a run, or of a group of runs: there metrics are their mean."""
+    if not isinstance(result, verbs.RunGroup):
+        facts = result.settings
+        numbers = {key: facts["result"][key] for key in ("metrics", "seconds")}
+        return {"run": str(result.path), "task": facts["task"], **numbers}
+    each = [_document(run) | {"seed": run.options.seed} for run in result.runs]
+    return {
+        "run": str(result.path),
+        "task": each[0]["task"],
+        "metrics": result.metrics,
+        "seconds": sum(one["seconds"] for one in each),
+        "spread": result.spread,
+        "runs": each,
+    }
 
 
 def _check(task: str, options: dict, as_json: bool) -> None:

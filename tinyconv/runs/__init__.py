@@ -29,6 +29,7 @@ OPTIONS = {  # where a task declares the options of a verb
 }
 EXTENSIONS = ("epochs", "minutes", "steps")  # settings that may change when a run is resumed
 SHIPPED = Path(__file__).with_name("shipped")
+GROUP = "group.json"  # in a folder with several runs; see group.py
 
 
 def runs_folder() -> Path:
@@ -56,6 +57,7 @@ class Run(RunFolder):
         self.options = options
         self.catalogue = catalogue
         self.name = name
+        self.place: Path | None = None  # an empty folder to use, which the caller has locked
         self.log: Log | None = None
         self.changed: list[str] = []  # options of a resumed run that settings.json lacks so far
         self.exit_stack = contextlib.ExitStack()  # closed after the training: the folder's lock
@@ -78,8 +80,11 @@ class Run(RunFolder):
                 f"has the setting {name}, which is also the name of a fact in settings.json"
             )
         today = datetime.date.today().isoformat()
-        self.path = files.new_folder(runs_folder(), self.name or f"{today}-{default_name}")
-        self.exit_stack.enter_context(files.only_writer(self.path))
+        self.path = self.place or files.new_folder(
+            runs_folder(), self.name or f"{today}-{default_name}"
+        )
+        if self.place is None:
+            self.exit_stack.enter_context(files.only_writer(self.path))
         for name, content in self.initial_files.items():
             data = content if isinstance(content, bytes) else content.read_bytes()
             files.write(self.path / name, data)
@@ -290,6 +295,11 @@ def find_folder(path: str | os.PathLike) -> Path:
     what = "is not a run folder: it has no settings.json" if path.exists() else "does not exist"
     files = [file for file in runs_folder().glob("*/settings.json") if file.is_file()]
     hint = close_matches(path.name, [file.parent.name for file in files])
+    for folder in (path, runs_folder() / path):
+        if (folder / GROUP).is_file():
+            what = "holds several runs"
+            runs = [file.parent.as_posix() for file in sorted(folder.glob("*/settings.json"))]
+            hint = f"name one of them, such as {runs[0]}." if runs else "none has begun yet."
     if (path.parent / "settings.json").is_file():
         hint = f"name its folder, {path.parent}."
     hint = hint or "`tinyconv runs` lists all runs."

@@ -23,9 +23,13 @@ except ImportError:  # every other system
     msvcrt = None
 
 ON_WINDOWS = os.name == "nt"
-LOCK_FILE = ".lock"  # on Windows, where a folder itself cannot be locked
+LOCK_FILE = ".lock"  # on Windows and NFS, where a folder itself cannot be locked
 PATIENCE = 3  # seconds for which a rename is retried on Windows
 PAUSE = 0.05  # seconds between two tries
+
+
+class Locked(UserError):
+    """Another process holds the lock of a folder."""
 
 
 _reported: set[Path] = set()  # temporary caches
@@ -116,7 +120,7 @@ def only_writer(folder: Path, wait: bool = False) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if not wait:
-                    raise UserError(
+                    raise Locked(
                         f"Another process is writing into {folder}; wait until it has ended, or "
                         "stop it."
                     ) from error
@@ -126,18 +130,27 @@ def only_writer(folder: Path, wait: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """flock on the folder itself, which leaves no file; BlockingIOError if it is locked."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:
-            pass
+    """flock on the folder itself, which leaves no file; BlockingIOError if it is locked.
+
+    NFS locks only what is open for writing: there a file in the folder is locked, and stays.
+    """
+    with contextlib.ExitStack() as stack:
+        if not _flock(stack, os.open(folder, os.O_RDONLY)):
+            with contextlib.suppress(PermissionError):
+                _flock(stack, os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT))
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _flock(stack: contextlib.ExitStack, descriptor: int) -> bool:
+    """Lock an open file until `stack` closes it; False where its file system has no such locks."""
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -222,11 +235,16 @@ def make_folder(path: Path) -> None:
         raise UserError(f"{file} is a file, not a folder; name another place.") from error
 
 
-def new_folder(parent: Path, name: str) -> Path:
-    """Make `parent/name`, or `parent/name-2` and so on if that exists."""
+def folder_name(name: str) -> str:
+    """The name of a run's folder: `name` without spaces; UserError where it is none."""
     if name != Path(name).name or name.strip() in {"", ".", ".."}:
         raise UserError(f"A run's name must be one folder name without slashes, not {name!r}.")
-    name = re.sub(r"\s+", "-", name)
+    return re.sub(r"\s+", "-", name)
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make `parent/name`, or `parent/name-2` and so on if that exists."""
+    name = folder_name(name)
     make_folder(parent)
     number = 1
     while True:

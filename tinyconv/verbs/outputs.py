@@ -1,5 +1,6 @@
 """The verbs that write files about a run: report, explain, export."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tinyconv import runs
@@ -42,13 +43,18 @@ def report(run: Run, *others: Run, output: Path | None = None) -> Path:
         make_folder(folder)
         with only_writer(folder, wait=True):
             return write_report(run)
-    from tinyconv.report.comparison import write_comparison
-
     if output and Path(output).exists():
         raise UserError(f"{output} exists already; name another file with --output.")
     page = Path(output or unused_path(Path("comparison.html")))
     make_folder(page.parent)
-    return write_comparison([run, *others], page, _figures_together([run, *others]))
+    return compare([run, *others], page)
+
+
+def compare(runs: list[Run], page: Path, tables: Iterable = ()) -> Path:
+    """Write the page with several runs side by side, `tables` and what their task shows of them."""
+    from tinyconv.report.comparison import write_comparison
+
+    return write_comparison(runs, page, [*tables, *_figures_together(runs)])
 
 
 def _figures_together(runs: list[Run]) -> list:
