@@ -95,8 +95,16 @@ PLUGINS = {
             "plain-text = text.passages:plain_text",
             "copy = text.copy_sequences:copy",
             "grammar = text.grammar:grammar",
+            "opinions = sentences.opinions:opinions",
+            "treebank = sentences.treebank_files:treebank",
+            "movie-reviews = sentences.labelled_files:movie_reviews",
+            "labelled-sentences = sentences.labelled_files:labelled_sentences",
         ],
-        "tasks": ["words = words.task:Words", "text = text.task:LanguageModel"],
+        "tasks": [
+            "words = words.task:Words",
+            "text = text.task:LanguageModel",
+            "sentences = sentences.task:Sentences",
+        ],
     },
     "draw": {
         "datasets": ["two-digits = two_digits:two_digits"],

@@ -33,6 +33,7 @@ REFUSING = {
     "dqn": "use --precision float32 or mixed_bfloat16",  # nothing scales its loss
     "draw": "choose from float32",
     "glimpse": "choose from float32",
+    "sentences": "choose from float32",
     "text": "choose from float32",
     "translate": "choose from float32",
     "words": "choose from float32",

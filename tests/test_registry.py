@@ -11,7 +11,7 @@ from tinyconv.errors import UserError, nearest
 def test_shipped_names_in_their_natural_order():
     names = registry.names("models")
     assert names.index("resnet9") < names.index("resnet18") < names.index("resnet101")
-    tasks = "caption classify dqn draw glimpse localise text translate words"
+    tasks = "caption classify dqn draw glimpse localise sentences text translate words"
     assert registry.names("tasks") == tasks.split()
 
 

@@ -59,3 +59,35 @@ def text_lines(folder):
     (folder / "one.txt").write_text("\n".join(lines[:200]), encoding="utf-8-sig")
     (folder / "two.txt").write_text("\n\n".join(lines[200:]), encoding="utf-8")
     return folder
+
+
+def tree_files(folder):
+    """train.txt, dev.txt and test.txt as of the Stanford sentiment treebank."""
+    adjectives = {"good": 3, "nice": 3, "great": 4, "bad": 1, "dull": 1, "awful": 0, "long": 2}
+    for number, (name, count) in enumerate((("train", 60), ("dev", 14), ("test", 14))):
+        trees = []
+        for i in range(count):
+            word, label = [*adjectives.items()][i % len(adjectives)]
+            noun = f"(2 (2 the) (2 {name}{i}))"
+            denied = f"({4 - label} (2 not) ({label} {word}))"
+            adjective = denied if (i + number) % 2 else f"({label} {word})"
+            root = adjective[1]
+            trees.append(f"({root} {noun} ({root} (2 is) {adjective}))\n")
+        (folder / f"{name}.txt").write_text("".join(trees), encoding="utf-8")
+    return folder
+
+
+def review_files(folder):
+    """rt-polarity.neg and rt-polarity.pos, in the encoding of Pang and Lee."""
+    for ending, word in (("neg", "dull"), ("pos", "clichéd but good")):
+        lines = "".join(f"film number {i} is {word} . \n" for i in range(60))
+        (folder / f"rt-polarity.{ending}").write_bytes(lines.encode("cp1252"))
+    return folder
+
+
+def labelled_lines(folder):
+    """A table of labels and sentences."""
+    names = ("sports", "weather", "politics")
+    rows = [f"{names[i % 3]}\t{names[i % 3]} news of day {i}" for i in range(120)]
+    (folder / "news.tsv").write_text("\n".join(rows), encoding="utf-8")
+    return folder

@@ -15,10 +15,13 @@ from PIL import Image
 
 from tests.helpers.languages import (
     catalogues,
+    labelled_lines,
     multi30k_folder,
+    review_files,
     text_lines,
     translation_columns,
     translations,
+    tree_files,
 )
 from tinyconv.data.cache import Source, Sources, cached
 
@@ -316,5 +319,9 @@ OF_TEXT = {
     "plain-text": ("plain-text", text_lines),
     "copy": ("copy", lambda folder: None),
     "grammar": ("grammar", lambda folder: None),
+    "opinions": ("opinions", lambda folder: None),
+    "treebank": ("treebank", tree_files),
+    "movie-reviews": ("movie-reviews", review_files),
+    "labelled-sentences": ("labelled-sentences", labelled_lines),
 }
 SOURCES = OF_PICTURES | OF_TEXT

@@ -216,8 +216,8 @@ def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
     assert done.returncode == 2 and "not installed; install it with: pip install" in done.stderr
 
     pip_install(bare, tmp_path, *(tmp_path / f"tinyconv-{plugin}" for plugin in BUILT_IN))
-    every = ["caption", "classify", "dqn", "draw", "glimpse", "localise", "text"]
-    every += ["translate", "words"]
+    every = ["caption", "classify", "dqn", "draw", "glimpse", "localise", "sentences"]
+    every += ["text", "translate", "words"]
     assert names(succeed(*tasks)) == every
     done = subprocess.run([str(part) for part in evaluate], capture_output=True, text=True)
     assert "has no field 'words'" in done.stderr  # its task is found again

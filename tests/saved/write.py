@@ -26,6 +26,7 @@ def models() -> dict:
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
     from tinyconv.plugins.glimpse import dram, draw_reader, one_glimpse, ram
+    from tinyconv.plugins.language.sentences import compositions, sentence_networks
     from tinyconv.plugins.language.text import copying, language_model
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
@@ -120,6 +121,10 @@ def models() -> dict:
         "CarriedState": carrying,
         "TuringCell": carrying,
         "NegativeLogLikelihood": text_reader.model,
+        "Recursive": compositions.network("recursive", 7, 3, 5),
+        "NeuralTensor": compositions.network("rntn", 7, 3, 5),
+        "TreeLSTM": compositions.network("tree-lstm", 7, 3, 5),
+        "Filters": sentence_networks.network("cnn", 7, 3, 5),
         "CopyLoss": compiled(loss=copying.CopyLoss()),
     }
 

@@ -26,6 +26,7 @@ TINY = {
     "glimpse": {"limit": 24, "epochs": 1},
     "translate": {"limit": 24, "epochs": 1},
     "words": {"limit": 60, "epochs": 1, "least": 1},
+    "sentences": {"limit": 24, "epochs": 1},
     "text": {"limit": 30, "epochs": 1, "window": 8, "batch_size": 4},
     "dqn": {"steps": 120, "start": 20, "replay": 200, "epsilon_steps": 50, "env": "catch"},
 }
@@ -89,7 +90,7 @@ def printed(message, category, filename, lineno, file=None, line=None) -> None:
 
 
 # Tasks with several networks to trace: their examples take minutes.
-SLOW = ("caption", "text", "draw", "glimpse", "translate")
+SLOW = ("caption", "text", "draw", "glimpse", "sentences", "translate")
 
 
 @EXAMPLES
@@ -135,6 +136,7 @@ def test_every_verb_of_any_run(task, examples, tmp_path, monkeypatch, capsys):
             return
         more = ("--steps", "160") if task == "dqn" else ("--epochs", "2")
         texts = {"translate": ("the old king",), "words": ("the",), "text": ("the old",), "dqn": ()}
+        texts["sentences"] = ("the film is good",)
         inputs = texts.get(task, ("picture.png",))
         verb("verify", name, "--steps", "2")
         verb("fit", "--resume", name, *more)

@@ -61,7 +61,8 @@ def chance(model, targets) -> float | None:
     )
     if not takes_scores:
         return None
-    scores = np.zeros((len(targets), *model.output_shape[1:]), "float32")
+    sizes = zip(model.output_shape, (*targets.shape, None))
+    scores = np.zeros([of_batch if n is None else n for n, of_batch in sizes], "float32")
     return float(loss(targets, scores))
 
 

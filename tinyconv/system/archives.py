@@ -10,7 +10,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,20 +45,25 @@ def gunzip(path: Path) -> bytes:
 
 def untar(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """The content of regular files in a .tar or .tar.gz by name; TarError where one is missing."""
+    content = tar_members(path, names.__contains__)
+    for name in names:
+        if name not in content:
+            raise tarfile.TarError(f"it has no file {name}")
+    return content
+
+
+def tar_members(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """The content of those regular files in a .tar or .tar.gz whose name is wanted."""
     with path.open("rb") as plain:
         is_gzip = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
         file = gzip.GzipFile(fileobj=plain) if is_gzip else plain
         with tarfile.open(fileobj=_Bounded(file, path), mode="r|") as archive:
-            content = {
+            return {
                 member.name: archive.extractfile(member).read()
                 for member in archive
-                if member.isfile() and member.name in names
+                if member.isfile() and is_wanted(member.name)
             }
-    for name in names:
-        if name not in content:
-            raise tarfile.TarError(f"it has no file {name}")
-    return content
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

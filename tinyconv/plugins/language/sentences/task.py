@@ -1,0 +1,184 @@
+"""The task `sentences`: what a sentence says (Socher et al. 2013, Kim 2014, Tai et al. 2015).
+
+Each model reads one kind of example, and a module for each kind (READERS) has what its runs need:
+`begin_training`, `measure`, `predictions`, `explanations` and `pictures`.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from tinyconv.data import Dataset, selection
+from tinyconv.errors import UserError
+from tinyconv.plugins.language.sentences.settings import (
+    NEEDS,
+    Evaluate,
+    Explain,
+    Predict,
+    Settings,
+)
+from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.tasks import begin
+
+READERS = {"sentence": "sentence_reading", "tree": "tree_reading"}  # by what a model needs
+# The kinds of example in a data set, by the key of its targets; None for labels alone.
+HAS = {"tree": ("tree", "sentence"), None: ("sentence",)}
+DATA = {"sentence": "movie-reviews", "tree": "opinions"}  # to suggest
+
+
+class Sentences:
+    """What sentences say, by trees, filters or chains (Socher et al. 2013, Kim 2014, Tai 2015)."""
+
+    Settings = Settings
+    Evaluate = Evaluate
+    Predict = Predict
+    Explain = Explain
+    reads_text = True
+    small = {"limit": 32, "batch_size": 8, "epochs": 2, "units": 8, "least": 1}
+    examples = [
+        ("the film is not good", {}),
+        ("nobody says that the plot is dull", {}),
+        ("(3 (2 (2 the) (2 music)) (3 (2 is) (3 nice)))", {}),
+    ]
+
+    def prepare(self, run):
+        """The Training of the run, from its last checkpoint if it has one.
+
+        Args:
+            run: the Run; its options are `Settings`.
+
+        Returns:
+            The Training, before its next step.
+
+        Raises:
+            UserError: for data without what the model needs.
+        """
+        dataset, policy, saved = begin(run, open_sentences)
+        return reader_of(run).begin_training(run, dataset, policy, saved)
+
+    def evaluate(self, run, options: Evaluate) -> Evaluation:
+        """The labels of sentences and of their parts, by depth, and where they are negated.
+
+        Args:
+            run: the trained Run.
+            options: the data and the split.
+
+        Returns:
+            The Evaluation.
+
+        Raises:
+            UserError: for an unknown split, or data with other labels than the run's.
+        """
+        dataset = open_sentences(run, options.data, options.root)
+        if list(dataset.classes) != list(run.settings.get("classes", [])):
+            raise UserError(
+                f"{dataset.name} has other labels than the run, which was trained on "
+                f"{run.options.data}: {', '.join(dataset.classes) or 'none'}."
+            )
+        name = selection.held_out_split(dataset, options.split)
+        split = dataset.splits[name]
+        return Evaluation(reader_of(run).measure(run, split), dataset.name, name, count=len(split))
+
+    def predict(self, run, inputs: Sequence[str], options: Predict) -> Iterator[Prediction]:
+        """The label of each sentence; for models on trees also that of each part.
+
+        Args:
+            run: the trained Run.
+            inputs: sentences, trees in brackets, and paths of files with one on each line.
+            options: no more than how inputs are read.
+
+        Yields:
+            A Prediction for each sentence.
+
+        Raises:
+            UserError: without a sentence, or for brackets that are no tree.
+        """
+        if not inputs:
+            raise UserError('predict needs a sentence, such as "the film is not good".')
+        yield from reader_of(run).predictions(run, inputs)
+
+    def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
+        """Why a sentence has its label: the tree with a label at each node, or what is read.
+
+        Args:
+            run: the trained Run.
+            inputs: sentences, trees in brackets, and paths of files with one on each line.
+            options: none.
+
+        Yields:
+            A Picture for each sentence.
+
+        Raises:
+            UserError: without a sentence, or for brackets that are no tree.
+        """
+        from tinyconv.data.text import inputs as as_texts
+
+        if not inputs:
+            raise UserError("explain needs a sentence, or a file with one on each line.")
+        yield from reader_of(run).explanations(run, as_texts(inputs, False))
+
+    def pictures(self, run) -> Iterator[Picture | Table]:
+        """How it learnt, trees with their labels, and the accuracy by depth.
+
+        Args:
+            run: the Run.
+
+        Yields:
+            The Pictures and Tables of its report.
+        """
+        yield from reader_of(run).pictures(run, open_sentences(run))
+
+    def comparison(self, runs: Mapping) -> Iterator[Picture]:
+        """The accuracy of several runs by the height of the trees.
+
+        Args:
+            runs: the Runs by the names to show them with.
+
+        Yields:
+            The Pictures of the page that compares them.
+        """
+        from tinyconv.plugins.language.sentences import figures, labelled_phrases
+
+        heights = {}
+        for name, run in runs.items():
+            if NEEDS[run.options.model] in HAS["tree"]:
+                dataset = open_sentences(run)
+                if labelled_phrases.has_trees(dataset.splits["train"]):
+                    heights[name] = reader_of(run).by_height(run, dataset)
+        if heights:
+            yield figures.depth(heights)
+
+
+def reader_of(run):
+    """The module for what the model of a run reads."""
+    return _module(READERS[NEEDS[run.options.model]])
+
+
+def _module(name: str):
+    return importlib.import_module(f"tinyconv.plugins.language.sentences.{name}")
+
+
+def contents(dataset: Dataset) -> tuple[str, ...]:
+    """The kinds of example that a data set has, of READERS; UserError where there are none."""
+    train = dataset.splits["train"]
+    first = train.targets[0] if train.targets is not None and len(train) else None
+    keys = {*first} if isinstance(first, dict) else {None} if first is None else {""}
+    kinds = [HAS[key] for key in HAS if key in keys]
+    if not kinds or (None in keys and not dataset.classes):
+        raise UserError(
+            f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews "
+            "or labelled-sentences."
+        )
+    return kinds[0]
+
+
+def open_sentences(run, data: str | None = None, root=None) -> Dataset:
+    """The run's own examples, or others; UserError without what the model of the run needs."""
+    dataset, need = selection.named(run, data, root), NEEDS[run.options.model]
+    has = contents(dataset)
+    if need not in has:
+        models = [model for model, kind in NEEDS.items() if kind in has]
+        raise UserError(
+            f"--model {run.options.model} needs a {need} for each example, and {dataset.name} has "
+            f"none; choose --model {', '.join(models)}, or other data, such as {DATA[need]}."
+        )
+    return dataset
