@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.small import KINDS
 from tests.helpers.sources import SOURCES
 from tinyconv import checks
-from tinyconv.checks import model_arguments, models, task_answers, task_batches, tasks
+from tinyconv.checks import datasets, model_arguments, models, task_answers, task_batches, tasks
 from tinyconv.checks.subject import Subject
 from tinyconv.plugins.caption import scenes
 from tinyconv.registry.entry_points import installed
@@ -54,6 +54,16 @@ LONG = {
         task_batches.heeds_its_settings,
     ),
 }
+
+# Drawn by what draws cluttered-digits and number-digits, from other digits: 4 seconds each.
+CANVASES_OF_MNIST = (
+    "cluttered-mnist",
+    "cluttered-mnist-100",
+    "translated-mnist",
+    "translated-mnist-100",
+    "mnist-pairs",
+    "mnist-addition",
+)
 
 ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one process each
 
@@ -134,8 +144,16 @@ def test_every_task_answers_in_another_process():
     assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("promise", checks.PROMISES["datasets"], ids=lambda p: p.__name__)
+def data_set_cases():
+    """Every promise of every shipped data set."""
+    for promise in checks.PROMISES["datasets"]:
+        for source in SOURCES:
+            long = promise is datasets.keeps_near_copies_apart and source in CANVASES_OF_MNIST
+            marks = [pytest.mark.slow] if long else []
+            yield pytest.param(promise, source, marks=marks, id=f"{promise.__name__}-{source}")
+
+
+@pytest.mark.parametrize(("promise", "source"), list(data_set_cases()))
 def test_data_set(promise, source, tmp_path):
     name, write = SOURCES[source]
     (tmp_path / "files").mkdir()

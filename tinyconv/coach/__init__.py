@@ -48,15 +48,12 @@ def examine_data(run, dataset: Dataset) -> None:
         return
     train = dataset.splits["train"]
     policy, has_bfloat16 = run.settings["policy"], hardware.bfloat16_flag() is not None
-    report(
-        run,
-        0,
-        slow_numbers=rules.slow_numbers(policy, hardware.has_gpu(), has_bfloat16),
-        small_validation=rules.small_validation(len(dataset.splits["validation"]), dataset.unit),
-    )
+    report(run, 0, slow_numbers=rules.slow_numbers(policy, hardware.has_gpu(), has_bfloat16))
     if train.inputs is None:
         report(run, 0, input_scale=rules.input_scale(**measurements.pixels(train)))
-    if dataset.classes:
+    if dataset.classes:  # answers that are right or wrong
+        held_out = len(dataset.splits["validation"])
+        report(run, 0, small_validation=rules.small_validation(held_out, dataset.unit))
         counts = np.bincount(train.labels, minlength=len(dataset.classes))
         by_class = dict(zip(dataset.classes, counts.tolist()))
         report(run, 0, imbalance=rules.imbalance(by_class))

@@ -58,6 +58,7 @@ class Training:
             ends, network); see `progressive_resizing.py`.
         name: the base of a new run folder's name; the model's name for None.
         frozen: a FrozenBody, whose head trains in the model's place until its body is unfrozen.
+        unit: the plural noun for the rows of a batch, such as "windows"; that of the data for None.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class Training:
         stages: Sequence[tuple[float, keras.Model]] = (),
         name: str | None = None,
         frozen: FrozenBody | None = None,
+        unit: str | None = None,
     ):
         self.run_folder, self.settings = run, settings
         self.name = name or model.name
+        self.unit = unit or run.settings.get("data_unit", "pictures")
         self.stages = [*stages, (math.inf, model)]
         self.frozen = frozen
         self.batches = batches if frozen is None else frozen.batches

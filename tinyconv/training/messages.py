@@ -16,7 +16,6 @@ def epoch_line(loop) -> str:
     """
     settings, row = loop.settings, loop.row
     total = "" if settings.minutes else f"/{settings.epochs}"
-    unit = loop.run_folder.settings.get("data_unit", "pictures")
     last = loop.state.rows[-1] if loop.state.rows else {}
     training = {name: row[name] for name in row if name not in PACE and name[:4] != "val_"}
     validation = {name[4:]: last[name] for name in last if name[:4] == "val_"}
@@ -26,7 +25,7 @@ def epoch_line(loop) -> str:
             *(f"{name} {value:.3f}" for name, value in training.items()),
             *(["| validation"] if validation else []),
             *(f"{name} {value:.3f}" for name, value in validation.items()),
-            f"| {row['pictures_per_second']:,.0f} {unit}/s",
+            f"| {row['pictures_per_second']:,.0f} {loop.unit}/s",
             f"waiting for data {row['waiting']:.1%}",
         ]
     )

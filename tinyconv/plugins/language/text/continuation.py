@@ -59,6 +59,7 @@ def begin_training(run, dataset: Dataset, policy: str, saved) -> training.Traini
         lambda _: text_measures.of_text(reader, symbols, held_out),
         rank=lambda metrics: -metrics["loss"],
         name=f"{options.model}-{dataset.name}",
+        unit="windows",
     )
 
 

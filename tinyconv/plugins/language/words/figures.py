@@ -92,7 +92,8 @@ def maps(space: WordSpace, questions) -> Iterator[Picture]:
     groups, by = _groups(space, chosen, roles)
     unit = space.unit[chosen]
     perplexity = min(20.0, (len(chosen) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(unit)
+    tsne = TSNE(perplexity=perplexity, init="pca", method="exact", random_state=0)
+    places = tsne.fit_transform(unit)
     caption = (
         f"The {len(chosen)} most frequent words, coloured by {by}. t-SNE keeps neighbours "
         "together; distances between groups, and their sizes, mean nothing."

@@ -86,6 +86,7 @@ class Words:
             lambda model: _while_training(training_text.measure(run, model, lexicon, validation)),
             rank=_rank,
             name=f"{options.model}-{dataset.name}",
+            unit="examples",
         )
 
     def evaluate(self, run, options: Evaluate) -> Evaluation:
