@@ -36,7 +36,7 @@ def timed(method, times):
     return run
 
 
-Training.step = timed(Training.step, steps)
+Training.take = timed(Training.take, steps)
 Training.epoch = timed(Training.epoch, epochs)
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--root", required=True, type=Path)

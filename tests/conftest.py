@@ -98,17 +98,25 @@ def at_step(monkeypatch):
     """
     from tinyconv import training
 
-    plans, step = [], training.Training.step
+    plans, take, plan_chunk = [], training.Training.take, training.Training.plan
 
-    def watched(self, inputs, targets):
-        for plan in [plan for plan in plans if plan[0] in (None, self.steps_done + 1)]:
-            number, do = plan
+    def plan(self, steps):
+        """Steps of the plans are chunks of their own."""
+        done = self.steps_done
+        numbers = [number or done + 1 for number, _ in plans]
+        borders = [border for number in numbers for border in (number - 1, number)]
+        return plan_chunk(self, min([steps, *(border for border in borders if border > done)]))
+
+    def watched(self, batches, plan):
+        for each in [each for each in plans if each[0] in (None, self.steps_done + 1)]:
+            number, do = each
             if number is not None:
-                plans.remove(plan)
-            do(self, inputs, targets)
-        return step(self, inputs, targets)
+                plans.remove(each)
+            do(self, *batches[0])
+        take(self, batches, plan)
 
-    monkeypatch.setattr(training.Training, "step", watched)
+    monkeypatch.setattr(training.Training, "take", watched)
+    monkeypatch.setattr(training.Training, "plan", plan)
     return lambda number, do: plans.append((number, do))
 
 

@@ -63,14 +63,14 @@ class Own(keras.Model):
 
 def stopped_fit(monkeypatch, **values):
     """A fit that Ctrl-C stops at its first step, and then goes on."""
-    original = training.Training.step
+    original = training.Training.take
 
-    def step(self, *batch):
+    def take(self, batches, plan):
         signal.raise_signal(signal.SIGINT)
-        return original(self, *batch)
+        original(self, batches, plan)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "step", step)
+        patch.setattr(training.Training, "take", take)
         with pytest.raises(KeyboardInterrupt):
             tinyconv.fit(**values, name="stopped")
     return tinyconv.resume("stopped")

@@ -166,6 +166,17 @@ def test_random_states():
     assert (ops.convert_to_numpy(state) != before).any()
 
 
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="it is for JAX")
+def test_built_for_training():
+    model = nested()
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert not model.metrics_variables
+    private.built_for_training(model, np.ones((2, 3)), np.ones((2, 3)))
+    before = [variable.name for variable in model.metrics_variables]
+    model.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
+    assert before and before == [variable.name for variable in model.metrics_variables]
+
+
 def test_trained_variables():
     layer, optimizer = dense("a")[0], keras.optimizers.Adam()
     layer.build((None, 3))

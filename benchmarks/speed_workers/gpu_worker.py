@@ -20,6 +20,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 from tinyconv import losses, precision, recipe, training, zoo  # noqa: E402
 from tinyconv.plugins.caption import encoder, glance, model  # noqa: E402
 from tinyconv.system import gpu, hardware, provenance  # noqa: E402
+from tinyconv.training.chunks import Chunks  # noqa: E402
 
 FORMATS = ("float32", "mixed_bfloat16", "mixed_float16")
 WORDS, VOCABULARY = 12, 2_000
@@ -64,6 +65,17 @@ if quick:
     }
 
 
+def chunked(network, inputs, targets) -> float:
+    """Seconds of a step among the STEPS of a chunk, the median of three."""
+    program, seconds = Chunks(network, inputs, targets), []
+    count = min(program.size, 2 if quick else STEPS)
+    for length in (1, count, count, count):  # the first one is compiled
+        start = time.monotonic()
+        program.take([(inputs, targets)] * length, [1e-3] * length)
+        seconds.append((time.monotonic() - start) / length)
+    return statistics.median(seconds[1:])
+
+
 def measure(name: str, policy: str) -> dict:
     """Seconds to the first step's end, of a later step, and the loss of the first one."""
     begin = time.monotonic()
@@ -78,6 +90,7 @@ def measure(name: str, policy: str) -> dict:
         seconds.append(time.monotonic() - start)
         if sum(seconds) > LONGEST:
             break
+    in_chunks = chunked(network, inputs, targets) if keras.config.backend() == "jax" else None
     keras.backend.clear_session()
     return {
         "network": name,
@@ -85,6 +98,7 @@ def measure(name: str, policy: str) -> dict:
         "batch": len(targets),
         "first_step": first,
         "step": statistics.median(seconds),
+        "chunk": in_chunks,
         "loss": float(loss),
     }
 

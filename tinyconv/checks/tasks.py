@@ -122,15 +122,14 @@ def resumes_within_an_epoch(subject: Subject) -> None:
         if training.steps_per_epoch < 2:
             raise Skipped("an epoch of `small` has one step")
         trainings.append(training)
-        step = training.step
+        take = training.take
 
-        def step_and_stop(*batch):
-            rate = step(*batch)
+        def take_and_stop(*chunk):
+            take(*chunk)
             if training.steps_done == 1:
                 signal.raise_signal(signal.SIGINT)
-            return rate
 
-        training.step = step_and_stop
+        training.take = take_and_stop
         return training
 
     run.prepare = prepared

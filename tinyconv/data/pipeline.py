@@ -15,7 +15,7 @@ import numpy as np
 from tinyconv.data.augment import on_pictures
 from tinyconv.errors import UserError
 
-AHEAD = 4  # batches prefetched
+AHEAD = 4  # batches prefetched for a network that takes them one by one
 RELEASE = 64  # batches after which a memory map's pages are released
 
 
@@ -138,16 +138,18 @@ def _map(pictures: np.ndarray) -> mmap.mmap | None:
 
 
 class Feeder:
-    """Prefetches batches in a thread, up to `AHEAD` of the network.
+    """Prefetches batches in a thread, up to `ahead` of the network.
 
     Iterate over it once, inside a `with` block, which ends the thread. `waited` is the time in
     seconds, by the clock `now`, for which the network waited for data.
     """
 
-    def __init__(self, batches: Iterator, now: Callable[[], float] = time.perf_counter):
+    def __init__(
+        self, batches: Iterator, ahead: int = AHEAD, now: Callable[[], float] = time.perf_counter
+    ):
         self.waited, self._now = 0.0, now
         self._batches = batches
-        self._queue = queue.Queue(maxsize=AHEAD)
+        self._queue = queue.Queue(maxsize=ahead)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 

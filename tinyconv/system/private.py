@@ -173,6 +173,14 @@ def random_states(model) -> list:
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
+def built_for_training(model, inputs, targets) -> None:
+    """Create the variables of a compiled model's metrics, as its first `train_on_batch` does.
+
+    Keras 3.15 does so in `_symbolic_build`, without computing anything.
+    """
+    model._symbolic_build(data_batch=(inputs, targets, None))
+
+
 # Optimizers -------------------------------------------------------------------------------
 
 

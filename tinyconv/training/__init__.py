@@ -8,6 +8,7 @@ resume in the middle of one.
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,13 +16,14 @@ import keras
 
 from tinyconv import deprecated, layers
 from tinyconv.coach import Coach
-from tinyconv.data.pipeline import Feeder
+from tinyconv.data.pipeline import AHEAD, Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
-from tinyconv.system import console, hardware, progress
-from tinyconv.system.interruptions import is_out_of_memory, stop_signals, too_large
+from tinyconv.system import console, progress
+from tinyconv.system.interruptions import is_out_of_memory, stop_signals
 from tinyconv.system.private import graphs_released, random_states
 from tinyconv.training import checkpoints, fitting_batch, messages, tensorboard
+from tinyconv.training.chunks import chunks
 from tinyconv.training.clock import Clock, State, stretched
 from tinyconv.training.frozen_body import FrozenBody
 from tinyconv.training.precision_trial import settle as settle_precision
@@ -36,8 +38,6 @@ __all__ = [
     "prepare",
     "settle_precision",
 ]
-
-RECORDED_LOSSES = 100  # losses of the first steps, recorded for `verify`
 
 
 class Training:
@@ -90,6 +90,7 @@ class Training:
         self.schedule = SCHEDULES[settings.schedule]
         self.checkpoints = checkpoints.Checkpoints(run, now=self.clock.now)
         self.trained = None  # the network of the last step
+        self.chunks = None  # its Chunks, where they are faster than one step at a time
         watching = {Coach: not settings.no_coach, tensorboard.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.saved_progress = self.state.progress
@@ -155,17 +156,8 @@ class Training:
             except Exception as error:
                 self.checkpoints.write()
                 if is_out_of_memory(error):
-                    place = f"in epoch {self.state.epoch + 1}, step {self.state.step + 1}"
-                    size, path = self.settings.batch_size, self.run_folder.path
-                    raise too_large(place, size, path, self.fitting_batch_size()) from error
+                    raise fitting_batch.out_of_memory(self) from error
                 raise
-
-    def fitting_batch_size(self) -> int | None:
-        """Examples in a batch that fits into the GPU; None without a GPU. It ends the training."""
-        if not hardware.has_gpu():
-            return None
-        inputs, targets = next(iter(self.batches(self.state.epoch, self.state.step)))
-        return fitting_batch.fitting_size(self.model, inputs, targets)
 
     def stop(self) -> None:
         """Save the state, print how to resume, and raise KeyboardInterrupt."""
@@ -179,9 +171,8 @@ class Training:
         self.save(is_best=False, now=True)  # with the optimizer of the head
         self.frozen.unfreeze()
         self.frozen, self.batches = None, self.later_batches
-        console.say(
-            f"unfrozen   after epoch {self.state.epoch}: the body of the network learns too"
-        )
+        where = f"after epoch {self.state.epoch}"
+        console.say(f"unfrozen   {where}: the body of the network learns too")
 
     def epoch(self, bar, stopped, steps: float) -> bool:
         """Train for an epoch, or for the rest of one.
@@ -196,24 +187,19 @@ class Training:
         """
         state, start, count = self.state, self.clock.now(), 0
         seconds_before = state.seconds
-        with Feeder(self.batches(state.epoch, state.step)) as feeder:
-            for inputs, targets in feeder:
-                rate = self.step(inputs, targets)
-                count += len(keras.tree.flatten(targets)[0])
+        ahead = AHEAD if self.chunks is None else max(AHEAD, self.chunks.size)
+        with Feeder(self.batches(state.epoch, state.step), ahead) as feeder:
+            batches = iter(feeder)
+            while chunk := list(itertools.islice(batches, len(plan := self.plan(steps)))):
+                before, plan = state.progress, plan[: len(chunk)]
+                self.take(chunk, plan)
+                count += sum(len(keras.tree.flatten(targets)[0]) for _, targets in chunk)
                 left = self.clock.steps_left(state)
-                fraction = (1 - state.progress) / (left + 1)
-                state.progress += fraction
+                state.progress = plan[-1] + (1 - plan[-1]) / (left + 1)
                 elapsed = self.clock.now() - start
                 state.seconds = seconds_before + elapsed
-                self.row = {
-                    "epoch": state.epoch + 1,
-                    "seconds": state.seconds,
-                    "learning_rate": rate,
-                    "pictures_per_second": count / elapsed,
-                    "waiting": feeder.waited / elapsed,
-                    **{name: total / state.step for name, total in state.sums.items()},
-                }
-                bar.advance(fraction, messages.epoch_line(self))
+                self.row = messages.row(self, count / elapsed, feeder.waited / elapsed)
+                bar.advance(state.progress - before, messages.epoch_line(self))
                 if self.steps_done >= steps:
                     return False
                 if left == 0:
@@ -225,42 +211,67 @@ class Training:
                     self.save(is_best=False, now=True)
         return True
 
-    def step(self, inputs, targets) -> float:
-        """Take one step down the gradient.
+    def plan(self, steps: float) -> list[float]:
+        """The steps of the next chunk, between which nothing else is to be done.
 
         Args:
-            inputs: a batch of the network's inputs.
-            targets: a batch of its targets.
+            steps: the number of steps, counted from the start of the run, after which to return.
 
         Returns:
-            The learning rate of the step.
+            The fraction of the run that is done before each step.
+        """
+        state, seconds = self.state, self.clock.steps
+        if self.chunks is None or not seconds:  # the first step includes compilation
+            return [state.progress]
+        looks = [watcher.next_look for watcher in self.watchers]
+        most = min([steps, *looks]) - self.steps_done
+        count = self.chunks.count(min(most, self.clock.steps_left(state)), seconds[-1])
+        end = next(until for until, _ in self.stages if state.progress < until)
+        return [progress for progress in self.clock.plan(state, count) if progress < end]
+
+    def take(self, batches: Sequence[tuple], plan: Sequence[float]) -> None:
+        """Take a step down the gradient for each batch of a chunk.
+
+        Args:
+            batches: (inputs, targets) of each step.
+            plan: the fraction of the run that is done before each step.
 
         Raises:
             UserError: if the loss becomes NaN or infinite.
         """
-        start = self.clock.now()
-        model = self.model
-        step = self.steps_done
-        switches = self.programs.before_step(step, model, inputs, targets)
+        start, model, step = self.clock.now(), self.model, self.steps_done
+        switches = self.programs.before_step(step, model, *batches[0])
         if switches or model is not self.trained:
             self.clock.forget()
-            self.trained = model
-        rate = self.settings.peak_rate * self.schedule(self.state.progress)
-        model.optimizer.learning_rate = rate
-        with layers.compiled(self.programs.are_used(step)):
-            logs = model.train_on_batch(inputs, targets, return_dict=True)
+            self.trained, self.chunks = model, chunks(model, *batches[0])
+        rates = [self.settings.peak_rate * self.schedule(progress) for progress in plan]
+        if self.chunks is not None:
+            logs = self.chunks.take(batches, rates)
+        else:
+            ((inputs, targets),), model.optimizer.learning_rate = batches, rates[0]
+            with layers.compiled(self.programs.are_used(step)):
+                logs = [model.train_on_batch(inputs, targets, return_dict=True)]
+        self.clock.steps += [(self.clock.now() - start) / len(batches)] * len(batches)
+        for (_, targets), rate, each in zip(batches, rates, logs, strict=True):
+            self.rate = rate
+            self.record(targets, each)
+
+    def record(self, targets, logs: dict[str, float]) -> None:
+        """Count a step that was taken, and show it to the watchers.
+
+        Args:
+            targets: its batch of targets.
+            logs: its loss and metrics by name.
+
+        Raises:
+            UserError: if the loss is NaN or infinite.
+        """
         if not math.isfinite(logs["loss"]):
             self.checkpoints.write()
-            raise UserError(messages.divergence(self, logs["loss"], rate))
-        if len(self.state.step_losses) == step < RECORDED_LOSSES:  # none in runs of version 0.1
-            self.state.step_losses.append(float(logs["loss"]))
-        self.state.step += 1
-        for name, value in logs.items():
-            self.state.sums[name] = self.state.sums.get(name, 0.0) + float(value)
-        self.clock.steps.append(self.clock.now() - start)
+            raise UserError(messages.divergence(self, logs["loss"], self.rate))
+        self.state.count(self.steps_done, logs)
         for watcher in self.watchers:
             watcher.after_step(self, targets, float(logs["loss"]))
-        return rate
 
     def end_epoch(self, bar) -> bool:
         """Validate, save a checkpoint and the history, and print one line about the epoch.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 
+RECORDED_LOSSES = 100  # losses of the first steps, recorded for `verify`
 STRETCHED = 0.02  # change of a run's progress from which its schedule counts as stretched
 RESERVED = 0.02  # fraction of --minutes reserved for saving
 UNKNOWN_STEPS = 10**9  # steps left before any has been timed: the schedule does not advance
@@ -27,6 +28,14 @@ class State:
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)  # of history.csv
     generators: list[list[int]] = dataclasses.field(default_factory=list)
     step_losses: list[float] = dataclasses.field(default_factory=list)  # of the first steps
+
+    def count(self, done: int, logs: dict[str, float]) -> None:
+        """Count a step, after `done` steps of the run, with its loss and metrics by name."""
+        if len(self.step_losses) == done < RECORDED_LOSSES:  # there are none in runs of version 0.1
+            self.step_losses.append(float(logs["loss"]))
+        self.step += 1
+        for name, value in logs.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
 
 class Clock:
@@ -67,6 +76,14 @@ class Clock:
     def expected_seconds(self) -> float:
         """Seconds that a whole run of --epochs takes at the median time of a step so far."""
         return statistics.median(self.steps[2:]) * (1 + VALIDATION_FRACTION) * self.total
+
+    def plan(self, state: State, count: int) -> list[float]:
+        """The fraction of the run that is done before each of the next `count` steps."""
+        progress = [state.progress]
+        left = self.steps_left(state) if count > 1 else 0
+        for step in range(1, count):
+            progress.append(progress[-1] + (1 - progress[-1]) / max(1, left - step + 1))
+        return progress
 
     def steps_left(self, state: State) -> int:
         """Steps left; 0 when the run is over."""

@@ -2,7 +2,23 @@
 
 import keras
 
-from tinyconv.system.interruptions import is_out_of_memory
+from tinyconv.errors import UserError
+from tinyconv.system import hardware
+from tinyconv.system.interruptions import is_out_of_memory, too_large
+
+
+def out_of_memory(loop) -> UserError:
+    """The error of a Training whose memory ran out; on a GPU, with a size that fits.
+
+    Args:
+        loop: the Training, which is over.
+    """
+    fitting, state = None, loop.state
+    if hardware.has_gpu():
+        batch = next(iter(loop.batches(state.epoch, state.step)))
+        fitting = fitting_size(loop.model, *batch)
+    place = f"in epoch {state.epoch + 1}, step {state.step + 1}"
+    return too_large(place, loop.settings.batch_size, loop.run_folder.path, fitting)
 
 
 def fitting_size(model, inputs, targets) -> int | None:

@@ -1,8 +1,30 @@
-"""What a training prints: a line an epoch, and the message of a loss that is no number."""
+"""What a training records and prints: an epoch's row and line, and that its loss diverged."""
 
 from tinyconv.runs.schema import TIMES
 
 PACE = ("epoch", "learning_rate", *TIMES)  # columns that do not measure learning
+
+
+def row(loop, speed: float, waiting: float) -> dict[str, float]:
+    """The row of history.csv for an epoch so far.
+
+    Args:
+        loop: the Training.
+        speed: examples per second.
+        waiting: fraction of the time in which the network waited for data.
+
+    Returns:
+        {column: number}.
+    """
+    state = loop.state
+    return {
+        "epoch": state.epoch + 1,
+        "seconds": state.seconds,
+        "learning_rate": loop.rate,
+        "pictures_per_second": speed,
+        "waiting": waiting,
+        **{name: total / state.step for name, total in state.sums.items()},
+    }
 
 
 def epoch_line(loop) -> str:

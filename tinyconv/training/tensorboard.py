@@ -8,6 +8,7 @@ in one chart.
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ FOLDERS = ("train", "validation")
 class Events:
     """Writes the event files of a training.Training; called after each step and each epoch."""
 
+    next_look = math.inf  # steps: it reads no weights
+
     def __init__(self, loop):
         state = loop.state
         self.done = {"epoch": state.epoch, "batch": state.epoch * loop.steps_per_epoch + state.step}
@@ -33,8 +36,7 @@ class Events:
         """Write a point of each curve by step, every `EVERY` steps."""
         step = loop.state.epoch * loop.steps_per_epoch + loop.state.step
         if step % EVERY == 0:
-            rate = float(loop.model.optimizer.learning_rate)
-            self._write(loop, "train", step, batch_loss=loss, batch_learning_rate=rate)
+            self._write(loop, "train", step, batch_loss=loss, batch_learning_rate=loop.rate)
 
     def after_epoch(self, loop) -> None:
         """Write a point of each curve of history.csv."""
