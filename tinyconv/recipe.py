@@ -83,17 +83,21 @@ class TrainingSettings:
         unit="epochs",
         minimum=1,
     )
-    batch_size: int = setting(64, "Examples per step.", minimum=1)
+    batch_size: int = setting(64, "Examples per step.", minimum=1, scale="log")
     optimizer: str = setting(
         "adamw", "adamw, or sgd with Nesterov momentum 0.9.", choices=tuple(LEARNING_RATE)
     )
     learning_rate: float | None = setting(
-        None, "Peak learning rate.  [default: 0.002 for adamw, 0.02 for sgd]", minimum=0.0
+        None,
+        "Peak learning rate.  [default: 0.002 for adamw, 0.02 for sgd]",
+        minimum=0.0,
+        scale="log",
     )
     weight_decay: float | None = setting(
         None,
         "Decoupled weight decay, of kernels only.  [default: 0.05 for adamw, 0.005 for sgd]",
         minimum=0.0,
+        scale="log",
     )
     schedule: str = setting("one-cycle", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     precision: str = setting(

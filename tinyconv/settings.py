@@ -37,6 +37,7 @@ def setting(
     choices=None,
     minimum=None,
     maximum=None,
+    scale=None,
     word=None,
     option=None,
     alias=None,
@@ -50,6 +51,7 @@ def setting(
         choices: the allowed values of a str; None for any.
         minimum: the smallest allowed value; None for no limit.
         maximum: the largest allowed value; None for no limit.
+        scale: "log" where a sweep draws the logarithm of a number evenly; None where the number.
         word: a word, such as "all", that an int setting takes instead of a number; or None.
         option: the command's option, such as "--class"; None for one by the field's name.
         alias: a second name, such as "min-count", which the help shows first; or None.
@@ -65,6 +67,7 @@ def setting(
         "choices": choices,
         "minimum": minimum,
         "maximum": maximum,
+        "scale": scale,
         "word": word,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -139,7 +142,7 @@ def _checked(field, hint, value, keyword: str):
 
     `keyword` is the name or the alias that an error shows.
     """
-    kind, optional = _kind(hint)
+    kind, optional = value_type(hint)
     if value is None and optional:
         return None
     word = field.metadata["word"]
@@ -182,7 +185,7 @@ _KIND_NAMES = {
 }
 
 
-def _kind(hint) -> tuple[type, bool]:
+def value_type(hint) -> tuple[type, bool]:
     """(type, whether None is allowed) of a field's annotation."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
@@ -212,7 +215,7 @@ def options(Settings: type) -> list[click.Option]:
             if keyword in used_names:
                 raise TypeError(f"{keyword} is the name of another option")
             used_names.append(keyword)
-        if _kind(hints[field.name])[0] not in _KIND_NAMES:
+        if value_type(hints[field.name])[0] not in _KIND_NAMES:
             kinds = ", ".join(kind.__name__ for kind in _KIND_NAMES)
             raise TypeError(f"{field.name} is of another type than {kinds}")
         _checked(field, hints[field.name], field.default, field.name)
@@ -227,7 +230,7 @@ def reference(Settings: type) -> str:
     hints = typing.get_type_hints(Settings)
     rows = ["| option | Python | type | default | |", "| --- | --- | --- | --- | --- |"]
     for field in dataclasses.fields(Settings):
-        kind, optional = _kind(hints[field.name])
+        kind, optional = value_type(hints[field.name])
         choices = field.metadata["choices"]
         values = ", ".join(choices) if choices else field.metadata["unit"] or kind.__name__
         word = field.metadata["word"]
@@ -253,13 +256,15 @@ def _switch(field) -> str:
 
 
 def _range_note(field) -> str:
-    """The range of a setting, as its help shows it."""
-    return f"  [{_range(field)}]" if _range(field) else ""
+    """The range and the scale of a setting, as its help shows them."""
+    facts = [_range(field), "log scale" if field.metadata["scale"] == "log" else ""]
+    note = ", ".join(fact for fact in facts if fact)
+    return f"  [{note}]" if note else ""
 
 
 def _option(field, hint, hidden: bool = False) -> click.Option:
     """The option of a field: under its alias where it has one, or hidden under its own name."""
-    kind, optional = _kind(hint)
+    kind, optional = value_type(hint)
     has_alias = field.metadata["alias"] and not hidden
     switch = f"--{field.metadata['alias']}" if has_alias else _switch(field)
     name = field.name if hidden else _keyword(field)

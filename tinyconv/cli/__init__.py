@@ -4,7 +4,7 @@ import os
 
 import click
 
-from tinyconv.cli import doctor, lessons, listing, plugins, run, train
+from tinyconv.cli import doctor, lessons, listing, plugins, run, sweep, train
 from tinyconv.cli.base import Verbs
 
 
@@ -26,6 +26,7 @@ def cli(debug, no_plugins):
 for verb in (
     train.fit,
     train.lr_find,
+    sweep.sweep_group,
     run.evaluate,
     run.predict,
     run.explain,

@@ -8,7 +8,7 @@ from tinyconv import registry, settings
 from tinyconv.cli.base import as_json, echo, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry.entry_points import OURS
-from tinyconv.runs import runs_folder
+from tinyconv.runs import group, runs_folder
 from tinyconv.runs.schema import read_settings
 from tinyconv.system.files import cache_root
 
@@ -129,7 +129,7 @@ def tasks(ctx, as_json, reference):
 def runs(as_json):
     """List the runs, the newest first."""
     rows = []
-    for path in runs_folder().glob("*/settings.json"):
+    for path in (*runs_folder().glob("*/settings.json"), *group.every_member()):
         try:
             settings_of_run = read_settings(path.parent)
         except UserError as error:  # concerns this run only

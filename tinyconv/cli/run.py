@@ -200,10 +200,10 @@ def verify(run, steps, whole, as_json):
 def report(runs, output):
     """Write the report of RUN: one HTML page with curves, mistakes and filters.
 
-    Given several runs, write one page with their curves, numbers and settings side by side. That
-    of `tinyconv fit --seeds` is written into its folder.
+    Given several runs, write one page with their curves, numbers and settings side by side. Those
+    of `tinyconv fit --seeds` and of a sweep are written into their folder.
     """
-    if len(runs) == 1 and output is None and (several := opened_group(runs[0])):
+    if len(runs) == 1 and output is None and (several := opened_group(runs[0], sweeps=True)):
         echo(several.report())
         return
     members = [opened(runs[0])] if len(runs) == 1 else map(verbs.load, runs)

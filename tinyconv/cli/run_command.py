@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import click
 
-from tinyconv import registry, settings, verbs
+from tinyconv import registry, settings, sweep, verbs
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
@@ -113,10 +113,13 @@ def opened(run: str) -> Run:
     return result
 
 
-def opened_group(path: str) -> verbs.RunGroup | None:
-    """The runs of several seeds in the folder named on the command line; None for a run."""
+def opened_group(path: str, sweeps: bool = False) -> verbs.RunGroup | sweep.Sweep | None:
+    """The runs of several seeds, or with `sweeps` of a sweep, in a folder; None for a run."""
     folder = group.find(path)
-    if folder is None or group.read(folder)["kind"] != group.SEEDS:
+    kind = folder and group.read(folder)["kind"]
+    if kind == group.SWEEP and sweeps:
+        return sweep.load(folder)
+    if kind != group.SEEDS:
         return None
     from tinyconv.system.start_keras import start
 

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinyconv.data import selection
 from tinyconv.errors import UserError
 from tinyconv.runs import GROUP as FILE
-from tinyconv.runs import runs_folder
+from tinyconv.runs import plain, runs_folder
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import console, files
 from tinyconv.system.paths import expanded, on_disk
@@ -56,6 +57,12 @@ def read(folder: Path) -> dict[str, Any]:
 def members(folder: Path) -> list[Path]:
     """The folders of the group's runs that have begun, by name."""
     return sorted(file.parent for file in folder.glob("*/settings.json"))
+
+
+def every_member() -> list[Path]:
+    """The settings.json of the runs of all groups in the folder of runs."""
+    groups = [file.parent for file in runs_folder().glob(f"*/{FILE}")]
+    return [folder / "settings.json" for path in groups for folder in members(path)]
 
 
 def is_finished(folder: Path) -> bool:
@@ -124,12 +131,26 @@ def _existing(record: dict, name: str | None) -> Path | None:
     return folder
 
 
+def portable(catalogue, values: Mapping) -> dict[str, Any]:
+    """The settings for a record: paths that exist are absolute, so that any folder will do."""
+
+    def anywhere(name, value):
+        if name == "data" and isinstance(value, str) and selection.is_folder(catalogue, value):
+            return str(expanded(value).resolve())
+        if isinstance(value, Path):
+            return plain(value) if value.exists() else value.as_posix()
+        return value
+
+    return {name: anywhere(name, value) for name, value in values.items()}
+
+
 def difference(record: Mapping, recorded: Mapping) -> str | None:
     """A clause about the first field in which two records differ; None for the same group."""
-    here, there = ({**each, **each["settings"]} for each in (record, recorded))
+    both = (record, recorded)
+    here, there = ({**each, **each["settings"], **each.get("space", {})} for each in both)
     for name in dict.fromkeys((*here, *there)):
         one, other = here.get(name), there.get(name)
-        if name not in (*GROWS, "settings", "plugins") and one != other:
+        if name not in (*GROWS, "settings", "space", "plugins") and one != other:
             return f"{name} is {other!r:.60} and not {one!r:.60}"
     return None
 

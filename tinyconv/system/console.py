@@ -43,6 +43,7 @@ class Log:
 
 
 _log = Log()  # of the current command or call
+_is_silent = False  # whether lines go to the log alone
 
 
 @contextlib.contextmanager
@@ -54,6 +55,17 @@ def run_log() -> Iterator[Log]:
         yield _log
     finally:
         _log = before
+
+
+@contextlib.contextmanager
+def only_logged() -> Iterator[None]:
+    """Print nothing inside the block; lines go to the log of their run alone."""
+    global _is_silent
+    before, _is_silent = _is_silent, True
+    try:
+        yield
+    finally:
+        _is_silent = before
 
 
 def visible(text: str) -> str:
@@ -101,7 +113,7 @@ def say(text: str) -> None:
     whose reader has left does.
     """
     text = visible(text)
-    if sys.stderr is not None:  # print would take standard output for it
+    if sys.stderr is not None and not _is_silent:  # print would take standard output for None
         try:
             print(text, file=sys.stderr, flush=True)
         except BrokenPipeError:

@@ -63,6 +63,7 @@ class NetworkSettings:
         "[default: 0.03 for a pretrained model, 1 for a run]",
         minimum=0.0,
         maximum=1.0,
+        scale="log",
     )
 
 

@@ -120,11 +120,13 @@ class Training:
         is_stalled = patience is not None and self.state.since_best >= patience
         return is_stalled or self.clock.steps_left(self.state) == 0
 
-    def run(self, steps: float = math.inf) -> None:
-        """Train for as long as the settings specify, or up to a number of steps.
+    def run(self, steps: float = math.inf, epochs: float = math.inf) -> None:
+        """Train for as long as the settings specify, or up to a number of steps or epochs.
 
         Args:
             steps: the number of steps, counted from the start of the run, after which to return.
+            epochs: the number of epochs after which to pause, with everything saved; the schedule
+                is that of the whole run.
 
         Raises:
             UserError: if the loss becomes NaN or infinite, or memory runs out.
@@ -145,7 +147,7 @@ class Training:
         ):
             try:
                 is_over = self.is_over
-                while not is_over:
+                while not is_over and self.state.epoch < epochs:
                     if self.frozen is not None and self.state.epoch >= self.frozen.epochs:
                         self.unfreeze()
                     if self.epoch(bar, stopped, steps):
@@ -153,6 +155,8 @@ class Training:
                     is_over |= self.steps_done >= steps
                     if stopped.is_set() and not is_over:
                         self.stop()
+                if not is_over:
+                    self.save(is_best=False, now=True)
             except Exception as error:
                 self.checkpoints.write()
                 if is_out_of_memory(error):

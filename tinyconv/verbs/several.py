@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tinyconv import settings
-from tinyconv.data import selection
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
 from tinyconv.results import Evaluation, Table, plural
-from tinyconv.runs import Run, call, group, plain
+from tinyconv.runs import Run, call, group
 from tinyconv.system import console
-from tinyconv.system.paths import expanded
+from tinyconv.system.files import only_writer
 from tinyconv.verbs import outputs, single
 
 LARGEST_SEED = 2**31 - 1
@@ -99,8 +98,9 @@ class RunGroup:
 
     def report(self) -> Path:
         """Write the page that compares the runs into the group's folder; returns its path."""
-        page = self.path / PAGE
-        return outputs.compare(self.runs, page, [self.table()] if len(self.runs) > 1 else [])
+        tables = [self.table()] if len(self.runs) > 1 else []
+        with only_writer(self.path, wait=True):  # two processes may end at the same time
+            return outputs.compare(self.runs, self.path / PAGE, tables)
 
     def table(self) -> Table:
         """Mean and spread of each metric, and its value for each seed."""
@@ -170,19 +170,9 @@ def fit_seeds(first: Run, count: int, name: str | None = None) -> RunGroup:
 
 def facts(run: Run) -> dict:
     """What the record of a group has of its runs: task, plugins and settings."""
-    values = dataclasses.asdict(run.options)
-    if selection.is_folder(run.catalogue, str(values.get("data") or "")):
-        values["data"] = str(expanded(values["data"]).resolve())
-    values = {name: _anywhere(value) for name, value in values.items()}
+    values = group.portable(run.catalogue, dataclasses.asdict(run.options))
     origins = run.catalogue.origins
     return {"task": run.catalogue.used["tasks"].full_name, "settings": values, "plugins": origins}
-
-
-def _anywhere(value):
-    """A path that exists becomes absolute, so that a group continues from any other folder."""
-    if isinstance(value, Path):
-        return plain(value) if value.exists() else value.as_posix()
-    return value
 
 
 def resume_seeds(folder: Path, count: int | None = None) -> RunGroup:

@@ -35,8 +35,17 @@ def new(task: str, values: dict, name: str | None = None) -> Run:
     return run
 
 
-def train(run: Run) -> None:
-    """Train `run` from its last save, evaluate it, save the numbers, and write its report."""
+def train(run: Run, epochs: int | None = None, with_report: bool = True) -> bool:
+    """Train `run` from its last save, evaluate it, save the numbers, and write its report.
+
+    Args:
+        run: a Run; it gets a folder if it has none.
+        epochs: the number of epochs after which to pause, for a task with tinyconv's loop.
+        with_report: whether to write the report.
+
+    Returns:
+        False if the training has paused, True if it has ended.
+    """
     start()
     start_time = time.monotonic()
     with console.run_log() as run.log, run.exit_stack:
@@ -46,19 +55,40 @@ def train(run: Run) -> None:
             training = run.prepare()
             if run.path is None:
                 run.create(training.name)
-            training.run()
+            if epochs is None:
+                training.run()
+            elif not _is_over_after(training, epochs):
+                return False
         else:
             deprecated.fit(run)
         history = run.history
         seconds = history[-1]["seconds"] if history else time.monotonic() - start_time
         measured = run.measure()
         run.add(result={**vars(measured), "seconds": seconds})
-        _report(run)
+        if with_report:
+            _report(run)
         _print_result(run, measured, seconds)
+    return True
 
 
-def resume(path, changes: dict) -> Run:
-    """Resume a run, as `tinyconv.resume`, in a folder that is locked already."""
+def _is_over_after(training, epochs: int) -> bool:
+    """Train up to a number of epochs; returns whether that was the end of the training."""
+    from tinyconv.training import Training
+
+    if not isinstance(training, Training):
+        raise UserError(
+            f"{training.name} has a training loop of its own, which does not pause after "
+            f"{plural(epochs, 'epoch')}; leave out --prune."
+        )
+    training.run(epochs=epochs)
+    return training.is_over
+
+
+def resume(path, changes: dict, **how) -> Run:
+    """Resume a run, as `tinyconv.resume`, in a folder that is locked already.
+
+    `how` is for `train`.
+    """
     changes = arrays.restore(read_settings(runs.find_folder(path)), changes)
     run = load(path)
     if removed := run.removed_settings():
@@ -91,7 +121,7 @@ def resume(path, changes: dict) -> Run:
         raise UserError(f"{run.path} has finished training; {extend}start a new run.")
     run.settings.pop("result", None)  # of a shorter training
     try:
-        train(run)
+        train(run, **how)
     except KeyboardInterrupt:
         run.keep_changes()
         raise

@@ -118,12 +118,14 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
         "Peak learning rate.  [default: 0.002 for adamw on shapes, "
         f"{PAPER['learning_rate']} on photographs; 0.02 for sgd]",
         minimum=0.0,
+        scale="log",
     )
     weight_decay: float | None = setting(
         None,
         "Decoupled weight decay, of kernels only.  [default: 0.05 for adamw on shapes, "
         f"{PAPER['weight_decay']} on photographs; 0.005 for sgd]",
         minimum=0.0,
+        scale="log",
     )
     data: str = setting("shapes", "Data set with captions by name, or a folder with captions.")
     root: Path | None = setting(None, "Local files of the data set.")

@@ -99,7 +99,7 @@ class Settings:
     games: int | None = _of_preset(
         "Games played in parallel.", minimum=1, maximum=1024, alias="num-envs"
     )
-    batch_size: int | None = _of_preset("Transitions per update.", minimum=1)
+    batch_size: int | None = _of_preset("Transitions per update.", minimum=1, scale="log")
     update_every: int | None = _of_preset("Actions between two updates.", minimum=1)
     target_every: int | None = _of_preset(
         "Actions between copies of the weights to the target network.",
@@ -109,7 +109,7 @@ class Settings:
     optimizer: str | None = _of_preset(
         "Optimizer: rmsprop (centred, as in Mnih et al. 2015) or adam.", choices=("rmsprop", "adam")
     )
-    learning_rate: float | None = _of_preset("Learning rate.", minimum=0.0)
+    learning_rate: float | None = _of_preset("Learning rate.", minimum=0.0, scale="log")
     loss: str | None = _of_preset(
         "Loss function applied to the TD error.", choices=("huber", "mse")
     )

@@ -83,10 +83,10 @@ class Settings(TrainingSettings, PixelSettings, NetworkSettings, DataSettings):
     """All settings of `tinyconv fit draw`."""
 
     epochs: int = setting(50, "Passes over the training pictures; 60 for two-digits.", minimum=1)
-    batch_size: int = setting(100, "Pictures per step; 64 for two-digits.", minimum=1)
-    learning_rate: float | None = setting(0.003, "Peak learning rate.", minimum=0.0)
+    batch_size: int = setting(100, "Pictures per step; 64 for two-digits.", minimum=1, scale="log")
+    learning_rate: float | None = setting(0.003, "Peak learning rate.", minimum=0.0, scale="log")
     weight_decay: float | None = setting(
-        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0
+        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log"
     )
     precision: str = in_float32()
     data: str = setting(

@@ -121,12 +121,12 @@ class Settings(TrainingSettings, PolicySettings, SensorSettings, NetworkSettings
     """All settings of `tinyconv fit glimpse`."""
 
     epochs: int = setting(100, "Passes over the training pictures.", minimum=1)
-    batch_size: int = setting(128, "Pictures per step.", minimum=1)
+    batch_size: int = setting(128, "Pictures per step.", minimum=1, scale="log")
     learning_rate: float | None = setting(
-        0.004, "Peak learning rate; 0.002 for dram and draw-reader.", minimum=0.0
+        0.004, "Peak learning rate; 0.002 for dram and draw-reader.", minimum=0.0, scale="log"
     )
     weight_decay: float | None = setting(
-        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0
+        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log"
     )
     precision: str = in_float32()
     data: str = setting(

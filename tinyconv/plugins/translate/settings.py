@@ -89,8 +89,8 @@ class Settings(TrainingSettings, SentenceSettings, NetworkSettings, ExampleSetti
     """All settings of `tinyconv fit translate`."""
 
     epochs: int = setting(10, "Passes over the training sentences.", minimum=1)
-    batch_size: int = setting(128, "Sentences per step.", minimum=1)
-    learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0)
+    batch_size: int = setting(128, "Sentences per step.", minimum=1, scale="log")
+    learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0, scale="log")
     # After a slow start of the learning rate alignments are often a word off (RESULTS.md).
     schedule: str = setting("cosine", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     precision: str = in_float32()

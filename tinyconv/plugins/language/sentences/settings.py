@@ -75,8 +75,8 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     """All settings of `tinyconv fit sentences`."""
 
     epochs: int = setting(15, "Passes over the training data.", minimum=1)
-    learning_rate: float | None = setting(0.004, "Peak learning rate.", minimum=0.0)
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0)
+    learning_rate: float | None = setting(0.004, "Peak learning rate.", minimum=0.0, scale="log")
+    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
     precision: str = in_float32()
     data: str = setting(
         "opinions", "Data set by name; treebank, movie-reviews and labelled-sentences read yours."

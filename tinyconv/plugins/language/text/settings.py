@@ -66,9 +66,11 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     """All settings of `tinyconv fit text`."""
 
     epochs: int = setting(15, "Passes over the text.", minimum=1)
-    batch_size: int = setting(32, "Parts of the text that are read side by side.", minimum=1)
-    learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0)
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0)
+    batch_size: int = setting(
+        32, "Parts of the text that are read side by side.", minimum=1, scale="log"
+    )
+    learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0, scale="log")
+    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
     schedule: str = setting("one-cycle", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     precision: str = in_float32()
     data: str = setting(

@@ -63,9 +63,9 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     """All settings of `tinyconv fit words`."""
 
     epochs: int = setting(4, "Passes over the text.", minimum=1)
-    batch_size: int = setting(2048, "Examples per step.", minimum=1)
-    learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0)
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0)
+    batch_size: int = setting(2048, "Examples per step.", minimum=1, scale="log")
+    learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0, scale="log")
+    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
     precision: str = in_float32()
     data: str = setting("world", "Data set by name; text-files reads your own text.")
     root: Path | None = setting(None, "A text file, or a folder of .txt files, of text-files.")

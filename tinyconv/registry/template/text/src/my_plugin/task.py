@@ -29,7 +29,7 @@ class Settings(TrainingSettings, ExampleSettings):
     """Settings of `tinyconv fit my-plugin`."""
 
     data: str = setting("my-plugin", "Data set of texts with classes, by name.")
-    learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0)
+    learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0, scale="log")
     width: int = setting(32, "Size of the word embedding.", minimum=1)
     length: int = setting(8, "Number of words that count, the last ones of a text.", minimum=1)
 
