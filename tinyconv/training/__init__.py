@@ -125,8 +125,7 @@ class Training:
 
         Args:
             steps: the number of steps, counted from the start of the run, after which to return.
-            epochs: the number of epochs after which to pause, with everything saved; the schedule
-                is that of the whole run.
+            epochs: the number of epochs after which to save and pause; the schedule is the whole run's.
 
         Raises:
             UserError: if the loss becomes NaN or infinite, or memory runs out.
