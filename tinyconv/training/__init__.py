@@ -125,7 +125,7 @@ class Training:
 
         Args:
             steps: the number of steps, counted from the start of the run, after which to return.
-            epochs: the number of epochs after which to save and pause; the schedule is the whole run's.
+            epochs: the number of epochs after which to save and pause, under the same schedule.
 
         Raises:
             UserError: if the loss becomes NaN or infinite, or memory runs out.
