@@ -4,9 +4,10 @@
     tox -e benchmarks -- benchmarks/draw.py --forms "1 step" "4 steps" vae
     tox -e benchmarks -- benchmarks/draw.py --judge runs/NAME runs/OTHER
 
-CPU time is printed beside the nats; compare forms by it on a busy machine. The judge of drawings is
-a classifier that is trained here: the default network on the training digits, black and white. It
-is sure of a drawing where its probability of one digit is 0.9 or more.
+CPU time is printed beside the nats; compare forms by it on a busy machine. The judges of drawings
+are classifiers that are trained here: the default network on the training digits, grey as they come
+and black and white, without label smoothing, which keeps probabilities from 1. A judge is sure of a
+drawing where its probability of one digit is 0.9 or more.
 """
 
 import argparse
@@ -36,20 +37,22 @@ DRAWINGS = 500
 SURE = 0.9
 
 
-def judge():
-    """A Keras model that classifies digits as the network draws them."""
+def judge(colour: str):
+    """A Keras model that classifies digits as they come ("grey") or binarised ("black-white")."""
     splits = digits(image_size=SIDE).splits
     x, y = (
         {name: getattr(splits[name], field) for name in ("train", "test")}
         for field in ("pictures", "labels")
     )
-    x = {name: binarisation.binarised(np.asarray(part), "threshold") for name, part in x.items()}
+    x = {name: np.asarray(part) for name, part in x.items()}
+    if colour == "black-white":
+        x = {name: binarisation.binarised(part, "threshold") for name, part in x.items()}
     run = tinyconv.fit(data=(x["train"], y["train"]), label_smoothing=0.0, epochs=30, name="judge")
     model = run.model()
     p = softmax(model.predict(x["test"], verbose=0))
     right = (p.argmax(axis=1) == y["test"]).mean()
     sure = (p.max(axis=1) >= SURE).mean()
-    print(f"judge: {right:.3f} of the test digits are right, {sure:.3f} sure", flush=True)
+    print(f"judge, {colour}: {right:.3f} of the test digits right, {sure:.3f} sure", flush=True)
     return model
 
 
@@ -90,8 +93,9 @@ if arguments.judge:
 with tempfile.TemporaryDirectory() as folder:
     os.environ["TINYCONV_RUNS"] = folder
     if arguments.judge:
-        classifier = judge()
-        for run in runs:
-            print(f"{run.path.name}  {judged(classifier, run)}", flush=True)
+        for colour in ("grey", "black-white"):
+            classifier = judge(colour)
+            for run in runs:
+                print(f"{run.path.name}  {colour}  {judged(classifier, run)}", flush=True)
     else:
         trainings(arguments.forms, arguments.seeds)

@@ -9,8 +9,6 @@ time; on a GPU the network at hand is timed (`training/precision_trial.py`).
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import math
 import os
 import statistics
@@ -20,8 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, gpu, hardware, provenance
-from tinyconv.system.files import cache_root, write
+from tinyconv.system import console, gpu, hardware, measured_once, provenance
 
 WORTHWHILE = 1.1  # speed relative to float32 that bfloat16 must exceed to justify its fewer digits
 LONG = 50e6  # pixels of a training for which the precision matters: convnet takes 20 s for them
@@ -157,25 +154,22 @@ def measured_gain(remeasure: bool = False) -> Gain:
     """
     facts = [hardware.cpu_name(), sorted(hardware.cpu_flags()), os.cpu_count()]
     facts += [os.environ.get("KERAS_BACKEND"), provenance.versions()]
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    path = cache_root() / f"bfloat16-{key}.json"
-    if not remeasure and (gain := _stored(path)):
+    file = measured_once.cache_file("bfloat16", facts)
+    if not remeasure and (gain := _stored(file)):
         return gain
     gain = measure()
-    if not remeasure and (other := _stored(path)):
+    if not remeasure and (other := _stored(file)):
         return other
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, json.dumps(dataclasses.asdict(gain)).encode())
-    except OSError:  # each run will measure again, and must not choose differently near a tie
-        return dataclasses.replace(gain, low=min(gain.low, WORTHWHILE))
-    return gain
+    if measured_once.store(file, dataclasses.asdict(gain)):
+        return gain
+    # Each run will measure again, and must not choose differently near a tie.
+    return dataclasses.replace(gain, low=min(gain.low, WORTHWHILE))
 
 
-def _stored(path) -> Gain | None:
+def _stored(file) -> Gain | None:
     try:
-        return Gain(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return Gain(**measured_once.load(file) or {})
+    except TypeError:
         return None
 
 

@@ -47,6 +47,12 @@ class Split:
         """The network's inputs: `pictures`, or `inputs` if they are not None."""
         return self.pictures if self.inputs is None else self.inputs
 
+    @property
+    def target_fields(self) -> frozenset[str]:
+        """The fields of each of `targets`; none where they are not dicts."""
+        first = self.targets[0] if self.targets is not None and len(self.targets) else None
+        return frozenset(first) if isinstance(first, dict) else frozenset()
+
     def take(self, indices: np.ndarray) -> "Split":
         """Select examples by index.
 

@@ -5,13 +5,10 @@ Where a version of TensorFlow does not know a card, compiling ends the process w
 """
 
 import functools
-import hashlib
-import json
 import subprocess
 import sys
 
-from tinyconv.system import console, gpu, provenance
-from tinyconv.system.files import cache_root, write
+from tinyconv.system import console, gpu, measured_once, provenance
 
 PROGRAM = """
 import tensorflow as tf
@@ -35,29 +32,18 @@ def works() -> bool:
 
     The answer is kept in the cache by card, driver and versions; a line reports a failure.
     """
-    key = json.dumps([*map(str, gpu.devices()[:1]), provenance.versions()])
-    path = cache_root() / f"xla-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    failure = _stored(path)
-    if failure is None:
+    facts = [*map(str, gpu.devices()[:1]), provenance.versions()]
+    file = measured_once.cache_file("xla", facts)
+    failure = (measured_once.load(file) or {}).get("failure")
+    if not isinstance(failure, str):
         failure = _try()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, json.dumps({"failure": failure}).encode())
-        except OSError:
-            pass  # it is tried again next time
+        measured_once.store(file, {"failure": failure})
     if failure:
         console.say(
             f"XLA        fails on this GPU ({failure}), so steps are not compiled; on JAX there is "
             "another version of it: KERAS_BACKEND=jax"
         )
     return not failure
-
-
-def _stored(path) -> str | None:
-    try:
-        return str(json.loads(path.read_text())["failure"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
 
 
 def _try() -> str:

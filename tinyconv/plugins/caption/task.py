@@ -243,8 +243,7 @@ def _dataset(run, data=None, root=None) -> Dataset:
     if selection.is_folder(run.catalogue, name):
         name, root = "caption-folder", Path(name)
     dataset = selection.open_dataset(run.catalogue, options, name, root)
-    targets = dataset.splits["train"].targets
-    if not targets or not isinstance(targets[0], dict) or "captions" not in targets[0]:
+    if "captions" not in dataset.splits["train"].target_fields:
         raise UserError(
             f"{dataset.name} has no captions; choose shapes, flickr8k, flickr30k, coco-captions "
             "or caption-folder."

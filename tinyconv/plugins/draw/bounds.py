@@ -197,10 +197,9 @@ def logit(probability: np.ndarray) -> np.ndarray:
 
 def places_of(split: Split) -> np.ndarray | None:
     """Where the two things of each picture are, (N, 2, 2), x and y; None where it is not known."""
-    targets = split.targets
-    if targets is None or not isinstance(targets[0], dict) or "places" not in targets[0]:
+    if "places" not in split.target_fields:
         return None
-    return np.array([target["places"] for target in targets])
+    return np.array([target["places"] for target in split.targets])
 
 
 def on_digits(middles, places, digit: float = 2 * DIGIT_SIDE / SIDE) -> np.ndarray:

@@ -78,7 +78,7 @@ def fixed_looks(layer, pictures, places, glimpses: int, path: int | None = None)
 
 def places_of(split: Split) -> np.ndarray:
     """(N, M, 2) float32, the middle of each digit of a split's pictures; NaN where unknown."""
-    if split.targets is not None and isinstance(split.targets[0], dict):
+    if split.target_fields:
         rows = [target.get("places", []) for target in split.targets]
         places = np.full((len(rows), max(1, *map(len, rows)), 2), np.nan, "float32")
         for place, row in zip(places, rows):

@@ -37,8 +37,7 @@ def _readable(run, dataset: Dataset) -> Dataset:
 
 def _is_of_numbers(dataset: Dataset) -> bool:
     """Whether the targets say which digits each picture shows."""
-    targets = dataset.splits["train"].targets
-    return bool(targets) and isinstance(targets[0], dict) and "digits" in targets[0]
+    return "digits" in dataset.splits["train"].target_fields
 
 
 def classes(run) -> list[str]:

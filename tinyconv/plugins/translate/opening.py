@@ -16,15 +16,15 @@ def open_pairs(run, data=None, root=None) -> Dataset:
     """
     options = run.options
     dataset = selection.named(run, data, root)
-    targets = dataset.splits["train"].targets
-    if not targets or not isinstance(targets[0], dict) or "text" not in targets[0]:
+    train = dataset.splits["train"]
+    if "text" not in train.target_fields:
         raise UserError(
             f"{dataset.name} has no translations; choose phrases, multi30k-fr, multi30k-de, "
             "gettext or sentence-pairs."
         )
-    if len(targets) < FEWEST:
+    if len(train) < FEWEST:
         raise UserError(
-            f"{dataset.name} has {plural(len(targets), 'pair')} to train on; {FEWEST} is the least."
+            f"{dataset.name} has {plural(len(train), 'pair')} to train on; {FEWEST} is the least."
         )
     if options.reverse:
         splits = {name: _reversed(split) for name, split in dataset.splits.items()}

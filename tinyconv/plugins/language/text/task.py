@@ -131,8 +131,7 @@ class LanguageModel:
 def open_text(run, data: str | None = None, root=None) -> Dataset:
     """The run's own text, or another; UserError where the examples are no text."""
     dataset = selection.named(run, data, root)
-    targets = dataset.splits["train"].targets
-    if not targets or not isinstance(targets[0], dict) or not {"place", "copy"} & {*targets[0]}:
+    if not {"place", "copy"} & dataset.splits["train"].target_fields:
         raise UserError(
             f"{dataset.name} is no text in its order; choose devils-dictionary, plain-text, "
             "grammar or copy."
@@ -144,7 +143,7 @@ def part_of(dataset: Dataset):
     """The module for sequences to copy, or the one for texts that go on."""
     from tinyconv.plugins.language.text import continuation, copying
 
-    return copying if "copy" in dataset.splits["train"].targets[0] else continuation
+    return copying if "copy" in dataset.splits["train"].target_fields else continuation
 
 
 def _part(run):
