@@ -100,6 +100,8 @@ PLUGINS = {
             "treebank = sentences.treebank_files:treebank",
             "movie-reviews = sentences.labelled_files:movie_reviews",
             "labelled-sentences = sentences.labelled_files:labelled_sentences",
+            "stories = sentences.stories:stories",
+            "babi = sentences.babi_files:babi",
         ],
         "tasks": [
             "words = words.task:Words",

@@ -85,6 +85,18 @@ def review_files(folder):
     return folder
 
 
+def story_files(folder):
+    """Stories in the form of bAbI."""
+    story = "1 {0} went to the {1}.\n2 Zoe slept {2} times.\n3 Where is {0}?\t{1}\t1\n"
+    names, places = ("Ann", "Bob", "Eve"), ("attic", "garden")
+    for stem, count in (("train", 60), ("test", 20)):
+        lines = [
+            story.format(names[i % 3], places[i // 3 % 2], stem[:2] + str(i)) for i in range(count)
+        ]
+        (folder / f"qa1_where_{stem}.txt").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
 def labelled_lines(folder):
     """A table of labels and sentences."""
     names = ("sports", "weather", "politics")

@@ -18,6 +18,7 @@ from tests.helpers.languages import (
     labelled_lines,
     multi30k_folder,
     review_files,
+    story_files,
     text_lines,
     translation_columns,
     translations,
@@ -323,5 +324,7 @@ OF_TEXT = {
     "treebank": ("treebank", tree_files),
     "movie-reviews": ("movie-reviews", review_files),
     "labelled-sentences": ("labelled-sentences", labelled_lines),
+    "stories": ("stories", lambda folder: None),
+    "babi": ("babi", story_files),
 }
 SOURCES = OF_PICTURES | OF_TEXT

@@ -26,7 +26,11 @@ def models() -> dict:
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
     from tinyconv.plugins.glimpse import dram, draw_reader, one_glimpse, ram
-    from tinyconv.plugins.language.sentences import compositions, sentence_networks
+    from tinyconv.plugins.language.sentences import (
+        compositions,
+        memory_network,
+        sentence_networks,
+    )
     from tinyconv.plugins.language.text import copying, language_model
     from tinyconv.plugins.language.words import embeddings
     from tinyconv.plugins.translate import decoding, rnnsearch
@@ -125,6 +129,7 @@ def models() -> dict:
         "NeuralTensor": compositions.network("rntn", 7, 3, 5),
         "TreeLSTM": compositions.network("tree-lstm", 7, 3, 5),
         "Filters": sentence_networks.network("cnn", 7, 3, 5),
+        "MemoryNetwork": memory_network.network(8, 6, 4, 3, 2),
         "CopyLoss": compiled(loss=copying.CopyLoss()),
     }
 

@@ -7,4 +7,5 @@ REGISTERING = (
     "tinyconv.plugins.language.text.copying",
     "tinyconv.plugins.language.sentences.compositions",
     "tinyconv.plugins.language.sentences.sentence_networks",
+    "tinyconv.plugins.language.sentences.memory_network",
 )

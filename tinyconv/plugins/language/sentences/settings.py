@@ -18,6 +18,7 @@ NEEDS = {
     "recursive": "tree",
     "rntn": "tree",
     "tree-lstm": "tree",
+    "memory": "story",
 }
 # Defaults of a model where they differ from those of tree-lstm.
 OF_MODEL = {
@@ -27,7 +28,12 @@ OF_MODEL = {
     "gru": {"batch_size": 256, "epochs": 5},
     "recursive": {"epochs": 20},
     "rntn": {"units": 32, "epochs": 15},
-}
+    "memory": {
+        "data": "stories", "units": 50, "least": 1, "batch_size": 32, "epochs": 60,
+        "learning_rate": 0.01, "schedule": "cosine", "clip": 1.25,
+    },
+}  # fmt: skip
+STORIES = ("stories", "babi")  # data sets that memory alone can read
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,14 @@ class ModelSettings:
 
     model: str = setting(
         "tree-lstm",
-        "Network: bag (mean of word vectors), cnn, lstm, gru; of trees recursive, rntn, tree-lstm.",
+        "Network: bag (mean of word vectors), cnn, lstm, gru; of trees recursive, rntn, tree-lstm; "
+        "of stories memory (MemN2N).",
         choices=tuple(NEEDS),
     )
     units: int = setting(
         64,
         "Numbers of a word's vector, of a node's or a layer's state, and maps of each width of "
-        "cnn.  [32 for rntn]",
+        "cnn.  [32 for rntn, 50 for memory]",
         minimum=1,
     )
     dropout: float = setting(
@@ -54,11 +61,14 @@ class ModelSettings:
         choices=("phrases", "sentences"),
     )
     clip: float = setting(
-        5.0, "Greatest norm of the gradients of a step; longer ones are scaled.", minimum=1e-6
+        5.0,
+        "Greatest norm of the gradients of a step, of memory for each matrix; longer ones are "
+        "scaled.  [1.25 for memory]",
+        minimum=1e-6,
     )
     least: int = setting(
         2,
-        "Minimum count for a word to be known; others are one unknown word.",
+        "Minimum count for a word to be known; others are one unknown word.  [1 for memory]",
         minimum=1,
         alias="min-count",
     )
@@ -67,6 +77,28 @@ class ModelSettings:
         "Maximum number of words; the most frequent are used.",
         minimum=1,
         alias="vocabulary-size",
+    )
+    hops: int = setting(3, "Looks over the story, of memory (paper: 3).", minimum=1, maximum=20)
+    memories: int = setting(
+        50, "Sentences of a story that memory looks at, its last ones (paper: 50).", minimum=1
+    )
+    noise: float = setting(
+        1.0,
+        "Empty memories that are added to a story in training, at most this fraction of its "
+        "length; they train the vectors of later times (paper: 0.1).",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    linear_start: float = setting(
+        0.3,
+        "Fraction of the epochs, the first ones, in which the attention of memory has no softmax.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    tasks: str | None = setting(
+        None,
+        "The tasks of stories and babi, separated by commas.  [default: all]",
+        unit="numbers",
     )
 
 
@@ -79,16 +111,20 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
     precision: str = in_float32()
     data: str = setting(
-        "opinions", "Data set by name; treebank, movie-reviews and labelled-sentences read yours."
+        "opinions",
+        "Data set by name; treebank, movie-reviews, labelled-sentences and babi read yours.  "
+        "[stories for memory]",
     )
     root: Path | None = setting(
-        None, "Trees or sentences of your own: a file, a folder or an archive."
+        None, "Trees, sentences or stories of your own: a file, a folder or an archive."
     )
 
     @classmethod
     def implied(cls, options: Mapping) -> dict:
         """The settings that fit the model."""
-        return OF_MODEL.get(options.get("model"), {})
+        default = "memory" if options.get("data") in STORIES else None
+        model = options.get("model", default)
+        return ({"model": model} if model else {}) | OF_MODEL.get(model, {})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The task `sentences`: what a sentence says (Socher et al. 2013, Kim 2014, Tai et al. 2015).
+"""The task `sentences`: what a sentence says (Socher et al. 2013, Kim 2014, Tai et al. 2015), and
+what a story answers (Sukhbaatar et al. 2015).
 
 Each model reads one kind of example, and a module for each kind (READERS) has what its runs need:
 `begin_training`, `measure`, `predictions`, `explanations` and `pictures`.
@@ -19,14 +20,18 @@ from tinyconv.plugins.language.sentences.settings import (
 from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.tasks import begin
 
-READERS = {"sentence": "sentence_reading", "tree": "tree_reading"}  # by what a model needs
+# By what a model needs.
+READERS = {"sentence": "sentence_reading", "tree": "tree_reading", "story": "story_reading"}
 # The kinds of example in a data set, by the key of its targets; None for labels alone.
-HAS = {"tree": ("tree", "sentence"), None: ("sentence",)}
-DATA = {"sentence": "movie-reviews", "tree": "opinions"}  # to suggest
+HAS = {"tree": ("tree", "sentence"), "answer": ("story",), None: ("sentence",)}
+DATA = {"sentence": "movie-reviews", "tree": "opinions", "story": "stories"}  # to suggest
+SENTENCE = 'a sentence, such as "the film is not good"'
+STORY = 'a story with a question, such as "Mary went to the kitchen. Where is Mary?"'
+INPUT = {"sentence": SENTENCE, "tree": SENTENCE, "story": STORY}
 
 
 class Sentences:
-    """What sentences say, by trees, filters or chains (Socher et al. 2013, Kim 2014, Tai 2015)."""
+    """What a text says, by trees, filters, chains or a memory (Socher 2013, Kim 2014, Tai 2015)."""
 
     Settings = Settings
     Evaluate = Evaluate
@@ -93,7 +98,7 @@ class Sentences:
             UserError: without a sentence, or for brackets that are no tree.
         """
         if not inputs:
-            raise UserError('predict needs a sentence, such as "the film is not good".')
+            raise UserError(f"predict needs {INPUT[NEEDS[run.options.model]]}.")
         yield from reader_of(run).predictions(run, inputs)
 
     def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
@@ -113,7 +118,7 @@ class Sentences:
         from tinyconv.data.text import inputs as as_texts
 
         if not inputs:
-            raise UserError("explain needs a sentence, or a file with one on each line.")
+            raise UserError(f"explain needs {INPUT[NEEDS[run.options.model]]}.")
         yield from reader_of(run).explanations(run, as_texts(inputs, False))
 
     def pictures(self, run) -> Iterator[Picture | Table]:
@@ -128,7 +133,7 @@ class Sentences:
         yield from reader_of(run).pictures(run, open_sentences(run))
 
     def comparison(self, runs: Mapping) -> Iterator[Picture]:
-        """The accuracy of several runs by the height of the trees.
+        """The accuracy of several runs by the height of trees, and by the length of stories.
 
         Args:
             runs: the Runs by the names to show them with.
@@ -136,16 +141,20 @@ class Sentences:
         Yields:
             The Pictures of the page that compares them.
         """
-        from tinyconv.plugins.language.sentences import figures, labelled_phrases
+        from tinyconv.plugins.language.sentences import figures, labelled_phrases, memory_figures
 
-        heights = {}
+        heights, lengths = {}, {}
         for name, run in runs.items():
-            if NEEDS[run.options.model] in HAS["tree"]:
+            if NEEDS[run.options.model] == "story":
+                lengths[name] = reader_of(run).by_length(run, open_sentences(run))
+            elif NEEDS[run.options.model] in HAS["tree"]:
                 dataset = open_sentences(run)
                 if labelled_phrases.has_trees(dataset.splits["train"]):
                     heights[name] = reader_of(run).by_height(run, dataset)
         if heights:
             yield figures.depth(heights)
+        if lengths:
+            yield memory_figures.by_length(lengths)
 
 
 def reader_of(run):
@@ -165,8 +174,8 @@ def contents(dataset: Dataset) -> tuple[str, ...]:
     kinds = [HAS[key] for key in HAS if key in keys]
     if not kinds or (None in keys and not dataset.classes):
         raise UserError(
-            f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews "
-            "or labelled-sentences."
+            f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews, "
+            "labelled-sentences, stories or babi."
         )
     return kinds[0]
 
@@ -181,4 +190,4 @@ def open_sentences(run, data: str | None = None, root=None) -> Dataset:
             f"--model {run.options.model} needs a {need} for each example, and {dataset.name} has "
             f"none; choose --model {', '.join(models)}, or other data, such as {DATA[need]}."
         )
-    return dataset
+    return reader_of(run).of_tasks(dataset, run.options.tasks) if need == "story" else dataset
