@@ -72,6 +72,18 @@ def test_a_language_model_carries_its_state_through_a_stop(at_step):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+def test_trees_are_composed_by_height_and_resume(at_step):
+    settings = {"limit": 16, "epochs": 2, "units": 8, "batch_size": 8, "least": 1}
+    whole = tinyconv.fit("sentences", **settings, name="whole")
+    assert whole.history[1]["val_loss"] < whole.history[0]["val_loss"]
+    at_step(3, ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        tinyconv.fit("sentences", **settings, name="stopped")
+    resumed = tinyconv.resume("stopped")
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
 def test_own_arrays_and_network():
     pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8)).astype("uint8")
     labels = ["dark" if picture.mean() < 128 else "bright" for picture in pictures]

@@ -9,6 +9,8 @@ their numbers, so that the same loop serves every tree.
 import keras
 from keras import ops
 
+from tinyconv.plugins.language.sentences.sentence_networks import SPREAD, word_vectors
+
 # Axes: B trees, L words, M inner nodes of the largest tree; d units, w numbers of a state.
 
 
@@ -31,14 +33,16 @@ class Composition(keras.layers.Layer):
         (B, L + M, d) float32: the vectors of words and of inner nodes.
     """
 
-    supports_jit = False  # XLA has no gradient for a loop whose length depends on the trees
+    spread = SPREAD  # of word vectors at first
 
     def __init__(self, units: int, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.units = units
+        # In TensorFlow the length of the loop depends on the trees: XLA has no gradient of that.
+        self.supports_jit = keras.config.backend() == "jax"
 
     def call(self, vectors, children, heights):
-        B, L, d = ops.shape(vectors)
+        B, L, _ = ops.shape(vectors)
         M = ops.shape(heights)[1]
         N = B * M
         words = self.word(ops.reshape(vectors, (-1, self.units)))  # (B L, w)
@@ -95,6 +99,8 @@ class Recursive(Composition):
         Socher et al. 2013, section 4.1: p1 = f(W [b; c]).
     """
 
+    spread = 0.3  # without gates, small vectors vanish on the way up
+
     def build(self, *_):
         d = self.width = self.units
         self.W = self.add_weight(shape=(2 * d, d), name="W")
@@ -116,6 +122,8 @@ class NeuralTensor(Composition):
     Source:
         Socher et al. 2013, section 4.3: p1 = f([b; c]' V^[1:d] [b; c] + W [b; c]).
     """
+
+    spread = 0.3  # products of small vectors vanish
 
     def build(self, *_):
         d = self.width = self.units
@@ -200,9 +208,8 @@ def network(
     words = keras.Input((None,), dtype="int32", name="words")
     children = keras.Input((None, 2), dtype="int32", name="children")
     heights = keras.Input((None,), dtype="int32", name="heights")
-    scale = keras.initializers.RandomNormal(stddev=0.3)
-    x = keras.layers.Embedding(vocabulary, units, scale, name="vectors")(words)
-    x = COMPOSITIONS[model](units, name="nodes")(x, children, heights)
+    nodes = COMPOSITIONS[model](units, name="nodes")
+    x = nodes(word_vectors(vocabulary, units, nodes.spread)(words), children, heights)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     scores = keras.layers.Dense(classes, name="scores")(x)
     return keras.Model([words, children, heights], scores, name=f"{model}-{units}")

@@ -145,7 +145,7 @@ def _legend(axes, classes: Sequence[str]) -> None:
 def beginnings(words: Sequence[str], scores: np.ndarray, classes: Sequence[str]) -> Picture:
     """The probabilities of the labels after each word of a sentence (T, C)."""
     chances = softmax(scores.astype("float64"), axis=1)
-    figure = Figure(figsize=(max(4.5, 0.5 * len(words)), 3.0), layout="constrained")
+    figure = Figure(figsize=(max(6.5, 0.5 * len(words)), 3.0), layout="constrained")
     axes = figure.subplots()
     floor = np.zeros(len(words))
     for label, name in enumerate(classes):

@@ -26,7 +26,7 @@ def trees_of(split: Split) -> list[Tree]:
 
 def has_trees(split: Split) -> bool:
     """Whether the examples of a split have trees."""
-    return split.targets is not None and "tree" in split.targets[0]
+    return "tree" in split.target_fields
 
 
 def held_out_trees(dataset: Dataset) -> list[Tree]:

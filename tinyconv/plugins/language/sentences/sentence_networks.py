@@ -9,6 +9,7 @@ from keras import ops
 from tinyconv.layers import recurrent
 
 WIDTHS = (3, 4, 5)  # words of a filter
+SPREAD = 0.05  # of word vectors at first: rare words, which are hardly trained, say little
 MOST = 3.0  # norm of the weights of a label, in cnn
 CHAINS = {"lstm": recurrent.LSTM, "gru": recurrent.GRU}
 
@@ -63,6 +64,12 @@ class Filters(keras.layers.Layer):
         return {**super().get_config(), "maps": self.maps, "width": self.width}
 
 
+def word_vectors(vocabulary: int, units: int, spread: float = SPREAD, has_mask: bool = False):
+    """The layer that looks words up; at first its vectors are from N(0, spread^2)."""
+    normal = keras.initializers.RandomNormal(stddev=spread)
+    return keras.layers.Embedding(vocabulary, units, normal, mask_zero=has_mask, name="vectors")
+
+
 def network(
     model: str, vocabulary: int, units: int, classes: int, dropout: float = 0.0
 ) -> keras.Model:
@@ -79,10 +86,9 @@ def network(
         classes: labels, C.
         dropout: fraction of numbers dropped before the scores.
     """
-    words = keras.Input((None,), dtype="int32", name="words")
-    scale, bound = keras.initializers.RandomNormal(stddev=0.3), None
+    words, bound = keras.Input((None,), dtype="int32", name="words"), None
     has_mask = model != "cnn"  # whose filters look at the words themselves
-    table = keras.layers.Embedding(vocabulary, units, scale, mask_zero=has_mask, name="vectors")
+    table = word_vectors(vocabulary, units, has_mask=has_mask)
     if model == "cnn":
         vectors, bound = table(words), keras.constraints.MaxNorm(MOST, axis=0)
         parts = [Filters(units, h, name=f"filters{h}")(vectors, words) for h in WIDTHS]

@@ -169,15 +169,15 @@ def _module(name: str):
 def contents(dataset: Dataset) -> tuple[str, ...]:
     """The kinds of example that a data set has, of READERS; UserError where there are none."""
     train = dataset.splits["train"]
-    first = train.targets[0] if train.targets is not None and len(train) else None
-    keys = {*first} if isinstance(first, dict) else {None} if first is None else {""}
-    kinds = [HAS[key] for key in HAS if key in keys]
-    if not kinds or (None in keys and not dataset.classes):
-        raise UserError(
-            f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews, "
-            "labelled-sentences, stories or babi."
-        )
-    return kinds[0]
+    for field, kinds in HAS.items():
+        if field in train.target_fields:
+            return kinds
+    if train.targets is None and dataset.classes:
+        return HAS[None]
+    raise UserError(
+        f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews, "
+        "labelled-sentences, stories or babi."
+    )
 
 
 def open_sentences(run, data: str | None = None, root=None) -> Dataset:
