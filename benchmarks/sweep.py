@@ -25,13 +25,13 @@ from tinyconv.runs.schema import read_settings
 
 SETTINGS = {
     "model": "convnet",
-    "epochs": 3,
+    "epochs": 4,
     "precision": "float32",
     "learning-rate": "1e-4..1e-1",
     "weight-decay": "0,1e-4,1e-3",
     "batch-size": "16..64",
 }
-SECONDS = 8  # most between two kills
+SECONDS = 4  # most between two kills
 TINYCONV = Path(sys.executable).with_name("tinyconv")
 
 

@@ -88,6 +88,8 @@ def test_evaluate_is_the_ensemble(three, folder_of, capsys):
     document = json.loads(out)
     assert code == 0 and document["metrics"] == pytest.approx(ensemble)
     assert [each["run"] for each in document["runs"]] == [str(run.path) for run in three.runs]
+    code, out, _ = command(capsys, "runs", "--json")
+    assert {str(run.path) for run in three.runs} <= {row["run"] for row in json.loads(out)}
     code, out, _ = command(capsys, "report", three.path)
     assert code == 0 and out.strip() == str(three.path / "comparison.html")
 
