@@ -1,7 +1,7 @@
 """Sweeps that are killed, the time of a trial beyond its training, and trials an hour.
 
-    python benchmarks/sweep.py                # 20 trials, two workers, 10 kills; then the pace
-    python benchmarks/sweep.py --part pace
+    python -m benchmarks.sweep                # 20 trials, two workers, 10 kills; then the pace
+    python -m benchmarks.sweep --part pace
 
 At random moments one of two workers is killed with SIGKILL and started again. In the end the
 trials, their values and all numbers of their histories must be those of one worker that nobody

@@ -11,6 +11,7 @@ Optuna keeps the list of trials and chooses their values; it is imported when a 
 
 import time
 
+from tinyconv import registry
 from tinyconv.errors import UserError
 from tinyconv.results import plural
 from tinyconv.runs import group
@@ -82,6 +83,7 @@ def fit(
     check_clock(folder)
     sweep = Sweep(folder)
     _announce(sweep)
+    registry.find("tasks", record["task"])()  # before TensorFlow starts, as in `tinyconv.fit`
     start()
     try:
         is_done = sweep.work(minutes)
