@@ -201,9 +201,9 @@ def authors() -> dict[str, str]:
     """Python of plugin authors: the template, the lesson's package, third-party packages."""
     files = [*TEMPLATE.rglob("*.py"), *(ROOT / "tests/third_party").rglob("src/**/*.py")]
     texts = {path.relative_to(ROOT).as_posix(): path.read_text() for path in files}
-    lesson = (ROOT / "tutorials/23-write-a-plugin.md").read_text()
+    lesson = (ROOT / "tutorials/24-write-a-plugin.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", lesson, re.MULTILINE | re.DOTALL)
-    return texts | {f"lesson 23, block {i}": block for i, block in enumerate(blocks)}
+    return texts | {f"lesson 24, block {i}": block for i, block in enumerate(blocks)}
 
 
 @pytest.mark.parametrize("source", authors().values(), ids=authors().keys())
