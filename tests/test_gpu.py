@@ -17,7 +17,7 @@ from tinyconv.errors import UserError
 from tinyconv.system import gpu, hardware, xla_trial
 from tinyconv.system.files import cache_root
 from tinyconv.system.gpu import Gpu
-from tinyconv.training import fitting_batch, precision_trial, preparation
+from tinyconv.training import failures, precision_trial, preparation
 from tinyconv.training.precision_trial import Timing
 
 SMI = "NVIDIA H200, 143771, 9.0, 570.86.15\nTesla T4, 15360, 7.5, 570.86.15\n"
@@ -236,7 +236,7 @@ def test_a_batch_that_fits_is_tried_for():
     model = SimpleNamespace(train_on_batch=train_on_batch)
     batch = {"pixels": list(range(64))}, list(range(64))
     inputs, targets = {"pixels": np.array(batch[0]["pixels"])}, np.array(batch[1])
-    assert fitting_batch.fitting_size(model, inputs, targets) == 8
+    assert failures.fitting_size(model, inputs, targets) == 8
     assert sizes == [32, 16, 8]
 
 

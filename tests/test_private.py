@@ -3,6 +3,8 @@ its name, which fails when the library changes; and no other module of the packa
 
 import ast
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -17,8 +19,8 @@ from tinyconv.system import private
 
 PACKAGE = Path(tinyconv.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
-# Public names with an underscore: a namedtuple's method.
-PUBLIC = {"_replace"}
+# Public names with an underscore: a method of named tuples, and a function of os.
+PUBLIC = {"_replace", "_exit"}
 BORROWED = ("keras.src", "tensorflow.python", "tensorflow.core", "tensorflow.compiler")
 
 
@@ -175,6 +177,19 @@ def test_built_for_training():
     before = [variable.name for variable in model.metrics_variables]
     model.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
     assert before and before == [variable.name for variable in model.metrics_variables]
+
+
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="it is for JAX")
+def test_jax_computes():
+    assert private.jax_computes()
+    program = "from tinyconv.system import private; import jax; assert not private.jax_computes()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_cluster():
+    pytest.importorskip("jax")
+    assert private.cluster("host:1", 2, 1) == ("host:1", 2, 1, None)
+    assert private.cluster(None, None, None) == (None, None, None, None)
 
 
 def test_trained_variables():

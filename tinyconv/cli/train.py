@@ -9,7 +9,9 @@ from tinyconv.cli.base import echo, explicit, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry import recorded
 from tinyconv.runs import find_folder, group
+from tinyconv.system import processes
 from tinyconv.system.paths import expanded
+from tinyconv.system.start_keras import start
 
 
 class Tasks(click.Group):
@@ -59,10 +61,15 @@ def fit_command(name: str) -> click.Command:
     task = registry.find("tasks", name)
 
     @click.pass_context
-    def train(ctx, run_name, resume, like, seeds, check, as_json, **values):
+    def train(ctx, run_name, resume, like, seeds, check, distributed, as_json, **values):
         values = explicit(ctx, values)
         if resume is not None and like is not None:
             raise UserError("--resume continues a run, and --like starts another; give one.")
+        if distributed:
+            if seeds is not None or check:
+                raise UserError("--distributed is for one training: leave out --seeds and --check.")
+            processes.request()
+            start()
         if check:
             if run_name or resume or like or seeds:
                 raise UserError(
@@ -74,7 +81,7 @@ def fit_command(name: str) -> click.Command:
             result = verbs.fit(name, name=run_name, seeds=seeds, like=like, **values)
         else:
             result = verbs.resume(resume, seeds=seeds, **values)
-        if as_json:
+        if as_json and processes.is_first():
             print_json(_document(result))
 
     options = [
@@ -89,6 +96,11 @@ def fit_command(name: str) -> click.Command:
             type=int,
             metavar="N",
             help="Train N runs with different seeds, from --seed on, and compare them.",
+        ),
+        click.Option(
+            ["--distributed"],
+            is_flag=True,
+            help="Train in the processes that srun or mpirun started, on JAX; each takes a share.",
         ),
         click.Option(
             ["--check"],

@@ -217,6 +217,33 @@ def mean_gradients(optimizer) -> list | None:
     return None
 
 
+# JAX --------------------------------------------------------------------------------------
+
+
+def jax_computes() -> bool:
+    """Whether JAX has started its devices, after which it connects to no other process.
+
+    JAX 0.10 has this in `jax._src.xla_bridge`.
+    """
+    if "jax" not in sys.modules:
+        return False
+    from jax._src import xla_bridge
+
+    return xla_bridge.backends_are_initialized()
+
+
+def cluster(address, count, number) -> tuple:
+    """(address of process 0, processes, which this is, its devices), as SLURM or Open MPI say.
+
+    Whatever is not None stays. JAX 0.10 asks them in `jax._src.clusters`, for
+    `jax.distributed.initialize`.
+    """
+    from jax._src.clusters import ClusterEnv
+
+    detect = ClusterEnv.auto_detect_unset_distributed_params
+    return detect(address, count, number, None, None, None)
+
+
 # Other libraries --------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, files, keras_configuration, program_cache
+from tinyconv.system import console, files, keras_configuration, processes, program_cache
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
 
@@ -77,8 +77,12 @@ def start() -> None:
         with _standard_error_hidden():
             _import_backend(backend)
             import keras
-
+        processes.connect(keras.config.backend())
+        with _standard_error_hidden():
             keras.distribution.list_devices()  # the backend prints about its devices here
+        if processes.is_requested():
+            with redirected_descriptor(1):  # Gloo prints that the processes are connected
+                processes.greet()
     _report()
     keras_configuration.fix(BACKENDS)
 

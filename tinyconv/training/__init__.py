@@ -19,11 +19,11 @@ from tinyconv.coach import Coach
 from tinyconv.data.pipeline import AHEAD, Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
-from tinyconv.system import console, progress
-from tinyconv.system.interruptions import is_out_of_memory, stop_signals
+from tinyconv.system import console, processes, progress
+from tinyconv.system.interruptions import stop_signals
 from tinyconv.system.private import graphs_released, random_states
-from tinyconv.training import checkpoints, fitting_batch, messages, tensorboard
-from tinyconv.training.chunks import chunks
+from tinyconv.training import checkpoints, failures, messages, tensorboard
+from tinyconv.training.chunks import agree, chunks
 from tinyconv.training.clock import Clock, State, stretched
 from tinyconv.training.frozen_body import FrozenBody
 from tinyconv.training.precision_trial import settle as settle_precision
@@ -131,6 +131,7 @@ class Training:
             UserError: if the loss becomes NaN or infinite, or memory runs out.
             KeyboardInterrupt: after the first Ctrl-C or SIGTERM, with everything saved.
         """
+        agree(self)
         if self.run_folder.settings.get("compiled_from", ...) != self.programs.first:
             self.run_folder.add(compiled_from=self.programs.first)
         self.run_folder.keep_changes()
@@ -158,8 +159,8 @@ class Training:
                     self.save(is_best=False, now=True)
             except Exception as error:
                 self.checkpoints.write()
-                if is_out_of_memory(error):
-                    raise fitting_batch.out_of_memory(self) from error
+                if (explained := failures.explained(self, error)) is not None:
+                    raise explained from error
                 raise
 
     def stop(self) -> None:
@@ -188,21 +189,19 @@ class Training:
         Returns:
             False if the epoch was stopped before its end, or ended with the last of `steps`.
         """
-        state, start, count = self.state, self.clock.now(), 0
-        seconds_before = state.seconds
+        state, start, count, seconds_before = self.state, self.clock.now(), 0, self.state.seconds
         ahead = AHEAD if self.chunks is None else max(AHEAD, self.chunks.size)
         with Feeder(self.batches(state.epoch, state.step), ahead) as feeder:
             batches = iter(feeder)
             while chunk := list(itertools.islice(batches, len(plan := self.plan(steps)))):
-                before, plan = state.progress, plan[: len(chunk)]
-                self.take(chunk, plan)
+                self.take(chunk, plan := plan[: len(chunk)])
                 count += sum(len(keras.tree.flatten(targets)[0]) for _, targets in chunk)
-                left = self.clock.steps_left(state)
+                left = processes.agreed(self.clock.steps_left(state), stopped)
                 state.progress = plan[-1] + (1 - plan[-1]) / (left + 1)
                 elapsed = self.clock.now() - start
                 state.seconds = seconds_before + elapsed
                 self.row = messages.row(self, count / elapsed, feeder.waited / elapsed)
-                bar.advance(state.progress - before, messages.epoch_line(self))
+                bar.advance(state.progress - plan[0], messages.epoch_line(self))
                 if self.steps_done >= steps:
                     return False
                 if left == 0:
@@ -230,7 +229,8 @@ class Training:
         most = min([steps, *looks]) - self.steps_done
         count = self.chunks.count(min(most, self.clock.steps_left(state)), seconds[-1])
         end = next(until for until, _ in self.stages if state.progress < until)
-        return [progress for progress in self.clock.plan(state, count) if progress < end]
+        plan = self.clock.plan(state, count)
+        return processes.of_first([progress for progress in plan if progress < end])
 
     def take(self, batches: Sequence[tuple], plan: Sequence[float]) -> None:
         """Take a step down the gradient for each batch of a chunk.
@@ -287,10 +287,10 @@ class Training:
         """
         state, start = self.state, self.clock.now()
         with layers.compiled(self.programs.are_used(self.steps_done - 1)):
-            metrics = self.validate(self.model)
+            metrics = processes.of_first(self.validate(self.model))
         state.seconds += self.clock.now() - start
-        self.row["seconds"] = state.seconds
-        self.row |= {f"val_{name}": value for name, value in metrics.items()}
+        validation = {f"val_{name}": value for name, value in metrics.items()}
+        self.row |= {"seconds": state.seconds, **validation}
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
         state.rows.append(self.row)
         rank = self.rank(metrics)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tinyconv.system import hardware
+from tinyconv.system import hardware, processes
 from tinyconv.system.private import built_for_training
 
 MOST_STEPS = 32
@@ -33,7 +33,18 @@ def chunks(model, inputs, targets):
     if keras.config.backend() != "jax":
         return None
     program = Chunks(model, inputs, targets)
-    return program if hardware.has_gpu() or not program.has_convolutions() else None
+    if hardware.has_gpu() or not program.has_convolutions():
+        return program
+    program.size = 1  # without a loop
+    return program if processes.is_requested() else None
+
+
+def agree(loop) -> None:
+    """Make the processes of a Training start it with the same settings, data and weights."""
+    if processes.is_requested():
+        from tinyconv.training import shares  # imports JAX
+
+        shares.begin(loop)
 
 
 class Chunks:
@@ -58,6 +69,12 @@ class Chunks:
         self._rate = next(i for i, each in enumerate(model.optimizer.variables) if each is rate)
         self._step = jax.jit(self._one_step, inline=True)  # traced once, although called twice
         self._program = jax.jit(self._steps, donate_argnums=0)
+        self._shares = None
+        if processes.is_requested():  # nothing is donated: another process may die in a step
+            from tinyconv.training.shares import Shares
+
+            self._shares = Shares()
+            self._program = jax.jit(self._steps, out_shardings=self._shares.whole)
         self._first = [(inputs, targets)]
 
     def has_convolutions(self) -> bool:
@@ -92,9 +109,11 @@ class Chunks:
         if len({_shapes(batch) for batch in batches}) > 1:
             return [self.take([batch], [rate])[0] for batch, rate in zip(batches, rates)]
         state, logs = self._program(*self._arguments(batches, rates))
+        if self._shares is not None:
+            state, logs = jax.tree.map(self._shares.own, (state, logs))
+        logs = {name: rows.tolist() for name, rows in jax.device_get(logs).items()}  # or an error
         for variable, value in zip(jax.tree.leaves(self._variables), jax.tree.leaves(state)):
             variable.assign(value)
-        logs = {name: rows.tolist() for name, rows in jax.device_get(logs).items()}
         return [{name: rows[i] for name, rows in logs.items()} for i in range(len(batches))]
 
     @property
@@ -118,7 +137,12 @@ class Chunks:
         state = [[variable.value for variable in group] for group in self._variables]
         metrics = [variable.value for variable in self.model.metrics_variables]
         rows = jax.tree.map(self._stacked, *batches)
-        return state, metrics, self._stacked(*np.float32(rates)), len(batches), rows
+        whole = state, metrics, self._stacked(*np.float32(rates)), np.int32(len(batches))
+        if self._shares is None:
+            return *whole, rows
+        return *jax.tree.map(self._shares.everywhere, whole), jax.tree.map(
+            self._shares.divided, rows
+        )
 
     def _stacked(self, *arrays) -> np.ndarray:
         """The arrays as the first of `size` rows; no step reads the others."""
@@ -139,6 +163,9 @@ class Chunks:
             return state, {name: logs[name].at[i].set(new[name]) for name in logs}
 
         first = jax.tree.map(lambda rows: rows[0], batches)
+        if self.size == 1:
+            state, logs = self._step(state, metrics, rates[0], *first)
+            return state, {name: value[None] for name, value in logs.items()}
         _, logs = jax.eval_shape(self._step, state, metrics, rates[0], *first)
         none = {name: jax.numpy.zeros(self.size, each.dtype) for name, each in logs.items()}
         return jax.lax.fori_loop(0, count, step, (state, none))

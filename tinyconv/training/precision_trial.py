@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from tinyconv import precision
 from tinyconv.precision import WORTHWHILE
-from tinyconv.system import console, gpu
+from tinyconv.system import console, gpu, processes
 
 STEPS = 7  # timed steps in each format, in turn
 CLOSE = 0.05  # relative difference of the first loss from float32's, above which a format is out
@@ -53,7 +53,7 @@ def settle(run, policy: str, pictures, build: Callable, batches: Callable) -> st
         return policy
     console.say(f"precision  timing {', '.join(formats)} on this network")
     timings = measure(formats, build, *next(iter(batches(0, 0))), seed=options.seed)
-    policy, why = fastest(timings)
+    policy, why = processes.of_first(fastest(timings))
     console.say(f"precision  {policy}: {why}")
     run.settings["policy"] = policy
     run.settings["precision_trial"] = {

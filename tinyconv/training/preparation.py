@@ -8,7 +8,7 @@ import keras
 from tinyconv import precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.system import console, gpu, hardware, xla_trial
+from tinyconv.system import console, gpu, hardware, processes, xla_trial
 from tinyconv.training import checkpoints, tensorboard
 from tinyconv.training.optimizers import optimizer, scaled
 from tinyconv.zoo.anatomy import multiply_adds
@@ -36,12 +36,18 @@ def prepare(run, pictures=None) -> str:
         tensorboard.files()  # raises UserError before a folder exists
     if settings.deterministic:
         _make_deterministic()
+    if processes.is_requested():
+        from tinyconv.training import shares  # for JAX alone
+
+        shares.check(settings.batch_size)
     is_long = pictures is None
     if not is_long:  # a list of sentences has no shape
         is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
-    policy, why = precision.choose_for_run(run, is_long)
+    policy, why = processes.of_first(precision.choose_for_run(run, is_long))
+    run.settings["policy"] = policy
     console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
-    for fact in (gpu.obstacle(), gpu.idle(), gpu.rounding(policy)):
+    idle = None if processes.is_requested() else gpu.idle()
+    for fact in (gpu.obstacle(), idle, gpu.rounding(policy)):
         if fact:
             console.say(f"GPU        {fact}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers

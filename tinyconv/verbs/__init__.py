@@ -1,5 +1,6 @@
 """The verbs that the command and Python share, from fit and resume to report and export."""
 
+import contextlib
 from pathlib import Path
 from typing import overload
 
@@ -8,6 +9,7 @@ from tinyconv.errors import UserError
 from tinyconv.registry import recorded
 from tinyconv.runs import Run, group
 from tinyconv.runs.schema import read_settings
+from tinyconv.system import processes
 from tinyconv.system.files import make_folder, only_writer, unused_path, write
 from tinyconv.trials import dry_run
 from tinyconv.verbs.outputs import explain, export, report
@@ -130,7 +132,7 @@ def resume(path, *, seeds: int | None = None, **changes):
     runs.refuse_shipped(folder)
     if seeds is not None:
         raise UserError(f"{folder} is a single run; leave out --seeds.")
-    with only_writer(folder):
+    with only_writer(folder) if processes.is_first() else contextlib.nullcontext():
         return _resume(path, changes)
 
 

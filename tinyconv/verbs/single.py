@@ -11,9 +11,10 @@ from tinyconv.recipe import TrainingSettings
 from tinyconv.results import Evaluation, plural
 from tinyconv.runs import Run
 from tinyconv.runs.schema import read_settings
-from tinyconv.system import console
+from tinyconv.system import console, processes
 from tinyconv.system.start_keras import start
 from tinyconv.tasks import own_network
+from tinyconv.trials import dry_run
 from tinyconv.verbs.outputs import report
 
 LOCATIONS = ("data", "root")  # may change too where settings.json has the data's SHA-256
@@ -47,6 +48,9 @@ def train(run: Run, epochs: int | None = None, with_report: bool = True) -> bool
         False if the training has paused, True if it has ended.
     """
     start()
+    if not processes.is_first():
+        _assist(run)
+        return True
     start_time = time.monotonic()
     with console.run_log() as run.log, run.exit_stack:
         if run.path is not None:
@@ -69,6 +73,14 @@ def train(run: Run, epochs: int | None = None, with_report: bool = True) -> bool
             _report(run)
         _print_result(run, measured, seconds)
     return True
+
+
+def _assist(run: Run) -> None:
+    """Take part in the training of process 0, and write and print nothing."""
+    with console.only_logged():
+        training = dry_run.prepared(run)
+        run.path = None
+        training.run()
 
 
 def _is_over_after(training, epochs: int) -> bool:

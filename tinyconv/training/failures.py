@@ -1,10 +1,22 @@
-"""The batch that fits, after the memory of a GPU ran out."""
+"""Failures that end a training: what happened, and what to try."""
 
 import keras
 
 from tinyconv.errors import UserError
-from tinyconv.system import hardware
+from tinyconv.system import hardware, processes
 from tinyconv.system.interruptions import is_out_of_memory, too_large
+
+
+def explained(loop, error: Exception) -> UserError | None:
+    """The error for people, for a failure that is not a fault of ours; None for others.
+
+    Args:
+        loop: the Training, which is over.
+        error: what ended it.
+    """
+    if is_out_of_memory(error):
+        return out_of_memory(loop)
+    return processes.lost(error)
 
 
 def out_of_memory(loop) -> UserError:
