@@ -135,7 +135,7 @@ def test_several_processes_train_what_one_does_and_others_go_on(one_process, cou
 SMALL = ["--model", "two_layer", "--limit", "64", "--batch-size", "16", "--epochs", "3"]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_when_one_process_is_killed_the_other_ends_with_a_sentence(victim):
     both = ends(start(2, *SMALL, "--name", "killed", before=at_step(victim, 6, "SIGKILL")))
     code, _, err = both[1 - victim]
