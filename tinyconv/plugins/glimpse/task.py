@@ -18,6 +18,7 @@ from tinyconv.plugins.glimpse.settings import Evaluate, Explain, Predict, Settin
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
 
+CLIP = 1.0  # greatest norm of draw-reader's gradient, which explodes where a window narrows
 TOP = 3  # answers of a prediction
 FAR = 2  # a picture this many times larger than those of the training is reported
 
@@ -59,6 +60,8 @@ class Glimpse:
         model = looking.GlimpseModel(run, network)
         training.describe_model(network, _description(model.cost(shape[-1]), shape))
         training.compile_model(network, options, None, None, saved)
+        if options.model == "draw-reader":
+            network.optimizer.global_clipnorm = CLIP
         batches = looks.Batches(options, network, train, canvas, singles)
         return training.Training(
             run,
