@@ -18,7 +18,7 @@ from tinyconv.plugins.glimpse.settings import Evaluate, Explain, Predict, Settin
 from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
 
-CLIP = 1.0  # greatest norm of draw-reader's gradient, which explodes where a window narrows
+CLIP = 1.0  # greatest norm of the gradient of draw-reader
 TOP = 3  # answers of a prediction
 FAR = 2  # a picture this many times larger than those of the training is reported
 
