@@ -15,11 +15,15 @@ from tinyconv.plugins import own
 
 HERE = Path(__file__).resolve().parent
 SENTENCE = "the old king 's black dog does not see the two red houses"
+TREE = (
+    "(1 (4 (2 (2 the) (2 music)) (4 (2 is) (4 (2 very) (3 nice)))) "
+    "(1 (2 but) (1 (2 (2 the) (2 camera)) (1 (2 is) (1 (2 not) (3 charming))))))"
+)
 SCENE = 12  # of the test pictures: a large red triangle and a large black cross
 
 
 def main() -> None:
-    """Train captions, words, glimpses, drawings and two translators; play Catch by the agent."""
+    """Train a run for each picture; play Catch by the agent."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         command = [sys.executable, "-m", "tinyconv"]
@@ -33,6 +37,10 @@ def main() -> None:
         shutil.copy("runs/words/pictures/arrows.png", HERE / "words.png")
         subprocess.run([*command, "fit", "text", "--name", "text"], check=True)
         shutil.copy("runs/text/pictures/unit.png", HERE / "text.png")
+        subprocess.run([*command, "fit", "sentences", "--name", "sentences"], check=True)
+        words = [*command, "explain", "runs/sentences", TREE, "--output", "tree"]
+        subprocess.run(words, check=True)
+        shutil.copy(next(Path("tree").glob("*.png")), HERE / "sentences.png")
         subprocess.run([*command, "fit", "draw", "--name", "draw"], check=True)
         subprocess.run([*command, "predict", "runs/draw", "--count", "6"], check=True)
         shutil.copy("runs/draw/drawings/drawings.png", HERE / "drawing.png")
