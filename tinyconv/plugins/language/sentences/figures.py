@@ -117,16 +117,16 @@ def tree(
     axes.set(xlim=(-1, n), ylim=(-0.9, max(y) + 0.8))
     axes.set_axis_off()
     caption = "Each disc is the label predicted for the words below it"
-    summary = f"predicted {classes[predicted[-1]]} for the sentence"
+    facts = f"predicted {classes[predicted[-1]]} for the sentence"
     if (tree.labels != UNKNOWN).any():
         known = tree.labels != UNKNOWN
         count = int((predicted[known] != tree.labels[known]).sum())
         caption += f", its ring the true one: {count} of {known.sum()} are wrong"
-        summary += f", {count} of {known.sum()} nodes wrong"
+        facts += f", {count} of {known.sum()} nodes wrong"
     if first is not None:
         phrase = " ".join(tree.phrase(first))
         caption += f". In the red circle: the first that is wrong, its parts are right: {phrase}"
-    return Picture(name, title, f"{caption}.", png(figure), f"{tree.sentence}: {summary}.")
+    return Picture(name, title, f"{caption}.", png(figure), f"{tree.sentence}: {facts}.")
 
 
 def first_wrong(tree: Tree, predicted: np.ndarray) -> int | None:
@@ -207,12 +207,12 @@ def depth(runs: Mapping[str, ByHeight]) -> Picture:
     """The accuracy of sentences by the height of their tree, of one run or of several."""
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    summary = []
+    facts = []
     for (name, each), colour in zip(runs.items(), COLOURS * len(runs)):
         heights = sorted(each.counts)
         values = [each.right[h] / each.counts[h] for h in heights]
         axes.plot(heights, values, "o-", ms=4, color=colour, label=name)
-        summary.append(f"{name} {values[0]:.2f} at height {heights[0]}, {values[-1]:.2f} at "
+        facts.append(f"{name} {values[0]:.2f} at height {heights[0]}, {values[-1]:.2f} at "
                     f"{heights[-1]}")  # fmt: skip
     axes.set(xlabel="height of the tree", ylabel="sentences with the right label",
              ylim=(-0.03, 1.03))  # fmt: skip
@@ -223,4 +223,4 @@ def depth(runs: Mapping[str, ByHeight]) -> Picture:
         f"The accuracy of {plural(total, 'held-out sentence')} by the height of their tree: how "
         "often meaning has to be composed. Few sentences have the least and the greatest heights."
     )
-    return Picture("depth", "Accuracy by depth", caption, png(figure), "; ".join(summary), plot=True)
+    return Picture("depth", "Accuracy by depth", caption, png(figure), "; ".join(facts), plot=True)

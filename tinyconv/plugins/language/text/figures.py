@@ -58,14 +58,14 @@ def curves(run) -> Picture:
     validation = [row[f"val_{name}"] for row in history]
     axes.plot(epochs, validation, ".-", color=VALIDATION, label="validation")
     metrics = run.settings.get("result", {}).get("metrics", {})
-    summary = f"{last:.3g} at the end"
+    facts = f"{last:.3g} at the end"
     for key, label, style in (
         (f"{name}_ngram", "n-grams, test", "--"),
         ("bits_bz2", "bzip2, training and test", ":"),
     ):
         if key in metrics:
             axes.axhline(metrics[key], color=INK, ls=style, lw=0.9, label=label)
-            summary += f", {metrics[key]:.3g} of {label}"
+            facts += f", {metrics[key]:.3g} of {label}"
     what = "bits a character" if name == "bits" else "perplexity of a word"
     axes.set(xlabel="epoch", ylabel=what)
     axes.grid(alpha=0.3)
@@ -76,7 +76,7 @@ def curves(run) -> Picture:
         + (", and bzip2." if "bits_bz2" in metrics else ".")
         + " Where the validation's rises while the training's falls, the network overfits."
     )
-    return Picture("curves", "How it learnt", caption, png(figure), f"{what}: {summary}.", plot=True)
+    return Picture("curves", "How it learnt", caption, png(figure), f"{what}: {facts}.", plot=True)
 
 
 def loss_by_place(table: np.ndarray, window: int) -> Picture:
@@ -186,7 +186,7 @@ def saturation(inside: Sequence[gates.Trace]) -> Picture:
     """How often each unit's gates are shut and open: Karpathy et al. 2015, figure 3."""
     names = list(inside[0].gates)
     figure = Figure(figsize=(3.2 * len(names), 3.4), layout="constrained")
-    summary = []
+    facts = []
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
         for trace, colour in zip(inside, COLOURS):
             low, high = gates.saturation(trace)[name]
@@ -197,15 +197,15 @@ def saturation(inside: Sequence[gates.Trace]) -> Picture:
         low, high = (np.concatenate(each).mean() for each in zip(
             *(gates.saturation(trace)[name] for trace in inside)
         ))  # fmt: skip
-        summary.append(f"{name} {high:.0%} open, {low:.0%} shut")
+        facts.append(f"{name} {high:.0%} open, {low:.0%} shut")
     if len(inside) > 1:
         figure.axes[0].legend(frameon=False, fontsize=8)
     caption = (
         "A dot is a unit: how often its gate is open, and how often it is shut. On the diagonal it "
-        f"is always one of the two. On the mean: {'; '.join(summary)}. A forget or update gate that "
+        f"is always one of the two. On the mean: {'; '.join(facts)}. A forget or update gate that "
         "is mostly open lets a unit remember for long."
     )
-    return Picture("gates", "Gates", caption, png(figure), "; ".join(summary), plot=True)
+    return Picture("gates", "Gates", caption, png(figure), "; ".join(facts), plot=True)
 
 
 def gradients(run, model, symbols, ids: np.ndarray) -> Picture:
