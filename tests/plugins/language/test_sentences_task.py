@@ -103,6 +103,13 @@ def test_chains_train_on_each_different_phrase_once_or_on_sentences():
     assert loops["sentences"] == 10 < loops["phrases"]
 
 
+def test_settings_of_another_model_are_named(capsys):
+    tinyconv.fit(**SMALL | {"model": "bag", "epochs": 1, "hops": 2, "linear_start": 0.0})
+    assert "--hops, --linear-start: of --model memory, without effect on bag" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_run_that_is_stopped_ends_like_one_that_is_not(at_step):
     import signal
 

@@ -5,6 +5,7 @@ Each model reads one kind of example, and a module for each kind (READERS) has w
 `begin_training`, `measure`, `predictions`, `explanations` and `pictures`.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +19,7 @@ from tinyconv.plugins.language.sentences.settings import (
     Settings,
 )
 from tinyconv.results import Evaluation, Picture, Prediction, Table
+from tinyconv.system import console
 from tinyconv.tasks import begin
 
 # By what a model needs.
@@ -27,6 +29,7 @@ HAS = {"tree": ("tree", "sentence"), "answer": ("story",), None: ("sentence",)}
 DATA = {"sentence": "movie-reviews", "tree": "opinions", "story": "stories"}  # to suggest
 SENTENCE = 'a sentence, such as "the film is not good"'
 STORY = 'a story with a question, such as "Mary went to the kitchen. Where is Mary?"'
+OF_MEMORY = ("hops", "memories", "noise", "linear_start", "tasks")  # settings
 INPUT = {"sentence": SENTENCE, "tree": SENTENCE, "story": STORY}
 
 
@@ -57,6 +60,7 @@ class Sentences:
         Raises:
             UserError: for data without what the model needs.
         """
+        _report_unused(run.options)
         dataset, policy, saved = begin(run, open_sentences)
         return reader_of(run).begin_training(run, dataset, policy, saved)
 
@@ -178,6 +182,20 @@ def contents(dataset: Dataset) -> tuple[str, ...]:
         f"{dataset.name} has no labelled sentences; choose opinions, treebank, movie-reviews, "
         "labelled-sentences, stories or babi."
     )
+
+
+def _report_unused(options: Settings) -> None:
+    """Print which settings of memory are not at their default, where the model is another."""
+    names = [
+        field.name.replace("_", "-")
+        for field in dataclasses.fields(options)
+        if field.name in OF_MEMORY and getattr(options, field.name) != field.default
+    ]
+    if names and NEEDS[options.model] != "story":
+        console.say(
+            f"settings   --{', --'.join(names)}: of --model memory, without effect on "
+            f"{options.model}"
+        )
 
 
 def open_sentences(run, data: str | None = None, root=None) -> Dataset:
