@@ -11,6 +11,7 @@ from tinyconv.plugins.language.sentences.sentence_reading import Phrases, scores
 from tinyconv.plugins.language.sentences.tree_batches import Trees, order, steps
 from tinyconv.plugins.language.sentences.tree_reading import node_scores
 from tinyconv.plugins.language.sentences.treebank import UNKNOWN, parsed
+from tinyconv.runs import export
 from tinyconv.text.vocabulary import Vocabulary
 
 # Of one word to eight, flat and deep, so that a height has many nodes, one, or none.
@@ -129,6 +130,24 @@ def test_gradients_by_finite_differences(kind):
         weight.assign(start)
         slope = float(np.sum(np.asarray(tf.convert_to_tensor(gradient)) * direction))
         assert slope == pytest.approx((ends[0] - ends[1]) / 2e-2, rel=0.02, abs=2e-4)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_exported_trees_have_the_same_scores(kind, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    model = randomised(network(kind))
+    export.to_onnx(model, tmp_path / "trees.onnx")
+    source, rows = Trees(TREES, WORDS), range(len(TREES))
+    inputs, _ = source.arrays(rows)
+    session = onnxruntime.InferenceSession(tmp_path / "trees.onnx")
+    names = ("words", "children", "heights")
+    (scores,) = session.run(None, dict(zip(names, inputs, strict=True)))
+    expected = source.nodes(rows, model.predict_on_batch(inputs))
+    for one, other in zip(source.nodes(rows, scores), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_only_roots_are_labelled():

@@ -51,7 +51,7 @@ class Composition(keras.layers.Layer):
         heights = ops.where(heights > 0, heights, M + 1)
         order = ops.argsort(heights * N + ops.arange(N))
         rank = ops.cast(ops.argsort(order), "int32")
-        starts = _search(ops.take(heights, order), ops.arange(1, M + 2), "left")  # of heights
+        starts = _counts(heights < ops.arange(1, M + 2)[:, None])  # of heights
         places, steps = self._places(starts, B, M, N)
         tree = ops.repeat(ops.arange(B), M)[:, None]
         pairs = ops.reshape(children, (-1, 2))
@@ -75,11 +75,11 @@ class Composition(keras.layers.Layer):
 
     def _places(self, starts, B, M, N):
         """The first node of each step, in the order of heights, and the number of steps."""
-        counts = -(-(starts[1:] - starts[:-1]) // B)  # steps of each height, (M,)
+        counts = (starts[1:] - starts[:-1] + B - 1) // B  # steps of each height, (M,)
         ends = ops.cumsum(counts)
         most = 2 * M if keras.config.backend() == "jax" else ends[-1]  # fixed shapes for JAX
         number = ops.arange(most)
-        height = ops.clip(_search(ends, number, "right"), 0, M - 1)
+        height = ops.clip(_counts(ends <= number[:, None]), 0, M - 1)
         of_height = number - ops.take(ends - counts, height)
         places = ops.take(starts, height) + of_height * B
         return ops.where(number < ends[-1], places, N), most
@@ -179,9 +179,9 @@ class TreeLSTM(Composition):
         return ops.concatenate([h, c], axis=1)
 
 
-def _search(numbers, values, side):
-    """Where values would stand in sorted numbers, int32."""
-    return ops.cast(ops.searchsorted(numbers, values, side=side), "int32")
+def _counts(rows):
+    """How many of each row are true, int32; ONNX has no search in sorted numbers."""
+    return ops.sum(ops.cast(rows, "int32"), axis=1)
 
 
 def _forget_bias(shape, dtype=None):
