@@ -16,6 +16,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 _json_stream = None  # where the one JSON document goes; None is the usual standard output
 
 
+def json_at_end() -> click.Option:
+    """`--json` of a command that trains, and prints other lines before."""
+    text = "Print the results as one JSON document at the end."
+    return click.Option(["--json", "as_json"], is_flag=True, help=text)
+
+
 @contextlib.contextmanager
 def json_on_standard_output(arguments: list[str]) -> Iterator[None]:
     """With --json among the arguments, send every other print to standard error."""

@@ -3,7 +3,7 @@
 import click
 
 from tinyconv import registry, settings, sweep
-from tinyconv.cli.base import Verbs, explicit, print_json
+from tinyconv.cli.base import Verbs, explicit, json_at_end, print_json
 from tinyconv.cli.train import Tasks
 from tinyconv.errors import UserError
 from tinyconv.sweep.study import SAMPLERS
@@ -42,11 +42,7 @@ def sweep_command(name: str) -> click.Command:
             "halving).",
         ),
         click.Option(["--name", "run_name"], help="Name of the sweep's folder.", metavar="NAME"),
-        click.Option(
-            ["--json", "as_json"],
-            is_flag=True,
-            help="Print the results as one JSON document at the end.",
-        ),
+        json_at_end(),
     ]
     twice = {option.name for option in own} & {option.name for option in options[len(own) :]}
     if twice:

@@ -5,7 +5,7 @@ import contextlib
 import click
 
 from tinyconv import registry, settings, verbs
-from tinyconv.cli.base import echo, explicit, print_json
+from tinyconv.cli.base import echo, explicit, json_at_end, print_json
 from tinyconv.errors import UserError
 from tinyconv.registry import recorded
 from tinyconv.runs import find_folder, group
@@ -107,11 +107,7 @@ def fit_command(name: str) -> click.Command:
             is_flag=True,
             help="Only check whether the network can overfit one small batch.",
         ),
-        click.Option(
-            ["--json", "as_json"],
-            is_flag=True,
-            help="Print the results as one JSON document at the end.",
-        ),
+        json_at_end(),
     ]
     return click.Command(name, params=options, callback=train, help=task.__doc__)
 
@@ -170,11 +166,7 @@ def lr_find_command(name: str) -> click.Command:
         click.Option(
             ["--output"], type=expanded, metavar="PATH", help="File or folder for the plot."
         ),
-        click.Option(
-            ["--json", "as_json"],
-            is_flag=True,
-            help="Print the results as one JSON document at the end.",
-        ),
+        json_at_end(),
     ]
     return click.Command(name, params=options, callback=find, help=task.__doc__)
 

@@ -266,8 +266,8 @@ def test_a_resumed_epoch_goes_on_with_the_same_batches(dataset):
     for (inputs, answers), (again, same) in zip(whole[5:], rest, strict=True):
         assert (answers == same).all()
         assert all((inputs[name] == again[name]).all() for name in inputs)
-    seen = {tuple(row) for inputs, _ in whole for row in inputs["sentences"].reshape(32, -1)}
-    assert len(seen) > 0.9 * 32 * len(whole)
+    rows = {tuple(row) for inputs, _ in whole for row in inputs["sentences"].reshape(32, -1)}
+    assert len(rows) > 0.9 * 32 * len(whole)
     linear = [next(epoch(number, 0))[0]["linear"] for number in range(3)]
     assert [each.mean() for each in linear] == [1, 1, 0]
     (other,) = islice(epoch(2, 0), 1)

@@ -1,6 +1,6 @@
 """What networks read of a data set: its trees, its phrases, and the words they know."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tinyconv.data import Dataset, Split
 from tinyconv.data.text import sentences
@@ -95,9 +95,14 @@ def read(inputs: Sequence[str], vocabulary: Vocabulary, needs_trees: bool) -> li
             f"trees      {plural(sentence_count, 'sentence')} without brackets: each word is "
             "joined with all that follows (right-branching), not as a parser would"
         )
+    report_unknown(unknown)
+    return pairs
+
+
+def report_unknown(unknown: Collection[str]) -> None:
+    """Print how many words of an input the network has not learnt, and some of them."""
     if unknown:
         first = ", ".join(sorted(set(unknown))[:SHOWN])
         console.say(
             f"unknown    {plural(len(unknown), 'word')} that the network has not learnt: {first}"
         )
-    return pairs

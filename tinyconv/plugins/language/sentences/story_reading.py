@@ -15,6 +15,7 @@ from tinyconv.plugins.language.sentences import (
     story_batches,
     story_texts,
 )
+from tinyconv.plugins.language.sentences.labelled_phrases import report_unknown
 from tinyconv.plugins.language.sentences.story_batches import Stories
 from tinyconv.plugins.language.sentences.story_measures import (
     answered,
@@ -27,8 +28,6 @@ from tinyconv.plugins.language.sentences.story_measures import (
 from tinyconv.plugins.language.text_files import words
 from tinyconv.results import Picture, Prediction, Table, plural
 from tinyconv.system import console
-
-SHOWN = 8  # unknown words in a message
 
 
 def of_tasks(dataset: Dataset, tasks: str | None) -> Dataset:
@@ -138,12 +137,7 @@ def typed(run, inputs: Sequence[str]) -> Iterator[tuple[str, str, Stories]]:
     """
     vocabulary = vocabulary_of(run)
     for source, text in story_texts.questions(inputs):
-        unknown = sorted({word for word in words(text) if word not in vocabulary})
-        if unknown:
-            console.say(
-                f"unknown    {plural(len(unknown), 'word')} that the network has not learnt: "
-                f"{', '.join(unknown[:SHOWN])}"
-            )
+        report_unknown({word for word in words(text) if word not in vocabulary})
         stories = stories_of(run, Split(None, np.array([-1]), [source], inputs=[text]))
         if not stories.question.any():
             raise UserError(f"No word of {text.splitlines()[-1]!r} occurs in the training stories.")

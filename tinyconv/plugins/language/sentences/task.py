@@ -29,8 +29,8 @@ HAS = {"tree": ("tree", "sentence"), "answer": ("story",), None: ("sentence",)}
 DATA = {"sentence": "movie-reviews", "tree": "opinions", "story": "stories"}  # to suggest
 SENTENCE = 'a sentence, such as "the film is not good"'
 STORY = 'a story with a question, such as "Mary went to the kitchen. Where is Mary?"'
-OF_MEMORY = ("hops", "memories", "noise", "linear_start", "tasks")  # settings
 INPUT = {"sentence": SENTENCE, "tree": SENTENCE, "story": STORY}
+OF_MEMORY = ("hops", "memories", "noise", "linear_start", "tasks")  # settings
 
 
 class Sentences:
@@ -163,10 +163,7 @@ class Sentences:
 
 def reader_of(run):
     """The module for what the model of a run reads."""
-    return _module(READERS[NEEDS[run.options.model]])
-
-
-def _module(name: str):
+    name = READERS[NEEDS[run.options.model]]
     return importlib.import_module(f"tinyconv.plugins.language.sentences.{name}")
 
 
