@@ -18,7 +18,7 @@ from tinyconv.cli import cli
 from tinyconv.cli.run_command import Target
 from tinyconv.errors import UserError
 from tinyconv.explain import ModelExplainOptions
-from tinyconv.runs import options_of
+from tinyconv.runs.verb_options import options_of
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(ROOT.glob("tutorials/[0-9]*.md"))

@@ -55,6 +55,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def subset(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Those of the metrics that are printed and drawn after each epoch, by their names."""
+    return {name: metrics[name] for name in names if name in metrics}
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The predictions for one input.

@@ -67,10 +67,7 @@ def evaluate(ctx, runs, as_json, **options):
 
 @click.command(
     cls=RunCommand,
-    text_help="""Predict with the network of RUN for each TEXT.
-
-An argument that names a file or folder stands for the lines of that file, or of the .txt files in
-that folder; `-` stands for the lines of standard input.""",
+    text_help="Predict with the network of RUN for each TEXT.",
 )
 @run_argument
 @click.argument("files", nargs=-1, cls=Inputs)
@@ -135,9 +132,12 @@ def _in_words(answer: dict) -> str:
     return " ".join(values)
 
 
-@click.command(cls=RunCommand)
+@click.command(
+    cls=RunCommand,
+    text_help="Draw why the network of RUN predicts as it does for each TEXT.",
+)
 @click.argument("run", metavar="RUN|MODEL")
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, cls=Inputs)
 @click.option(
     "--output",
     type=expanded,

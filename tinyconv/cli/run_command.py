@@ -11,9 +11,14 @@ from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.registry import recorded
-from tinyconv.runs import Run, find_folder, group, options_of
+from tinyconv.runs import Run, find_folder, group
+from tinyconv.runs.verb_options import options_of
 
 DEFAULT_TASK = "classify"  # its options are in the help where no run is named
+TEXT_INPUTS = (
+    "An argument that names a file or folder stands for the lines of that file, or of the .txt "
+    "files in that folder; `-` stands for the lines of standard input."
+)
 
 
 class Target(NamedTuple):
@@ -27,7 +32,7 @@ class Target(NamedTuple):
 class RunCommand(click.Command):
     """A verb on RUN, with the options that RUN's task declares for it beside its own.
 
-    `text_help` replaces the help where the task reads text.
+    `text_help` replaces the help where the task reads text; what a text can be is added to it.
     """
 
     def __init__(self, *args, text_help: str = "", **kwargs):
@@ -61,7 +66,7 @@ class RunCommand(click.Command):
             return
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(self.text_help)
+            formatter.write_text(f"{self.text_help}\n\n{TEXT_INPUTS}")
 
     def format_epilog(self, ctx, formatter):
         """State which task these options belong to, where no run is named."""

@@ -200,11 +200,12 @@ class StartsFromBody(Protocol):
 
 
 class ReadsText(Protocol):
-    """A task whose `predict` takes text beside files: the class attribute `reads_text` is True.
+    """A task that takes text beside files: the class attribute `reads_text` is True.
 
-    `predict` then gets a `Text` for an argument that names no file or folder, and for each line of
-    standard input where that is `-`; `sentences(inputs)` yields (source, text) for all. `Settings`
-    are ExampleSettings, `Predict` is TextOptions; at least three of `examples` are texts.
+    `predict` and `explain` then get a `Text` for an argument that names no file or folder, and for
+    each line of standard input where that is `-`; `sentences(inputs)` yields (source, text) for
+    all. `Settings` are ExampleSettings, `Predict` is TextOptions; at least three of `examples` are
+    texts.
     """
 
     reads_text: ClassVar[bool]

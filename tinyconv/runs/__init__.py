@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tinyconv import deprecated, settings
+from tinyconv import settings
 from tinyconv.data import text
 from tinyconv.errors import UserError, close_matches
 from tinyconv.plugins import Loop
@@ -17,16 +17,11 @@ from tinyconv.results import Evaluation, Picture, Prediction, Table
 from tinyconv.runs import schema
 from tinyconv.runs.model_files import open_model
 from tinyconv.runs.run_folder import RunFolder
+from tinyconv.runs.verb_options import call
 from tinyconv.system import files, provenance
 from tinyconv.system.console import Log
 from tinyconv.system.paths import expanded, on_disk
 
-OPTIONS = {  # where a task declares the options of a verb
-    "evaluate": "Evaluate",
-    "ensemble": "Evaluate",
-    "predict": "Predict",
-    "explain": "Explain",
-}
 EXTENSIONS = ("epochs", "minutes", "steps")  # settings that may change when a run is resumed
 SHIPPED = Path(__file__).with_name("shipped")
 GROUP = "group.json"  # in a folder with several runs; see group.py
@@ -203,10 +198,8 @@ class Run(RunFolder):
         Raises:
             UserError: the task has no such option, or a value or an input does not fit.
         """
-        names = [os.fspath(path) for path in inputs]
-        if text.reads_text(self.task):
-            names = text.inputs(names, options.get("text", False))
-        for prediction in call(self.task, "predict", options, self, names):
+        inputs = self._inputs(inputs, options)
+        for prediction in call(self.task, "predict", options, self, inputs):
             if not isinstance(prediction, Prediction):
                 raise self._blamed("predict", prediction, "a Prediction")
             yield prediction
@@ -215,7 +208,7 @@ class Run(RunFolder):
         """Draw why the network predicts as it does, where the task can.
 
         Args:
-            inputs: files, folders and globs.
+            inputs: as for `predict`.
             options: those of the task; see `tinyconv explain RUN --help`.
 
         Yields:
@@ -226,7 +219,14 @@ class Run(RunFolder):
         """
         if not hasattr(self.task, "explain"):  # with declared options, or those of version 0.1
             raise UserError(f"The task {self.settings['task']} does not explain its runs.")
-        yield from call(self.task, "explain", options, self, [os.fspath(path) for path in inputs])
+        yield from call(self.task, "explain", options, self, self._inputs(inputs, options))
+
+    def _inputs(self, inputs, options: Mapping) -> list[str]:
+        """File names; for a task that reads text, texts and the names of existing files."""
+        names = [os.fspath(path) for path in inputs]
+        if text.reads_text(self.task):
+            return text.inputs(names, options.get("text", False))
+        return names
 
     def pictures(self) -> list:
         """The Pictures and Tables of the run that its task shows in the report."""
@@ -249,41 +249,6 @@ class Run(RunFolder):
         what = f"returns {value!r} from {verb}"
         task = self.catalogue.used["tasks"]
         return task.plugin_error(f"{what:.200}, but should return {promised}")
-
-
-def call(task, verb: str, values: dict, *arguments):
-    """Build the verb's options from `values`, call the task's verb, and return its result.
-
-    Raises UserError for an option that the verb does not have, or a value that does not fit.
-    """
-    options = build_options(options_of(task, verb), values, "This run's task", verb)
-    if not hasattr(task, OPTIONS[verb]):
-        return deprecated.call(task, verb, arguments, values)
-    return getattr(task, verb)(*arguments, options)
-
-
-def build_options(Options: type, values: dict, who: str, verb: str):
-    """`settings.build`, with an error that names the owner of a verb without such an option."""
-    keywords = settings.keywords(Options)
-    for name in settings.without_aliases(Options, values):
-        if name not in settings.names(Options):
-            others = f"it takes {', '.join(keywords)}." if keywords else "it takes no options."
-            raise UserError(f"{who} has no option {name} for {verb}; {others}")
-    return settings.build(Options, values)
-
-
-def options_of(task, verb: str) -> type:
-    """The dataclass of a verb's options that the task declares.
-
-    Args:
-        task: a task, or its class.
-        verb: "evaluate", "ensemble", "predict" or "explain".
-
-    Returns:
-        A frozen dataclass.
-    """
-    declared = getattr(task, OPTIONS[verb], None)
-    return deprecated.verb_options(task, verb) if declared is None else declared
 
 
 def find_folder(path: str | os.PathLike) -> Path:

@@ -7,7 +7,8 @@ from tinyconv import runs
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
 from tinyconv.plugins import Compares, ExportsSeveral
-from tinyconv.runs import Run, build_options
+from tinyconv.runs import Run
+from tinyconv.runs.verb_options import build_options
 from tinyconv.system import console
 from tinyconv.system.files import make_folder, only_writer, unused_path, write
 from tinyconv.system.start_keras import start

@@ -11,7 +11,8 @@ from tinyconv import settings
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
 from tinyconv.results import Evaluation, Table, plural
-from tinyconv.runs import Run, call, group
+from tinyconv.runs import Run, group
+from tinyconv.runs.verb_options import call
 from tinyconv.system import console
 from tinyconv.system.files import only_writer
 from tinyconv.verbs import outputs, single

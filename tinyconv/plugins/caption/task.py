@@ -226,7 +226,7 @@ class Caption:
 
         dataset = _dataset(run)
         yield from figures.curves(run.history)
-        name = "test" if "test" in dataset.splits else "validation"
+        name = selection.held_out_split(dataset, None)
         yield from figures.gallery(CaptionModel(run), dataset.splits[name], name)
 
 

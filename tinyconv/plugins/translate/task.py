@@ -13,10 +13,11 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.translate.languages import Language, need, normal
 from tinyconv.plugins.translate.opening import open_pairs
 from tinyconv.plugins.translate.settings import Evaluate, Explain, Predict, Settings
-from tinyconv.results import Evaluation, Picture, Prediction, plural
+from tinyconv.results import Evaluation, Picture, Prediction, plural, subset
 from tinyconv.tasks import begin
 
 VALIDATED = 200  # sentences translated for validation after each epoch
+EPOCH_METRICS = ("loss", "bleu", "exact_match", "aer", "pointing", "mass")
 
 
 class Translate:
@@ -89,7 +90,7 @@ class Translate:
                 pairs, options.batch_size, options.seed, epoch, first
             ),
             training_pairs.steps_per_epoch(len(pairs), options.batch_size),
-            lambda _: _while_training(model.measure(some, beam=1)),
+            lambda _: subset(model.measure(some, beam=1), EPOCH_METRICS),
             rank=lambda metrics: metrics["bleu"],
             name=f"translate-{dataset.name}",
         )
@@ -160,7 +161,6 @@ class Translate:
             UserError: without sentences, for a translation without a word, or a run without
                 attention.
         """
-        from tinyconv.data.text import inputs as as_texts
         from tinyconv.plugins.translate import figures
         from tinyconv.plugins.translate.translation import TranslationModel
 
@@ -172,7 +172,7 @@ class Translate:
             )
         model = TranslationModel(run)
         target = None if options.target is None else _target(model, options.target)
-        for _, text in sentences(as_texts(inputs, False)):
+        for _, text in sentences(inputs):
             tokens = _tokens(model, text)
             words, marks = target, ()
             if target is None:
@@ -207,7 +207,7 @@ class Translate:
         from tinyconv.plugins.translate.translation import TranslationModel
 
         dataset = open_pairs(run)
-        name = "test" if "test" in dataset.splits else "validation"
+        name = selection.held_out_split(dataset, None)
         yield from figures.report(run, TranslationModel(run), dataset.splits[name], name)
 
     def comparison(self, runs: Mapping) -> Iterator[Picture]:
@@ -222,12 +222,6 @@ class Translate:
         from tinyconv.plugins.translate import figures
 
         yield from figures.comparison(runs)
-
-
-def _while_training(metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics that are printed and drawn after each epoch."""
-    names = ("loss", "bleu", "exact_match", "aer", "pointing", "mass")
-    return {name: metrics[name] for name in names if name in metrics}
 
 
 def _languages(run, train: Split) -> tuple[Language, Language]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from tinyconv.data import Dataset, Split
+from tinyconv.data import Dataset, Split, selection
 from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
 from tinyconv.plugins.language.sentences.treebank import (
@@ -30,9 +30,11 @@ def has_trees(split: Split) -> bool:
 
 
 def held_out_trees(dataset: Dataset) -> list[Tree]:
-    """The trees of the splits for testing, or else of that for validation."""
-    names = [name for name in dataset.splits if name not in ("train", "validation")]
-    return [tree for name in names or ["validation"] for tree in trees_of(dataset.splits[name])]
+    """The trees of the split for testing, or else of that for validation, then of further ones."""
+    first = selection.held_out_split(dataset, None)
+    further = [name for name in dataset.splits if name not in ("train", "validation", first)]
+    splits = [dataset.splits[name] for name in (first, *further)]
+    return [tree for split in splits if has_trees(split) for tree in trees_of(split)]
 
 
 def vocabulary_of(run, split: Split) -> Vocabulary:

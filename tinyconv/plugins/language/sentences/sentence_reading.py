@@ -148,16 +148,11 @@ def pictures(run, dataset: Dataset) -> Iterator[Picture | Table]:
     """The figures of a run's report, of held-out sentences."""
     yield figures.curves(run.history)
     split = dataset.splits[selection.held_out_split(dataset, None)]
-    examples, vocabulary = sentences_of(split), words_of(run)
+    model, vocabulary, trees = run.model(), words_of(run), held_out_trees(dataset)
+    texts = [tree.words for tree in trees] or [words for words, _ in sentences_of(split)]
     if run.options.model == "cnn":
-        yield figures.ngrams(run.model(), vocabulary, [words for words, _ in examples])
-    if has_trees(split):
-        yield figures.depth({run.options.model: by_height(run, dataset)})
-    scores = scores_of_words(run.model(), vocabulary, [words for words, _ in examples])
-    yield from confusion(scores, split.labels, run.settings["classes"], "held-out")
-
-
-def by_height(run, dataset: Dataset) -> figures.ByHeight:
-    """Whether each held-out sentence is read rightly, by the height of its tree."""
-    trees = held_out_trees(dataset)
-    return figures.ByHeight.of(trees, root_scores(run, trees))
+        yield figures.ngrams(model, vocabulary, texts[: len(split)])
+    scores = scores_of_words(model, vocabulary, texts)
+    if trees:
+        yield figures.depth({run.options.model: figures.ByHeight.of(trees, scores)})
+    yield from confusion(scores[: len(split)], split.labels, run.settings["classes"], "held-out")

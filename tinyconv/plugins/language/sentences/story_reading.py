@@ -1,6 +1,6 @@
 """A run on stories: its memory network, its training, and what is measured and answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import keras
@@ -26,8 +26,10 @@ from tinyconv.plugins.language.sentences.story_measures import (
     vocabulary_of,
 )
 from tinyconv.plugins.language.text_files import words
-from tinyconv.results import Picture, Prediction, Table, plural
+from tinyconv.results import Picture, Prediction, Table, plural, subset
 from tinyconv.system import console
+
+EPOCH_METRICS = ("loss", "answer_accuracy", "attention_on_fact", "attention_on_fact_chance")
 
 
 def of_tasks(dataset: Dataset, tasks: str | None) -> Dataset:
@@ -101,16 +103,10 @@ def begin_training(run, dataset: Dataset, policy: str, saved) -> training.Traini
             stories, options.batch_size, options.noise, linear_epochs, options.seed, epoch, first
         ),
         max(1, len(stories) // options.batch_size),
-        lambda _: while_training(measures(with_weights, held_out)),
+        lambda _: subset(measures(with_weights, held_out), EPOCH_METRICS),
         rank=lambda metrics: metrics["answer_accuracy"],
         name=f"memory-{dataset.name}",
     )
-
-
-def while_training(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that are printed and drawn after each epoch."""
-    names = ("loss", "answer_accuracy", "attention_on_fact", "attention_on_fact_chance")
-    return {name: metrics[name] for name in names if name in metrics}
 
 
 def measure(run, split: Split) -> dict[str, float]:

@@ -119,11 +119,9 @@ class Sentences:
         Raises:
             UserError: without a sentence, or for brackets that are no tree.
         """
-        from tinyconv.data.text import inputs as as_texts
-
         if not inputs:
             raise UserError(f"explain needs {INPUT[NEEDS[run.options.model]]}.")
-        yield from reader_of(run).explanations(run, as_texts(inputs, False))
+        yield from reader_of(run).explanations(run, inputs)
 
     def pictures(self, run) -> Iterator[Picture | Table]:
         """How it learnt, trees with their labels, and the accuracy by depth.
@@ -151,10 +149,9 @@ class Sentences:
         for name, run in runs.items():
             if NEEDS[run.options.model] == "story":
                 lengths[name] = reader_of(run).by_length(run, open_sentences(run))
-            elif NEEDS[run.options.model] in HAS["tree"]:
-                dataset = open_sentences(run)
-                if labelled_phrases.has_trees(dataset.splits["train"]):
-                    heights[name] = reader_of(run).by_height(run, dataset)
+            elif trees := labelled_phrases.held_out_trees(open_sentences(run)):
+                scores = reader_of(run).root_scores(run, trees)
+                heights[name] = figures.ByHeight.of(trees, scores)
         if heights:
             yield figures.depth(heights)
         if lengths:

@@ -17,10 +17,11 @@ from tinyconv.plugins.language.sentences.labelled_phrases import (
 )
 from tinyconv.plugins.language.sentences.tree_batches import Trees, steps
 from tinyconv.plugins.language.sentences.treebank import UNKNOWN, Tree
-from tinyconv.results import Picture, Prediction, Table
+from tinyconv.results import Picture, Prediction, Table, subset
 from tinyconv.tasks.scoring import answers
 
 EVALUATED = 128  # trees at a time
+EPOCH_METRICS = ("loss", "accuracy", "node_accuracy")
 
 
 def begin_training(run, dataset: Dataset, policy: str, saved) -> training.Training:
@@ -43,18 +44,12 @@ def begin_training(run, dataset: Dataset, policy: str, saved) -> training.Traini
         options,
         lambda epoch, first: source.batches(options.batch_size, options.seed, epoch, first),
         steps(len(source.trees), options.batch_size),
-        lambda model: while_training(
-            node_measures.of_nodes(validation.trees, node_scores(model, validation))
+        lambda model: subset(
+            node_measures.of_nodes(validation.trees, node_scores(model, validation)), EPOCH_METRICS
         ),
         rank=lambda metrics: metrics["accuracy"],
         name=f"{options.model}-{dataset.name}",
     )
-
-
-def while_training(metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics that are printed and drawn after each epoch."""
-    names = ("loss", "accuracy", "node_accuracy")
-    return {name: metrics[name] for name in names if name in metrics}
 
 
 def node_scores(model: keras.Model, source: Trees) -> list[np.ndarray]:
@@ -82,7 +77,12 @@ def scores_of(run, trees: Sequence[Tree]) -> list[np.ndarray]:
 
 def root_scores(run, trees: Sequence[Tree]) -> np.ndarray:
     """The scores (N, C) of whole sentences."""
-    return np.array([each[-1] for each in scores_of(run, trees)])
+    return roots(scores_of(run, trees))
+
+
+def roots(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """The scores (N, C) of N roots, the last nodes of their trees."""
+    return np.array([each[-1] for each in scores])
 
 
 def predictions(run, inputs: Sequence[str]) -> Iterator[Prediction]:
@@ -109,13 +109,8 @@ def explanations(run, inputs: Sequence[str]) -> Iterator[Picture]:
 def pictures(run, dataset: Dataset) -> Iterator[Picture | Table]:
     """The figures of a run's report, of held-out sentences."""
     yield figures.curves(run.history)
-    split = dataset.splits[selection.held_out_split(dataset, None)]
-    trees = trees_of(split)
-    yield from figures.trees(trees, scores_of(run, trees), run.settings["classes"])
-    yield figures.depth({run.options.model: by_height(run, dataset)})
-
-
-def by_height(run, dataset: Dataset) -> figures.ByHeight:
-    """Whether each held-out sentence is read rightly, by the height of its tree."""
+    count = len(dataset.splits[selection.held_out_split(dataset, None)])
     trees = held_out_trees(dataset)
-    return figures.ByHeight.of(trees, root_scores(run, trees))
+    scores = scores_of(run, trees)
+    yield from figures.trees(trees[:count], scores[:count], run.settings["classes"])
+    yield figures.depth({run.options.model: figures.ByHeight.of(trees, roots(scores))})

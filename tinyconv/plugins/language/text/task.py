@@ -6,6 +6,7 @@ The methods stand in the order in which a learner meets them.
 from collections.abc import Iterator, Sequence
 
 from tinyconv.data import Dataset, selection
+from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
 from tinyconv.plugins.language.text.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.results import Evaluation, Picture, Prediction, Table
@@ -95,12 +96,10 @@ class LanguageModel:
         Raises:
             UserError: without a text, or for a unit that the network does not have.
         """
-        from tinyconv.data.text import inputs as as_texts
-        from tinyconv.data.text import sentences
 
         if not inputs:
             raise UserError("explain needs a text, or a file with one on each line.")
-        for _, text in sentences(as_texts(inputs, False)):
+        for _, text in sentences(inputs):
             yield _part(run).explanation(run, text, options)
 
     def networks(self, run) -> dict:

@@ -17,8 +17,10 @@ from tinyconv.plugins.language.words.corpus import cooccurrence, triangular
 from tinyconv.plugins.language.words.factorisation import factorised, ppmi, require_rank
 from tinyconv.plugins.language.words.lexicon import FILE, Lexicon
 from tinyconv.plugins.language.words.settings import Evaluate, Explain, Predict, Settings
-from tinyconv.results import Evaluation, Picture, Prediction, Table, plural
+from tinyconv.results import Evaluation, Picture, Prediction, Table, plural, subset
 from tinyconv.tasks import begin
+
+EPOCH_METRICS = ("loss", "analogy", "analogy_nearest", "known")
 
 
 class Words:
@@ -83,7 +85,9 @@ class Words:
             options,
             lambda epoch, first: source.batches(epoch, first, steps),
             steps,
-            lambda model: _while_training(training_text.measure(run, model, lexicon, validation)),
+            lambda model: subset(
+                training_text.measure(run, model, lexicon, validation), EPOCH_METRICS
+            ),
             rank=_rank,
             name=f"{options.model}-{dataset.name}",
             unit="examples",
@@ -167,13 +171,12 @@ class Words:
         Raises:
             UserError: for an unknown word, or a text of more words.
         """
-        from tinyconv.data.text import inputs as as_texts
         from tinyconv.plugins.language.words import figures, training_text
 
         if not inputs:
             raise UserError("explain needs words: one, two or three.")
         space = space_of(run)
-        for _, text in sentences(joined(as_texts(inputs, False))):
+        for _, text in sentences(joined(inputs)):
             ids = _ids(space.lexicon, text, (1, 2, 3))
             if len(ids) == 2:
                 if run.options.vectors is not None:
@@ -237,12 +240,6 @@ class Computation:
         state = State(epoch=run.options.epochs, progress=1.0, seconds=row["seconds"], rows=[row])
         run.save(model, vars(state), is_best=True)
         run.write_history([row])
-
-
-def _while_training(metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics that are printed and drawn after each epoch."""
-    names = ("loss", "analogy", "analogy_nearest", "known")
-    return {name: metrics[name] for name in names if name in metrics}
 
 
 def _rank(metrics: dict[str, float]) -> float:
