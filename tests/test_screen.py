@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tinyconv.results import rounded
 from tinyconv.system import console, progress
 
 
@@ -115,3 +116,18 @@ def test_a_terminal_gets_one_live_bar():
     for part in ("loss", "top1", "validation", "pictures/s", "waiting for data"):
         assert part in text
     assert "next " in text.splitlines()[-1]
+
+
+def test_many_metrics_have_several_lines_and_none_is_divided():
+    """Eighteen metrics are shown in lines of at most 100 characters, each name with its number."""
+    metrics = {f"error_by_glimpse_{i}": 0.5 / i for i in range(1, 18)} | {"multiply_adds": 708240.0}
+    cells = [f"{name} {rounded(value)}" for name, value in metrics.items()]
+    lines = console.wrapped("test", cells)
+    assert lines[0].startswith("test       error_by_glimpse_1 0.5000  error_by_glimpse_2 0.2500")
+    assert lines[-1].endswith("  multiply_adds 708,240")
+    assert len(lines) > 1 and all(len(line) <= 100 for line in lines)
+    assert all(line.startswith(" " * 11 + "error") for line in lines[1:])
+    assert all(any(cell in line for line in lines) for cell in cells)
+    assert console.wrapped("result", ["after 4 s of training"]) == [
+        "result     after 4 s of training"
+    ]

@@ -60,6 +60,11 @@ def subset(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, floa
     return {name: metrics[name] for name in names if name in metrics}
 
 
+def rounded(value: float) -> str:
+    """A metric for people: "0.9916", "12.5000", and from 1,000 on without decimals, "708,240"."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The predictions for one input.

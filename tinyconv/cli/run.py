@@ -17,7 +17,7 @@ from tinyconv.cli.base import as_json, echo, explicit, print_json
 from tinyconv.cli.run_command import AnswersFile, Inputs, RunCommand, opened, opened_group
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
-from tinyconv.results import counted, plural
+from tinyconv.results import counted, plural, rounded
 from tinyconv.system.console import visible
 from tinyconv.system.files import make_folder, write_text
 from tinyconv.system.paths import expanded
@@ -54,10 +54,11 @@ def evaluate(ctx, runs, as_json, **options):
         print_json(document | {name: getattr(measured, name) for name in names})
         return
     for one in document.get("runs", ()):
-        numbers = (f"{name} {value:.4f}" for name, value in one["metrics"].items())
+        numbers = (f"{name} {rounded(value)}" for name, value in one["metrics"].items())
         echo("  ".join([*numbers, one["run"]]))
+    width = max(map(len, measured.metrics), default=0)
     for name, value in measured.metrics.items():
-        echo(f"{name:6} {value:.4f}")
+        echo(f"{name:{width}} {rounded(value)}")
     if measured.split:
         echo(
             f"{subject}on the {counted(vars(measured), members[0].settings.get('data_unit'))}",

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tinyconv.results import Picture, Table, counted
+from tinyconv.results import Picture, Table, counted, rounded
 from tinyconv.system.console import visible
 from tinyconv.system.files import write
 
@@ -104,7 +104,7 @@ def numbers(result, unit: str | None) -> Iterable[tuple[str, str]]:
     """The metrics at the top of the page, the number of examples, and the training time."""
     if not result:
         return
-    yield from ((name, f"{value:.4f}") for name, value in result["metrics"].items())
+    yield from ((name, rounded(value)) for name, value in result["metrics"].items())
     if result.get("split"):
         count, _, what = counted(result, unit).partition(" ")
         yield what, count

@@ -1,7 +1,7 @@
 """Several runs beside each other on one page: their numbers, their curves, and what differs."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from tinyconv import report
 from tinyconv.report import lettering
 from tinyconv.report.figures import png
-from tinyconv.results import Picture, Table, counted
+from tinyconv.results import Picture, Table, counted, rounded
 from tinyconv.system.files import write
 
 # Columns of a history about time and speed, not about quality.
@@ -73,12 +73,15 @@ def numbers(names: Sequence[str], runs: Sequence) -> Table:
     results = [run.settings.get("result") or {} for run in runs]
     metrics = _unique(name for result in results for name in result.get("metrics", ()))
     rows = [
-        (name, *(_number(result.get("metrics", {}).get(name), ".4f") for result in results))
+        (name, *(_cell(result.get("metrics", {}).get(name), rounded) for result in results))
         for name in metrics
     ]
     rows += [
         ("evaluated on", *(_measured_on(run) or MISSING for run in runs)),
-        ("seconds of training", *(_number(result.get("seconds"), ".0f") for result in results)),
+        (
+            "seconds of training",
+            *(_cell(result.get("seconds"), "{:.0f}".format) for result in results),
+        ),
         ("started", *(run.settings.get("created", MISSING)[:16].replace("T", " ") for run in runs)),
     ]
     caption = (
@@ -171,8 +174,8 @@ def _measured_on(run) -> str:
     return counted(result, unit) if result.get("split") else result.get("data") or ""
 
 
-def _number(value: float | None, form: str) -> str:
-    return MISSING if value is None else format(value, form)
+def _cell(value: float | None, form: Callable[[float], str]) -> str:
+    return MISSING if value is None else form(value)
 
 
 def _unique(values: Iterable) -> list:

@@ -9,7 +9,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Characters that move the cursor, colour a terminal or reorder text: controls, and Unicode's marks
@@ -134,6 +135,20 @@ def note(text: str) -> None:
 def is_terminal() -> bool:
     """Whether a live bar can be drawn: standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def wrapped(head: str, cells: Iterable[str]) -> list[str]:
+    """The cells after a head, in as many lines as terminals ask for; no cell is divided."""
+    text = "  ".join(cell.replace(" ", "\xa0") for cell in cells)
+    lines = textwrap.wrap(
+        text,
+        width=100,
+        initial_indent=f"{head:10} ",
+        subsequent_indent=" " * 11,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tinyconv import settings
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
-from tinyconv.results import Evaluation, Table, plural
+from tinyconv.results import Evaluation, Table, plural, rounded
 from tinyconv.runs import Run, group
 from tinyconv.runs.verb_options import call
 from tinyconv.system import console
@@ -107,8 +107,8 @@ class RunGroup:
         """Mean and spread of each metric, and its value for each seed."""
         seeds = [f"seed {run.options.seed}" for run in self.runs]
         rows = [
-            (name, f"{self.metrics[name]:.4f}", f"{self.spread[name]:.4f}", *cells)
-            for name, cells in _columns(self.results, ".4f").items()
+            (name, *map(rounded, (self.metrics[name], self.spread[name], *values)))
+            for name, values in _columns(self.results).items()
         ]
         caption = (
             "The result of each run, their mean, and their spread (sample standard deviation): "
@@ -125,7 +125,7 @@ class RunGroup:
         return [
             f"{'seed':10} {'  '.join(f'{name:>{width}}' for name in names)}",
             *(
-                f"{head:10} {'  '.join(f'{row[name]:>{width}.4f}' for name in names)}"
+                f"{head:10} {'  '.join(f'{rounded(row[name]):>{width}}' for name in names)}"
                 for head, row in rows
             ),
         ]
@@ -136,12 +136,10 @@ def mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.fmean(values) for name, values in _columns(rows).items()}
 
 
-def _columns(rows: list[dict[str, float]], form: str | None = None) -> dict[str, list]:
-    """The values of each metric that all rows have, in words if there is a form."""
+def _columns(rows: list[dict[str, float]]) -> dict[str, list]:
+    """The values of each metric that all rows have."""
     names = [name for name in rows[0] if all(name in row for row in rows)]
-    return {
-        name: [format(row[name], form) if form else row[name] for row in rows] for name in names
-    }
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def fit_seeds(first: Run, count: int, name: str | None = None) -> RunGroup:

@@ -8,7 +8,7 @@ from tinyconv.data import arrays
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.results import Evaluation, plural
+from tinyconv.results import Evaluation, plural, rounded
 from tinyconv.runs import Run
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import console, processes
@@ -267,12 +267,12 @@ def _report(run: Run) -> None:
 
 def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     """Print the last lines of a training: its numbers, its folder, and what to do next."""
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.metrics.items())
-    split = measured.split or "result"
-    after = f"after {console.duration(seconds)} of training"
+    cells = [f"{name} {rounded(value)}" for name, value in measured.metrics.items()]
     unit = "example" if measured.pictures is None else "picture"
-    count = "" if measured.count is None else f"  ({plural(measured.count, unit)})"
-    console.say(f"{split:10} {numbers}{count}, {after}")
+    count = "" if measured.count is None else f"({plural(measured.count, unit)}), "
+    cells.append(f"{count}after {console.duration(seconds)} of training")
+    for line in console.wrapped(measured.split or "result", cells):
+        console.say(line)
     console.say(f"run        {run.path}   (open {run.path / 'report.html'})")
     what = "TEXT" if reads_text(run.task) else "PICTURE"
     console.say(f"next       tinyconv predict {run.path} {what}")
