@@ -22,6 +22,11 @@ if importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 SCENES = {"train": 640, "validation": 96, "test": 96}  # instead of 13,500, which take nine seconds
+# Files with tests of ten seconds and more.
+LONG = {
+    *("test_tutorials.py", "test_nothing_is_lost.py", "test_sweep.py", "test_distributed.py"),
+    *("test_packages.py", "test_attention_metrics.py", "test_transfer.py"),
+}
 CANVASES = {"train": 1000, "validation": 100, "test": 100}  # instead of 15,000
 
 
@@ -29,6 +34,11 @@ def pytest_configure(config):
     """Load Keras silently before the tests do, but not where other processes run them."""
     if not config.getoption("numprocesses", None):
         start()
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files of LONG tests, so that no worker ends with one while others wait."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def pytest_collection_finish():

@@ -5,7 +5,6 @@ import ast
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import keras
@@ -13,12 +12,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-import tinyconv
+from tests.helpers.package import FILES, PACKAGE
 from tinyconv.explain import backprop_rules
 from tinyconv.system import private
 
-PACKAGE = Path(tinyconv.__file__).parent
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if "template" not in path.parts)
 # Public names with an underscore: a method of named tuples, and a function of os.
 PUBLIC = {"_replace", "_exit"}
 BORROWED = ("keras.src", "tensorflow.python", "tensorflow.core", "tensorflow.compiler")
@@ -291,10 +288,10 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_private_names_are_only_in_private_py(path):
-    names = borrowed(ast.parse(path.read_text()))
-    assert (path.name == "private.py") == bool(names), names
+def test_private_names_are_only_in_private_py():
+    for path in FILES:
+        names = borrowed(ast.parse(path.read_text()))
+        assert (path.name == "private.py") == bool(names), (path, names)
 
 
 @pytest.mark.parametrize(

@@ -145,21 +145,35 @@ def test_every_task_answers_in_another_process():
 
 
 def data_set_cases():
-    """Every promise of every shipped data set."""
-    for promise in checks.PROMISES["datasets"]:
-        for source in SOURCES:
+    """Every promise of every shipped data set, those of one together."""
+    for source in SOURCES:
+        for promise in checks.PROMISES["datasets"]:
             long = promise is datasets.keeps_near_copies_apart and source in CANVASES_OF_MNIST
             marks = [pytest.mark.slow] if long else []
-            yield pytest.param(promise, source, marks=marks, id=f"{promise.__name__}-{source}")
+            yield pytest.param(source, promise, marks=marks, id=f"{source}-{promise.__name__}")
 
 
-@pytest.mark.parametrize(("promise", "source"), list(data_set_cases()))
-def test_data_set(promise, source, tmp_path):
-    name, write = SOURCES[source]
-    (tmp_path / "files").mkdir()
-    (entry,) = [e for e in SHIPPED if (e.kind, e.name) == ("datasets", name)]
-    root = write(tmp_path / "files")
-    checks.Check(promise, Subject(entry, {"root": root} if root else {}))()
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """The subject of a source, with its files, which are written once."""
+    folder, subjects = tmp_path_factory.mktemp("sources"), {}
+
+    def subject(source):
+        if source not in subjects:
+            name, write = SOURCES[source]
+            (entry,) = [e for e in SHIPPED if (e.kind, e.name) == ("datasets", name)]
+            (folder / source).mkdir()
+            root = write(folder / source)
+            subjects[source] = Subject(entry, {"root": root} if root else {})
+        return subjects[source]
+
+    return subject
+
+
+@pytest.mark.usefixtures("decoded_once")
+@pytest.mark.parametrize(("source", "promise"), list(data_set_cases()))
+def test_data_set(source, promise, sources):
+    checks.Check(promise, sources(source))()
 
 
 def test_every_shipped_entry_is_checked():

@@ -17,7 +17,8 @@ from tests.helpers.command import run
 from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
-COMPASS = Path(__file__).parents[1] / "third_party/compass"
+NEW = {"quick-look": "all", "quick-text": "text"}  # plugins as `plugins new` writes them, and kinds
+OF_OTHERS = [ROOT / "tests/third_party" / name for name in ("compass", "backwards")]
 BUILT_IN = ("caption", "dqn", "draw", "glimpse", "language", "translate")  # come with tinyconv
 USES = {
     "model": ["fit", "--model", "quick-look"],
@@ -38,9 +39,22 @@ for use, words in {USES}.items():
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    """The interpreter of a fresh environment with this one's packages, and no plugin."""
-    return environment(tmp_path_factory.mktemp("fresh"))
+def plugins_folder(tmp_path_factory):
+    """A folder with two new plugins and two of other authors."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for name, kind in NEW.items():
+        write(name, kind, folder)
+    for each in OF_OTHERS:
+        shutil.copytree(each, folder / each.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(plugins_folder, tmp_path_factory):
+    """The interpreter of a fresh environment with this one's packages and those four plugins."""
+    fresh = environment(tmp_path_factory.mktemp("fresh"))
+    pip_install(fresh, tmp_path_factory.mktemp("built"), *plugins_folder.iterdir())
+    return fresh
 
 
 def environment(folder: Path) -> Path:
@@ -82,18 +96,14 @@ def plugins(python, *options) -> dict:
     return {row["distribution"]: row for row in rows if row["distribution"] != "tinyconv"}
 
 
-def new_plugin(python, kind, tmp_path, capsys):
-    """Write the plugin quick-look of that kind, install it, and run the tests that it came with."""
-    assert run(capsys, "plugins", "new", "quick-look", "--kind", kind)[:2] == (0, "quick-look\n")
-    assert "my" not in " ".join(path.stem for path in Path("quick-look").rglob("*"))
-    pip_install(python, tmp_path, "quick-look")
-    assert plugins(python, "--check")["quick-look"]["status"] == "ok"
-    output = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd="quick-look")
+def pass_their_tests(python, folders) -> None:
+    """Run the tests that plugins come with, in one process, where `folders` lie side by side."""
+    for row in plugins(python, "--check").values():
+        assert row["status"] == "ok", row
+    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    places = [f"{folder.name}/tests" for folder in folders]
+    output = succeed(python, "-m", "pytest", *options, *places, cwd=folders[0].parent)
     assert " passed" in output
-
-
-def uninstall(python):
-    succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
 
 
 def texts(folder) -> dict[str, str]:
@@ -126,51 +136,43 @@ def test_a_new_plugin_of_one_kind_is_that_part_of_one_of_all_kinds(kind):
         assert any(line.startswith(f"tinyconv {use}") for line in lines) == (other == kind), use
 
 
-def test_a_new_task_on_text_passes_its_tests(python, tmp_path, capsys):
-    new_plugin(python, "text", tmp_path, capsys)
-    assert not list(Path("quick-look").rglob("*model*"))
-    readme = Path("quick-look/README.md").read_text()
-    assert "fit quick-look" in readme and "--data" not in readme and "--model" not in readme
-    uninstall(python)
+def test_plugins_side_by_side_pass_their_tests(python, plugins_folder):
+    assert plugins(python).keys() == NEW.keys() | {"tinyconv-compass", "tinyconv-backwards"}
+    pass_their_tests(python, sorted(plugins_folder.iterdir()))
+    assert "--model NAME" in succeed(python, "-m", "tinyconv", "fit", "bearing", "--help")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_KIND)
-def test_a_new_plugin_of_one_kind_passes_its_tests(kind, python, tmp_path, capsys):
-    new_plugin(python, kind, tmp_path, capsys)
-    uninstall(python)
+def test_a_new_plugin_of_one_kind_passes_its_tests(kind, tmp_path):
+    fresh = environment(tmp_path / "fresh")
+    folder = write("quick-look", kind, tmp_path)
+    pip_install(fresh, tmp_path, folder)
+    pass_their_tests(fresh, [folder])
 
 
-def test_a_new_plugin_is_used_and_removed(python, tmp_path, capsys):
-    new_plugin(python, "all", tmp_path, capsys)
+def test_the_command_writes_a_new_plugin(plugins_folder, capsys):
+    for name, kind in NEW.items():
+        assert run(capsys, "plugins", "new", name, "--kind", kind)[:2] == (0, f"{name}\n")
+        assert texts(name) == texts(plugins_folder / name)
+        assert "my" not in " ".join(path.stem for path in Path(name).rglob("*"))
+    assert not list(Path("quick-text").rglob("*model*"))
+    readme = Path("quick-text/README.md").read_text()
+    assert "fit quick-text" in readme and "--data" not in readme and "--model" not in readme
+
+
+def test_a_new_plugin_is_used_and_removed(python):
     succeed(python, "-c", USED)
     for use in USES:
         settings = json.loads(Path("runs", use, "settings.json").read_text())
         made_by = {origin["distribution"] for origin in settings["plugins"].values()}
         assert "quick-look" in made_by
-    uninstall(python)
+    succeed(python, "-m", "pip", "uninstall", "--yes", "quick-look")
     assert "quick-look" not in plugins(python)
     done = subprocess.run(
         [str(python), "-m", "tinyconv", "evaluate", f"runs/{use}"], capture_output=True, text=True
     )
     assert done.returncode == 2 and "pip install quick-look==0.1.0" in done.stderr
-
-
-def test_a_third_partys_plugin_of_another_kind(python, tmp_path):
-    pip_install(python, tmp_path, COMPASS)
-    tests = shutil.copytree(COMPASS / "tests", tmp_path / "compass-tests")
-    output = succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
-    assert " passed" in output
-    assert "--model NAME" in succeed(python, "-m", "tinyconv", "fit", "bearing", "--help")
-
-
-def test_a_third_partys_plugin_on_text(python, tmp_path):
-    """Its own tests check its promises, and predictions for words, files and standard input."""
-    pip_install(python, tmp_path, ROOT / "tests/third_party/backwards")
-    tests = shutil.copytree(ROOT / "tests/third_party/backwards/tests", tmp_path / "tests")
-    assert " passed" in succeed(
-        python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path
-    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import tinyconv
 from tests.helpers.captioner import captioner, example
 from tinyconv.errors import UserError
 from tinyconv.plugins.caption import attention_metrics
@@ -124,6 +123,9 @@ def test_evaluate_measures_them(make_run):
         *("dependent_words", "grey_attended", "grey_random"),
     }
     assert 0 < more["attention_entropy"] <= 1 and -1 <= more["gradcam_agreement"] <= 1
-    blind = tinyconv.fit("caption", name="blind", attention="none", **small)
+
+
+def test_a_network_without_attention_has_none():
+    model = SimpleNamespace(model=captioner("none"))
     with pytest.raises(UserError, match="needs a run with attention"):
-        blind.evaluate(attention_metrics=True)
+        attention_metrics.measure(model, np.zeros((1, 64, 64, 3), "uint8"))
