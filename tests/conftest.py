@@ -25,7 +25,7 @@ SCENES = {"train": 640, "validation": 96, "test": 96}  # instead of 13,500, whic
 # Files with tests of ten seconds and more.
 LONG = {
     *("test_tutorials.py", "test_nothing_is_lost.py", "test_sweep.py", "test_distributed.py"),
-    *("test_packages.py", "test_attention_metrics.py", "test_transfer.py"),
+    *("test_packages.py", "test_attention_metrics.py", "test_transfer.py", "test_shipped.py"),
 }
 CANVASES = {"train": 1000, "validation": 100, "test": 100}  # instead of 15,000
 

@@ -36,8 +36,10 @@ OURS_OF_KERAS = (
     models.gives_scores_not_probabilities,
 )
 # One task with the loop of tinyconv.training, `classify`, is enough to test that loop; the rest are
-# the promises that take longest for captions.
+# the promises that take longest for captions, and of a network whose training step takes ten seconds
+# to trace; tests/test_on_any_backend.py takes such a step.
 LONG = {
+    "resnet50": (models.learns_eight_pictures_by_heart,),
     "localise": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
     "caption": (
         tasks.resumes_within_an_epoch,
@@ -69,8 +71,11 @@ ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  #
 
 # One of them trains the run whose report is looked at.
 REPORTED = (tasks.fits_and_measures, tasks.prints_nothing, tasks.draws_pictures)
-# The promises of a task share its trainings, which another worker would have to repeat.
-TOGETHER = pytest.mark.xdist_group("tasks")
+# The promises of a task share its trainings, which another worker would have to repeat; each of two
+# workers has half of the tasks.
+TASKS = sorted(entry.name for entry in SHIPPED if entry.kind == "tasks")
+HALVES = TASKS[: len(TASKS) // 2], TASKS[len(TASKS) // 2 :]
+TOGETHER = {name: pytest.mark.xdist_group(half[0]) for half in HALVES for name in half}
 
 needs_tf_agents = pytest.mark.skipif(
     importlib.util.find_spec("tf_agents") is None, reason="tf-agents is not installed (extra dqn)"
@@ -87,7 +92,7 @@ def cases():
             if check.promise in ELSEWHERE:
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
-            marks += [TOGETHER] if entry.kind == "tasks" else []
+            marks += [TOGETHER[entry.name]] if entry.kind == "tasks" else []
             marks += [pytest.mark.pages] if check.promise in REPORTED else []
             if entry.name in OF_KERAS and (
                 entry.name != TESTED_OF_KERAS or check.promise not in OURS_OF_KERAS
@@ -131,12 +136,12 @@ def test_every_model_saves_and_loads(deeper):
     assert dict(zip(names, errors, strict=True)) == dict.fromkeys(names)
 
 
-@TOGETHER
 @needs_tf_agents
 @pytest.mark.usefixtures("decoded_once")
-def test_every_task_answers_in_another_process():
-    """`answers_in_another_process` for each, with one other process for all of them."""
-    entries = [entry for entry in SHIPPED if entry.kind == "tasks"]
+@pytest.mark.parametrize("half", [pytest.param(each, marks=TOGETHER[each[0]]) for each in HALVES])
+def test_every_task_answers_in_another_process(half):
+    """`answers_in_another_process` for each, with one other process for half of them."""
+    entries = [entry for entry in SHIPPED if entry.kind == "tasks" and entry.name in half]
     subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
     scenes.shapes()  # few, which the other process reads from the cache, as it does canvases
     for subject in subjects:

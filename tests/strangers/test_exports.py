@@ -150,7 +150,7 @@ def runs(tmp_path_factory):
         patch.setenv("TINYCONV_RUNS", str(tmp_path_factory.mktemp("runs")))
         few = {"epochs": 1, "limit": 64}
         yield {
-            "classify": tinyconv.fit(model="resnet20", **few),
+            "classify": tinyconv.fit(model="convnet", **few),
             "localise": tinyconv.fit("localise", model="sprint_small", **few),
         }
 
