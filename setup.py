@@ -117,6 +117,7 @@ PLUGINS = {
         "datasets": [
             "cluttered-digits = canvases:cluttered_digits",
             "number-digits = canvases:number_digits",
+            "number-digits-2 = canvases:number_digits_2",
             "cluttered-mnist = canvases:cluttered_mnist",
             "cluttered-mnist-100 = canvases:cluttered_mnist_100",
             "translated-mnist = canvases:translated_mnist",

@@ -23,6 +23,9 @@ FEWEST = {"train": 10_000, "validation": 1_000, "test": 4_000}  # canvases; one 
 CANVASES = {
     "cluttered-digits": Canvas("digits", clutter=4, warps=True),
     "number-digits": Canvas("digits", digit_side=18, most=3, reads="number", warps=True),
+    "number-digits-2": Canvas(
+        "digits", digit_side=18, fewest=2, most=2, reads="number", warps=True
+    ),
     "cluttered-mnist": Canvas("mnist", clutter=4),
     "cluttered-mnist-100": Canvas("mnist", side=100, clutter=8),
     "translated-mnist": Canvas("mnist"),
@@ -50,6 +53,16 @@ def number_digits(
     10,072 training, 1,074 validation and 4,308 test pictures; the digits are at any height.
     """
     return _built_in("number-digits", root, image_size, skip_corrupt)
+
+
+def number_digits_2(
+    root: Path | None = None, image_size: int | None = None, skip_corrupt: bool = False
+) -> Dataset:
+    """Numbers of two handwritten digits in 60x60 grey pixels (no download).
+
+    10,072 training, 1,074 validation and 4,308 test pictures; the digits are at any height.
+    """
+    return _built_in("number-digits-2", root, image_size, skip_corrupt)
 
 
 def cluttered_mnist(
@@ -164,4 +177,4 @@ def _is_lit(picture, target) -> bool:
 
 
 cluttered_digits.examples = {"train": {"0000-0": "0", 5: _is_lit}}
-number_digits.examples = {"train": {"0000-0": _is_lit}}
+number_digits_2.examples = number_digits.examples = {"train": {"0000-0": _is_lit}}
