@@ -27,12 +27,13 @@ def aims(places, glimpses: int, objects: int = 1) -> np.ndarray:
         places: (B, M, 2), the middle of each digit, x and y from -1 to 1; NaN where there is none.
         glimpses: T.
         objects: the objects in a row that have T / objects glimpses each; 1 for glimpses at all
-            digits of a picture in turn.
+            digits of a picture in turn, from left to right.
     """
     if objects > 1:
         beyond = np.full((len(places), objects, 2), np.nan)
         places = np.concatenate([places, beyond], axis=1)[:, :objects]
         return np.repeat(places, glimpses // objects, axis=1)
+    places = np.take_along_axis(places, np.argsort(places[..., :1], axis=1), axis=1)  # NaN last
     count = np.maximum(1, (~np.isnan(places[..., 0])).sum(axis=1))
     turns = np.arange(glimpses) * count[:, None] // glimpses
     return np.take_along_axis(places, turns[..., None], axis=1)
