@@ -18,7 +18,7 @@ import keras
 from keras import ops
 
 from tinyconv import layers
-from tinyconv.plugins.glimpse.ram import LEARNED, path, reinforce
+from tinyconv.plugins.glimpse.ram import LEARNED, at_once, path, reinforce
 from tinyconv.plugins.glimpse.retina import coarse, multiply_adds, program_numbers, retina
 
 COARSE = 15  # values of the context's picture in each direction
@@ -142,8 +142,7 @@ class Dram(layers.WithPrograms, keras.layers.Layer):
     def call(self, pictures, looks):
         after, rows = path(self, pictures, looks)
         each = looks.shape[1] // self.objects
-        scores = [self.act(states) for states in after[each - 1 :: each]]
-        return {"scores": ops.stack(scores, axis=1), **rows}
+        return {"scores": at_once(self.act, after[each - 1 :: each]), **rows}
 
     def compute_output_spec(self, pictures, looks):
         B, T = looks.shape[:2]

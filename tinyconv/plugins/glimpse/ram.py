@@ -56,22 +56,38 @@ def path(network, pictures, looks) -> tuple[list, dict]:
         "aims", their means, "log_pi", the ln of the density of each sample, and "values", the
         reward that was expected before it.
     """
-    states, after = network.begin(pictures), []
-    rows = {"locations": [], "aims": [], "log_pi": [], "values": []}
-    for t in range(looks.shape[1]):
+    states, count, before, after = network.begin(pictures), looks.shape[1], [], []
+    first = count  # of those that it aims
+    if network.policy == LEARNED:
+        first = 0 if network.aims_first else 1
+    locations, means, samples = [], [], []
+    for t in range(count):
         location = mean = looks[:, t]
-        log_pi = value = ops.zeros_like(location[:, 0])
-        if network.policy == LEARNED and (t > 0 or network.aims_first):
-            mean, value = network.aim(states), network.value(states)
+        if t >= first:
+            mean = network.aim(states)
             # Where to look next is learnt by REINFORCE alone: no gradient through the sample.
-            sample = ops.stop_gradient(mean + network.deviation * location)
-            log_pi = log_density(sample, mean, network.deviation)  # before it is clipped
-            location = ops.clip(sample, -1, 1)
+            samples.append(ops.stop_gradient(mean + network.deviation * location))
+            before.append(states)
+            location = ops.clip(samples[-1], -1, 1)
         states = network.look(pictures, location, states)
         after.append(states)
-        for name, each in zip(rows, (location, mean, log_pi, value)):
-            rows[name].append(each)
-    return after, {name: ops.stack(each, axis=1) for name, each in rows.items()}
+        locations.append(location)
+        means.append(mean)
+    rows = {"locations": ops.stack(locations, axis=1), "aims": ops.stack(means, axis=1)}
+    rows["log_pi"] = rows["values"] = ops.zeros_like(rows["aims"][..., 0])
+    if samples:  # their density is that from before they are clipped
+        sampled = ops.stack(samples, axis=1)
+        log_pi = log_density(sampled, rows["aims"][:, first:], network.deviation)
+        values, none = at_once(network.value, before), ((0, 0), (first, 0))
+        rows |= {"log_pi": ops.pad(log_pi, none), "values": ops.pad(values, none)}
+    return after, rows
+
+
+def at_once(function, several: list[tuple]):
+    """A function of states (B, n) after several glimpses, in one product: (B, T, ...)."""
+    rows = [ops.reshape(ops.stack(each, axis=1), (-1, each[0].shape[-1])) for each in zip(*several)]
+    results = function(rows)
+    return ops.reshape(results, (-1, len(several), *results.shape[1:]))
 
 
 def reinforce(log_pi, values, rewards):
@@ -205,7 +221,7 @@ class Ram(layers.WithPrograms, keras.layers.Layer):
 
     def call(self, pictures, looks):
         after, rows = path(self, pictures, looks)
-        return {"scores": ops.stack([self.act(states) for states in after], axis=1), **rows}
+        return {"scores": at_once(self.act, after), **rows}
 
     def compute_output_spec(self, pictures, looks):
         B, T = looks.shape[:2]
