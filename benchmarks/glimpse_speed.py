@@ -2,12 +2,14 @@
 
     python benchmarks/glimpse_speed.py --torch-python PYTHON
 
-Each contender is a process of its own that waits while the other works; rounds alternate, and the
-table shows medians. PyTorch is not a dependency: name an interpreter that has it.
+Each contender is a process of its own with one thread that waits while the other works; rounds
+alternate, and the table shows medians of CPU seconds. PyTorch is not a dependency: name an
+interpreter that has it.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,6 +20,7 @@ CASES = {
     "default": {"patch": 8, "glimpses": 6, "sensor": 96, "glimpse": 128, "units": 128},
     "paper": {"patch": 12, "glimpses": 8, "sensor": 128, "glimpse": 256, "units": 256},
 }
+ONE = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 SCRIPTS = {"tinyconv": "glimpse_worker.py", "PyTorch": "torch_glimpse_worker.py"}
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -30,7 +33,7 @@ pythons = {"tinyconv": sys.executable, "PyTorch": arguments.torch_python}
 
 
 def order(worker) -> float:
-    """The seconds that a worker takes for a step."""
+    """The CPU seconds that a worker takes for a step."""
     worker.stdin.write("train\n")
     worker.stdin.flush()
     return json.loads(worker.stdout.readline())["seconds"]
@@ -45,6 +48,7 @@ for case, sizes in CASES.items():
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={**os.environ, **ONE},
         )
         for name, script in SCRIPTS.items()
     }
