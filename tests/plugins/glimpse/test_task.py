@@ -1,5 +1,6 @@
 """The verbs of a run that looks: numbers, figures, export, and errors."""
 
+import io
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import tinyconv
 from tests.helpers.sources import idx_files
 from tinyconv import runs, verbs
 from tinyconv.errors import UserError
-from tinyconv.plugins.glimpse import looking, looks
+from tinyconv.plugins.glimpse import figures, looking, looks
 from tinyconv.plugins.glimpse.task import Glimpse
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("few_scenes")]
@@ -124,7 +125,29 @@ def test_dram_predicts_numbers(dram_run, picture):
     assert set(answer) == {"number", "probability", "path"} and answer["number"].isdigit() | (
         not answer["number"]
     )
-    assert 0 < answer["probability"] <= 1 and np.shape(answer["path"]) == (4, 2)
+    turns = min(len(answer["number"]) + 1, 4)  # of one glimpse each, the last one for the end
+    assert 0 < answer["probability"] <= 1 and np.shape(answer["path"]) == (turns, 2)
+
+
+def test_a_path_ends_where_the_number_does():
+    """Turns of two glimpses: 3 1 end and another, no end at all, the end at once."""
+    best = np.array([[3, 1, looks.END, 5], [1, 2, 3, 4], [looks.END, 1, looks.END, 2]])
+    paths = looking.Paths(np.eye(11)[best], np.zeros((3, 8, 2)), objects=4)
+    assert paths.counts.tolist() == [6, 8, 2]
+    assert looking.Paths(np.zeros((2, 5, 10)), np.zeros((2, 5, 2))).counts.tolist() == [5, 5]
+
+
+def test_frames_after_the_end_are_not_drawn(dram_run):
+    """A picture whose scores say that it ends after one digit has two turns."""
+    shown = np.zeros((60, 60, 1), "uint8")
+    paths = looking.Paths(
+        np.eye(11)[[[7, looks.END, 3, 3]]] * 9.0, np.zeros((1, 4, 2), "float32"), objects=4
+    )
+    classes = [*map(str, range(10)), "end"]
+    with Image.open(io.BytesIO(figures.moving(shown, paths, classes, dram_run.options))) as gif:
+        assert gif.n_frames == 2
+    strip = figures.strip("one", shown, paths, 0, classes, dram_run.options)
+    assert strip.alt == "A path of 2 glimpses, after which the picture is taken for 7."
 
 
 def test_explain_and_report_draw_paths(ram_run, dram_run, picture, tmp_path):

@@ -43,7 +43,7 @@ def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Pict
             f"path-{rank}", some.pictures[i], paths, i, classes, run.options, some.labels[i]
         )
     if not np.isnan(places).all():
-        yield where(paths.locations, places, model.digit)
+        yield where(paths, places, model.digit)
 
 
 def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
@@ -122,9 +122,8 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
         options: the run's Settings.
         label: the true class, or None.
     """
-    locations, probabilities = paths.locations[i], paths.probabilities[i]
+    locations, probabilities, each = _until_stop(paths, i)
     count = len(locations)
-    each = count // len(probabilities)  # glimpses until something is read
     figure = Figure(figsize=(1.9 * (count + 1), 3.6), layout="constrained")
     axes = figure.subplots(2, count + 1, height_ratios=(3, 2))
     windows = None if paths.windows is None else paths.windows[i]
@@ -154,6 +153,12 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     )
     alt = f"A path of {count} glimpses, after which the picture is taken for {best}."
     return Picture(name, f"Taken for {best}", caption, png(figure), alt)
+
+
+def _until_stop(paths: Paths, i: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The locations and the probabilities of a path, and its glimpses until something is read."""
+    count, each = paths.counts[i], paths.locations.shape[1] // paths.scores.shape[1]
+    return paths.locations[i, :count], paths.probabilities[i, : count // each], each
 
 
 def _draw_path(axes, picture, locations, options, count: int, windows=None) -> None:
@@ -215,16 +220,16 @@ def _draw_probabilities(axes, probabilities, classes: Sequence[str]) -> None:
     axes.tick_params(length=0)
 
 
-def where(locations, places, digit: float) -> Picture:
+def where(paths: Paths, places, digit: float) -> Picture:
     """Maps of where each glimpse goes around the digit: the nearest one of its picture."""
-    count = locations.shape[1]
+    count, locations = paths.locations.shape[1], paths.locations
     figure = Figure(figsize=(1.6 * count, 2.1), layout="constrained")
     apart = locations[:, :, None] - places[:, None]  # (N, T, M, 2)
     distance = np.nan_to_num(np.abs(apart).max(axis=-1), nan=9)
     nearest = np.take_along_axis(apart, distance.argmin(axis=2)[..., None, None], axis=2)[:, :, 0]
     edges = np.linspace(-2 * digit, 2 * digit, CELLS + 1)
     for t, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
-        x, y = nearest[:, t].T
+        x, y = nearest[paths.counts > t, t].T
         counts, _, _ = np.histogram2d(y, x, [edges, edges])
         axes.imshow(counts, cmap="magma", extent=(-1, 1, 1, -1))
         axes.add_patch(Rectangle((-0.5, -0.5), 1, 1, fill=False, color="white", lw=0.8))
@@ -240,10 +245,9 @@ def where(locations, places, digit: float) -> Picture:
 
 def moving(picture, paths: Paths, classes: Sequence[str], options) -> bytes:
     """A GIF: a frame per glimpse, with the path so far, what was seen, and the probabilities."""
-    locations, probabilities, frames = paths.locations[0], paths.probabilities[0], []
+    (locations, probabilities, each), frames = _until_stop(paths, 0), []
     windows = None if paths.windows is None else paths.windows[0]
     views = _views(picture, locations, options, windows)
-    each = len(locations) // len(probabilities)
     for t in range(len(locations)):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
         left, middle, right = figure.subplots(1, 3)

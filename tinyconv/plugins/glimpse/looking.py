@@ -38,6 +38,15 @@ class Paths:
         """(N, T, classes)."""
         return softmax(self.scores, axis=-1)
 
+    @property
+    def counts(self) -> np.ndarray:
+        """(N,) the glimpses of each picture until it stops, with those for the end of a number."""
+        glimpses = self.locations.shape[1]
+        if self.objects == 1:
+            return np.full(len(self.scores), glimpses)
+        turns = number_reading.lengths(self.scores.argmax(axis=-1)) + 1
+        return np.minimum(turns, self.objects) * (glimpses // self.objects)
+
 
 class GlimpseModel:
     """The network of `run`; `model` replaces the run's saved one."""

@@ -117,7 +117,8 @@ class Glimpse:
         folder = run.path / "paths"
         for name, picture, paths in _seen(run, inputs, options):
             answers = _answers(run, paths.scores[0])
-            answers[0]["path"] = paths.locations[0].astype(float).round(2).tolist()
+            path = paths.locations[0, : paths.counts[0]]
+            answers[0]["path"] = path.astype(float).round(2).tolist()
             figures.write(
                 folder, Path(name).stem, picture, paths, run_data.classes(run), run.options
             )
