@@ -57,8 +57,9 @@ LONG = {
     ),
 }
 
-# Drawn by what draws cluttered-digits and number-digits, from other digits: 4 seconds each.
-CANVASES_OF_MNIST = (
+# Drawn by what draws cluttered-digits and number-digits: 4 seconds each.
+SIMILAR_CANVASES = (
+    "number-digits-2",
     "cluttered-mnist",
     "cluttered-mnist-100",
     "translated-mnist",
@@ -153,7 +154,7 @@ def data_set_cases():
     """Every promise of every shipped data set, those of one together."""
     for source in SOURCES:
         for promise in checks.PROMISES["datasets"]:
-            long = promise is datasets.keeps_near_copies_apart and source in CANVASES_OF_MNIST
+            long = promise is datasets.keeps_near_copies_apart and source in SIMILAR_CANVASES
             marks = [pytest.mark.slow] if long else []
             yield pytest.param(source, promise, marks=marks, id=f"{source}-{promise.__name__}")
 

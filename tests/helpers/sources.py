@@ -290,6 +290,7 @@ OF_PICTURES = {
     "shapes": ("shapes", lambda folder: None),
     "cluttered-digits": ("cluttered-digits", lambda folder: None),
     "number-digits": ("number-digits", lambda folder: None),
+    "number-digits-2": ("number-digits-2", lambda folder: None),
     "cluttered-mnist": ("cluttered-mnist", idx_files),
     "cluttered-mnist-100": ("cluttered-mnist-100", idx_files),
     "translated-mnist": ("translated-mnist", idx_files),

@@ -210,8 +210,8 @@ def _views(picture, locations, options, windows=None) -> list[np.ndarray]:
 
 
 def _draw_probabilities(axes, probabilities, classes: Sequence[str]) -> None:
-    """Bars of at most ten classes, the most probable ones of many."""
-    chosen = np.sort(np.argsort(-probabilities, kind="stable")[:10])
+    """Bars of at most eleven classes, the most probable ones of many; the digits and the end."""
+    chosen = np.sort(np.argsort(-probabilities, kind="stable")[:11])
     axes.bar(range(len(chosen)), probabilities[chosen], color=TRAIN)
     names = [figures.short(classes[i], 8) for i in chosen]
     rotation = 90 if max(map(len, names)) > 1 else 0
