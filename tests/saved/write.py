@@ -25,7 +25,7 @@ def models() -> dict:
     from tinyconv.plugins.caption import beam_search
     from tinyconv.plugins.caption import model as caption
     from tinyconv.plugins.draw import draw, one_step, vae
-    from tinyconv.plugins.glimpse import dram, draw_reader, one_glimpse, ram
+    from tinyconv.plugins.glimpse import dram, draw_reader, one_glimpse, ram, whole_picture
     from tinyconv.plugins.language.sentences import (
         compositions,
         memory_network,
@@ -120,6 +120,7 @@ def models() -> dict:
         "DramNetwork": reader,
         "DrawReader": window_reader,
         "DrawReaderNetwork": window_reader,
+        "ConvNet": whole_picture.convnet((12, 12, 1), 3, units=3, filters=2),
         "FirstStates": looker_parts["begin"],
         "OneGlimpse": looker_parts["glimpse"],
         "CarriedState": carrying,

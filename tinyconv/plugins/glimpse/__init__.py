@@ -6,5 +6,6 @@ Mnih, Heess, Graves and Kavukcuoglu 2014 (arXiv 1406.6247), Ba, Mnih and Kavukcu
 """
 
 REGISTERING = tuple(
-    f"tinyconv.plugins.glimpse.{name}" for name in ("ram", "dram", "draw_reader", "one_glimpse")
+    f"tinyconv.plugins.glimpse.{name}"
+    for name in ("ram", "dram", "draw_reader", "whole_picture", "one_glimpse")
 )

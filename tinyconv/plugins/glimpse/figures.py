@@ -14,6 +14,7 @@ from tinyconv.layers import filterbank
 from tinyconv.plugins.glimpse import number_reading
 from tinyconv.plugins.glimpse.looking import GlimpseModel, Paths
 from tinyconv.plugins.glimpse.looks import places_of
+from tinyconv.plugins.glimpse.ram import LEARNED
 from tinyconv.plugins.glimpse.retina import look, pasted
 from tinyconv.report import curves, figures
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
@@ -49,7 +50,7 @@ def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Pict
 def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     """The error after each glimpse, beside that of the same network with random glimpses."""
     rows = {"its own glimpses": paths.scores}
-    if model.options.gaze == "learned" and paths.windows is None:
+    if model.layer.policy == LEARNED and paths.windows is None:
         at_random = model.at_random().paths(split.pictures, places)
         rows["the same network, glimpses at random"] = at_random.scores
     figure = Figure(figsize=(6, 3.4), layout="constrained")
@@ -98,11 +99,14 @@ def comparison(runs: Mapping) -> Iterator[Picture]:
 def _errors_together(lines: Mapping[str, Mapping[int, float]], of: str, title: str) -> Picture:
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes, texts = figure.subplots(), []
+    ticks = sorted({k for line in lines.values() for k in line})
     for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
         errors = 100 * np.array([line[k] for k in sorted(line)])
-        axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short(name, 40))
+        if len(errors) == 1 < len(ticks):  # convnet, which has seen everything
+            axes.axhline(errors[0], ls="--", color=colour, label=figures.short(name, 40))
+        else:
+            axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short(name, 40))
         texts.append(f"{name}: {', '.join(f'{error:.1f}' for error in errors)}")
-    ticks = sorted({k for line in lines.values() for k in line})
     axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)

@@ -93,7 +93,7 @@ class GlimpseModel:
         places = places_of(split)
         paths = self.paths(split.pictures, places)
         values = self.answers(paths, split) | self.on_digit(paths.locations, places)
-        if not np.isnan(places).all():
+        if "on_digit" in values:
             values["on_digit_chance"] = self.chance(places)
         if self.layer.objects > 1:
             values |= number_reading.details(paths.scores, digits_of(split))

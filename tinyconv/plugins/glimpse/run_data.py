@@ -85,6 +85,11 @@ def check_settings(options: Settings, name: str, shape) -> None:
             f"--patch {options.patch} is wider than the pictures of {name}, "
             f"{selection.size(shape)}; {side} is the most."
         )
+    if options.model == "convnet" and (options.patch != side or options.glimpses != 1):
+        raise UserError(
+            f"convnet sees all {selection.size(shape)} of {name} at once; set --patch {side}, and "
+            "leave out --glimpses."
+        )
     widest = options.patch * 2 ** (options.scales - 1)
     if widest > 2 * side:
         raise UserError(

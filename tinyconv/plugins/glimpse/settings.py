@@ -16,6 +16,7 @@ MODELS = {
         "learning_rate": 0.002,
     },
     "draw-reader": {"patch": 12, "scales": 1, "glimpses": 8, "learning_rate": 0.002},
+    "convnet": {"patch": 60, "scales": 1, "glimpses": 1, "units": 88, "learning_rate": 0.002},
 }  # fmt: skip
 # Networks of the settings that some do not have.
 OWN = {
@@ -40,9 +41,10 @@ class SensorSettings:
 
     patch: int = setting(
         8,
-        "Values of a patch in each direction; filters of the window, 12, for draw-reader.",
+        "Values of a patch in each direction; filters of the window, 12, for draw-reader; the side "
+        "of the picture for convnet.",
         minimum=2,
-        maximum=64,
+        maximum=256,
     )
     scales: int = setting(
         3, "Patches of a glimpse, each twice as wide as the one before.", minimum=1, maximum=6
@@ -95,7 +97,8 @@ class NetworkSettings:
     model: str = setting(
         "ram",
         "ram names one thing in a picture; dram reads several in a row, such as a number; "
-        "draw-reader reads as DRAW does, through a window that has a gradient.",
+        "draw-reader reads as DRAW does, through a window that has a gradient; convnet sees the "
+        "whole picture at once.",
         choices=tuple(MODELS),
     )
     preset: str = setting(
@@ -123,7 +126,7 @@ class Settings(TrainingSettings, PolicySettings, SensorSettings, NetworkSettings
     epochs: int = setting(100, "Passes over the training pictures.", minimum=1)
     batch_size: int = setting(128, "Pictures per step.", minimum=1, scale="log")
     learning_rate: float | None = setting(
-        0.004, "Peak learning rate; 0.002 for dram and draw-reader.", minimum=0.0, scale="log"
+        0.004, "Peak learning rate; 0.002 for other networks than ram.", minimum=0.0, scale="log"
     )
     weight_decay: float | None = setting(
         0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log"

@@ -214,6 +214,10 @@ def _network(options: Settings, shape, dataset: Dataset):
         return draw_reader.draw_reader(
             shape, len(dataset.classes), options.glimpses, size=options.patch, **sizes
         )
+    if options.model == "convnet":
+        from tinyconv.plugins.glimpse import whole_picture
+
+        return whole_picture.convnet(shape, len(dataset.classes), units=options.units)
     sensor = {
         "size": options.patch,
         "scales": options.scales,
@@ -269,7 +273,7 @@ def _seen(run, inputs: Sequence[str], options) -> Iterator[tuple]:
             "run of --policy learned."
         )
     for file in expand(inputs):
-        is_fixed = options.resize or run.options.model == "draw-reader"
+        is_fixed = options.resize or model.model.input["pictures"].shape[1]  # one size alone
         shape = trained if is_fixed else _shape(file, trained)
         if max(shape[:2]) > FAR * max(trained[:2]):
             console.note(
