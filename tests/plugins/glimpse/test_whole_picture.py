@@ -1,4 +1,4 @@
-"""The paper's ConvNet beside RAM: its numbers by hand, its size, and its runs in the same figures."""
+"""The paper's ConvNet beside RAM: its numbers by hand, its size, its runs in the same figures."""
 
 import keras
 import numpy as np

@@ -1,9 +1,9 @@
 """The ConvNet beside RAM in Mnih et al. 2014 (section 4.1), which sees the whole picture at once.
 
-One layer of 8 filters of 10x10 with stride 5, then rectifiers and a linear softmax. It counts as one
-glimpse in the middle whose only patch is the picture, so that every measure and figure of the other
-networks takes it too. The paper has 256 rectifiers; 88 of them have as many weights as the default
-RAM.
+One layer of 8 filters of 10x10 with stride 5, then rectifiers and a linear softmax. It counts as
+one glimpse in the middle whose only patch is the picture, so that every measure and figure of the
+other networks takes it too. The paper has 256 rectifiers; with 88 it has as many weights as the
+default RAM.
 """
 
 import math
@@ -30,7 +30,8 @@ class ConvNet(keras.layers.Layer):
         looks: (B, 1, 2), zeros: it chooses nothing.
 
     Returns:
-        {"scores": (B, 1, classes), the scores (logits), "locations": (B, 1, 2), the looks}, float32.
+        {"scores": (B, 1, classes), the scores (logits), "locations": (B, 1, 2), the looks},
+        float32.
     """
 
     objects, aims_first, policy, every = 1, False, "centre", True
