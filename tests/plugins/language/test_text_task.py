@@ -87,6 +87,17 @@ def test_the_report_and_explain(shared_run, tmp_path):
         list(shared_run.explain(text, unit=32))
 
 
+def test_runs_are_compared_by_place_and_by_distance(shared_run):
+    losses, gradients = shared_run.comparison({"one": shared_run, "other": shared_run})
+    metrics = shared_run.settings["result"]["metrics"]
+    label = f"one, bits {metrics['bits']:.3g}: "
+    carried, fresh = losses.alt.split("; ")[0].removeprefix(label).split(" and ")
+    assert float(carried) == pytest.approx(metrics["loss"], abs=0.03) < float(fresh)
+    one, other = gradients.alt.split("; ")
+    assert one.startswith(label) and one.removeprefix("one") == other.removeprefix("other")
+    assert 0 < float(one.removeprefix(label)) < 1
+
+
 # Ten lines that need neither Keras nor tinyconv: the metadata of the file names what it holds.
 PROGRAM = """
 import json, sys, numpy as np, onnxruntime
@@ -141,7 +152,7 @@ def test_words_have_a_perplexity(tmp_path):
         list(run.explain("The devil"))
 
 
-def test_your_own_text_and_the_grammar(tmp_path):
+def test_your_own_text_and_the_grammar(shared_run, tmp_path):
     text_lines(tmp_path)
     run = tinyconv.fit(
         name="own", **SMALL | {"data": "plain-text", "root": tmp_path, "model": "lstm"}
@@ -153,10 +164,12 @@ def test_your_own_text_and_the_grammar(tmp_path):
     assert 0 < metrics["excess"] < metrics["bits"]
     entropy = metrics["bits"] - metrics["excess"]
     assert entropy < metrics["bits_ngram"] and 3 < entropy < 3.5
+    both = run.comparison({"grammar": run, "another text": shared_run})
+    assert len(both) == 2 and not any("another text" in each.alt for each in both)
 
 
 @pytest.mark.parametrize("model", ["ntm", "gru"])
-def test_copies_are_measured_by_length(model):
+def test_copies_are_measured_by_length(shared_run, model):
     run = tinyconv.fit(name="copy", **COPY | {"model": model})
     metrics = run.settings["result"]["metrics"]
     names = {f"{name}_{length}" for name in ("sequence_accuracy", "bit_error")
@@ -173,6 +186,10 @@ def test_copies_are_measured_by_length(model):
         np.testing.assert_allclose(weights.sum(axis=2), 1, rtol=1e-5)
     (figure,) = run.explain("AbC9")
     assert figure.name == ("heads" if model == "ntm" else "copy")
+    both = run.comparison({"text": shared_run, "copy": run, "other": run})
+    assert [each.name for each in both] == ["losses-by-place", "gradients", "by-length"]
+    by_length = ", ".join(f"{metrics[f'sequence_accuracy_{k}']:.2f}" for k in (8, 12, 16, 24, 32))
+    assert both[-1].alt == f"copy: {by_length}; other: {by_length}"
     with pytest.raises(UserError, match="'a_b' has '_', but this run copies letters"):
         list(run.predict("a_b"))
     assert [each.shape for each in run.task.networks(run)["step"].inputs][0] == (None, 8)

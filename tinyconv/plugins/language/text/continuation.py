@@ -1,6 +1,6 @@
 """A run on a text: its network, its training, and what is measured and written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
@@ -106,3 +106,19 @@ def pictures(run, dataset: Dataset) -> Iterator[Picture | Table]:
     """The figures of a run's report, of its held-out text."""
     split = selection.held_out_split(dataset, None)
     yield from figures.report(run, symbols_of(run), text_of(dataset, split))
+
+
+def comparison(runs: Mapping, dataset: Dataset) -> Iterator[Picture]:
+    """The figures of several runs beside each other; those on other texts are left out.
+
+    Args:
+        runs: the Runs by the names to show them with.
+        dataset: the text of the first.
+    """
+    texts = {name: (run.settings["data_sha256"], run.options.level) for name, run in runs.items()}
+    first = next(iter(texts.values()))
+    same = {name: run for name, run in runs.items() if texts[name] == first}
+    held_out = text_of(dataset, selection.held_out_split(dataset, None))
+    yield from figures.together(
+        same, {name: symbols_of(run) for name, run in same.items()}, held_out
+    )

@@ -1,15 +1,17 @@
 """The figures of a run on sequences to copy: curves, errors by length, copies, and heads."""
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.text import copy_sequences, language_model
 from tinyconv.plugins.language.text.neural_turing_machine import TuringCell
+from tinyconv.report.comparison import COLOURS
 from tinyconv.report.curves import losses_and_measures
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, VALIDATION, png, short
 from tinyconv.results import Picture
 
 LENGTH = re.compile(r"sequence_accuracy_(\d+)")
@@ -50,24 +52,50 @@ def curves(history) -> Picture:
 
 def by_length(metrics: dict[str, float]) -> Picture:
     """Sequences without an error, and wrong bits, by length."""
-    lengths = [int(match[1]) for name in metrics if (match := LENGTH.fullmatch(name))]
+    lengths = _lengths(metrics)
+    lines = {
+        label: {length: metrics[f"{name}_{length}"] for length in lengths}
+        for name, label in (
+            ("sequence_accuracy", "sequences without an error"),
+            ("bit_error", "wrong bits"),
+        )
+    }
+    alt = "; ".join(f"{each}: {metrics[f'sequence_accuracy_{each}']:.2f}" for each in lengths)
+    return _by_length(lines, alt)
+
+
+def together(results: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Sequences without an error, by length, of several runs: their metrics by name."""
+    lines = {
+        name: {length: metrics[f"sequence_accuracy_{length}"] for length in _lengths(metrics)}
+        for name, metrics in results.items()
+    }
+    alt = "; ".join(
+        f"{name}: {', '.join(f'{value:.2f}' for value in line.values())}"
+        for name, line in lines.items()
+    )
+    return _by_length(lines, alt, "sequences without an error")
+
+
+def _lengths(metrics: Mapping[str, float]) -> list[int]:
+    """The lengths of sequences that were measured."""
+    return [int(match[1]) for name in metrics if (match := LENGTH.fullmatch(name))]
+
+
+def _by_length(lines: Mapping[str, Mapping[int, float]], alt: str, unit="fraction") -> Picture:
+    """Fractions by the length of the sequence, a line for each name."""
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    for name, colour, label in (
-        ("sequence_accuracy", TRAIN, "sequences without an error"),
-        ("bit_error", VALIDATION, "wrong bits"),
-    ):
-        values = [metrics[f"{name}_{length}"] for length in lengths]
-        axes.plot(lengths, values, "o-", color=colour, label=label)
+    for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
+        axes.plot(list(line), list(line.values()), "o-", color=colour, label=short(name, 40))
     axes.axvline(copy_sequences.TRAINED, color=INK, lw=0.8, ls=":")
-    axes.set(xlabel="length of the sequence", ylabel="fraction", ylim=(-0.03, 1.03))
+    axes.set(xlabel="length of the sequence", ylabel=unit, ylim=(-0.03, 1.03))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
     caption = (
         f"Training ended at length {copy_sequences.TRAINED} (dotted). A network that has learnt to "
         "copy, and not those sequences, goes on beyond it."
     )
-    alt = "; ".join(f"{each}: {metrics[f'sequence_accuracy_{each}']:.2f}" for each in lengths)
     return Picture("by-length", "Copies by length", caption, png(figure), alt, plot=True)
 
 

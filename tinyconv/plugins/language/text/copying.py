@@ -1,6 +1,6 @@
 """A run on sequences to copy: its network, its training, and what is measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -120,6 +120,13 @@ def explanation(run, text: str, options):
 def pictures(run, dataset: Dataset):
     """The figures of a run's report."""
     yield from copy_figures.report(run, run.model(), dataset.splits["test"])
+
+
+def comparison(runs: Mapping, dataset: Dataset):
+    """Sequences without an error, by length, of several runs."""
+    yield copy_figures.together(
+        {name: run.settings["result"]["metrics"] for name, run in runs.items()}
+    )
 
 
 def check(text: str) -> None:

@@ -1,5 +1,6 @@
 """The figures of a language model: curves, a unit that tracks something, gates, and samples."""
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.text import gates, language_model, sampling, streams
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short
 from tinyconv.results import Picture, Table
 
 SCORED, SHOWN = 4000, 900  # characters by which units are chosen, and of the coloured text
@@ -29,12 +30,9 @@ def report(run, symbols, text: str) -> Iterator[Picture | Table]:
     """Everything that a run's report shows; `text` is held out."""
     options, model = run.options, run.model()
     yield curves(run)
-    reader = language_model.Reader(model)
     ids = symbols.encode(f"\n{text}")[:LONG]
-    carried = streams.losses(reader, ids)
-    if len(carried) >= options.window > 1:
-        table = streams.losses_by_place(reader, ids, options.window, carried)
-        yield loss_by_place(table, options.window)
+    if len(ids) > options.window > 1:
+        yield loss_by_place(_by_place(run, model, ids), options.window)
     if options.model != "ntm":
         if options.level == "char" and gates.signals(text[:SCORED]):
             yield tracking(run, model, symbols, text[:SCORED])
@@ -100,6 +98,57 @@ def loss_by_place(table: np.ndarray, window: int) -> Picture:
     )
     alt = f"Mean loss {table[0].mean():.3g} with the state, {table[1].mean():.3g} without."
     return Picture("loss-by-place", "Is the state carried?", caption, png(figure), alt, plot=True)
+
+
+def together(runs: Mapping, symbols: Mapping, text: str) -> Iterator[Picture]:
+    """Losses by place and gradients by distance of several runs that read the same text.
+
+    Args:
+        runs: the Runs by the names to show them with.
+        symbols: the Symbols of each.
+        text: held out from all of them.
+    """
+    tables, lines = {}, {}
+    for name, run in runs.items():
+        model, ids = run.model(), symbols[name].encode(f"\n{text}")[:LONG]
+        unit = UNITS[run.options.level]
+        label = f"{name}, {unit} {run.settings['result']['metrics'][unit]:.3g}"
+        if len(ids) > run.options.window > 1:
+            tables[label] = _by_place(run, model, ids)
+        if len(ids) > DISTANCE + 1:
+            lines[label] = gates.gradient_norms(model, _windows(ids))
+    if tables:
+        yield _losses_together(tables)
+    if lines:
+        yield _gradients(lines)
+
+
+def _by_place(run, model, ids: np.ndarray) -> np.ndarray:
+    """The losses (2, T) of `streams.losses_by_place`."""
+    reader = language_model.Reader(model)
+    return streams.losses_by_place(reader, ids, run.options.window, streams.losses(reader, ids))
+
+
+def _losses_together(tables: Mapping[str, np.ndarray]) -> Picture:
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes, ends = figure.subplots(), []
+    for (name, (carried, fresh)), colour in zip(tables.items(), itertools.cycle(COLOURS)):
+        places = np.arange(1, len(carried) + 1)
+        axes.plot(places, carried, color=colour, label=short(name, 50))
+        axes.plot(places, fresh, ":", color=colour)
+        last = max(1, len(carried) // 8)
+        ends.append(f"{name}: {carried.mean():.2f} and {fresh[-last:].mean():.2f}")
+    axes.set(xlabel="place in the window", ylabel="loss of a symbol (nats)")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    ends = "; ".join(ends)
+    caption = (
+        "Solid: the state is carried over from window to window. Dotted: each window begins as if "
+        "no text stood before it, so that a network which remembers for longer goes on falling for "
+        f"longer. Mean with the state, and without it in the last eighth of a window: {ends}."
+    )
+    title = "Loss by the place in the window"
+    return Picture("losses-by-place", title, caption, png(figure), ends, plot=True)
 
 
 def untrained(run, model, kind: str | None = None):
@@ -210,8 +259,7 @@ def saturation(inside: Sequence[gates.Trace]) -> Picture:
 
 def gradients(run, model, symbols, ids: np.ndarray) -> Picture:
     """The gradient's norm by distance: of the run, and of untrained RNN, LSTM and GRU."""
-    starts = np.linspace(0, len(ids) - DISTANCE - 1, WINDOWS).astype(int)
-    windows = ids[starts[:, None] + np.arange(DISTANCE + 1)]
+    windows = _windows(ids)
     lines = {f"{run.options.model}, trained": gates.gradient_norms(model, windows)}
     for kind in ("rnn", "lstm", "gru"):
         other = untrained(run, model, kind)
@@ -219,14 +267,19 @@ def gradients(run, model, symbols, ids: np.ndarray) -> Picture:
     return _gradients(lines)
 
 
+def _windows(ids: np.ndarray) -> np.ndarray:
+    """(64, 49): windows of a text by which gradients are measured."""
+    starts = np.linspace(0, len(ids) - DISTANCE - 1, WINDOWS).astype(int)
+    return ids[starts[:, None] + np.arange(DISTANCE + 1)]
+
+
 def _gradients(lines: Mapping[str, np.ndarray]) -> Picture:
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
-    for number, ((name, values), colour) in enumerate(zip(lines.items(), COLOURS)):
-        style = "-" if name.endswith(", trained") else "--"
-        axes.plot(
-            values / max(values[0], 1e-30), style, color=colour, label=name, zorder=3 - number
-        )
+    for number, ((name, values), colour) in enumerate(zip(lines.items(), itertools.cycle(COLOURS))):
+        style = "--" if name.endswith(", untrained") else "-"
+        shares = values / max(values[0], 1e-30)
+        axes.plot(shares, style, color=colour, label=short(name, 50), zorder=3 - number / 99)
     axes.set(yscale="log", xlabel="steps back", ylabel="gradient norm, 1 at the last step")
     axes.set_ylim(bottom=1e-8)
     axes.grid(alpha=0.3)

@@ -3,7 +3,7 @@
 The methods stand in the order in which a learner meets them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tinyconv.data import Dataset, selection
 from tinyconv.data.text import sentences
@@ -125,6 +125,25 @@ class LanguageModel:
             The Pictures and Tables of its report.
         """
         yield from _part(run).pictures(run, open_text(run))
+
+    def comparison(self, runs: Mapping) -> Iterator[Picture]:
+        """Losses by place and gradients by distance of several runs; copies by their length.
+
+        Runs without a result are left out.
+
+        Args:
+            runs: the Runs by the names to show them with.
+
+        Yields:
+            The Pictures of the page that compares them.
+        """
+        from tinyconv.plugins.language.text import continuation, copying
+
+        complete = {name: run for name, run in runs.items() if run.settings.get("result")}
+        for part in (continuation, copying):
+            own = {name: run for name, run in complete.items() if _part(run) is part}
+            if own:
+                yield from part.comparison(own, open_text(next(iter(own.values()))))
 
 
 def open_text(run, data: str | None = None, root=None) -> Dataset:
