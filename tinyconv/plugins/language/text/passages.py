@@ -2,6 +2,9 @@
 
 The examples are passages: they end at an empty line, or at the end of a line where they would be
 longer than 1,000 characters. One after the other they are the text itself, character by character.
+
+The dictionary is the smallest of three real texts in the public domain that Debian packages, beside
+the Jargon File and the King James Bible: 0.4 MB, which a network reads in seconds.
 """
 
 import codecs
