@@ -20,12 +20,15 @@ class Bar:
         title: the work.
         total: its amount.
         done: the part that is done already.
+        deadline: when it will end, as `time.monotonic` counts; None where its pace decides.
     """
 
     interval = LINE_EVERY  # seconds between two calls of `draw`
 
-    def __init__(self, title: str, total: float, done: float = 0.0):
-        self.title, self.total = visible(title), total
+    def __init__(
+        self, title: str, total: float, done: float = 0.0, deadline: float | None = None
+    ):
+        self.title, self.total, self.deadline = visible(title), total, deadline
         self.done = self.first = done
         self.start = self.last = time.monotonic()  # of the work, of the last drawing
 
@@ -53,7 +56,9 @@ class Bar:
 
     @property
     def left(self) -> str:
-        """The time left at the pace so far, for people."""
+        """The time left until the deadline, or else at the pace so far, for people."""
+        if self.deadline is not None:
+            return duration(max(0.0, self.deadline - time.monotonic()))
         if self.done <= self.first:
             return "?"
         pace = self.seconds / (self.done - self.first)
@@ -65,11 +70,11 @@ class TerminalBar(Bar):
 
     interval = 0.0
 
-    def __init__(self, title, total, done):
+    def __init__(self, title, total, done, deadline):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        super().__init__(title, total, done)
+        super().__init__(title, total, done, deadline)
         self.live = Progress(
             TextColumn("{task.description}", markup=False),  # a name may hold [brackets]
             BarColumn(bar_width=WIDTH),
@@ -88,10 +93,10 @@ class NotebookBar(Bar):
 
     interval = REFRESH_EVERY
 
-    def __init__(self, title, total, done):
+    def __init__(self, title, total, done, deadline):
         from IPython.display import display
 
-        super().__init__(title, total, done)
+        super().__init__(title, total, done, deadline)
         self.output = display(self._drawing(""), raw=True, display_id=True)
 
     def draw(self, note):
@@ -110,7 +115,13 @@ def is_notebook() -> bool:
 
 
 @contextlib.contextmanager
-def bar(title: str, total: float, unit: str = "", done: float = 0.0) -> Iterator[Bar]:
+def bar(
+    title: str,
+    total: float,
+    unit: str = "",
+    done: float = 0.0,
+    deadline: float | None = None,
+) -> Iterator[Bar]:
     """Show progress from `done` towards `total`.
 
     Where no bar can be drawn, a line a minute has the time left, and one line reports the end of
@@ -121,21 +132,22 @@ def bar(title: str, total: float, unit: str = "", done: float = 0.0) -> Iterator
         total: its amount.
         unit: of the amount, such as "pictures"; none for an amount that only shows a fraction.
         done: the part that is done already.
+        deadline: when it will end, as `time.monotonic` counts; None where its pace decides.
 
     Returns:
         The Bar to advance.
     """
     if is_terminal():
-        display = TerminalBar(title, total, done)
+        display = TerminalBar(title, total, done, deadline)
         with display.live:
             yield display
         return
     if is_notebook():
-        display = NotebookBar(title, total, done)
+        display = NotebookBar(title, total, done, deadline)
         yield display
         display.draw("")
         return
-    plain = Bar(title, total, done)
+    plain = Bar(title, total, done, deadline)
     yield plain
     if unit and plain.seconds > REPORTED:
         say(f"{title}: {total:,.0f} {unit} in {duration(plain.seconds)}")

@@ -143,7 +143,7 @@ class Training:
         with (
             graphs_released(),
             stop_signals() as stopped,
-            progress.bar("training", 1.0, done=done) as bar,
+            progress.bar("training", 1.0, done=done, deadline=self.clock.deadline) as bar,
         ):
             try:
                 is_over = self.is_over
