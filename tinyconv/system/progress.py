@@ -25,9 +25,7 @@ class Bar:
 
     interval = LINE_EVERY  # seconds between two calls of `draw`
 
-    def __init__(
-        self, title: str, total: float, done: float = 0.0, deadline: float | None = None
-    ):
+    def __init__(self, title: str, total: float, done: float = 0.0, deadline: float | None = None):
         self.title, self.total, self.deadline = visible(title), total, deadline
         self.done = self.first = done
         self.start = self.last = time.monotonic()  # of the work, of the last drawing
