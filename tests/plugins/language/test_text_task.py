@@ -91,8 +91,8 @@ def test_runs_are_compared_by_place_and_by_distance(shared_run):
     losses, gradients = shared_run.comparison({"one": shared_run, "other": shared_run})
     metrics = shared_run.settings["result"]["metrics"]
     label = f"one, bits {metrics['bits']:.3g}: "
-    carried, fresh = losses.alt.split("; ")[0].removeprefix(label).split(" and ")
-    assert float(carried) == pytest.approx(metrics["loss"], abs=0.03) < float(fresh)
+    carried, fresh = map(float, losses.alt.split("; ")[0].removeprefix(label).split(" and "))
+    assert carried == pytest.approx(metrics["loss"], abs=0.03) and carried < fresh
     one, other = gradients.alt.split("; ")
     assert one.startswith(label) and one.removeprefix("one") == other.removeprefix("other")
     assert 0 < float(one.removeprefix(label)) < 1
