@@ -92,7 +92,8 @@ def test_runs_are_compared_by_place_and_by_distance(shared_run):
     metrics = shared_run.settings["result"]["metrics"]
     label = f"one, bits {metrics['bits']:.3g}: "
     carried, fresh = map(float, losses.alt.split("; ")[0].removeprefix(label).split(" and "))
-    assert carried == pytest.approx(metrics["loss"], abs=0.03) and carried < fresh
+    assert carried == pytest.approx(metrics["loss"], abs=0.03)
+    assert fresh == pytest.approx(carried, abs=0.1)  # after 28 symbols and more
     one, other = gradients.alt.split("; ")
     assert one.startswith(label) and one.removeprefix("one") == other.removeprefix("other")
     assert 0 < float(one.removeprefix(label)) < 1
