@@ -1,14 +1,18 @@
 """Sentences as word ids: the vocabulary of a data set, and tables of several lengths."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from tinyconv.results import plural
+from tinyconv.system import console
+
 PADDING, START, END, UNKNOWN = range(4)  # ids of the special tokens
 SPECIAL = ("", "<start>", "<end>", "<unknown>")
+SHOWN = 8  # unknown words in a message
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,17 @@ def padded(sentences: Sequence[Sequence[int]], multiple: int = 1) -> np.ndarray:
     for row, sentence in zip(table, sentences):
         row[: len(sentence)] = sentence
     return table
+
+
+def report_unknown(unknown: Collection[str], noun: str = "word") -> None:
+    """Print how many words of an input the network has not learnt, and some of them.
+
+    Args:
+        unknown: the words, each as often as it occurs.
+        noun: what they are.
+    """
+    if unknown:
+        first = ", ".join(sorted(set(unknown))[:SHOWN])
+        console.say(
+            f"unknown    {plural(len(unknown), noun)} that the network has not learnt: {first}"
+        )

@@ -76,6 +76,8 @@ def test_predict_answers_questions(shared_run, tmp_path, capsys, monkeypatch):
     (tmp_path / "story.txt").write_text("\n".join([*sentences, "Where is Mary?", "Where is John?"]))
     in_file, other = shared_run.predict(str(tmp_path / "story.txt"))
     assert same.answers == in_file.answers == one["answers"]
+    (short,) = shared_run.predict("Mary went to the office. Where is Mary?")  # one memory
+    assert short.answers[0]["looks_at"].split(" / ")[-1] == "Mary went to the office."
     assert other.input.endswith("story.txt:5") and other.answers[0]["answer"] == "garden"
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*sentences, "Where is John?"])))
     code, out, _ = command(capsys, "predict", shared_run.path, "-", "--json")

@@ -47,11 +47,12 @@ def test_predict_writes_on(shared_run, tmp_path, capsys):
     assert again.answers != one.answers
     best = [next(shared_run.predict("The", length=30, temperature=0, seed=k)) for k in (0, 1)]
     assert best[0].answers == best[1].answers
-    code, out, _ = command(
-        capsys, "predict", shared_run.path, "To be", "--length", "60", "--temperature", "0.8",
-        "--json",
+    code, out, err = command(
+        capsys, "predict", shared_run.path, "To \u65e5\u672c\u65e5", "--length", "60",
+        "--temperature", "0.8", "--json",
     )  # fmt: skip
     assert code == 0 and len(json.loads(out)[0]["answers"][0]["text"]) == 60
+    assert "3 characters that the network has not learnt: \u65e5, \u672c" in err
     with pytest.raises(UserError, match="predict needs the beginning of a text"):
         list(shared_run.predict())
 

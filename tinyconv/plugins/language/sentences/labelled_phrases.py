@@ -1,6 +1,6 @@
 """What networks read of a data set: its trees, its phrases, and the words they know."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tinyconv.data import Dataset, Split, selection
 from tinyconv.data.text import sentences
@@ -14,9 +14,7 @@ from tinyconv.plugins.language.sentences.treebank import (
 )
 from tinyconv.results import plural
 from tinyconv.system import console
-from tinyconv.text.vocabulary import Vocabulary
-
-SHOWN = 8  # unknown words in a message
+from tinyconv.text.vocabulary import Vocabulary, report_unknown
 
 
 def trees_of(split: Split) -> list[Tree]:
@@ -99,12 +97,3 @@ def read(inputs: Sequence[str], vocabulary: Vocabulary, needs_trees: bool) -> li
         )
     report_unknown(unknown)
     return pairs
-
-
-def report_unknown(unknown: Collection[str]) -> None:
-    """Print how many words of an input the network has not learnt, and some of them."""
-    if unknown:
-        first = ", ".join(sorted(set(unknown))[:SHOWN])
-        console.say(
-            f"unknown    {plural(len(unknown), 'word')} that the network has not learnt: {first}"
-        )

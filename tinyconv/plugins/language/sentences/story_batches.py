@@ -47,7 +47,7 @@ class Stories:
         lengths = [len(story) - 1 for story in stories]
         self.cut = sum(length > memories for length in lengths)  # stories that lost statements
         self.lengths = np.minimum(lengths, memories)
-        size = max(1, self.lengths.max())
+        size = max(2, self.lengths.max())  # Keras warns of a softmax over a single memory
         self.sentences = np.full((len(texts), size, longest), PADDING, np.int32)
         self.question = self._ids([story[-1] for story in stories])
         self.is_fact = np.zeros((len(texts), size), bool)

@@ -15,7 +15,6 @@ from tinyconv.plugins.language.sentences import (
     story_batches,
     story_texts,
 )
-from tinyconv.plugins.language.sentences.labelled_phrases import report_unknown
 from tinyconv.plugins.language.sentences.story_batches import Stories
 from tinyconv.plugins.language.sentences.story_measures import (
     answered,
@@ -28,6 +27,7 @@ from tinyconv.plugins.language.sentences.story_measures import (
 from tinyconv.plugins.language.text_files import words
 from tinyconv.results import Picture, Prediction, Table, plural, subset
 from tinyconv.system import console
+from tinyconv.text.vocabulary import report_unknown
 
 EPOCH_METRICS = ("loss", "answer_accuracy", "attention_on_fact", "attention_on_fact_chance")
 

@@ -12,6 +12,7 @@ from tinyconv.plugins.language.text import figures, gates, language_model, sampl
 from tinyconv.plugins.language.text.streams import Streams
 from tinyconv.plugins.language.text.symbols import Symbols
 from tinyconv.results import Picture, Prediction, Table
+from tinyconv.text.vocabulary import report_unknown
 
 SHAPE = ("model", "units", "layers", "embedding", "dropout", "slots", "width")  # of the network
 
@@ -78,10 +79,16 @@ def predictions(run, inputs: Sequence[str], options) -> Iterator[Prediction]:
     """Each text continued."""
     symbols, step = symbols_of(run), language_model.Step(run.model())
     for source, text in sentences(inputs):
+        _report_unknown(symbols, text)
         (written,) = sampling.continued(
             step, symbols.encode(text), options.length, [options.temperature], options.seed
         )
         yield Prediction(source, [{"text": symbols.decode(written)}])
+
+
+def _report_unknown(symbols: Symbols, text: str) -> None:
+    """Print which symbols of an input are not those of the network."""
+    report_unknown(symbols.unknown(text), "character" if symbols.level == "char" else "word")
 
 
 def explanation(run, text: str, options) -> Picture:
@@ -99,7 +106,9 @@ def explanation(run, text: str, options) -> Picture:
         raise UserError(
             "The text is too short for a unit to track anything; pass a longer one, or --unit."
         )
-    return figures.tracking(run, run.model(), symbols_of(run), text, options.unit)
+    symbols = symbols_of(run)
+    _report_unknown(symbols, text)
+    return figures.tracking(run, run.model(), symbols, text, options.unit)
 
 
 def pictures(run, dataset: Dataset) -> Iterator[Picture | Table]:

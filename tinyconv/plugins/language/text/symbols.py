@@ -56,6 +56,10 @@ class Symbols:
             return table[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")]
         return np.array([self._ids.get(each, UNKNOWN) for each in TOKEN.findall(text)], np.int32)
 
+    def unknown(self, text: str) -> list[str]:
+        """The symbols of a text that are not known, each as often as it occurs."""
+        return [symbol for symbol in split(text, self.level) if symbol not in self._ids]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; words get spaces, and an unknown symbol is the replacement sign."""
         symbols = [self.known[i - 1] if i else "\N{REPLACEMENT CHARACTER}" for i in ids]
