@@ -66,6 +66,11 @@ def in_float32() -> str:
     )
 
 
+def no_weight_decay() -> float | None:
+    """The setting `weight_decay` of a task whose network is trained without any by default."""
+    return setting(0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """The settings of every task that trains by gradient descent on batches."""

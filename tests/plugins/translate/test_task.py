@@ -107,6 +107,10 @@ def test_an_unknown_word_is_replaced_by_the_source_word_it_attends_to(shared_run
 
 def test_explain_draws_a_matrix(shared_run, tmp_path, capsys):
     (path,) = verbs.explain(shared_run, SENTENCES[0], output=tmp_path)
+    lines = tmp_path / "lines.txt"
+    lines.write_text(f"{SENTENCES[0]}\n{SENTENCES[1]}\n")
+    first, _ = shared_run.explain(lines)
+    assert first.png == path.read_bytes()
     target = "le vieux roi voit deux maisons rouges"
     (forced,) = shared_run.explain(SENTENCES[0], target=target)
     assert path.read_bytes() != forced.png and forced.title == target

@@ -7,6 +7,7 @@ from pathlib import Path
 from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions, ResizeOptions
 from tinyconv.recipe import TrainingSettings
 from tinyconv.settings import setting
+from tinyconv.text.settings import beam_width, min_count, vocabulary_size
 
 PHOTOGRAPHS = "efficientnet-lite0"  # the encoder of photographs
 WITHOUT = "VGG19"  # the paper's, where the weights of the other are not installed
@@ -88,15 +89,8 @@ class NetworkSettings:
 class WordSettings:
     """Vocabulary and decoding."""
 
-    least: int = setting(
-        5, "Minimum count for a word to enter the vocabulary.", minimum=1, alias="min-count"
-    )
-    vocabulary: int = setting(
-        10_000,
-        "Maximum number of words; the most frequent are used.",
-        minimum=1,
-        alias="vocabulary-size",
-    )
+    least: int = min_count(5)
+    vocabulary: int = vocabulary_size(10_000)
     longest: int = setting(
         30, "Maximum caption length, in words.", minimum=1, maximum=200, alias="max-length"
     )
@@ -140,15 +134,11 @@ class Settings(TrainingSettings, WordSettings, NetworkSettings, DataSettings):
         return PAPER
 
 
-def _beam():
-    return setting(None, "Beam width.  [default: the run's --beam]", minimum=1)
-
-
 @dataclass(frozen=True)
 class Evaluate(EvaluateOptions):
     """The captions on which a captioner is evaluated, and the beam width."""
 
-    beam: int | None = _beam()
+    beam: int | None = beam_width()
     attention_metrics: bool = setting(
         False,
         "Also measure the attention without knowing where things are: its entropy, its agreement "
@@ -160,7 +150,7 @@ class Evaluate(EvaluateOptions):
 class Predict(PredictOptions):
     """The pictures to caption, and the beam width."""
 
-    beam: int | None = _beam()
+    beam: int | None = beam_width()
 
 
 @dataclass(frozen=True)

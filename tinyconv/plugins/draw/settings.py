@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions
-from tinyconv.recipe import TrainingSettings, in_float32
+from tinyconv.recipe import TrainingSettings, in_float32, no_weight_decay
 from tinyconv.settings import setting
 
 # What each network is without other settings.
@@ -85,9 +85,7 @@ class Settings(TrainingSettings, PixelSettings, NetworkSettings, DataSettings):
     epochs: int = setting(50, "Passes over the training pictures; 60 for two-digits.", minimum=1)
     batch_size: int = setting(100, "Pictures per step; 64 for two-digits.", minimum=1, scale="log")
     learning_rate: float | None = setting(0.003, "Peak learning rate.", minimum=0.0, scale="log")
-    weight_decay: float | None = setting(
-        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log"
-    )
+    weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting(
         "digits",

@@ -8,6 +8,7 @@ from tinyconv.data.settings import EvaluateOptions, ExampleSettings
 from tinyconv.data.text import TextOptions
 from tinyconv.recipe import SCHEDULES, TrainingSettings, in_float32
 from tinyconv.settings import setting
+from tinyconv.text.settings import beam_width, min_count, vocabulary_size
 
 # The network's form; the first differs where the paper's translates before it aligns.
 FORMS = {
@@ -62,15 +63,8 @@ class SentenceSettings:
     """Direction, vocabularies and decoding."""
 
     reverse: bool = setting(False, "Translate in the other direction, such as French to English.")
-    least: int = setting(
-        2, "Minimum count for a word to enter a vocabulary.", minimum=1, alias="min-count"
-    )
-    vocabulary: int = setting(
-        30_000,
-        "Maximum number of words of a language; the most frequent are used.",
-        minimum=1,
-        alias="vocabulary-size",
-    )
+    least: int = min_count(2)
+    vocabulary: int = vocabulary_size(30_000, "words of a language")
     subword: int | None = setting(
         None, "Split words into this many frequent pieces (sentencepiece).", minimum=100
     )
@@ -105,22 +99,18 @@ class Settings(TrainingSettings, SentenceSettings, NetworkSettings, ExampleSetti
         return FORMS[options.get("preset", "default")]
 
 
-def _beam():
-    return setting(None, "Beam width.  [default: the run's --beam]", minimum=1)
-
-
 @dataclass(frozen=True)
 class Evaluate(EvaluateOptions):
     """The sentences on which a translator is evaluated, and the beam width."""
 
-    beam: int | None = _beam()
+    beam: int | None = beam_width()
 
 
 @dataclass(frozen=True)
 class Predict(TextOptions):
     """The sentences to translate, and the beam width."""
 
-    beam: int | None = _beam()
+    beam: int | None = beam_width()
 
 
 @dataclass(frozen=True)

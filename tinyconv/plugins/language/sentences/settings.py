@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tinyconv.data.settings import EvaluateOptions, ExampleSettings
 from tinyconv.data.text import TextOptions
-from tinyconv.recipe import TrainingSettings, in_float32
+from tinyconv.recipe import TrainingSettings, in_float32, no_weight_decay
 from tinyconv.settings import setting
+from tinyconv.text.settings import min_count, vocabulary_size
 
 # What an example must have for a model to be trained on it.
 NEEDS = {
@@ -70,18 +71,8 @@ class ModelSettings:
         "scaled.  [1.25 for memory]",
         minimum=1e-6,
     )
-    least: int = setting(
-        2,
-        "Minimum count for a word to be known; others are one unknown word.  [1 for memory]",
-        minimum=1,
-        alias="min-count",
-    )
-    vocabulary: int = setting(
-        20_000,
-        "Maximum number of words; the most frequent are used.",
-        minimum=1,
-        alias="vocabulary-size",
-    )
+    least: int = min_count(2, "a word to be known; others are one unknown word.  [1 for memory]")
+    vocabulary: int = vocabulary_size(20_000)
     hops: int = setting(3, "Looks over the story, of memory (paper: 3).", minimum=1, maximum=20)
     memories: int = setting(
         50, "Sentences of a story that memory looks at, its last ones (paper: 50).", minimum=1
@@ -112,7 +103,7 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
 
     epochs: int = setting(15, "Passes over the training data.", minimum=1)
     learning_rate: float | None = setting(0.004, "Peak learning rate.", minimum=0.0, scale="log")
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
+    weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting(
         "opinions",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tinyconv.data.settings import EvaluateOptions, ExampleSettings
 from tinyconv.data.text import TextOptions
-from tinyconv.recipe import SCHEDULES, TrainingSettings, in_float32
+from tinyconv.recipe import SCHEDULES, TrainingSettings, in_float32, no_weight_decay
 from tinyconv.settings import setting
+from tinyconv.text.settings import min_count, vocabulary_size
 
 MODELS = ("rnn", "lstm", "gru", "ntm")
 LEVELS = ("char", "word")
@@ -47,18 +48,8 @@ class ModelSettings:
     clip: float = setting(
         1.0, "Greatest norm of the gradients of a step; longer ones are scaled.", minimum=1e-6
     )
-    least: int = setting(
-        2,
-        "Minimum count for a symbol to be known; others are one unknown symbol.",
-        minimum=1,
-        alias="min-count",
-    )
-    vocabulary: int = setting(
-        10_000,
-        "Maximum number of symbols; the most frequent are used.",
-        minimum=1,
-        alias="vocabulary-size",
-    )
+    least: int = min_count(2, "a symbol to be known; others are one unknown symbol.")
+    vocabulary: int = vocabulary_size(10_000, "symbols")
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
         32, "Parts of the text that are read side by side.", minimum=1, scale="log"
     )
     learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0, scale="log")
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
+    weight_decay: float | None = no_weight_decay()
     schedule: str = setting("one-cycle", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     precision: str = in_float32()
     data: str = setting(

@@ -6,8 +6,9 @@ from pathlib import Path
 from tinyconv.data.settings import ExampleSettings
 from tinyconv.data.text import TextOptions
 from tinyconv.plugins.language.words.vector_files import FORMS
-from tinyconv.recipe import TrainingSettings, in_float32
+from tinyconv.recipe import TrainingSettings, in_float32, no_weight_decay
 from tinyconv.settings import setting
+from tinyconv.text.settings import min_count, vocabulary_size
 
 MODELS = ("skip-gram", "cbow", "glove", "counts")
 
@@ -42,15 +43,8 @@ class ModelSettings:
     alpha: float = setting(
         0.75, "Exponent of the weight of rarer pairs, of GloVe.", minimum=0.0, maximum=10.0
     )
-    least: int = setting(
-        5, "Minimum count for a word to enter the vocabulary.", minimum=1, alias="min-count"
-    )
-    vocabulary: int = setting(
-        100_000,
-        "Maximum number of words; the most frequent are used.",
-        minimum=2,
-        alias="vocabulary-size",
-    )
+    least: int = min_count(5)
+    vocabulary: int = vocabulary_size(100_000, minimum=2)
     vectors: Path | None = setting(
         None,
         "Read the vectors of this file (word2vec's text or binary form, or GloVe's) instead of "
@@ -65,7 +59,7 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     epochs: int = setting(4, "Passes over the text.", minimum=1)
     batch_size: int = setting(2048, "Examples per step.", minimum=1, scale="log")
     learning_rate: float | None = setting(0.01, "Peak learning rate.", minimum=0.0, scale="log")
-    weight_decay: float | None = setting(0.0, "Decoupled weight decay.", minimum=0.0, scale="log")
+    weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting("world", "Data set by name; text-files reads your own text.")
     root: Path | None = setting(None, "A text file, or a folder of .txt files, of text-files.")
