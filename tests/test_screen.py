@@ -92,10 +92,10 @@ def test_a_notebook_gets_a_bar_that_is_drawn_over_itself():
 
 def test_the_log_has_the_lines_printed_before_it_was_opened(tmp_path, capsys):
     with console.run_log() as log:
-        console.say("one")
+        console.print_line("one")
         log.open(tmp_path / "log.txt")
-        console.say("two")
-    console.say("three")
+        console.print_line("two")
+    console.print_line("three")
     assert (tmp_path / "log.txt").read_text() == "one\ntwo\n"
     assert capsys.readouterr().err == "one\ntwo\nthree\n"
 

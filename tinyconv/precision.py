@@ -178,7 +178,7 @@ def measure(now: Callable[[], float] = time.perf_counter) -> Gain:
 
     `now` returns the time in seconds.
     """
-    console.say("precision  measuring float32 and bfloat16 on this machine, once")
+    console.print_line("precision  measuring float32 and bfloat16 on this machine, once")
     step = {name: _training_step(name, now) for name in ("float32", "mixed_bfloat16")}
     for run in step.values():
         run()  # compiles

@@ -232,7 +232,7 @@ def main(folder: Path) -> None:
     registry.Catalogue = Catalogue
     provenance.versions = provenance.machine = dict
     provenance.git_commit = lambda: None
-    console.say = console.note = lambda text: None
+    console.print_line = console.note = lambda text: None
     import jinja2  # noqa: F401  once, before the forks
 
     import tinyconv.report.figures  # noqa: F401

@@ -77,7 +77,7 @@ def test_a_descriptor_that_was_closed_is_not_that_of_the_next_file(tmp_path):
 def test_lines_without_a_standard_error_reach_the_log(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", None)
     with console.run_log() as log:
-        console.say("one")
+        console.print_line("one")
     assert log.lines == ["one"] and not console.is_terminal()
     assert capsys.readouterr().out == ""
 

@@ -102,7 +102,7 @@ def check(name, root, as_json):
             results.append(checks.run(promise))
             bar.advance(note=str(promise))
             if not as_json:
-                console.say(results[-1].line)
+                console.print_line(results[-1].line)
     counts = checks.count(results)
     if as_json:
         print_json({"name": name, **counts, "checks": [vars(result) for result in results]})

@@ -32,7 +32,7 @@ def report(run, epoch: int, **sentences: str | None) -> None:
         if sentence and rule not in reported
     ]
     for each in new:
-        console.say(f"coach      {line(each['sentence'], each['lesson'])}")
+        console.print_line(f"coach      {line(each['sentence'], each['lesson'])}")
     if new:
         run.add(coach=[*earlier, *new])
 

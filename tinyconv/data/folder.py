@@ -147,7 +147,7 @@ def _tree(root: Path, labels: Path | None, as_in_0_1: bool) -> Tree:
     tree = folder_tree.read(root, as_in_0_1)
     later = Counter({end: n for end, n in tree.others.items() if as_in_0_1 and end in endings()})
     if later:
-        console.say(
+        console.print_line(
             f"data       {root.resolve().name}: without {describe(later)}, because version 0.1, "
             "which the run began with, did not read them"
         )

@@ -30,7 +30,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
             content = listing(path)
             names = [os.path.join(path, name) for name in content.pictures]
             if content.others:
-                console.say(f"left out   in {item}: {describe(content.others)}")
+                console.print_line(f"left out   in {item}: {describe(content.others)}")
         elif path.exists():
             names = [str(path)]
         else:
@@ -126,6 +126,6 @@ def read_pictures(
                         f"{file} is not a picture that can be read ({error}). "
                         "Leave it out with --skip-corrupt."
                     ) from error
-                console.say(f"skipped {file}: {error}")
+                console.print_line(f"skipped {file}: {error}")
         if pictures:
             yield names, np.stack(pictures)

@@ -42,7 +42,7 @@ def open_dataset(
                 raise UserError(f"--data {data} is already a folder; leave out --root {root}.")
             data, root = "folder", expanded(data)
         elif Path(data).is_dir():
-            console.say(
+            console.print_line(
                 f"data       --data {data} means the registered data set; for the folder of that "
                 f"name, write --data .{os.sep}{data}"
             )
@@ -184,7 +184,7 @@ def _report_changes(run, dataset: Dataset) -> None:
         new, gone = len(names - before), len(before - names - {*map(composed, dataset.skipped)})
         if before and (new or gone):
             change = f"{plural(new, 'new picture')}, {gone:,} gone"
-    console.say(f"data       {dataset.name} has changed since the training: {change}")
+    console.print_line(f"data       {dataset.name} has changed since the training: {change}")
 
 
 def picture_shape(dataset: Dataset) -> tuple[int, int, int]:
@@ -245,7 +245,7 @@ def describe(dataset: Dataset) -> None:
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     skipped = f"; files skipped: {len(dataset.skipped)}" if dataset.skipped else ""
     skipped += "".join(f"; {note}" for note in dataset.notes)
-    console.say(
+    console.print_line(
         f"data       {dataset.name}: {counts} {dataset.unit}{of_size}{classes}{skipped}{cache}"
     )
 

@@ -88,7 +88,7 @@ def _choose_fonts(texts: Sequence[Text]) -> None:
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         listed = ", ".join(name.replace("\n", " ") for name in names[:NAMED])
-        console.say(
+        console.print_line(
             f"fonts      no installed font has {' '.join(sorted(new)[:20])}, which figures show as "
             f"boxes: {listed}{more}; install one that has, such as Noto Sans"
         )

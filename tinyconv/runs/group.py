@@ -186,6 +186,6 @@ def work(
         else:
             if not is_reported:
                 names = ", ".join(folder.name for folder in rest)
-                console.say(f"waiting    for other processes, which train {names}")
+                console.print_line(f"waiting    for other processes, which train {names}")
                 is_reported = True
             time.sleep(pause)

@@ -88,10 +88,10 @@ def fit(
     try:
         is_done = sweep.work(minutes)
     except KeyboardInterrupt:
-        console.say(f"stopped    {_progress(sweep)}; the same command continues")
+        console.print_line(f"stopped    {_progress(sweep)}; the same command continues")
         raise
     if not is_done:
-        console.say(f"minutes    are over: {_progress(sweep)}; the same command continues")
+        console.print_line(f"minutes    are over: {_progress(sweep)}; the same command continues")
     if is_done or sweep.ranking:
         _print_result(sweep, time.monotonic() - start_time)
     return sweep
@@ -100,7 +100,7 @@ def fit(
 def _announce(sweep: Sweep) -> None:
     """Print what the sweep varies, how it draws, and how far it is."""
     for name, each in sweep.space.items():
-        console.say(f"sweep      {name}: {each}")
+        console.print_line(f"sweep      {name}: {each}")
     sampler = sweep.record["sampler"]
     how = {
         "grid": "each combination once",
@@ -108,14 +108,14 @@ def _announce(sweep: Sweep) -> None:
         "tpe": "values depend on which trials have ended before: with several workers, or after a "
         "kill, they are other ones",
     }
-    console.say(f"sampler    {sampler}: {how[sampler]}")
+    console.print_line(f"sampler    {sampler}: {how[sampler]}")
     if sweep.record["prune"]:
         steps, alive = [], sweep.count
         for epochs in sweep.lengths:
             steps.append(f"{plural(alive, 'trial')} to {plural(epochs, 'epoch')}")
             alive = -(-alive // halving.FACTOR)
-        console.say(f"halving    {', '.join(steps)}")
-    console.say(f"folder     {sweep.path}: {_progress(sweep)}")
+        console.print_line(f"halving    {', '.join(steps)}")
+    console.print_line(f"folder     {sweep.path}: {_progress(sweep)}")
 
 
 def _progress(sweep: Sweep) -> str:
@@ -135,7 +135,11 @@ def _print_result(sweep: Sweep, seconds: float) -> None:
     best = sweep.best
     for place, trial in enumerate(sweep.ranking[:LISTED], start=1):
         row = worker.summary(single.load(trial.path))
-        console.say(f"best {place:<5} {trial.path.name}  {ranges.described(trial.values)}  | {row}")
-    console.say(f"done       {_progress(sweep)}, in {console.duration(seconds)} of this process")
-    console.say(f"page       {sweep.report()}")
-    console.say(f"next       tinyconv fit --like {best.path} --seeds 5")
+        console.print_line(
+            f"best {place:<5} {trial.path.name}  {ranges.described(trial.values)}  | {row}"
+        )
+    console.print_line(
+        f"done       {_progress(sweep)}, in {console.duration(seconds)} of this process"
+    )
+    console.print_line(f"page       {sweep.report()}")
+    console.print_line(f"next       tinyconv fit --like {best.path} --seeds 5")

@@ -72,7 +72,7 @@ def _count(varied: ranges.Space, trials, sampler) -> tuple[int, str]:
     if sampler == "grid":
         if trials is not None and trials != size:
             which = "all" if trials > size else f"the first {trials}"
-            console.say(f"grid       has {plural(size, 'point')}: {which} of them are tried")
+            console.print_line(f"grid       has {plural(size, 'point')}: {which} of them are tried")
         return min(size, trials or size), sampler
     return trials, sampler
 

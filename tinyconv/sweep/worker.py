@@ -71,7 +71,7 @@ class Worker:
                             self.train(number, epochs)
                             continue
                     if not is_reported:
-                        console.say("waiting    for trials that other processes train")
+                        console.print_line("waiting    for trials that other processes train")
                         is_reported = True
                     time.sleep(group.PAUSE)
         except TimeIsOver:
@@ -113,7 +113,7 @@ class Worker:
         else:
             self.study.report(number, epochs, value)
         after = "" if epochs is None else f" after {plural(epochs, 'epoch')}"
-        console.say(
+        console.print_line(
             f"trial {number:<4} {described(values)}  | {summary(run)}{after}  | "
             f"{console.duration(time.monotonic() - start)}"
         )
@@ -147,7 +147,7 @@ class Worker:
             self.unable[number] = error
             return
         self.study.fail(number, str(error))
-        console.say(f"trial {number:<4} failed: {error}")
+        console.print_line(f"trial {number:<4} failed: {error}")
 
 
 def quality(run: Run) -> float:

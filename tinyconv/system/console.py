@@ -107,7 +107,7 @@ def open_streams() -> None:
             setattr(sys, name, stream)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line for people, with every character visible, and add it to the log.
 
     A stream that is closed, or whose disk is full or terminal gone, does not end the work; a pipe
@@ -124,12 +124,15 @@ def say(text: str) -> None:
     _log.add(text)
 
 
+say = print_line
+
+
 def note(text: str) -> None:
     """Add one line to the log; print it where no live bar shows the same numbers."""
     if is_terminal():
         _log.add(visible(text))
     else:
-        say(text)
+        print_line(text)
 
 
 def is_terminal() -> bool:

@@ -48,7 +48,7 @@ def cache_root() -> Path:
     path = _private_folder()
     if path not in _reported:
         _reported.add(path)
-        console.say(
+        console.print_line(
             f"cache      {path}, because there is no home folder to write into; name another one "
             "in TINYCONV_CACHE"
         )

@@ -104,7 +104,7 @@ def fix(backends: Collection[str]) -> None:
     line = f"keras      the defaults of Keras replace your {', '.join(replaced)}"
     if replaced and line not in _reported:
         _reported.add(line)
-        console.say(line)
+        console.print_line(line)
 
 
 def _wrong(name: str, value, expected: str) -> UserError:

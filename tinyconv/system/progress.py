@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tinyconv.system.console import duration, is_terminal, say, visible
+from tinyconv.system.console import duration, is_terminal, print_line, visible
 
 REPORTED = 2  # seconds of work after which a pipe gets a line when it is done
 LINE_EVERY = 60  # seconds between lines where no bar can be drawn
@@ -40,7 +40,7 @@ class Bar:
 
     def draw(self, note: str) -> None:
         """Print a line with the fraction done and the time left."""
-        say(self.line(note))
+        print_line(self.line(note))
 
     def line(self, note: str = "") -> str:
         """The fraction done and the time left, in words."""
@@ -148,4 +148,4 @@ def bar(
     plain = Bar(title, total, done, deadline)
     yield plain
     if unit and plain.seconds > REPORTED:
-        say(f"{title}: {total:,.0f} {unit} in {duration(plain.seconds)}")
+        print_line(f"{title}: {total:,.0f} {unit} in {duration(plain.seconds)}")

@@ -144,7 +144,7 @@ def _report() -> None:
     """Print, once, which backend was chosen where it is not the usual one."""
     global _reason
     if _reason:
-        console.say(f"backend    {_reason}")
+        console.print_line(f"backend    {_reason}")
         _reason = ""
 
 

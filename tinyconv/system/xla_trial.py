@@ -39,7 +39,7 @@ def works() -> bool:
         failure = _try()
         measured_once.store(file, {"failure": failure})
     if failure:
-        console.say(
+        console.print_line(
             f"XLA        fails on this GPU ({failure}), so steps are not compiled; on JAX there is "
             "another version of it: KERAS_BACKEND=jax"
         )
@@ -48,7 +48,7 @@ def works() -> bool:
 
 def _try() -> str:
     """How PROGRAM fails in a process of its own; "" if it does not."""
-    console.say("XLA        is tried on this GPU, once")
+    console.print_line("XLA        is tried on this GPU, once")
     command = [sys.executable, "-c", PROGRAM]
     try:
         end = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)

@@ -110,7 +110,7 @@ class Classify:
         _check_freezing(options)
         if options.recipe != "plain":
             values = [f"{name} {getattr(options, name)}" for name in RECIPES[options.recipe]]
-            console.say(f"recipe     {options.recipe}: {', '.join(values)}")
+            console.print_line(f"recipe     {options.recipe}: {', '.join(values)}")
         dataset, dtype_policy, saved = begin(run, _with_classes)
         if not dataset.mirror:
             run.options = replace(run.options, test_augment="none")

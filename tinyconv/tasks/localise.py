@@ -133,7 +133,7 @@ class Localise:
                 figure = figures.png(_figure(batch[i : i + 1], [title], [], corners[i : i + 1]))
                 files.write(files.unused_path(folder / f"{Path(name).stem}.png"), figure)
                 yield Prediction(name, [best | {"box": [round(float(n), 4) for n in corners[i]]}])
-        console.say(f"pictures   with the boxes: {folder}")
+        console.print_line(f"pictures   with the boxes: {folder}")
 
     def body(self, model):
         """The network below its head, from which `--from` starts another run."""

@@ -229,7 +229,7 @@ def _freeze(body, options) -> None:
     if options.freeze == "all":
         rest = ", all frozen: their features are computed once, without augmentation"
     loaded = f"{plural(len(weighted), 'layer')} with weights{rest}"
-    console.say(f"from       {options.from_}: loaded {loaded}")
+    console.print_line(f"from       {options.from_}: loaded {loaded}")
 
 
 def slow_variables(model, options) -> dict:

@@ -117,7 +117,7 @@ def body_of_origin(run, shape, policy: str):
         raise run.catalogue.used["models"].plugin_error(wrong)
     side = model.pretrained.image_size
     if side is not None and shape[:2] != (side, side):
-        console.say(
+        console.print_line(
             f"from       {run.options.model} takes {side}x{side} pixels: the pictures are scaled"
         )
     for layer in flat_layers(body):

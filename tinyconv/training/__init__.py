@@ -139,7 +139,7 @@ class Training:
             self.run_folder.write_history(self.state.rows)
         done = self.state.progress
         if line := stretched(self.settings, self.saved_progress, done):
-            console.say(line)
+            console.print_line(line)
         with (
             graphs_released(),
             stop_signals() as stopped,
@@ -167,7 +167,9 @@ class Training:
         """Save the state, print how to resume, and raise KeyboardInterrupt."""
         self.save(is_best=False, now=True)
         if self.run_folder.path is not None:
-            console.say(f"stopped    resume with: tinyconv fit --resume {self.run_folder.path}")
+            console.print_line(
+                f"stopped    resume with: tinyconv fit --resume {self.run_folder.path}"
+            )
         raise KeyboardInterrupt
 
     def unfreeze(self) -> None:
@@ -176,7 +178,7 @@ class Training:
         self.frozen.unfreeze()
         self.frozen, self.batches = None, self.later_batches
         where = f"after epoch {self.state.epoch}"
-        console.say(f"unfrozen   {where}: the body of the network learns too")
+        console.print_line(f"unfrozen   {where}: the body of the network learns too")
 
     def epoch(self, bar, stopped, steps: float) -> bool:
         """Train for an epoch, or for the rest of one.

@@ -51,10 +51,10 @@ def settle(run, policy: str, pictures, build: Callable, batches: Callable) -> st
         return policy
     if not precision.is_long(options, pictures.shape):
         return policy
-    console.say(f"precision  timing {', '.join(formats)} on this network")
+    console.print_line(f"precision  timing {', '.join(formats)} on this network")
     timings = measure(formats, build, *next(iter(batches(0, 0))), seed=options.seed)
     policy, why = processes.of_first(fastest(timings))
-    console.say(f"precision  {policy}: {why}")
+    console.print_line(f"precision  {policy}: {why}")
     run.settings["policy"] = policy
     run.settings["precision_trial"] = {
         name: dataclasses.asdict(timing) for name, timing in timings.items()

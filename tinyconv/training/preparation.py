@@ -45,11 +45,11 @@ def prepare(run, pictures=None) -> str:
         is_long = precision.is_long(settings, getattr(pictures, "shape", (len(pictures),)))
     policy, why = processes.of_first(precision.choose_for_run(run, is_long))
     run.settings["policy"] = policy
-    console.say(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
+    console.print_line(f"device     {hardware.device()}; {keras.config.backend()}; {policy}: {why}")
     idle = None if processes.is_requested() else gpu.idle()
     for fact in (gpu.obstacle(), idle, gpu.rounding(policy)):
         if fact:
-            console.say(f"GPU        {fact}")
+            console.print_line(f"GPU        {fact}")
     keras.utils.set_random_seed(settings.seed)  # last: the choice of precision may draw numbers
     return policy
 
@@ -60,7 +60,7 @@ def _make_deterministic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-        console.say(
+        console.print_line(
             "same bits  every time on this machine; about 3 % slower (measured on resnet18)"
         )
     elif hardware.has_gpu() and JAX_DETERMINISM not in os.environ.get("XLA_FLAGS", ""):
@@ -91,7 +91,7 @@ def describe_model(model, cost: str | None = None) -> None:
         is_of_pictures = len(model.inputs) == 1 and len(model.inputs[0].shape) == 4
         example = "picture" if is_of_pictures else "example"
         cost = f"{multiply_adds(model) / 1e6:,.1f} million multiply-adds per {example}"
-    console.say(f"model      {model.name}: {parameters:,} parameters, {cost}")
+    console.print_line(f"model      {model.name}: {parameters:,} parameters, {cost}")
 
 
 def compile_model(

@@ -54,7 +54,7 @@ class Events:
             top = loop.run_folder.path / "tensorboard"
             self.writers = {name: open_writer(top / name, self.done) for name in FOLDERS}
             more = "" if is_installed("tensorboard") else "  (after: pip install tensorboard)"
-            console.say(f"curves     tensorboard --logdir {top}{more}")
+            console.print_line(f"curves     tensorboard --logdir {top}{more}")
         for tag, value in points.items():
             self.writers[folder].write(_event(step, tag, value))
         self.writers[folder].flush()

@@ -55,7 +55,7 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
     distance, nearest = _distance(then, now), None
     verdict = "identical"
     if first is not None:
-        console.say(
+        console.print_line(
             f"not identical; running {OTHER_SEEDS} other seeds to show the seed-to-seed variation"
         )
         seeds = [(run.options.seed + 1 + i) % 2**31 for i in range(OTHER_SEEDS)]

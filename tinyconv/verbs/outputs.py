@@ -137,7 +137,7 @@ def export(run: Run, format: str, output: Path | None = None) -> Path:
     networks = run.task.networks(run) if has_several else {"": run.model()}
     foreign = formats.write(networks, path, format, formats.facts_of(run.settings))
     if foreign:
-        console.say(
+        console.print_line(
             f"needs      {', '.join(foreign)}: a program that opens {path.name} imports them first "
             "(tinyconv.open_model does)"
         )

@@ -43,7 +43,7 @@ class RunGroup:
                 f"tinyconv fit --resume {self.path}"
             )
         if rest := self.record["count"] - len(runs):
-            console.say(f"runs       {rest} of {self.record['count']} have not finished")
+            console.print_line(f"runs       {rest} of {self.record['count']} have not finished")
         return sorted(runs, key=lambda run: run.options.seed)
 
     @property
@@ -188,10 +188,12 @@ def resume_seeds(folder: Path, count: int | None = None) -> RunGroup:
     first, count = record["settings"]["seed"], record["count"]
     seeds = {folder / f"seed-{seed}": seed for seed in range(first, first + count)}
     begun = len([path for path in seeds if group.is_finished(path)])
-    console.say(f"seeds      {first} to {first + count - 1} in {folder}: {begun} of them finished")
+    console.print_line(
+        f"seeds      {first} to {first + count - 1} in {folder}: {begun} of them finished"
+    )
 
     def train(place: Path) -> None:
-        console.say(f"seed       {seeds[place]}")
+        console.print_line(f"seed       {seeds[place]}")
         if (place / "settings.json").is_file():
             single.resume(place, {})
             return
@@ -203,16 +205,16 @@ def resume_seeds(folder: Path, count: int | None = None) -> RunGroup:
         group.work(list(seeds), train)
     except KeyboardInterrupt:
         done = len([path for path in seeds if group.is_finished(path)])
-        console.say(
+        console.print_line(
             f"stopped    {done} of {plural(count, 'seed')} finished; the same command continues, "
             f"or: tinyconv fit --resume {folder}"
         )
         raise
     result = RunGroup(folder)
     for line in result.lines():
-        console.say(line)
-    console.say(f"runs       {folder}   (open {result.report()})")
-    console.say(f"next       tinyconv evaluate {folder}")
+        console.print_line(line)
+    console.print_line(f"runs       {folder}   (open {result.report()})")
+    console.print_line(f"next       tinyconv evaluate {folder}")
     return result
 
 

@@ -200,7 +200,7 @@ def load(path, **changes) -> Run:
     run = Run(task, options, catalogue)
     run.path, run.settings = folder, facts
     if removed := run.removed_settings():
-        console.say(f"settings   ignored in {run.path}: {removed}")
+        console.print_line(f"settings   ignored in {run.path}: {removed}")
     return run
 
 
@@ -272,7 +272,7 @@ def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     count = "" if measured.count is None else f"({plural(measured.count, unit)}), "
     cells.append(f"{count}after {console.duration(seconds)} of training")
     for line in console.wrapped(measured.split or "result", cells):
-        console.say(line)
-    console.say(f"run        {run.path}   (open {run.path / 'report.html'})")
+        console.print_line(line)
+    console.print_line(f"run        {run.path}   (open {run.path / 'report.html'})")
     what = "TEXT" if reads_text(run.task) else "PICTURE"
-    console.say(f"next       tinyconv predict {run.path} {what}")
+    console.print_line(f"next       tinyconv predict {run.path} {what}")

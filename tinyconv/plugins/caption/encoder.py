@@ -22,7 +22,7 @@ def choose(catalogue) -> str:
     try:
         catalogue.find("models", PHOTOGRAPHS).pretrained.weights()
     except UserError as error:
-        console.say(f"encoder    {WITHOUT} instead of {PHOTOGRAPHS}: {error}")
+        console.print_line(f"encoder    {WITHOUT} instead of {PHOTOGRAPHS}: {error}")
         return WITHOUT
     return PHOTOGRAPHS
 
@@ -96,7 +96,7 @@ def describe(run, vision: keras.Model, frozen: bool) -> None:
         declared = getattr(run.catalogue.find("models", name), "pretrained", None)
         if declared is not None and declared.image_size not in (None, side):
             line += f"; it scales the pictures from {side} to {declared.image_size} pixels a side"
-    console.say(line)
+    console.print_line(line)
 
 
 def cut(model, layer: str | None) -> keras.Model:

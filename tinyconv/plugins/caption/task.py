@@ -160,7 +160,7 @@ class Caption:
                         for text, each in zip(texts[i], results[i], strict=True)
                     ],
                 )
-        console.say(f"pictures   saved to {folder}: attention maps for each word")
+        console.print_line(f"pictures   saved to {folder}: attention maps for each word")
 
     def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
         """The attention for each word of a picture's caption.

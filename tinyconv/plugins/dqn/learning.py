@@ -247,7 +247,7 @@ class Learning:
                     saved = bar.seconds
                 if stopped.is_set() and state.done < options.steps:
                     path = self.run_folder.path
-                    console.say(f"stopped    resume with: tinyconv fit --resume {path}")
+                    console.print_line(f"stopped    resume with: tinyconv fit --resume {path}")
                     raise KeyboardInterrupt
 
     def line(self, seconds: float, first: int) -> str:

@@ -100,7 +100,7 @@ def restore(learning) -> None:
     learning.random.bit_generator.state = state.random
     history = np.load(folder / "taken.npy", allow_pickle=False).astype("int64")
     if history.size > MANY_ACTIONS:
-        console.say(f"games      restored by replaying {history.size:,} actions")
+        console.print_line(f"games      restored by replaying {history.size:,} actions")
     learning.actions[: len(history)] = history
     frames = learning.step.frames
     for actions in history:
@@ -108,7 +108,7 @@ def restore(learning) -> None:
         learning.apply(actions)
     newest = learning.replay.frames[(learning.replay.added - 1) % learning.replay.rows]
     if len(history) and not np.array_equal(frames, newest):
-        console.say(
+        console.print_line(
             f"games      {learning.options.env} is not reproducible by its seed: the games "
             "restart, and the run continues differently from an uninterrupted one"
         )

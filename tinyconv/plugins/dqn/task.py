@@ -58,7 +58,7 @@ class Dqn:
         # would become 0 in float16. bfloat16 has the range of float32 and needs no loss scaling.
         policy, why = precision.choose_for_run(run, is_long, scales_losses=False)
         model = _network(build, options, games, policy)
-        console.say(f"device     {hardware.cpu_name()}; {policy}: {why}")
+        console.print_line(f"device     {hardware.cpu_name()}; {policy}: {why}")
         _describe(options, games, model)
         keras.utils.set_random_seed(options.seed)
         if run.path is None:
@@ -101,11 +101,13 @@ class Dqn:
         protocol = evaluation.find_protocol(env, options.protocol, run.options.sticky)
         scores = evaluation.scores(run.model(), env, protocol, run.options.seed + 1)
         metrics = {"return_mean": scores.mean(), "return_std": scores.std()}
-        console.say(f"scored     {plural(len(scores), 'game')} of {env}, {protocol.description}")
+        console.print_line(
+            f"scored     {plural(len(scores), 'game')} of {env}, {protocol.description}"
+        )
         normalised = published.human_normalised(env, scores.mean())
         if normalised is not None:
             metrics["human_normalised"] = normalised
-            console.say(f"           human-normalised in per cent, by {published.SOURCE}")
+            console.print_line(f"           human-normalised in per cent, by {published.SOURCE}")
         return Evaluation(metrics, env)
 
     def predict(self, run, inputs: Sequence[str], options: Screens) -> Iterator[Prediction]:
@@ -187,11 +189,11 @@ def _describe(options, games, model) -> None:
     """Print the lines on the game and the network."""
     from tinyconv.system import console
 
-    console.say(
+    console.print_line(
         f"game       {options.env}: frames of {'x'.join(map(str, games.shape))}, "
         f"actions {', '.join(games.actions)}; {plural(options.games, 'game')} in parallel"
     )
-    console.say(
+    console.print_line(
         f"model      {model.name}: {model.count_params():,} parameters; "
         f"replay buffer of {options.replay:,} steps{' on disk' if options.replay_on_disk else ''}"
     )

@@ -54,7 +54,7 @@ class Draw:
         _check_variety(mean, len(train), dataset.name, options)
         network = _network(options, train.pictures.shape[1:])
         training.describe_model(network, _description(network, options))
-        console.say(f"pixels     {binarisation.PROTOCOLS[options.binarisation]}")
+        console.print_line(f"pixels     {binarisation.PROTOCOLS[options.binarisation]}")
         model = bounds.DrawModel(run, network)
         black_and_white = model.binarised(validation.pictures) / 255
         plateau = bounds.cross_entropy(black_and_white, bounds.logit(mean)).mean()
@@ -142,7 +142,7 @@ class Draw:
             kl, reconstruction = float(nats["kl"].sum()), float(nats["reconstruction"][0])
             answer = {"bound": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
             yield Prediction(name, [answer | {"kl_by_step": nats["kl"][0].tolist()}])
-        console.say(f"pictures   saved to {folder}")
+        console.print_line(f"pictures   saved to {folder}")
 
     def networks(self, run) -> dict:
         """The networks that `export` writes, by name.

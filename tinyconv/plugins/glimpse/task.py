@@ -123,7 +123,7 @@ class Glimpse:
                 folder, Path(name).stem, picture, paths, run_data.classes(run), run.options
             )
             yield Prediction(name, answers)
-        console.say(f"pictures   saved to {folder}: the path over each picture")
+        console.print_line(f"pictures   saved to {folder}: the path over each picture")
 
     def explain(self, run, inputs: Sequence[str], options: Explain) -> Iterator[Picture]:
         """The path over a picture, what was seen at each glimpse, and what it was taken for.

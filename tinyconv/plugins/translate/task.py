@@ -252,7 +252,7 @@ def _pairs(train: Split, pair: tuple[Language, Language], longest: int) -> list:
     ]
     usual = [row for row in rows if max(map(len, row)) <= longest + 2]
     if len(usual) < len(rows):
-        console.say(
+        console.print_line(
             f"data       {plural(len(rows) - len(usual), 'pair')} of more than {longest} words "
             "left out (--max-length)"
         )
@@ -270,7 +270,7 @@ def _tokens(model, text: str) -> list[str]:
         raise UserError(f"{text!r} has no word to translate.")
     unknown = [token for token in tokens if token not in model.source.vocabulary]
     if len(unknown) == len(tokens):
-        console.say(f"unknown    no word of {text!r} is in the vocabulary: expect nonsense")
+        console.print_line(f"unknown    no word of {text!r} is in the vocabulary: expect nonsense")
     elif unknown:
         console.note(f"unknown    {', '.join(unknown)}: not in the vocabulary")
     if len(tokens) > model.trained_length:

@@ -91,7 +91,7 @@ def read(inputs: Sequence[str], vocabulary: Vocabulary, needs_trees: bool) -> li
         unknown += [word for word in tree.words if word.lower() not in vocabulary]
         pairs.append((source, tree))
     if needs_trees and sentence_count:
-        console.say(
+        console.print_line(
             f"trees      {plural(sentence_count, 'sentence')} without brackets: each word is "
             "joined with all that follows (right-branching), not as a parser would"
         )

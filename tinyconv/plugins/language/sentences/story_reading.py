@@ -77,7 +77,7 @@ def begin_training(run, dataset: Dataset, policy: str, saved) -> training.Traini
         stories_of(run, dataset.splits["validation"]),
     )
     if stories.cut:
-        console.say(
+        console.print_line(
             f"memories   {stories.cut:,} of {len(stories):,} training stories cut to the last "
             f"{plural(options.memories, 'sentence')}"
         )

@@ -186,7 +186,7 @@ def _report_unused(options: Settings) -> None:
         if field.name in OF_MEMORY and getattr(options, field.name) != field.default
     ]
     if names and NEEDS[options.model] != "story":
-        console.say(
+        console.print_line(
             f"settings   --{', --'.join(names)}: of --model memory, without effect on "
             f"{options.model}"
         )
