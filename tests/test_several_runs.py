@@ -141,7 +141,7 @@ def test_a_worker_waits_for_what_another_process_trains(tmp_path, capsys):
     done = set()
 
     def other():
-        with group.claimed(tmp_path / "b") as is_free:
+        with group.claim(tmp_path / "b") as is_free:
             assert is_free
             held.set()
             released.wait()

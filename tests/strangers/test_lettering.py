@@ -91,7 +91,7 @@ def test_every_figure_takes_every_name():
     shown.append(curves.curves(history))
     shown.append(comparison.plot(dict.fromkeys(HOSTILE, history), "epoch", "Curves"))
     assert all(pixels(one.png).std() > 0 for one in shown if isinstance(one, results.Picture))
-    assert attention.moving(pictures[0], words, np.ones((3, 4)), (2, 2)).startswith(b"GIF8")
+    assert attention.animation(pictures[0], words, np.ones((3, 4)), (2, 2)).startswith(b"GIF8")
 
 
 def test_a_legend_has_names_that_begin_with_an_underscore():

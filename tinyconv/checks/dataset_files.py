@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinyconv.checks.datasets import empty_cache, opened
+from tinyconv.checks.datasets import empty_cache, open_dataset
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.data.picture_files import is_picture
 from tinyconv.data.selection import has_pictures
@@ -21,7 +21,7 @@ def names_a_corrupt_file(subject: Subject) -> None:
     with _copy(subject) as copy, empty_cache():
         files = _files(copy)
         pictures = [file for file in files if is_picture(file.name)]
-        if not (pictures or has_pictures(opened(subject))):
+        if not (pictures or has_pictures(open_dataset(subject))):
             raise Skipped("half a text file is still a text file")
         victim = pictures[0] if pictures else max(files, key=lambda file: file.stat().st_size)
         with _truncated(victim):
@@ -73,7 +73,7 @@ def _copy(subject: Subject) -> Iterator[Path]:
     root = subject.small.get("root")
     if root is None:
         raise Skipped("it reads no files, or root was not set")
-    opened(subject)
+    open_dataset(subject)
     size = sum(file.stat().st_size for file in _files(Path(root)))
     if size > LARGEST_COPY:
         raise Skipped(f"its {size >> 20} MiB are too many to copy")

@@ -29,7 +29,7 @@ COPIES = {1.0: 0.1, 0.95: 0.2}
 def has_sound_splits(subject: Subject) -> None:
     """train and validation have uint8 pictures (N, H, W, C) of one size, or N other inputs, with
     N labels and N names."""
-    dataset = opened(subject)
+    dataset = open_dataset(subject)
     missing = {"train", "validation"} - set(dataset.splits)
     assert not missing, f"it has no split {' and '.join(sorted(missing))}"
     shapes = set()
@@ -52,7 +52,7 @@ def has_sound_splits(subject: Subject) -> None:
 
 def keeps_splits_apart(subject: Subject) -> None:
     """At most one picture or other input in a hundred of a split is also in another split."""
-    dataset = opened(subject)
+    dataset = open_dataset(subject)
     split_of: dict[bytes, str] = {}
     for name, split in dataset.splits.items():
         keys = {
@@ -87,7 +87,7 @@ def keeps_near_copies_apart(subject: Subject) -> None:
 
 def has_labels_in_range(subject: Subject) -> None:
     """int32 from 0 to classes - 1, or -1 where unknown; the training split has every class."""
-    dataset = opened(subject)
+    dataset = open_dataset(subject)
     count = len(dataset.classes)
     assert len(set(dataset.classes)) == count, "two classes have one name"
     for name, split in dataset.splits.items():
@@ -104,9 +104,9 @@ def has_labels_in_range(subject: Subject) -> None:
 
 def opens_the_same_twice(subject: Subject) -> None:
     """The same pictures, labels and targets in the same order, also with an empty cache."""
-    first = opened(subject)
+    first = open_dataset(subject)
     with empty_cache():
-        again = opened(subject)
+        again = open_dataset(subject)
         assert list(first.splits) == list(again.splits)
         for name, split in first.splits.items():
             other = again.splits[name]
@@ -130,11 +130,11 @@ def scales_pictures(subject: Subject) -> None:
     """`image_size` gives squares of that many pixels, also with another size in the cache."""
     with empty_cache():
         first = opened_pictures(subject)
-        dataset = opened(subject, image_size=SCALED)
+        dataset = open_dataset(subject, image_size=SCALED)
         for name, split in dataset.splits.items():
             size = split.pictures.shape[1:3]
             assert size == (SCALED, SCALED), f"{name} is {size} pixels, and 12 were requested"
-        again = opened(subject)
+        again = open_dataset(subject)
         for name, split in first.splits.items():
             size = again.splits[name].pictures.shape[1:3]
             assert size == split.pictures.shape[1:3], f"{name} stays {size} pixels without a size"
@@ -145,7 +145,7 @@ def scales_targets(subject: Subject) -> None:
     """`image_size` scales boxes and maps with their pictures."""
     plain = opened_pictures(subject)
     with empty_cache():
-        scaled = opened(subject, image_size=SCALED)
+        scaled = open_dataset(subject, image_size=SCALED)
     kinds = set()
     for name, split in plain.splits.items():
         other = scaled.splits[name]
@@ -175,9 +175,9 @@ def has_the_answers_of_its_examples(subject: Subject) -> None:
     This also holds after resizing.
     """
     examples, tested = subject.examples, 0
-    for size in (None, SCALED) if has_pictures(opened(subject)) else (None,):
+    for size in (None, SCALED) if has_pictures(open_dataset(subject)) else (None,):
         with contextlib.nullcontext() if size is None else empty_cache():
-            dataset = opened(subject, **({} if size is None else {"image_size": size}))
+            dataset = open_dataset(subject, **({} if size is None else {"image_size": size}))
         for split, answers in examples.items():
             for which, answer in answers.items():
                 if size is None or callable(answer):
@@ -191,7 +191,7 @@ def keeps_memory_bounded(subject: Subject) -> None:
     with empty_cache():
         tracemalloc.start()
         try:
-            dataset = opened(subject)
+            dataset = open_dataset(subject)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -214,7 +214,7 @@ PROMISES = (
 )
 
 
-def opened(subject: Subject, **options):
+def open_dataset(subject: Subject, **options):
     """The data set; raises Skipped where its files are missing."""
     try:
         return subject.target(**{**subject.small, **options})
@@ -226,7 +226,7 @@ def opened(subject: Subject, **options):
 
 def opened_pictures(subject: Subject):
     """The data set; raises Skipped where it has no pictures."""
-    dataset = opened(subject)
+    dataset = open_dataset(subject)
     if not has_pictures(dataset):
         raise Skipped(f"it has {dataset.unit}, and no pictures")
     return dataset

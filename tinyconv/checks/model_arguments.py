@@ -22,7 +22,9 @@ def heeds_its_arguments(subject: Subject) -> None:
         for name, argument in list(inspect.signature(subject.target).parameters.items())[2:]
         if argument.default is not inspect.Parameter.empty
     } | subject.small
-    changes = {name: others for name, value in usual.items() if (others := _others(name, value))}
+    changes = {
+        name: others for name, value in usual.items() if (others := _other_values(name, value))
+    }
     if not changes:
         raise Skipped("it has no sizes and no activation to choose")
     traits = _traits(subject, shape, {})
@@ -96,7 +98,7 @@ def _smallest_body(subject: Subject) -> tuple:
     raise refused
 
 
-def _others(name: str, value) -> list:
+def _other_values(name: str, value) -> list:
     """Other values to try for an argument; none for a type that is not handled."""
     if name == "activation":
         return [other for other in ("relu", "prelu") if other != value][:1]

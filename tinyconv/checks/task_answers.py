@@ -13,19 +13,19 @@ from PIL import Image
 from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject, agree
 from tinyconv.checks.task_runs import (
-    altered,
-    another,
+    altered_copy,
     answers,
     assert_close,
     by_input,
+    complete_run,
     content,
-    evaluated,
-    explained,
+    explanations,
     files,
     is_close,
-    opened,
+    loaded_run,
+    metrics_of,
+    other_run,
     own_runs,
-    trained,
     usual_answers,
 )
 from tinyconv.data.decode import decode
@@ -56,7 +56,7 @@ for folder in map(pathlib.Path, sys.argv[1:]):
 
 def evaluates_a_run_of_before(subject: Subject) -> None:
     """A run that is loaded again has the recorded metrics."""
-    assert_close(evaluated(subject), trained(subject).settings["result"]["metrics"])
+    assert_close(metrics_of(subject), complete_run(subject).settings["result"]["metrics"])
 
 
 def answers_in_another_process(subject: Subject) -> None:
@@ -68,8 +68,8 @@ def answers_in_another_process(subject: Subject) -> None:
 
 def evaluates_the_best(subject: Subject) -> None:
     """Changing the weights in best.keras changes the metrics; last.keras is not read."""
-    numbers = evaluated(subject, altered(subject))
-    same = _are_close(numbers, trained(subject).settings["result"]["metrics"])
+    numbers = metrics_of(subject, altered_copy(subject))
+    same = _are_close(numbers, complete_run(subject).settings["result"]["metrics"])
     assert not same, (
         "evaluate does not measure best.keras: changing the weights there changes no metric"
     )
@@ -80,7 +80,7 @@ def evaluates_what_is_asked(subject: Subject) -> None:
     names = settings.names(subject.target.Evaluate)
     if not {"split", "data"} & set(names):
         raise Skipped("its evaluate takes neither split nor data")
-    run = opened(subject)
+    run = loaded_run(subject)
     if "split" in names:
         measured = run.measure()
         other = "validation" if measured.split == "train" else "train"
@@ -93,7 +93,7 @@ def evaluates_what_is_asked(subject: Subject) -> None:
         assert different, f"{other} has the metrics of {measured.split}"
     for name in {"split", "data"} & set(names):
         try:
-            evaluated(subject, **{name: "no-such-name"})
+            metrics_of(subject, **{name: "no-such-name"})
         except UserError:
             continue
         raise AssertionError(f"evaluate accepts the {name} no-such-name")
@@ -101,9 +101,9 @@ def evaluates_what_is_asked(subject: Subject) -> None:
 
 def leaves_the_run_as_it_is(subject: Subject) -> None:
     """evaluate changes no file of the run's folder, and predict adds only figures."""
-    path = trained(subject).path
+    path = complete_run(subject).path
     before = content(path)
-    evaluated(subject)
+    metrics_of(subject)
     assert content(path) == before, f"evaluate changes {_differences(before, content(path))}"
     usual_answers(subject)
     before, after = subject.results["changed by predict"]
@@ -127,7 +127,7 @@ def predicts(subject: Subject) -> None:
 
 def predicts_by_the_best(subject: Subject) -> None:
     """Changing the weights in best.keras changes the predictions."""
-    others = by_input(answers(subject, files(subject), altered(subject)))
+    others = by_input(answers(subject, files(subject), altered_copy(subject)))
     same = agree(usual_answers(subject), others)
     assert not same, (
         "predict does not use best.keras: changing the weights there changes no prediction"
@@ -187,7 +187,7 @@ def explains(subject: Subject) -> None:
     """A figure for each picture, with a name, a title and a caption."""
     if not isinstance(subject.target(), Explains):
         raise Skipped("it does not explain its predictions")
-    pictures = explained(subject)
+    pictures = explanations(subject)
     assert pictures, "it draws nothing"
     for picture in pictures:
         assert isinstance(picture, Picture), f"it gives a {type(picture).__name__}, no Picture"
@@ -199,9 +199,9 @@ def averages(subject: Subject) -> None:
     """A run averaged with itself has its own metrics; one Evaluation per run, one for the mean."""
     if not isinstance(subject.target(), Averages):
         raise Skipped("its runs cannot be averaged")
-    numbers = trained(subject).settings["result"]["metrics"]
+    numbers = complete_run(subject).settings["result"]["metrics"]
     with own_runs(subject):
-        each = verbs.ensemble(opened(subject), opened(subject))
+        each = verbs.ensemble(loaded_run(subject), loaded_run(subject))
     assert len(each) == 3, f"for two runs it gives {len(each)} evaluations, not three"
     assert_close(dict(each[0].metrics), numbers)
     for name, value in each[-1].metrics.items():
@@ -215,8 +215,8 @@ def compares(subject: Subject) -> None:
     if not isinstance(subject.target(), Compares):
         raise Skipped("it has no figures of several runs")
     with own_runs(subject):
-        run = opened(subject)
-        content = run.comparison({"one": run, "other": opened(subject)})
+        run = loaded_run(subject)
+        content = run.comparison({"one": run, "other": loaded_run(subject)})
     assert content, "it shows nothing"
     for each in content:
         if isinstance(each, Picture):
@@ -229,7 +229,7 @@ def exports_several(subject: Subject) -> None:
 
     if not isinstance(subject.target(), ExportsSeveral):
         raise Skipped("it has one network")
-    run = opened(subject)
+    run = loaded_run(subject)
     networks = run.task.networks(run)
     assert networks, "it has no network"
     for name, network in networks.items():
@@ -241,7 +241,7 @@ def answers_its_examples(subject: Subject) -> None:
     """After 30 epochs on 32 examples it predicts the answers of `examples`."""
     examples = subject.examples
     may = set(settings.names(subject.target.Settings))
-    run = another(subject, "by-heart", **{k: v for k, v in BY_HEART.items() if k in may})
+    run = other_run(subject, "by-heart", **{k: v for k, v in BY_HEART.items() if k in may})
     splits = own(run).splits if any(isinstance(each[0], tuple) for each in examples) else {}
     for source, answer in examples:
         file = source
@@ -281,7 +281,7 @@ PROMISES = (
 
 def save(subject: Subject) -> None:
     """Write the complete run, three inputs, and its predictions into the subject's folder."""
-    run = trained(subject)
+    run = complete_run(subject)
     place = subject.folder / "runs" / "elsewhere"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run.path, place)
@@ -305,7 +305,7 @@ def _error_elsewhere(subject: Subject, last: str) -> str | None:
     if "error" in result:
         return result["error"]
     with contextlib.suppress(AssertionError):
-        assert_close(result["metrics"], trained(subject).settings["result"]["metrics"])
+        assert_close(result["metrics"], complete_run(subject).settings["result"]["metrics"])
         same = agree(json.loads(json.dumps(usual_answers(subject))), result["answers"])
         return None if same else "it has other predictions there"
     return f"it has other numbers there: {result['metrics']}"

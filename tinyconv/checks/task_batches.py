@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject
-from tinyconv.checks.task_runs import another, opened, own_runs, quick, trained
+from tinyconv.checks.task_runs import complete_run, loaded_run, other_run, own_runs, quick
 from tinyconv.checks.tasks import own_settings
 from tinyconv.data import Dataset, Split
 from tinyconv.data.settings import ExampleSettings
@@ -29,10 +29,10 @@ HIGHER = (  # metrics: higher is better
 
 def follows_the_seed(subject: Subject) -> None:
     """Batches and initial weights are the same for the same seed, and differ for another."""
-    one = _prepared(subject)
+    one = _training(subject)
     if one.steps_per_epoch < 2:
         raise Skipped("an epoch of `small` has one step, so there is no order of batches")
-    same, other = _prepared(subject), _prepared(subject, seed=subject.small.get("seed", 0) + 1)
+    same, other = _training(subject), _training(subject, seed=subject.small.get("seed", 0) + 1)
     assert _are_equal(_epoch(one), _epoch(same)), (
         "two trainings with one seed get different batches"
     )
@@ -44,17 +44,17 @@ def follows_the_seed(subject: Subject) -> None:
 
 def trains_on_training_pictures(subject: Subject) -> None:
     """Other validation and test pictures change no batch; other training pictures do."""
-    batches = _epoch(_prepared(subject))
-    changed = _epoch(_prepared(subject, change=_with_others(held_out=True)))
+    batches = _epoch(_training(subject))
+    changed = _epoch(_training(subject, change=_with_others(held_out=True)))
     assert _are_equal(batches, changed), "validation or test pictures are trained on"
-    changed = _epoch(_prepared(subject, change=_with_others(held_out=False)))
+    changed = _epoch(_training(subject, change=_with_others(held_out=False)))
     assert not _are_equal(batches, changed), "the training pictures are not trained on"
 
 
 def pairs_pictures_with_their_targets(subject: Subject) -> None:
     """Replacing one example changes its picture and its target, and no other target."""
-    before = _epoch(_prepared(subject))
-    after = _epoch(_prepared(subject, change=_with_one_other))
+    before = _epoch(_training(subject))
+    after = _epoch(_training(subject, change=_with_one_other))
     if [_shapes(batch) for batch in before] != [_shapes(batch) for batch in after]:
         raise Skipped("the shapes of its batches depend on their content")
     changed = 0
@@ -69,9 +69,10 @@ def pairs_pictures_with_their_targets(subject: Subject) -> None:
 def ranks_the_better_higher(subject: Subject) -> None:
     """A lower loss or error, or a higher accuracy, never gives an epoch a lower rank."""
     rows = [
-        {k[4:]: v for k, v in row.items() if k[:4] == "val_"} for row in trained(subject).history
+        {k[4:]: v for k, v in row.items() if k[:4] == "val_"}
+        for row in complete_run(subject).history
     ]
-    training = _prepared(subject)
+    training = _training(subject)
     rank, metrics, judged = training.rank, rows[-1], 0
     for name, value in metrics.items():
         sign = _direction(name)
@@ -86,20 +87,20 @@ def ranks_the_better_higher(subject: Subject) -> None:
 
 def heeds_its_settings(subject: Subject) -> None:
     """Other values of the first of its own settings change the training or its metrics."""
-    start, fitted, prepared = _start(_prepared(subject)), 0, 0
+    start, fitted, prepared = _start(_training(subject)), 0, 0
     for field in own_settings(subject):
-        default = getattr(trained(subject).options, field.name)
-        value = _other(field, default)
+        default = getattr(complete_run(subject).options, field.name)
+        value = _other_value(field, default)
         if value is None or prepared == PREPARED:
             continue
         prepared += 1
-        same = _start(_prepared(subject, **{field.name: value})) == start
+        same = _start(_training(subject, **{field.name: value})) == start
         if same and fitted < FITTED:  # only a fit shows it, such as for a loss
             fitted += 1
-            changed = another(subject, f"other-{field.name}", **{field.name: value})
+            changed = other_run(subject, f"other-{field.name}", **{field.name: value})
             if getattr(changed.options, field.name) != value:
                 continue  # the task has replaced it: it does not fit these data
-            same = _course(changed) == _course(trained(subject))
+            same = _course(changed) == _course(complete_run(subject))
             assert not same, f"{field.name} {value} has the effect of {field.name} {default}"
     if not prepared:
         raise Skipped("it has no number and no choice of its own to set")
@@ -114,11 +115,11 @@ def starts_from_a_body(subject: Subject) -> None:
         assert not takes, "its settings have from_, but it has no method body"
         raise Skipped("it starts from no body")
     assert takes, "it has a method body, and its settings have no from_"
-    whole = opened(subject)
+    whole = loaded_run(subject)
     body = whole.task.body(whole.model())
     assert isinstance(body, keras.Model), f"its body is a {type(body).__name__}, no Model"
     assert len(body.output_shape) == 2, f"its body gives {body.output_shape}, not (B, D)"
-    model = _prepared(subject, from_=str(whole.path)).model
+    model = _training(subject, from_=str(whole.path)).model
     for layer in body.layers:
         if layer.weights:
             pairs = zip(layer.get_weights(), model.get_layer(layer.name).get_weights())
@@ -143,14 +144,14 @@ def _direction(name: str) -> int:
     return int(any(word in name.lower() for word in HIGHER))
 
 
-def _prepared(subject: Subject, change: Callable[[Dataset], Dataset] | None = None, **changes):
+def _training(subject: Subject, change: Callable[[Dataset], Dataset] | None = None, **changes):
     """A training of `small` before its first step, on its data set or the result of `change`."""
     if change is None and not changes and "prepared" not in subject.results:
-        return subject.once("prepared", lambda: _new(subject, None, {}))
-    return _new(subject, change, changes)
+        return subject.once("prepared", lambda: _new_training(subject, None, {}))
+    return _new_training(subject, change, changes)
 
 
-def _new(subject: Subject, change, settings: dict):
+def _new_training(subject: Subject, change, settings: dict):
     run = verbs.new(subject.entry.full_name, quick(subject) | settings)
     find = run.catalogue.find
 
@@ -248,7 +249,7 @@ def _start(training) -> tuple:
     return rates, [(array.shape, hash(array.tobytes())) for array in arrays]
 
 
-def _other(field: dataclasses.Field, value):
+def _other_value(field: dataclasses.Field, value):
     """Another valid value of the setting; None where none is known."""
     choices, low, high = (field.metadata[name] for name in ("choices", "minimum", "maximum"))
     if choices is not None:

@@ -23,26 +23,26 @@ from tinyconv.runs.schema import TIMES
 CLOSE = 1e-4  # relative tolerance; sums in another order of threads differ by less
 
 
-def trained(subject: Subject):
+def complete_run(subject: Subject):
     """The subject's one complete run, trained at first use."""
-    return subject.once("whole", lambda: _trained(subject))
+    return subject.once("whole", lambda: _complete_run(subject))
 
 
-def _trained(subject: Subject):
+def _complete_run(subject: Subject):
     run = verbs.new(subject.entry.full_name, quick(subject), "whole")
-    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    run.options = recording_options(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "fit"):
         verbs.train(run)
     return run
 
 
-def watched(options, names_read: set[str]):
+def recording_options(options, names_read: set[str]):
     """The same options, which add the names of those that are read to `read`."""
     if not dataclasses.is_dataclass(options):
         return options
     names = {field.name for field in dataclasses.fields(options)}
 
-    class Watched(type(options)):
+    class Recording(type(options)):
         def __getattribute__(self, name):
             # dataclasses.asdict and replace read all of them without using any.
             reader = inspect.currentframe().f_back.f_globals.get("__name__")
@@ -50,28 +50,28 @@ def watched(options, names_read: set[str]):
                 names_read.add(name)
             return super().__getattribute__(name)
 
-    Watched.__name__, Watched.__qualname__ = type(options).__name__, type(options).__qualname__
-    return Watched(**{name: getattr(options, name) for name in names})
+    Recording.__name__, Recording.__qualname__ = type(options).__name__, type(options).__qualname__
+    return Recording(**{name: getattr(options, name) for name in names})
 
 
-def another(subject: Subject, name: str, **changes):
+def other_run(subject: Subject, name: str, **changes):
     """Another complete run, with other settings."""
     with own_runs(subject):
         return verbs.fit(subject.entry.full_name, name=name, **quick(subject) | changes)
 
 
-def opened(subject: Subject, path: Path | None = None):
+def loaded_run(subject: Subject, path: Path | None = None):
     """The complete run, or the one at `path`, loaded from its folder."""
     with own_runs(subject):
-        return verbs.load(path or trained(subject).path)
+        return verbs.load(path or complete_run(subject).path)
 
 
-def stopped(subject: Subject):
+def stopped_run(subject: Subject):
     """A run that received Ctrl-C during its first save."""
-    return subject.once("stopped", lambda: _stopped(subject))
+    return subject.once("stopped", lambda: _stopped_run(subject))
 
 
-def _stopped(subject: Subject):
+def _stopped_run(subject: Subject):
     run, saves = verbs.new(subject.entry.full_name, quick(subject), "stopped"), []
     save = run.save
 
@@ -82,13 +82,13 @@ def _stopped(subject: Subject):
             signal.raise_signal(signal.SIGINT)
 
     run.save, run.saves_always = save_and_stop, True
-    if interrupted(subject, lambda: verbs.train(run)):
+    if is_interrupted(subject, lambda: verbs.train(run)):
         return run
     what = "continues after Ctrl-C" if saves else "never calls run.save"
     raise AssertionError(f"fit {what}; `small` needs to be long enough for two saves")
 
 
-def interrupted(subject: Subject, train: Callable[[], None]) -> bool:
+def is_interrupted(subject: Subject, train: Callable[[], None]) -> bool:
     """Whether `train` ends by a Ctrl-C that it sends to itself."""
     if threading.current_thread() is not threading.main_thread():
         raise Skipped("signals reach only the main thread, and this is another one")
@@ -104,21 +104,21 @@ def interrupted(subject: Subject, train: Callable[[], None]) -> bool:
     return False
 
 
-def copied(subject: Subject, run, name: str) -> Path:
+def copy_of(subject: Subject, run, name: str) -> Path:
     """A copy of the run's folder, which may be modified."""
     with own_runs(subject) as folder:
         return shutil.copytree(run.path, folder / name)
 
 
-def altered(subject: Subject) -> Path:
+def altered_copy(subject: Subject) -> Path:
     """A copy of the complete run with other weights in best.keras, and the same in last.keras."""
-    return subject.once("altered", lambda: _altered(subject))
+    return subject.once("altered", lambda: _altered_copy(subject))
 
 
-def _altered(subject: Subject) -> Path:
-    path = copied(subject, trained(subject), "altered")
+def _altered_copy(subject: Subject) -> Path:
+    path = copy_of(subject, complete_run(subject), "altered")
     file = path / "best.keras"
-    model = opened(subject, path).model()
+    model = loaded_run(subject, path).model()
     model.set_weights([_other_values(values) for values in model.get_weights()])
     file.unlink()
     model.save(file)
@@ -145,7 +145,7 @@ def files(subject: Subject) -> list[Path | str]:
 
 def _pictures(subject: Subject) -> list[Path]:
     """Noise, a gradient, and stripes."""
-    height, width, channels = trained(subject).settings.get("picture_shape", (64, 64, 3))
+    height, width, channels = complete_run(subject).settings.get("picture_shape", (64, 64, 3))
     noise = np.random.default_rng(1).integers(0, 256, (height, width)).astype("uint8")
     ramp = np.tile(np.linspace(0, 255, width), (height, 1)).astype("uint8")
     stripes = np.where(np.arange(height)[:, None] % 6 < 3, 255 - ramp // 2, 20).astype("uint8")
@@ -165,7 +165,7 @@ def usual_answers(subject: Subject) -> dict[str, list]:
 
 
 def _usual_answers(subject: Subject) -> dict[str, list]:
-    inputs, path = files(subject), trained(subject).path
+    inputs, path = files(subject), complete_run(subject).path
     content_before = content(path)
     predictions = answers(subject, inputs)
     subject.results["predictions"] = predictions
@@ -180,23 +180,23 @@ def by_input(predictions) -> dict[str, list]:
 
 def answers(subject: Subject, inputs, path: Path | None = None, **options) -> list:
     """The predictions of the complete run, or of the one at `path`."""
-    run = opened(subject, path)
-    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    run = loaded_run(subject, path)
+    run.options = recording_options(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "predict"):
         return list(run.predict(*inputs, **options))
 
 
-def explained(subject: Subject) -> list:
+def explanations(subject: Subject) -> list:
     """The explanations of one picture."""
-    run = opened(subject)
-    run.options = watched(run.options, subject.results.setdefault("read", set()))
+    run = loaded_run(subject)
+    run.options = recording_options(run.options, subject.results.setdefault("read", set()))
     with own_runs(subject), printed(subject, "explain"):
         return list(run.explain(files(subject)[0]))
 
 
-def evaluated(subject: Subject, path: Path | None = None, **options) -> dict[str, float]:
+def metrics_of(subject: Subject, path: Path | None = None, **options) -> dict[str, float]:
     """The metrics of the complete run, or of the one at `path`."""
-    run = opened(subject, path)
+    run = loaded_run(subject, path)
     with own_runs(subject), printed(subject, "evaluate"):
         return run.evaluate(**options)
 

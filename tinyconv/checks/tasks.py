@@ -8,14 +8,14 @@ from tinyconv import settings, verbs
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.checks.task_runs import (
     assert_same_course,
-    copied,
-    explained,
-    interrupted,
-    opened,
+    complete_run,
+    copy_of,
+    explanations,
+    is_interrupted,
+    loaded_run,
     own_runs,
     quick,
-    stopped,
-    trained,
+    stopped_run,
     usual_answers,
 )
 from tinyconv.data.decode import decode
@@ -62,7 +62,7 @@ def refuses_an_unknown_setting(subject: Subject) -> None:
 
 def fits_and_measures(subject: Subject) -> None:
     """fit leaves a run folder with settings, model, history and log, and measures the result."""
-    run = trained(subject)
+    run = complete_run(subject)
     for name in ("settings.json", "history.csv", "last.keras", "best.keras", "log.txt"):
         assert (run.path / name).is_file(), f"the run has no {name}"
     metrics = run.settings["result"]["metrics"]
@@ -80,7 +80,7 @@ def prints_nothing(subject: Subject) -> None:
 
 def draws_pictures(subject: Subject) -> None:
     """Each picture has a name, a title, a caption and a valid PNG; the run has a report."""
-    run = trained(subject)
+    run = complete_run(subject)
     pictures = list(run.task.pictures(run))
     assert pictures, "it shows nothing"
     names = [picture.name for picture in pictures]
@@ -94,18 +94,18 @@ def draws_pictures(subject: Subject) -> None:
 
 def ctrl_c_leaves_a_usable_run(subject: Subject) -> None:
     """A run that was stopped after its first save can be opened and evaluated."""
-    run = stopped(subject)
+    run = stopped_run(subject)
     with own_runs(subject):
-        metrics = opened(subject, run.path).evaluate()
+        metrics = loaded_run(subject, run.path).evaluate()
     assert metrics, "the stopped run cannot be evaluated"
 
 
 def resumes_to_the_same_numbers(subject: Subject) -> None:
     """A run that was stopped and resumed ends like one that was not."""
-    path = copied(subject, stopped(subject), "resumed")
+    path = copy_of(subject, stopped_run(subject), "resumed")
     with own_runs(subject):
         resumed = verbs.resume(path)
-    assert_same_course(resumed, trained(subject))
+    assert_same_course(resumed, complete_run(subject))
 
 
 def resumes_within_an_epoch(subject: Subject) -> None:
@@ -133,17 +133,17 @@ def resumes_within_an_epoch(subject: Subject) -> None:
         return training
 
     run.prepare = prepared
-    assert interrupted(subject, lambda: verbs.train(run)), "fit continues after Ctrl-C"
+    assert is_interrupted(subject, lambda: verbs.train(run)), "fit continues after Ctrl-C"
     with own_runs(subject):
-        assert_same_course(verbs.resume(run.path), trained(subject))
+        assert_same_course(verbs.resume(run.path), complete_run(subject))
 
 
 def reads_its_settings(subject: Subject) -> None:
     """Each of its own settings is read by fit, evaluate, predict, explain or pictures."""
-    run = trained(subject)
+    run = complete_run(subject)
     usual_answers(subject)
     if isinstance(run.task, Explains):
-        explained(subject)
+        explanations(subject)
     names_read = subject.results["read"] | _implying(subject)
     unread = [each.name for each in own_settings(subject) if each.name not in names_read]
     assert not unread, f"nothing reads the setting {', '.join(unread)}"

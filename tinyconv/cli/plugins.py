@@ -23,7 +23,7 @@ def plugins(ctx, check, as_json):
         return
     entries = installed()
     if check:
-        entries = _imported(entries)
+        entries = _import_all(entries)
     if as_json:
         print_json(
             [
@@ -50,7 +50,7 @@ def plugins(ctx, check, as_json):
         echo("Nothing was imported; --check imports every plugin.", err=True)
 
 
-def _imported(entries):
+def _import_all(entries):
     """The entries with the faults that importing them shows; as many at once as there are cores."""
     strangers = [e for e in entries if e.distribution != OURS]
     ours = [e for e in entries if e.distribution == OURS]

@@ -103,8 +103,8 @@ def _target(verb: str, args: list[str]) -> Target:
         return Target(words[0], ModelExplainOptions)
     for word in words:
         with contextlib.suppress(UserError):
-            begun = group.members(group.find(word) or Path(word))
-            task = recorded.task_class(begun[0] if begun else find_folder(word))
+            members = group.members(group.find(word) or Path(word))
+            task = recorded.task_class(members[0] if members else find_folder(word))
             return Target(word, options_of(task, verb), reads_text(task))
     return Target(None, options_of(registry.find("tasks", DEFAULT_TASK), verb))
 

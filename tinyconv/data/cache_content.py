@@ -20,7 +20,7 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass
-class Cached:
+class CacheEntry:
     """What the cache holds under one name.
 
     Attributes:
@@ -44,15 +44,15 @@ class Cached:
         return plural(count, unit) if count else "less than an hour"
 
 
-def content() -> list[Cached]:
+def content() -> list[CacheEntry]:
     """Everything in the cache, by name; the largest first."""
-    entries: dict[str, Cached] = {}
+    entries: dict[str, CacheEntry] = {}
     with contextlib.suppress(OSError):
         for path in cache_root().iterdir():
             match = HASHED.fullmatch(path.name)
             name = match["name"] if match else path.name
             if match or name in FOLDERS:
-                entry = entries.setdefault(name, Cached(name))
+                entry = entries.setdefault(name, CacheEntry(name))
                 entry.paths.append(path)
                 size, written = _measure(path)
                 entry.size, entry.written = entry.size + size, max(entry.written, written)

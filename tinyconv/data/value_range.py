@@ -73,10 +73,10 @@ def of_files(files: Iterable[Path]) -> Range:
         picture = picture[..., :3] if picture.ndim == 3 else picture
         lowest = min(lowest, float(picture.min()))
         highest = max(highest, float(picture.max()))
-    return SIXTEEN_BITS if lowest > highest else usual(lowest, highest)
+    return SIXTEEN_BITS if lowest > highest else usual_range(lowest, highest)
 
 
-def usual(lowest: float, highest: float) -> Range:
+def usual_range(lowest: float, highest: float) -> Range:
     """The usual range that some values lie in: 0 to 1, or to 2^n - 1 for 8 to 16 bits.
 
     Their own where they lie in none of them, or fill less than a quarter of it.
@@ -101,7 +101,7 @@ def in_8_bits(picture: np.ndarray, value_range: Range | None) -> np.ndarray:
     if picture.ndim == 3 and picture.shape[2] == 4:
         colours = in_8_bits(picture[..., :3], value_range)
         return np.concatenate([colours, in_8_bits(picture[..., 3:], SIXTEEN_BITS)], axis=2)
-    low, high = value_range or usual(float(picture.min()), float(picture.max()))
+    low, high = value_range or usual_range(float(picture.min()), float(picture.max()))
     if picture.dtype.kind != "f" and (high - low + 1) % 256 == 0:
         scaled = (picture - int(low)) // int((high - low + 1) / 256)  # the upper 8 of the bits
     else:

@@ -17,7 +17,7 @@ from tinyconv.data import Split
 from tinyconv.errors import UserError
 from tinyconv.explain import METHODS, feature_space, overlays
 from tinyconv.explain.probe import Probe
-from tinyconv.report.figures import png, short
+from tinyconv.report.figures import png, short_name
 from tinyconv.results import Picture
 
 DEPTHS = 4  # layers drawn, from the first feature map to the last
@@ -72,7 +72,7 @@ def draw_maps(method: str, request: Request) -> Iterator[Picture]:
     maps = function(request.model, request.pictures, classes, **options)
     for i, name in request.each():
         picture, one = request.pictures[i], maps[i]
-        title = f"explained class: {short(request.classes[classes[i]])}"
+        title = f"explained class: {short_name(request.classes[classes[i]])}"
         if method in ("saliency", "smooth-grad"):
             one = overlays.flat(one[None])[0]
             coloured, opacity = overlays.heat(one), np.sqrt(one / overlays.strength(one))
@@ -129,9 +129,9 @@ def draw_class_pictures(request: Request) -> Picture:
     columns = min(4, len(labels))
     figure, axes = new_figure("class-picture", -(-len(labels) // columns), columns)
     for panel, picture, label, row in zip(axes.flat, pictures, labels, scores):
-        title = f"{short(request.classes[label])}, {softmax(row)[label]:.0%} to it"
+        title = f"{short_name(request.classes[label])}, {softmax(row)[label]:.0%} to it"
         overlays.show(panel, picture, title)
-    name = short(request.classes[labels[0]]).replace("/", "-").replace(" ", "-")
+    name = short_name(request.classes[labels[0]]).replace("/", "-").replace(" ", "-")
     return to_picture(name if len(labels) == 1 else "classes", "class-picture", figure)
 
 
@@ -204,7 +204,9 @@ def _neighbours(request: Request) -> Iterator[Picture]:
         title = f"{request.prediction(scores[i])}\nexplained"
         overlays.show(axes[0, 0], request.pictures[i], title)
         for panel, other, distance in zip(axes[0, 1:], nearest, far):
-            label = "" if labels[other] < 0 else f"{short(request.classes[labels[other]], 13)}\n"
+            label = (
+                "" if labels[other] < 0 else f"{short_name(request.classes[labels[other]], 13)}\n"
+            )
             overlays.show(panel, pictures[other], f"{label}{distance:.2f}")
         yield to_picture(name, "neighbours", figure)
 
@@ -232,7 +234,7 @@ def _map_of_codes(request: Request) -> Iterator[Picture]:
         overlays.thumbnails(axis, pictures, points, colour, [n < 0 for n in labels])
         kinds = {"tsne": "t-SNE: preserves neighbours", "pca": "PCA: preserves most variance"}
         axis.set_title(kinds[kind], fontsize=9, color=overlays.INK)
-    overlays.legend(figure, [short(request.classes[n]) for n in groups], colours)
+    overlays.legend(figure, [short_name(request.classes[n]) for n in groups], colours)
     yield to_picture(request.names[0] if len(request.names) == 1 else "map", "codes", figure)
 
 
@@ -267,7 +269,7 @@ def draw_fooling(method: str, request: Request) -> Iterator[Picture]:
         title += f"{largest:.0f} of 255 levels at most, {relative:.2%} of the picture"
         overlays.show(axes[0, 1], 0.5 + change * factor / 255, title)
         reached = scores[i].argmax() == labels[i]
-        missed = "" if reached else f" (not {short(request.classes[labels[i]])}: not reached)"
+        missed = "" if reached else f" (not {short_name(request.classes[labels[i]])}: not reached)"
         overlays.show(axes[0, 2], after[i], f"{request.prediction(scores[i])}\nwith it{missed}")
         yield to_picture(name, method, figure)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tinyconv.report import lettering
-from tinyconv.report.figures import INK, short
+from tinyconv.report.figures import INK, short_name
 
 PANEL = 1.95  # inches a side
 BOLDEST = 99.5  # percentile of a map's magnitudes that is drawn at full strength
@@ -101,7 +101,7 @@ def mosaic(tiles: np.ndarray, columns: int | None = None) -> np.ndarray:
 def prediction(scores: np.ndarray, classes: Sequence[str]) -> str:
     """The best class by a picture's scores (K,), with its probability: "goldfish 83%"."""
     best = scores.argmax()
-    return f"{short(classes[best])} {softmax(scores)[best]:.0%}"
+    return f"{short_name(classes[best])} {softmax(scores)[best]:.0%}"
 
 
 def thumbnails(axes, pictures, points, colours, marked) -> None:

@@ -82,14 +82,14 @@ class Probe:
         return calls
 
     @cached_property
-    def _named(self) -> dict[str, object]:
+    def _layers_by_name(self) -> dict[str, object]:
         """The layers that ran, by name."""
         ran = {id(layer) for layer, _ in self.calls}
         return {n: layer for n, layer in named_layers(self.model).items() if id(layer) in ran}
 
     def layer(self, name: str):
         """The layer called `name`; raises UserError with near names."""
-        return find_layer(self.model, name, self._named)
+        return find_layer(self.model, name, self._layers_by_name)
 
     def shape(self, name: str) -> tuple:
         """The shape of the layer's output for one picture: (h, w, C) or (C,)."""
@@ -101,7 +101,7 @@ class Probe:
 
         From the first convolution on, in the order of the calls.
         """
-        names = {id(layer): name for name, layer in self._named.items()}
+        names = {id(layer): name for name, layer in self._layers_by_name.items()}
         maps, convolved = [], False
         for layer, shape in self.calls:
             convolved |= isinstance(layer, keras.layers.Layer) and _is_convolution(layer)
@@ -133,7 +133,7 @@ class Probe:
 
         It is the last one with flat (B, K) output before the scores.
         """
-        names = {id(layer): name for name, layer in self._named.items()}
+        names = {id(layer): name for name, layer in self._layers_by_name.items()}
         last = max(
             (i for i, (layer, _) in enumerate(self.calls) if hasattr(layer, "kernel")), default=0
         )
@@ -142,7 +142,7 @@ class Probe:
             for layer, shape in self.calls[:last]
             if len(shape) == 1 and not sublayers(layer)
         ]
-        return (flat or self.map_layers(1) or list(self._named))[-1]
+        return (flat or self.map_layers(1) or list(self._layers_by_name))[-1]
 
     # Running ------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Estimate:
 def estimate(model, batch_size: int, trains: bool = True) -> Estimate:
     """Estimate cost and savings for batches of `batch_size`, in training or in prediction."""
     shapes, count, numbers, products, faster = set(), 0, 0, 0, 0
-    for layer in _connected(model):
+    for layer in _graph_layers(model):
         if isinstance(layer, layers.WithPrograms):
             size = layer.program_numbers()
             count += 1
@@ -87,11 +87,11 @@ def for_predictions(model, count: int) -> Iterator[None]:
         yield
 
 
-def _connected(model) -> Iterator[keras.layers.Layer]:
+def _graph_layers(model) -> Iterator[keras.layers.Layer]:
     """The layers of `model` and its nested networks that are connected in a graph of layers."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _connected(layer)
+            yield from _graph_layers(layer)
         elif hasattr(layer, "output"):  # a layer that was never connected has none
             yield layer
 

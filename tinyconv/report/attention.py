@@ -76,7 +76,7 @@ def _draw(axes, picture, word, weights, look, cells) -> None:
         axes.add_patch(Rectangle(corner, wide, high, fill=False, color=VALIDATION, lw=1.5))
 
 
-def moving(picture, words, maps, cells) -> bytes:
+def animation(picture, words, maps, cells) -> bytes:
     """A GIF: one frame per word, with its attention."""
     frames = []
     for i, weights in enumerate(maps[: len(words)]):
@@ -99,4 +99,6 @@ def write(folder: Path, name: str, picture, caption, words, maps, looks, cells) 
     figure = strip(name, picture, caption, words, maps, looks, cells)
     files.write(files.unused_path(folder / f"{name}.png"), figure.png)
     if words:
-        files.write(files.unused_path(folder / f"{name}.gif"), moving(picture, words, maps, cells))
+        files.write(
+            files.unused_path(folder / f"{name}.gif"), animation(picture, words, maps, cells)
+        )

@@ -34,7 +34,7 @@ def confusion(scores, labels, classes: Sequence[str], split: str) -> Iterator[Pi
     image = axes.imshow(fractions, cmap="Blues", vmin=0)
     axes.set(xlabel="predicted class", ylabel="true class")
     if has_names:
-        names = [short(name, LONGEST) for name in classes]
+        names = [short_name(name, LONGEST) for name in classes]
         axes.set_xticks(range(len(classes)), names, rotation=90)
         axes.set_yticks(range(len(classes)), names)
     if len(classes) <= 12:
@@ -82,8 +82,8 @@ def wrong_and_right(scores, labels) -> tuple[np.ndarray, np.ndarray]:
 def prediction_title(scores, labels, classes: Sequence[str]) -> str:
     """The predicted class of a picture, its probability, and the true class if that differs."""
     predicted = scores.argmax()
-    truth = "" if predicted == labels else f"\nis {short(classes[labels])}"
-    return f"{short(classes[predicted])} {softmax(scores)[predicted]:.0%}{truth}"
+    truth = "" if predicted == labels else f"\nis {short_name(classes[labels])}"
+    return f"{short_name(classes[predicted])} {softmax(scores)[predicted]:.0%}{truth}"
 
 
 def mistakes(scores, split, classes: Sequence[str], name: str) -> Iterator[Picture]:
@@ -211,7 +211,7 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
     return figure
 
 
-def short(name: str, length: int = 18) -> str:
+def short_name(name: str, length: int = 18) -> str:
     """A class name in one line, truncated to fit above a small picture."""
     name = lettering.plain(name)
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -42,7 +42,7 @@ def to_saved_model(model, path: Path, facts: Mapping | None = None) -> None:
     require("savedmodel")
     import keras
 
-    plain = _called(keras_layers.in_keras_layers(model, float32=True))
+    plain = _call_once(keras_layers.in_keras_layers(model, float32=True))
     description = describe(plain) | (facts or {})
     names = list(description["outputs"])
 
@@ -67,7 +67,7 @@ def to_onnx(model, path: Path, facts: Mapping | None = None) -> None:
     require("onnx")
     import onnx
 
-    plain = _called(keras_layers.in_keras_layers(model, float32=True))
+    plain = _call_once(keras_layers.in_keras_layers(model, float32=True))
     description = describe(plain) | (facts or {})
     plain.export(path, format="onnx", verbose=False)
     document = onnx.load(path)
@@ -142,8 +142,8 @@ def write(networks: Mapping, path: Path, format: str, facts: Mapping) -> list[st
         for name, network in networks.items():
             target = place / "files" / f"{name or 'network'}{ENDINGS[format]}"
             target.parent.mkdir(exist_ok=True)
-            with _reported(network, format):
-                EXPORTERS[format](network, target, _fitting(facts, network))
+            with _conversion(network, format):
+                EXPORTERS[format](network, target, _facts_for(facts, network))
             if format == "keras":
                 with zipfile.ZipFile(target) as archive:
                     foreign |= keras_layers.foreign_classes(json.loads(archive.read("config.json")))
@@ -167,7 +167,7 @@ def facts_of(settings: Mapping) -> dict:
     return facts
 
 
-def _fitting(facts: Mapping, network) -> dict:
+def _facts_for(facts: Mapping, network) -> dict:
     """The facts without those of pictures for a network that takes none, as a decoder's step."""
     of_pictures = ("pixel_range", "layout", "channels", "aspect")
     inputs = getattr(network, "inputs", None) or []
@@ -195,10 +195,10 @@ def in_float32(model):
     """The same network and weights with every layer in float32, whatever the training's dtype."""
     if not keras_layers.is_in_float32(model):
         model = keras_layers.rebuilt(model, keras_layers.copy_in_float32)
-    return _called(model)
+    return _call_once(model)
 
 
-def _called(model):
+def _call_once(model):
     """`model`, once called if it has a graph: Keras exports no other."""
     import keras
 
@@ -222,7 +222,7 @@ def _json(value) -> str:
 
 
 @contextlib.contextmanager
-def _reported(network, format: str) -> Iterator[None]:
+def _conversion(network, format: str) -> Iterator[None]:
     """Hide the lines that the converters print, and turn what they raise into a sentence."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -91,7 +91,7 @@ def opened(
     record = json.loads(json.dumps(record))
     files.make_folder(runs_folder())
     with files.only_writer(runs_folder(), wait=True):  # no second process makes the group, too
-        folder = _existing(record, name)
+        folder = _folder_of(record, name)
         if folder is None:
             today = datetime.date.today().isoformat()
             folder = files.new_folder(runs_folder(), name or f"{today}-{default_name}")
@@ -108,7 +108,7 @@ def opened(
     return folder
 
 
-def _existing(record: dict, name: str | None) -> Path | None:
+def _folder_of(record: dict, name: str | None) -> Path | None:
     """The folder that has the record, or that is called `name`; None if there is none."""
     if name is None:
         paths = [file.parent for file in runs_folder().glob(f"*/{FILE}")]
@@ -156,7 +156,7 @@ def difference(record: Mapping, recorded: Mapping) -> str | None:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
+def claim(folder: Path) -> Iterator[bool]:
     """Lock a run's folder, which is made if needed; yields whether it was free."""
     folder.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -179,7 +179,7 @@ def work(
     is_reported = False
     while rest := [folder for folder in folders if not is_done(folder)]:
         for folder in rest:
-            with claimed(folder) as is_free:
+            with claim(folder) as is_free:
                 if is_free and not is_done(folder):
                     train(folder)
                     break

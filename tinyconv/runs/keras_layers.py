@@ -40,7 +40,7 @@ def copy_in_float32(operation):
     if not isinstance(operation, keras.Layer):
         return operation
     copy = type(operation).from_config(_in_float32(operation.get_config()))
-    return _Weighted(copy, operation.get_weights())
+    return _LayerWithWeights(copy, operation.get_weights())
 
 
 def is_in_float32(layer) -> bool:
@@ -72,12 +72,12 @@ def in_keras_layers(model, float32: bool):
             return replace(operation, config)
         if is_in_float32(operation) or not float32:
             return operation
-        return _Weighted(type(operation).from_config(config), operation.get_weights())
+        return _LayerWithWeights(type(operation).from_config(config), operation.get_weights())
 
     return rebuilt(model, copy)
 
 
-class _Weighted:
+class _LayerWithWeights:
     """A layer that takes `weights` as soon as it has been called on a symbolic input."""
 
     def __init__(self, layer, weights):
@@ -140,7 +140,9 @@ def _replacements() -> dict[type, Callable]:
     from tinyconv.zoo.sprint import Whitening
 
     def same(kind):
-        return lambda layer, config: _Weighted(kind.from_config(config), layer.get_weights())
+        return lambda layer, config: _LayerWithWeights(
+            kind.from_config(config), layer.get_weights()
+        )
 
     return {
         layers.Add: same(own.Add),
@@ -168,7 +170,7 @@ def _prelu(layer, config):
     rank = len(layer.get_build_config()["input_shape"])
     shared = range(1, rank if layer.shared else rank - 1)
     replacement = own.PReLU(shared_axes=list(shared) or None, **_common(config))
-    return _Weighted(replacement, layer.get_weights())
+    return _LayerWithWeights(replacement, layer.get_weights())
 
 
 def _corners(layer, config):
@@ -179,7 +181,7 @@ def _corners(layer, config):
     logistic = own.Activation("sigmoid", name=f"{name}_logistic", dtype=dtype)
     kernel = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5]])
     product = own.Dense(4, use_bias=False, trainable=False, name=name, dtype=dtype)
-    corners = _Weighted(product, [kernel])
+    corners = _LayerWithWeights(product, [kernel])
     return lambda inputs: corners(logistic(inputs))
 
 
@@ -190,7 +192,7 @@ def _whitening(layer, config):
     convolution = own.Conv2D(
         layer.kernel.shape[-1], size, strides=layer.strides, padding="same", **_common(config)
     )
-    return _Weighted(convolution, [np.asarray(layer.kernel), np.asarray(layer.bias)])
+    return _LayerWithWeights(convolution, [np.asarray(layer.kernel), np.asarray(layer.bias)])
 
 
 def _shortcut(layer, config):
@@ -201,7 +203,7 @@ def _shortcut(layer, config):
     convolution = own.Conv2D(
         layer.filters, 1, layer.strides, use_bias=False, **_common(config) | {"trainable": False}
     )
-    return _Weighted(convolution, [np.eye(channels, layer.filters)[None, None]])
+    return _LayerWithWeights(convolution, [np.eye(channels, layer.filters)[None, None]])
 
 
 def _pyramid(layer, config):

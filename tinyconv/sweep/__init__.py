@@ -136,7 +136,7 @@ def _print_result(sweep: Sweep, seconds: float) -> None:
     for place, trial in enumerate(sweep.ranking[:LISTED], start=1):
         row = worker.summary(single.load(trial.path))
         console.print_line(
-            f"best {place:<5} {trial.path.name}  {ranges.described(trial.values)}  | {row}"
+            f"best {place:<5} {trial.path.name}  {ranges.in_words(trial.values)}  | {row}"
         )
     console.print_line(
         f"done       {_progress(sweep)}, in {console.duration(seconds)} of this process"

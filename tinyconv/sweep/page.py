@@ -128,7 +128,7 @@ def coordinates(sweep, rows: Sequence[tuple[dict, float]]) -> Iterable[Picture]:
         "lines meet on an axis, that setting matters, and its good values are there."
     )
     alt = (
-        f"Parallel coordinates of {plural(len(rows), 'trial')}; the best: {ranges.described(best)}."
+        f"Parallel coordinates of {plural(len(rows), 'trial')}; the best: {ranges.in_words(best)}."
     )
     yield Picture("coordinates", "Settings and results", caption, png(figure), alt, plot=True)
 

@@ -81,7 +81,7 @@ def split(Settings: type, values: Mapping) -> tuple[dict, dict[str, Range | Choi
     shared, space = {}, {}
     for name, value in settings.without_aliases(Settings, values).items():
 
-        def checked(value, name=name):
+        def check(value, name=name):
             """The value in the setting's type; UserError for what does not fit."""
             return getattr(settings.build(Settings, {name: value}), name)
 
@@ -89,11 +89,11 @@ def split(Settings: type, values: Mapping) -> tuple[dict, dict[str, Range | Choi
             value = _read(name, value, *settings.value_type(hints[name]), fields[name].metadata)
         if isinstance(value, Range):
             space[name] = value
-            checked(value.low), checked(value.high)
+            check(value.low), check(value.high)
         elif isinstance(value, Choices):
-            space[name] = Choices(tuple(map(checked, value.values)))
+            space[name] = Choices(tuple(map(check, value.values)))
         else:
-            shared[name] = checked(value)
+            shared[name] = check(value)
     return shared, space
 
 
@@ -201,7 +201,7 @@ def from_json(recorded: Mapping[str, Mapping[str, typing.Any]]) -> dict[str, Ran
     }
 
 
-def described(values: Mapping, names: Sequence[str] | None = None) -> str:
+def in_words(values: Mapping, names: Sequence[str] | None = None) -> str:
     """A trial's values for people: "learning_rate 0.0032  weight_decay 0"."""
     return "  ".join(f"{name} {word(values[name])}" for name in names or values)
 

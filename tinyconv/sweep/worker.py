@@ -16,7 +16,7 @@ from tinyconv.results import plural, rounded
 from tinyconv.runs import Run, group
 from tinyconv.runs.schema import read_settings
 from tinyconv.sweep import halving
-from tinyconv.sweep.ranges import described
+from tinyconv.sweep.ranges import in_words
 from tinyconv.sweep.study import Study
 from tinyconv.system import console
 from tinyconv.verbs import single
@@ -90,7 +90,7 @@ class Worker:
                 self.study.prune(number)
             rest = [number for number in work.numbers if number not in self.unable]
             for number in rest or work.numbers:
-                if lock.enter_context(group.claimed(self.place(number))):
+                if lock.enter_context(group.claim(self.place(number))):
                     while number >= len(self.study.trials):
                         self.study.new()
                     return number, work.epochs
@@ -101,10 +101,10 @@ class Worker:
         values, place = self.study.values(number), self.place(number)
         start = time.monotonic()
         try:
-            run = self.trained(place, values, epochs)
+            run = self.trained_run(place, values, epochs)
             value = quality(run)
         except UserError as error:
-            self.failed(number, error)
+            self.record_failure(number, error)
             return
         self.has_trained = True
         self.unable.clear()
@@ -114,11 +114,11 @@ class Worker:
             self.study.report(number, epochs, value)
         after = "" if epochs is None else f" after {plural(epochs, 'epoch')}"
         console.print_line(
-            f"trial {number:<4} {described(values)}  | {summary(run)}{after}  | "
+            f"trial {number:<4} {in_words(values)}  | {summary(run)}{after}  | "
             f"{console.duration(time.monotonic() - start)}"
         )
 
-    def trained(self, place: Path, values: dict, epochs: int | None) -> Run:
+    def trained_run(self, place: Path, values: dict, epochs: int | None) -> Run:
         """The run of a trial after training."""
         if group.is_finished(place):  # killed before it was recorded
             return single.load(place)
@@ -131,7 +131,7 @@ class Worker:
             single.train(run, **how)
         return run
 
-    def failed(self, number: int, error: UserError) -> None:
+    def record_failure(self, number: int, error: UserError) -> None:
         """Record that a trial failed, or raise the error if nothing works here.
 
         An error before the run's first file may be this machine's, as data that only other

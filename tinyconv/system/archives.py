@@ -21,7 +21,7 @@ RATIO = 20  # largest expansion of an archive: MNIST is compressed to a fifth
 SMALL = 1 << 24  # bytes that any archive may expand to: zeros compress to a thousandth
 
 
-class _Bounded(io.RawIOBase):
+class _BoundedFile(io.RawIOBase):
     """A reader of `file` that stops where the archive at `path` expands beyond its limit."""
 
     def __init__(self, file: BinaryIO, path: Path):
@@ -40,7 +40,7 @@ class _Bounded(io.RawIOBase):
 def gunzip(path: Path) -> bytes:
     """The content of a gzip file."""
     with gzip.open(path) as file:
-        return _Bounded(file, path).read()
+        return _BoundedFile(file, path).read()
 
 
 def untar(path: Path, names: Collection[str]) -> dict[str, bytes]:
@@ -58,7 +58,7 @@ def tar_members(path: Path, is_wanted: Callable[[str], bool]) -> dict[str, bytes
         is_gzip = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
         file = gzip.GzipFile(fileobj=plain) if is_gzip else plain
-        with tarfile.open(fileobj=_Bounded(file, path), mode="r|") as archive:
+        with tarfile.open(fileobj=_BoundedFile(file, path), mode="r|") as archive:
             return {
                 member.name: archive.extractfile(member).read()
                 for member in archive
@@ -102,7 +102,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The content of a member; BadZipFile, and no other error, if it is damaged or encrypted."""
     try:
         with archive.open(name) as file:
-            return _Bounded(file, Path(archive.filename)).read()
+            return _BoundedFile(file, Path(archive.filename)).read()
     except (zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         raise zipfile.BadZipFile(f"{error}") from error
 

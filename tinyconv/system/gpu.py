@@ -53,10 +53,10 @@ def devices() -> tuple[Gpu, ...]:
     backend = keras.config.backend()
     gpus = _of_jax() if backend == "jax" else _of_tensorflow() if backend == "tensorflow" else ()
     cards = {card.name: card for card in cards_of_nvidia()} if gpus else {}
-    return tuple(dataclasses.replace(cards.get(gpu.name, gpu), **_known(gpu)) for gpu in gpus)
+    return tuple(dataclasses.replace(cards.get(gpu.name, gpu), **_known_facts(gpu)) for gpu in gpus)
 
 
-def _known(gpu: Gpu) -> dict:
+def _known_facts(gpu: Gpu) -> dict:
     return {name: value for name, value in vars(gpu).items() if value is not None}
 
 

@@ -49,12 +49,12 @@ def read() -> dict:
             "readable, or set KERAS_HOME to another folder."
         ) from error
     if not isinstance(content, dict):
-        raise _wrong("the content", content, 'an object, as {"backend": "tensorflow"}')
+        raise _error("the content", content, 'an object, as {"backend": "tensorflow"}')
     for name, values in ALLOWED.items():
         if name in content and content[name] not in values:
-            raise _wrong(name, content[name], f"one of {', '.join(values)}")
+            raise _error(name, content[name], f"one of {', '.join(values)}")
     if not isinstance(content.get("epsilon", 0.0), float):
-        raise _wrong("epsilon", content["epsilon"], "a number such as 1e-07")
+        raise _error("epsilon", content["epsilon"], "a number such as 1e-07")
     return content
 
 
@@ -107,7 +107,7 @@ def fix(backends: Collection[str]) -> None:
         console.print_line(line)
 
 
-def _wrong(name: str, value, expected: str) -> UserError:
+def _error(name: str, value, expected: str) -> UserError:
     return UserError(
         f"{file()}, the configuration of Keras: {name} should be {expected}, but is "
         f"{value!r:.80}; correct it, or delete the file."

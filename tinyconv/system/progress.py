@@ -14,7 +14,7 @@ WIDTH = 20  # characters of a notebook's bar
 
 
 class Bar:
-    """The progress of some work: call `advance`, and read the time `left`.
+    """The progress of some work: call `advance`, and read the `time_left`.
 
     Args:
         title: the work.
@@ -45,7 +45,7 @@ class Bar:
     def line(self, note: str = "") -> str:
         """The fraction done and the time left, in words."""
         fraction = self.done / self.total if self.total else 1.0
-        return f"{self.title}: {fraction:.0%}, {self.left} left{'  ' * bool(note)}{note}"
+        return f"{self.title}: {fraction:.0%}, {self.time_left} left{'  ' * bool(note)}{note}"
 
     @property
     def seconds(self) -> float:
@@ -53,7 +53,7 @@ class Bar:
         return time.monotonic() - self.start
 
     @property
-    def left(self) -> str:
+    def time_left(self) -> str:
         """The time left until the deadline, or else at the pace so far, for people."""
         if self.deadline is not None:
             return duration(max(0.0, self.deadline - time.monotonic()))
@@ -83,7 +83,7 @@ class TerminalBar(Bar):
         self.task = self.live.add_task(self.title, total=total, completed=done, note="")
 
     def draw(self, note):
-        self.live.update(self.task, completed=self.done, note=f"{self.left} left  {note}")
+        self.live.update(self.task, completed=self.done, note=f"{self.time_left} left  {note}")
 
 
 class NotebookBar(Bar):

@@ -129,7 +129,7 @@ class Localise:
             scores, corners = answer(model, batch)
             for i, name in enumerate(names):
                 (best, *_) = answers(scores[i], classes)
-                title = f"{figures.short(best['label'])} {best['probability']:.0%}"
+                title = f"{figures.short_name(best['label'])} {best['probability']:.0%}"
                 figure = figures.png(_figure(batch[i : i + 1], [title], [], corners[i : i + 1]))
                 files.write(files.unused_path(folder / f"{Path(name).stem}.png"), figure)
                 yield Prediction(name, [best | {"box": [round(float(n), 4) for n in corners[i]]}])
@@ -266,7 +266,7 @@ def _galleries(scores, corners, split, classes: Sequence[str], name: str) -> Ite
     ):
         at = with_box[places]
         titles = [
-            f"{figures.short(classes[label])}\n{overlap:.0%}"
+            f"{figures.short_name(classes[label])}\n{overlap:.0%}"
             for label, overlap in zip(labels[at], iou[places], strict=True)
         ]
         figure = _figure(split.pictures[at], titles, true[at], corners[at])

@@ -94,10 +94,10 @@ class BeamSearch(keras.layers.Layer):
         self.excluded = np.zeros(step.output_shape[0][-1], "float32")
         self.excluded[[PADDING, START, *excluded]] = -np.inf
 
-    def call(self, begun):
+    def call(self, context):
         K, T, V = self.beam, self.max_length, len(self.excluded)
-        P = ops.shape(begun[self.states[0]])[0]
-        per_beam = {name: ops.repeat(each, K, axis=0) for name, each in begun.items()}
+        P = ops.shape(context[self.states[0]])[0]
+        per_beam = {name: ops.repeat(each, K, axis=0) for name, each in context.items()}
         rows = ops.arange(P)[:, None] * K  # (P, 1): the first of an input's rows among P x K
         no_words, no_sums = ops.full((P, K, T), PADDING, "int32"), ops.full((P, K), -np.inf)
 
@@ -138,8 +138,8 @@ class BeamSearch(keras.layers.Layer):
         order = ops.top_k(totals / (lengths + 1), K)[1]  # by `Hypothesis.rank`
         return take(finished, order), take(totals, order)
 
-    def compute_output_spec(self, begun):
-        shape = (begun[self.states[0]].shape[0], self.beam)
+    def compute_output_spec(self, context):
+        shape = (context[self.states[0]].shape[0], self.beam)
         words = keras.KerasTensor((*shape, self.max_length), "int32")
         return words, keras.KerasTensor(shape, "float32")
 
@@ -177,8 +177,8 @@ def search_model(
     change from word to word. No sentence has the ids `excluded`.
     """
     begin = parts["begin"]
-    begun = dict(zip(names, begin.outputs, strict=True))
-    best = BeamSearch(parts["step"], states, beam, max_length, excluded)(begun)
+    context = dict(zip(names, begin.outputs, strict=True))
+    best = BeamSearch(parts["step"], states, beam, max_length, excluded)(context)
     return keras.Model(begin.input, best)
 
 

@@ -72,7 +72,7 @@ def check(loop) -> Check:
         if len(losses) in (FIRST_LOOK, STEPS):
             sentences |= gradients.look(model.optimizer, losses[0], len(losses))
     last = statistics.fmean(losses[-10:])
-    right = _right(model, inputs, targets)
+    right = _accuracy(model, inputs, targets)
     learns = last < LEFT * losses[0] if right is None else right >= RIGHT
     learns &= all(now < OF_HEADS * first for first, now in zip(heads[0], heads[-1]))
     advice = [
@@ -83,7 +83,7 @@ def check(loop) -> Check:
     return Check(learns, len(losses), len(places), losses[0], last, right, advice)
 
 
-def _right(model, inputs, targets) -> float | None:
+def _accuracy(model, inputs, targets) -> float | None:
     """The fraction of right predictions, for a network with a head of one score per class."""
     scores = model.predict_on_batch(inputs)
     if isinstance(targets, dict):

@@ -45,7 +45,7 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
     the saved ones, on the mean, than from those of the nearer of two other seeds. The run is not
     changed. Raises UserError for a run without saved losses, or whose steps cannot be repeated.
     """
-    then, rows = _saved(run)
+    then, rows = _record(run)
     count = math.inf if steps is None else min(steps, len(then))
     repeated = _repeat(run, run.options.seed, count)
     now = repeated.state.step_losses
@@ -62,11 +62,11 @@ def verify(run: Run, steps: int | None = STEPS) -> Verdict:
         others = [_repeat(run, seed, len(then)).state.step_losses for seed in seeds]
         nearest = min(_distance(now, other) for other in others)
         verdict = "within seed spread" if distance <= nearest else "different"
-    changed = _changed(run, repeated.run_folder.settings)
+    changed = _differences(run, repeated.run_folder.settings)
     return Verdict(verdict, len(then), len(rows), first, distance, nearest, changed)
 
 
-def _saved(run: Run) -> tuple[list[float], list[dict[str, float]]]:
+def _record(run: Run) -> tuple[list[float], list[dict[str, float]]]:
     """The losses of the first steps and the rows of the epochs, from last.keras."""
     state = run.state() or {}
     if isinstance(run.options, TrainingSettings) and run.options.minutes is not None:
@@ -113,7 +113,7 @@ def _distance(then: Sequence[float], now: Sequence[float]) -> float:
     return statistics.fmean(abs(one - other) for one, other in zip(then, now))
 
 
-def _changed(run: Run, settings: dict) -> list[str]:
+def _differences(run: Run, settings: dict) -> list[str]:
     """Versions, machine and data of these settings that differ from the run's settings.json."""
     today = {
         "versions": provenance.versions(),

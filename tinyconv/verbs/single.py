@@ -194,7 +194,7 @@ def load(path, **changes) -> Run:
     """
     folder = runs.find_folder(path)
     facts = read_settings(folder)
-    task, catalogue = _recorded(folder, facts)
+    task, catalogue = _task_and_catalogue(folder, facts)
     changes = settings.without_aliases(task.Settings, arrays.restore(facts, changes))
     options = settings.build(task.Settings, _values(task, facts) | changes)
     run = Run(task, options, catalogue)
@@ -213,7 +213,7 @@ def like(folder: Path, facts: dict, changes: dict, name: str | None = None) -> R
         changes: settings with other values; `epochs` and `minutes` replace each other.
         name: of the new run's folder.
     """
-    task, catalogue = _recorded(folder, facts)
+    task, catalogue = _task_and_catalogue(folder, facts)
     names = settings.names(task.Settings)
     changes = settings.without_aliases(task.Settings, changes)
     changes, network = own_network.extract(changes, names)
@@ -237,7 +237,7 @@ def like(folder: Path, facts: dict, changes: dict, name: str | None = None) -> R
     return run
 
 
-def _recorded(folder: Path, facts: dict) -> tuple:
+def _task_and_catalogue(folder: Path, facts: dict) -> tuple:
     """The task that the facts about a run in `folder` name, and the catalogue for the run."""
     catalogue = registry.Catalogue()
     for kind, origin in facts.get("plugins", {}).items():

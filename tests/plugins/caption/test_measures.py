@@ -194,7 +194,7 @@ def test_an_animation_has_the_colours_of_the_picture():
     """In every frame, wherever the attention lies: a white margin, the red object lit."""
     red = np.full((64, 64, 3), (200, 30, 30), "uint8")
     maps = np.eye(256)[[100, 136, 200]]
-    gif = attention.moving(red, ["a", "red", "square"], maps, (16, 16))
+    gif = attention.animation(red, ["a", "red", "square"], maps, (16, 16))
     with Image.open(io.BytesIO(gif)) as animation:
         assert animation.n_frames == 3
         for frame in range(3):

@@ -218,8 +218,8 @@ def test_samples_follow_the_probabilities():
     step = language_model.Step(model)
     scores, _ = step(np.array([3]), step.first_states(1))
     p = sampling.probabilities(scores[0], 1.0)
-    drawn = [sampling.continued(step, [3], 1, [1.0] * 50, seed)[0] for seed in range(1)]
-    many = sampling.continued(step, [3], 1, [1.0] * 3000, seed=5)
+    drawn = [sampling.continuations(step, [3], 1, [1.0] * 50, seed)[0] for seed in range(1)]
+    many = sampling.continuations(step, [3], 1, [1.0] * 3000, seed=5)
     shares = np.bincount([each[0] for each in many], minlength=V) / 3000
     np.testing.assert_allclose(shares, p, atol=4 * np.sqrt(0.25 / 3000))
-    assert drawn == [sampling.continued(step, [3], 1, [1.0] * 50, 0)[0]]
+    assert drawn == [sampling.continuations(step, [3], 1, [1.0] * 50, 0)[0]]

@@ -48,7 +48,7 @@ def measure(model: CaptionModel, pictures, seed: int = 0) -> dict[str, float]:
         raise UserError("--attention-metrics needs a run with attention, soft or hard.")
     pictures = np.asarray(pictures[:PICTURES])
     inputs = model.encode(pictures)
-    captions = model.best(inputs)
+    captions = model.best_captions(inputs)
     attention, _, log_p = model.attend(inputs, captions)
     importance = grad_cam(model, inputs, captions)
     changes = changes_by_grey(model, pictures, captions, attention, log_p, seed)

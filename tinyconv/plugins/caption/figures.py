@@ -56,7 +56,7 @@ def gallery(model, examples, name: str) -> Iterator[Picture]:
     count = min(GALLERY, len(examples.names))
     pictures = np.asarray(examples.pictures[:count])
     inputs = model.encode(pictures)
-    captions = model.best(inputs)
+    captions = model.best_captions(inputs)
     weights, samples, log_p = model.attend(inputs, captions)
     references = [target["captions"] for target in examples.targets[:count]]
     ranks = [

@@ -89,7 +89,7 @@ class CaptionModel:
             for rows in (attention, samples, log_p)
         )
 
-    def best(self, inputs, beam: int | None = None) -> list[str]:
+    def best_captions(self, inputs, beam: int | None = None) -> list[str]:
         """The best caption of each input, with the run's beam width if there is no other."""
         results = self.search(inputs, beam or self.options.beam)
         return [self.vocabulary.decode(captions[0].word_ids) for captions in results]

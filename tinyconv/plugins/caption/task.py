@@ -81,7 +81,7 @@ class Caption:
             batches.steps_per_epoch(pairs, options.batch_size, by_length=frozen),
             lambda _: model.measure(
                 inputs["validation"],
-                model.best(inputs["validation"], beam=1),
+                model.best_captions(inputs["validation"], beam=1),
                 validation.targets[:VALIDATED],
             ),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
@@ -112,7 +112,7 @@ class Caption:
         examples = dataset.splits[split_name]
         model = CaptionModel(run)
         inputs = model.encode(examples.pictures)
-        captions = model.best(inputs, options.beam)
+        captions = model.best_captions(inputs, options.beam)
         values = model.measure(inputs, captions, examples.targets)
         references = [target["captions"] for target in examples.targets]
         values |= metrics.bleu(references, captions, penalised=False)
@@ -192,7 +192,7 @@ class Caption:
                 )
         for names, pictures in read_for(run, inputs, options):
             encoded = model.encode(pictures)
-            texts = [say] * len(names) if say else model.best(encoded)
+            texts = [say] * len(names) if say else model.best_captions(encoded)
             weights, samples, log_p = model.attend(encoded, texts)
             for i, name in enumerate(names):
                 words = split(texts[i])

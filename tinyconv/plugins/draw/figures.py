@@ -29,8 +29,8 @@ def report(run, model: DrawModel, dataset: Dataset, name: str) -> Iterator[Pictu
     yield movie.drawings(model.layer, first)
     yield nearest(model, drawings["canvas"][:, -1], dataset.splits["train"])
     split = dataset.splits[name]
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:MEASURED])
-    some = split.take(chosen)
+    strip_steps = np.sort(np.random.default_rng(0).permutation(len(split))[:MEASURED])
+    some = split.take(strip_steps)
     pictures = model.binarised(some.pictures)
     yield reconstructions(model, pictures[:READ], name)
     yield kl_by_step(model, pictures, name)

@@ -39,7 +39,7 @@ def box(numbers: np.ndarray, size: int) -> tuple[float, float, float, float]:
     return x - reach, y - reach, x + reach, y + reach
 
 
-def chosen(count: int) -> np.ndarray:
+def strip_steps(count: int) -> np.ndarray:
     """The steps that a strip shows, the last one included."""
     return np.unique(np.linspace(0, count - 1, min(count, PANELS)).round().astype(int))
 
@@ -67,7 +67,7 @@ def strip(layer, steps: dict, pictures=None) -> Figure:
         pictures: (N, H, W, C) uint8, what was read, or None.
     """
     of, count = sizes(layer), steps["canvas"].shape[1]
-    columns, is_read = chosen(count), pictures is not None
+    columns, is_read = strip_steps(count), pictures is not None
     rows = len(steps["canvas"]) * (1 + is_read)
     shape = (rows, len(columns) + is_read)
     figure = Figure(figsize=(1.05 * shape[1], 1.1 * shape[0] + 0.2), layout="constrained")
@@ -90,7 +90,7 @@ def strip(layer, steps: dict, pictures=None) -> Figure:
     return figure
 
 
-def moving(layer, steps: dict) -> bytes:
+def animation(layer, steps: dict) -> bytes:
     """A GIF of at most `SHOWN` drawings side by side: a frame per step."""
     canvas, of = steps["canvas"][:SHOWN], sizes(layer)
     scale = max(1, SIDE // canvas.shape[2])
@@ -124,7 +124,7 @@ def write(folder: Path, name: str, layer, steps: dict, pictures=None) -> None:
     some = {key: value[:SHOWN] for key, value in steps.items()}
     figure = strip(layer, some, pictures)
     files.write(files.unused_path(folder / f"{name}.png"), png(figure))
-    files.write(files.unused_path(folder / f"{name}.gif"), moving(layer, steps))
+    files.write(files.unused_path(folder / f"{name}.gif"), animation(layer, steps))
 
 
 def write_completion(folder: Path, name: str, picture, hidden, result) -> None:

@@ -47,7 +47,7 @@ class Draw:
         from tinyconv.system import console
 
         _check_settings(run.options)
-        dataset, _, saved = begin(run, lambda run: _usable(run, selection.own(run)))
+        dataset, _, saved = begin(run, lambda run: _require_usable(run, selection.own(run)))
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
         mean = bounds.mean_picture(train, options.binarisation)
@@ -92,9 +92,9 @@ class Draw:
         from tinyconv.plugins.draw import binarisation, bounds
         from tinyconv.system import console
 
-        dataset, name = _measured(run, options.data, options.root, options.split)
+        dataset, name = _evaluation_data(run, options.data, options.root, options.split)
         how = run.options.binarisation
-        mean = bounds.mean_picture(_measured(run)[0].splits["train"], how)
+        mean = bounds.mean_picture(_evaluation_data(run)[0].splits["train"], how)
         split = dataset.splits[name]
         metrics = bounds.DrawModel(run).measure(split, mean)
         console.note(
@@ -170,11 +170,11 @@ class Draw:
         from tinyconv.plugins.draw import figures
         from tinyconv.plugins.draw.bounds import DrawModel
 
-        dataset, name = _measured(run)
+        dataset, name = _evaluation_data(run)
         yield from figures.report(run, DrawModel(run), dataset, name)
 
 
-def _usable(run, dataset: Dataset) -> Dataset:
+def _require_usable(run, dataset: Dataset) -> Dataset:
     """The data set; UserError if its pictures are in colour and should be black and white."""
     options, shape = run.options, selection.picture_shape(dataset)
     if shape[2] > 1 and options.binarisation != "none":
@@ -243,11 +243,11 @@ def _description(network, options: Settings) -> str:
     return f"{options.glimpses} steps with {options.latent} latent numbers each"
 
 
-def _measured(run, data=None, root=None, split=None) -> tuple[Dataset, str]:
+def _evaluation_data(run, data=None, root=None, split=None) -> tuple[Dataset, str]:
     """The data set to evaluate on, with pictures of the run's size, and the name of its split."""
     is_own = data in (None, run.options.data) and root is None
     dataset = selection.own(run) if is_own else selection.named(run, data, root)
-    shape = list(selection.picture_shape(_usable(run, dataset)))
+    shape = list(selection.picture_shape(_require_usable(run, dataset)))
     if shape != run.settings["picture_shape"]:
         raise UserError(
             f"{dataset.name} has pictures of {selection.size(shape)}, but the run takes "

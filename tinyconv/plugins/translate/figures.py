@@ -34,7 +34,7 @@ def report(run, model, split, name: str) -> Iterator[Picture | Table]:
     best = [several[0] for several in model.translate(sources, beam=1)]
     if run.options.attention != "none":
         yield from matrices(model, sources, best, targets)
-    yield worst(model, sources, best, targets, name)
+    yield worst_translations(model, sources, best, targets, name)
 
 
 def curves(history: Sequence[dict[str, float]]) -> Picture:
@@ -208,9 +208,11 @@ def comparison(runs: Mapping) -> Iterator[Picture]:
     if results:
         trained = max(runs[name].settings.get("longest_source", 0) for name in results)
         yield by_length(results, trained, "held-out")
-    aligning = {name: run for name, run in runs.items() if run.options.attention != "none"}
-    data = {name: _data_of(run) for name, run in aligning.items()}
-    same = {name: run for name, run in aligning.items() if data[name] == data[next(iter(data))]}
+    with_attention = {name: run for name, run in runs.items() if run.options.attention != "none"}
+    data = {name: _data_of(run) for name, run in with_attention.items()}
+    same = {
+        name: run for name, run in with_attention.items() if data[name] == data[next(iter(data))]
+    }
     if len(same) < 2:
         return
     dataset = open_pairs(next(iter(same.values())))
@@ -262,7 +264,7 @@ def matrices(model, sources, best, targets) -> Iterator[Picture]:
         )
 
 
-def worst(model, sources, best, targets, split: str) -> Table:
+def worst_translations(model, sources, best, targets, split: str) -> Table:
     """The translations with the fewest words of their reference."""
     rows = []
     for source, translated, target in zip(sources, best, targets, strict=True):

@@ -27,7 +27,7 @@ def words(text: str) -> list[str]:
     return WORDS.findall(normal(text).lower())
 
 
-def need(module: str):
+def require(module: str):
     """Import a package of the extra `translate`; UserError where it is missing."""
     import importlib
 
@@ -102,14 +102,14 @@ def splitter(model: bytes | None):
     if model is None:
         return words
     if model not in _SPLITTERS:
-        processor = need("sentencepiece").SentencePieceProcessor(model_proto=model)
+        processor = require("sentencepiece").SentencePieceProcessor(model_proto=model)
         _SPLITTERS[model] = lambda text: processor.encode(normal(text), out_type=str)
     return _SPLITTERS[model]
 
 
 def train_pieces(sentences: Sequence[str], count: int, name: str) -> bytes:
     """A sentencepiece model of `count` pieces, by byte-pair encoding (Sennrich et al. 2016)."""
-    package, file = need("sentencepiece"), io.BytesIO()
+    package, file = require("sentencepiece"), io.BytesIO()
     try:
         package.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),

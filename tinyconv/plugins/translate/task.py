@@ -10,7 +10,7 @@ import numpy as np
 from tinyconv.data import Split, selection
 from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
-from tinyconv.plugins.translate.languages import Language, need, normal
+from tinyconv.plugins.translate.languages import Language, normal, require
 from tinyconv.plugins.translate.opening import open_pairs
 from tinyconv.plugins.translate.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.results import Evaluation, Picture, Prediction, plural, subset
@@ -54,7 +54,7 @@ class Translate:
         from tinyconv import precision, training
         from tinyconv.plugins.translate import rnnsearch, training_pairs, translation
 
-        need("sacrebleu")  # before anything is written
+        require("sacrebleu")  # before anything is written
         dataset, policy, saved = begin(run, open_pairs)
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]

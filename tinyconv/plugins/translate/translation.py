@@ -9,7 +9,7 @@ import numpy as np
 from tinyconv import layers
 from tinyconv.plugins.translate import alignment, decoding
 from tinyconv.plugins.translate.alignment import Agreement
-from tinyconv.plugins.translate.languages import Language, need, normal, words
+from tinyconv.plugins.translate.languages import Language, normal, require, words
 from tinyconv.text import search
 from tinyconv.text.vocabulary import END, PADDING, START, Vocabulary, padded
 
@@ -21,7 +21,7 @@ FILES = {"source": "source.sentencepiece", "target": "target.sentencepiece"}
 
 
 @dataclass(frozen=True)
-class Translated:
+class Translation:
     """A translation: its words or pieces, ln p, and those that replace an unknown word.
 
     `marks` are the positions of words taken from the source.
@@ -108,7 +108,7 @@ class TranslationModel:
                 log_p[i] = total
         return weights, log_p
 
-    def translate(self, sources: Sequence[Sequence[str]], beam: int) -> list[list[Translated]]:
+    def translate(self, sources: Sequence[Sequence[str]], beam: int) -> list[list[Translation]]:
         """The best translations, with each unknown word replaced by the source word it attends to.
 
         (Luong et al. 2015, arXiv 1410.8206.)
@@ -120,7 +120,7 @@ class TranslationModel:
                 target, marks = self.target.tokens(each.word_ids), ()
                 if None in target:
                     target, marks = self.replaced(tokens, each.word_ids, target)
-                several.append(Translated(target, each.log_probability, marks))
+                several.append(Translation(target, each.log_probability, marks))
             translations.append(several)
         return translations
 
@@ -143,7 +143,7 @@ class TranslationModel:
         matches = [one == other for one, other in zip(best, targets)]
         lengths = [len(tokens) for tokens in sources]
         values = {"loss": float(-log_p.sum() / count), "bleu": bleu(texts, references)}
-        values["chrf"] = need("sacrebleu").corpus_chrf(texts, [references]).score
+        values["chrf"] = require("sacrebleu").corpus_chrf(texts, [references]).score
         if self.target.model is not None:  # pieces keep what `words` takes away
             written = [self.target.join(tokens) for tokens in best]
             values["bleu_detokenised"] = bleu_detokenised(written, split.targets)
@@ -186,7 +186,7 @@ def bleu_detokenised(texts: Sequence[str], targets: Sequence[dict]) -> float:
 
 def scorer(tokenize: str = "none"):
     """A sacreBLEU metric; that of nearly all figures is for text that is in `words` already."""
-    return need("sacrebleu").metrics.BLEU(tokenize=tokenize, force=True)
+    return require("sacrebleu").metrics.BLEU(tokenize=tokenize, force=True)
 
 
 def signature(tokenize: str = "none") -> str:

@@ -29,7 +29,7 @@ def report(run, dataset: Dataset) -> Iterator[Picture | Table]:
     metrics = run.settings.get("result", {}).get("metrics", {})
     if "attention_on_fact_hop_1" in metrics:
         yield hops(metrics)
-    lengths, is_right, tasks = story_measures.answered(run, dataset)
+    lengths, is_right, tasks = story_measures.held_out_answers(run, dataset)
     yield by_length(
         {
             f"task {task}": (lengths[tasks == task], is_right[tasks == task])
@@ -69,16 +69,16 @@ def examples(run, model, split) -> Iterator[Picture]:
     is_right = story_measures.answers(scores) == stories.answers
     is_short = (stories.lengths >= SHORT) & (stories.lengths <= LONG)
 
-    def first(mask) -> int | None:
+    def first_row(mask) -> int | None:
         rows = np.flatnonzero(mask & is_short)
         rows = rows if len(rows) else np.flatnonzero(mask)
         return int(rows[0]) if len(rows) else None
 
     chosen = {
-        f"attention-task-{task}": first(is_right & (stories.tasks == task))
+        f"attention-task-{task}": first_row(is_right & (stories.tasks == task))
         for task in np.unique(stories.tasks)
     }
-    chosen["attention-wrong"] = first(~is_right)
+    chosen["attention-wrong"] = first_row(~is_right)
     for name, row in chosen.items():
         if row is not None:
             best = story_measures.best_answers(run, scores[row])[0]

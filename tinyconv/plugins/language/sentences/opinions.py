@@ -60,7 +60,7 @@ def drawn(count: int, levels: tuple[int, ...], seed: int, others: Set[str]) -> l
     """Trees of different sentences, none of which is in `others`."""
     random, trees, sentences = Random(seed), [], set(others)
     while len(trees) < count:
-        tree = numbered(sentence(random, random.choice(levels)))
+        tree = tree_of(sentence(random, random.choice(levels)))
         if tree.sentence not in sentences:
             sentences.add(tree.sentence)
             trees.append(tree)
@@ -121,7 +121,7 @@ def sentence(random: Random, level: int) -> tuple:
     return (clamped(main[0] + other[0]), main, (other[0], (0, "and"), other))
 
 
-def numbered(node: tuple) -> Tree:
+def tree_of(node: tuple) -> Tree:
     """The Tree of a node and all below it."""
     words, labels, inner = [], [], []
 

@@ -92,7 +92,7 @@ def measures(with_weights: keras.Model, stories: Stories) -> dict[str, float]:
     return metrics
 
 
-def answered(run, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def held_out_answers(run, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each held-out question (M,): sentences before it, whether it is answered, its task."""
     model = memory_network.with_weights(run.model())
     name = selection.held_out_split(dataset, None)

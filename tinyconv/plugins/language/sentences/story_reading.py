@@ -17,8 +17,8 @@ from tinyconv.plugins.language.sentences import (
 )
 from tinyconv.plugins.language.sentences.story_batches import Stories
 from tinyconv.plugins.language.sentences.story_measures import (
-    answered,
     best_answers,
+    held_out_answers,
     measures,
     outputs,
     stories_of,
@@ -117,7 +117,7 @@ def measure(run, split: Split) -> dict[str, float]:
 def predictions(run, inputs: Sequence[str]) -> Iterator[Prediction]:
     """The best answers to each question; "looks_at" is where each hop has its largest weight."""
     with_weights = memory_network.with_weights(run.model())
-    for source, text, stories in typed(run, inputs):
+    for source, text, stories in input_stories(run, inputs):
         scores, weights = outputs(with_weights, stories)
         sentences = story_batches.sentences_of(text)[:-1][-run.options.memories :]
         looks = [sentences[i] for i in weights[0].argmax(axis=1)]
@@ -125,7 +125,7 @@ def predictions(run, inputs: Sequence[str]) -> Iterator[Prediction]:
         yield Prediction(source, [first | {"looks_at": " / ".join(looks)}, *others])
 
 
-def typed(run, inputs: Sequence[str]) -> Iterator[tuple[str, str, Stories]]:
+def input_stories(run, inputs: Sequence[str]) -> Iterator[tuple[str, str, Stories]]:
     """The questions in the inputs of a verb: (source, text, the arrays of one story).
 
     Raises:
@@ -143,7 +143,7 @@ def typed(run, inputs: Sequence[str]) -> Iterator[tuple[str, str, Stories]]:
 def explanations(run, inputs: Sequence[str]) -> Iterator[Picture]:
     """Where each hop looks, for each question."""
     with_weights = memory_network.with_weights(run.model())
-    for _, text, stories in typed(run, inputs):
+    for _, text, stories in input_stories(run, inputs):
         scores, weights = outputs(with_weights, stories)
         yield memory_figures.attention(
             "attention", text, weights[0], best_answers(run, scores[0])[0]
@@ -157,4 +157,4 @@ def pictures(run, dataset: Dataset) -> Iterator[Picture | Table]:
 
 def by_length(run, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The sentences before each held-out question, and whether it is answered, (M,) each."""
-    return answered(run, dataset)[:2]
+    return held_out_answers(run, dataset)[:2]

@@ -35,17 +35,19 @@ def questions(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     texts = [(str(item), str(item)) for item in inputs if isinstance(item, Text)]
     if texts:
-        yield from _asked(texts)
+        yield from _questions_of(texts)
     for path in map(Path, (item for item in inputs if not isinstance(item, Text))):
         files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
         if not files:
             raise UserError(f"There is no .txt file in {path}.")
         for file in files:
             lines = read_text(file).splitlines() or [""]
-            yield from _asked([(f"{file}:{i}", line) for i, line in enumerate(lines, start=1)])
+            yield from _questions_of(
+                [(f"{file}:{i}", line) for i, line in enumerate(lines, start=1)]
+            )
 
 
-def _asked(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _questions_of(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """The questions among lines, (source, line) each, as `questions`."""
     story: list[str] = []
     count = 0

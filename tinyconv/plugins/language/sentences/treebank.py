@@ -146,7 +146,7 @@ def parsed(text: str, where: str = "") -> Tree:
             own.append(symbol)
             continue
         stack.pop()
-        node = _closed(own, children, words, of_words, inner, partial(fault, column=start))
+        node = _close_node(own, children, words, of_words, inner, partial(fault, column=start))
         if stack:
             stack[-1][2].append(node)
         else:
@@ -158,7 +158,7 @@ def parsed(text: str, where: str = "") -> Tree:
     return from_nodes(words, of_words, inner)
 
 
-def _closed(own, children, words, of_words, inner, fault) -> int:
+def _close_node(own, children, words, of_words, inner, fault) -> int:
     """The number of a node that ends: of its word, or -1 - its place among the inner nodes."""
     if not own:
         raise fault(f"a node without a label; labels are 0 to {len(LABELS) - 1}")

@@ -80,7 +80,7 @@ def predictions(run, inputs: Sequence[str], options) -> Iterator[Prediction]:
     symbols, step = symbols_of(run), language_model.Step(run.model())
     for source, text in sentences(inputs):
         _report_unknown(symbols, text)
-        (written,) = sampling.continued(
+        (written,) = sampling.continuations(
             step, symbols.encode(text), options.length, [options.temperature], options.seed
         )
         yield Prediction(source, [{"text": symbols.decode(written)}])

@@ -300,7 +300,7 @@ def samples(model, symbols, text: str) -> Table:
     beginning = text.strip().splitlines()[0][:LINE] + "\n"
     ids = symbols.encode(beginning)
     step = language_model.Step(model)
-    written = sampling.continued(step, ids, SAMPLE, TEMPERATURES, seed=0)
+    written = sampling.continuations(step, ids, SAMPLE, TEMPERATURES, seed=0)
     rows = [
         (f"{temperature:g}", textwrap.shorten(symbols.decode(each), 10_000))
         for temperature, each in zip(TEMPERATURES, written, strict=True)

@@ -26,7 +26,7 @@ def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-def continued(
+def continuations(
     step, beginning: Sequence[int], length: int, temperatures: Sequence[float], seed: int
 ) -> list[list[int]]:
     """So many symbols after a beginning, once for each temperature.

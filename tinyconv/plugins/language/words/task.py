@@ -66,7 +66,7 @@ class Words:
         if options.model == "counts":
             require_rank(options.size, len(lexicon))
             return Computation(
-                run, lexicon, dataset, lambda: _factorised(options, corpus, lexicon), "counts"
+                run, lexicon, dataset, lambda: _count_vectors(options, corpus, lexicon), "counts"
             )
         with precision.policy(policy):
             model = _network(options, lexicon)
@@ -153,7 +153,7 @@ class Words:
                 "predict needs one word, for its neighbours, or three, for an analogy: man king "
                 "woman."
             )
-        for source, text in sentences(joined(inputs)):
+        for source, text in sentences(joined_words(inputs)):
             ids = _ids(space.lexicon, text, (1, 3))
             yield Prediction(source, space.answers(ids, options.top))
 
@@ -176,7 +176,7 @@ class Words:
         if not inputs:
             raise UserError("explain needs words: one, two or three.")
         space = space_of(run)
-        for _, text in sentences(joined(inputs)):
+        for _, text in sentences(joined_words(inputs)):
             ids = _ids(space.lexicon, text, (1, 2, 3))
             if len(ids) == 2:
                 if run.options.vectors is not None:
@@ -266,13 +266,13 @@ def _network(options: Settings, lexicon: Lexicon):
     return embeddings.predictor(lexicon.counts, options.size, options.negative, window)
 
 
-def _factorised(options: Settings, corpus, lexicon: Lexicon) -> np.ndarray:
+def _count_vectors(options: Settings, corpus, lexicon: Lexicon) -> np.ndarray:
     """PPMI with a singular value decomposition."""
     counts = cooccurrence(corpus, len(lexicon), triangular(options.window))
     return factorised(ppmi(counts), options.size)
 
 
-def joined(inputs: Sequence[str]) -> list[str]:
+def joined_words(inputs: Sequence[str]) -> list[str]:
     """The inputs; three texts of one word each as one text of three."""
     are_words = all(isinstance(each, Text) and len(words(each)) == 1 for each in inputs)
     return [Text(" ".join(inputs))] if len(inputs) == 3 and are_words else list(inputs)
