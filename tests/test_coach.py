@@ -125,9 +125,15 @@ CASES = [  # rule, numbers of a planted fault, part of its sentence, numbers of 
     ),
     (
         rules.vanishing,
-        {"influence": {"one": 1e-9, "two": 1e-3}},
+        {"influence": {"one": 1e-9, "two": 1e-3}, "steps": 20},
         "reaches one",
-        {"influence": {"one": 0.015, "two": 10.0}},
+        {"influence": {"one": 0.015, "two": 10.0}, "steps": 20},
+    ),
+    (  # one of the first steps: weights that start at zero pass no gradient on
+        rules.vanishing,
+        {"influence": {"one": 0.0, "two": 1e-3}, "steps": 20},
+        "reaches one",
+        {"influence": {"one": 0.0, "two": 1e-3}, "steps": 19},
     ),
     (
         rules.exploding,
@@ -327,7 +333,7 @@ def by_layer(factor, bias):
     model = keras.Sequential([keras.Input((4,)), hidden, scores])
     training.compile_model(model, Settings(learning_rate=1e-9), losses.loss("softmax"), None)
     hidden.bias.assign(bias)
-    for _ in range(3):
+    for _ in range(rules.SPAN):
         model.train_on_batch(random.normal(size=(32, 4)), np.arange(32) % 3)
     measured = measurements.by_layer(model.optimizer, np.log(3))
     return [list(measured[name].items()) for name in ("dead", "influence")]
@@ -337,9 +343,30 @@ def test_dead_vanishing_and_exploding_layers():
     (hidden, scores), influence = by_layer(0.5, [-1e6, 1, -1e6, 1, -1e6])
     assert (hidden[1], scores[1]) == ((3, 5), (0, 3))
     assert rules.dead_rectifiers(dict([hidden, scores]), 200).startswith("3 of 5 units of ")
-    assert rules.vanishing(dict(influence)) is rules.exploding(dict(influence)) is None
-    assert "reaches " in rules.vanishing(dict(by_layer(1e-6, np.zeros(5))[1]))
+    assert rules.vanishing(dict(influence), rules.SPAN) is rules.exploding(dict(influence)) is None
+    assert "reaches " in rules.vanishing(dict(by_layer(1e-6, np.zeros(5))[1]), rules.SPAN)
     assert "thousandth" in rules.exploding(dict(by_layer(1e3, np.zeros(5))[1]))
+
+
+@pytest.mark.parametrize("spread, reports", [(0.0, []), (1e-7, ["vanishing"])])
+def test_a_gradient_that_arrives_late_is_no_fault(spread, reports, monkeypatch):
+    """Scores that start at zero pass no gradient on in the first step, as word2vec's do; one step
+    an epoch, so that the coach looks from the first step on. Where both layers have next to no
+    weights, and stay so, hardly any gradient arrives at all."""
+    monkeypatch.setattr(coach, "MAX_FRACTION", float("inf"))
+    first = keras.initializers.RandomNormal(stddev=spread or 0.05, seed=0)
+    scores = keras.initializers.RandomNormal(stddev=spread, seed=0)
+    model = keras.Sequential([
+        keras.Input((4, 4, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(),
+        keras.layers.Dense(8, kernel_initializer=first, name="hidden"),
+        keras.layers.Dense(2, kernel_initializer=scores, name="scores"),
+    ])  # fmt: skip
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (300, 4, 4, 1), "uint8"), np.arange(300) % 2
+    rates = {"learning_rate": 1e-9 if spread else 1e-3, "weight_decay": 0.0}
+    run = tinyconv.fit(data=(x, y), model=model, epochs=25, batch_size=200, **rates)
+    rows = [each["rule"] for each in run.settings.get("coach", [])]
+    assert [rule for rule in rows if rule == "vanishing"] == reports
 
 
 # One batch --------------------------------------------------------------------------------

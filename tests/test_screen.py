@@ -31,10 +31,10 @@ def now(monkeypatch):
 
 def test_time_left_by_hand(now):
     bar = progress.Bar("reading", total=10, done=2)  # continues from 2
-    assert bar.left == "?"
+    assert bar.time_left == "?"
     now[0] += 8
     bar.advance(2)  # 4 s a unit, 6 units to go
-    assert bar.left == "24 s"
+    assert bar.time_left == "24 s"
 
 
 def test_work_with_a_deadline_has_the_time_until_then(now):

@@ -15,7 +15,9 @@ from tinyconv.data import Dataset
 from tinyconv.system import console, hardware
 
 MAX_FRACTION = 0.005  # of the training's time for gradients; all else takes at most as much
-FIRST_LOOK = 20  # steps; after that at twice as many each time, and at the end of each epoch
+FIRST_LOOK = (
+    rules.SPAN
+)  # steps; after that at twice as many each time, and at the end of each epoch
 EARLY = 40  # steps in which the weights are still close to the initial ones
 LOSS_EVERY = 10  # steps from one check of the loss to the next
 PACED = 8  # steps from which the time of the whole run is estimated
@@ -77,9 +79,10 @@ class Gradients:
             return {}
         influence, dead = layers["influence"], layers["dead"]
         if steps <= EARLY:
-            self.reached = {name for name in influence if influence[name] > rules.WEAK}
+            if steps >= rules.SPAN:
+                self.reached = {name for name in influence if influence[name] > rules.WEAK}
             return {
-                "vanishing": rules.vanishing(influence),
+                "vanishing": rules.vanishing(influence, steps),
                 "exploding": rules.exploding(influence),
             }
         reached = dead if self.reached is None else self.reached

@@ -133,6 +133,9 @@ STUCK = 0.98  # fraction of the loss of chance
 PATIENT = 300  # steps: by then the zoo's networks are below it, and the schedule's warm-up is over
 RISEN = 2  # times the loss of chance: no network recovers from there
 DEAD = 0.5  # fraction of a layer's units
+SPAN = (
+    20  # steps that the mean of gradients covers: it starts at zero, and loses 0.1 of that a step
+)
 FADED = 140  # steps after which the mean of gradients, 0.9^n, shows that none arrived
 WEAK, STRONG = 1e-5, 1e3  # of the loss of chance; the zoo has 0.01 to 10 on digits
 LATER = 3  # epochs in which the validation loss has been worse
@@ -181,10 +184,14 @@ def dead_rectifiers(dead: Mapping[str, tuple[int, int]], steps: int) -> str | No
     )
 
 
-def vanishing(influence: Mapping[str, float]) -> str | None:
-    """`influence` of each layer's weights on the loss: |gradient| |weights| / loss of chance."""
+def vanishing(influence: Mapping[str, float], steps: int) -> str | None:
+    """`influence` of each layer's weights on the loss: |gradient| |weights| / loss of chance.
+
+    In the first steps it is no measure: the mean gradient is not one yet, and weights that start at
+    zero, such as word2vec's output vectors, pass no gradient to the layer before them.
+    """
     weakest = min(influence, key=influence.get)
-    if influence[weakest] > WEAK:
+    if steps < SPAN or influence[weakest] > WEAK:
         return None
     return (
         f"Hardly any gradient reaches {weakest}: other weights of the same size would change the "

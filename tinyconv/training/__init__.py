@@ -166,10 +166,8 @@ class Training:
     def stop(self) -> None:
         """Save the state, print how to resume, and raise KeyboardInterrupt."""
         self.save(is_best=False, now=True)
-        if self.run_folder.path is not None:
-            console.print_line(
-                f"stopped    resume with: tinyconv fit --resume {self.run_folder.path}"
-            )
+        if path := self.run_folder.path:
+            console.print_line(f"stopped    resume with: tinyconv fit --resume {path}")
         raise KeyboardInterrupt
 
     def unfreeze(self) -> None:
