@@ -14,7 +14,7 @@ from tests.helpers.denoise import GREY, Denoise, cleaned, measure
 from tests.helpers.rigged import outcome, subject
 from tests.helpers.strangers import install
 from tinyconv import checks
-from tinyconv.checks import Check, task_answers, task_batches
+from tinyconv.checks import Check, task_batches, task_elsewhere
 from tinyconv.data.image_files import read_picture
 from tinyconv.plugins import Evaluation, Prediction, own, setting, training_batches
 from tinyconv.tasks.classify import Classify
@@ -250,7 +250,7 @@ def test_the_sound_task_keeps_every_promise(registered):
     """Except those of another process, tested below, and of a body, which it does not have."""
     registered(Denoise)
     sound = subject("tasks", Denoise)
-    others = (task_answers.answers_in_another_process, task_batches.starts_from_a_body)
+    others = (task_elsewhere.answers_in_another_process, task_batches.starts_from_a_body)
     for promise in checks.PROMISES["tasks"]:
         if promise not in others:
             result = checks.run(Check(promise, sound))
@@ -336,8 +336,8 @@ def test_a_class_that_another_process_does_not_know(tmp_path, monkeypatch, reque
     monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath), prepend=":")
     subjects = [c.subject for c in checks.of("rigged") if "another_process" in c.promise.__name__]
     for each in subjects:
-        task_answers.save(each)
-    errors = dict(zip((s.entry.name for s in subjects), task_answers.errors_elsewhere(subjects)))
+        task_elsewhere.save(each)
+    errors = dict(zip((s.entry.name for s in subjects), task_elsewhere.errors_elsewhere(subjects)))
     assert errors["sound"] is None
     assert "could not be deserialized" in errors["rigged"] or "Half" in errors["rigged"]
 
@@ -345,11 +345,11 @@ def test_a_class_that_another_process_does_not_know(tmp_path, monkeypatch, reque
 def test_other_metrics_in_another_process_are_reported(registered, tmp_path):
     registered(Denoise)
     rigged = subject("tasks", Denoise)
-    task_answers.save(rigged)
+    task_elsewhere.save(rigged)
     for result in ({"metrics": {"loss": 9.0}, "answers": {}}, None):
         file = rigged.folder / "elsewhere.json"
         file.unlink(missing_ok=True)
         if result:
             file.write_text(json.dumps(result))
-        error = task_answers._error_elsewhere(rigged, "it was killed")
+        error = task_elsewhere._error_elsewhere(rigged, "it was killed")
         assert ("other numbers there" in error) if result else (error == "it was killed")

@@ -7,7 +7,15 @@ import pytest
 from tests.helpers.small import KINDS
 from tests.helpers.sources import SOURCES
 from tinyconv import checks
-from tinyconv.checks import datasets, model_arguments, models, task_answers, task_batches, tasks
+from tinyconv.checks import (
+    datasets,
+    model_arguments,
+    models,
+    task_answers,
+    task_batches,
+    task_elsewhere,
+    tasks,
+)
 from tinyconv.checks.subject import Subject
 from tinyconv.plugins.caption import scenes
 from tinyconv.registry.entry_points import installed
@@ -68,7 +76,7 @@ SIMILAR_CANVASES = (
     "mnist-addition",
 )
 
-ELSEWHERE = (models.saves_and_loads, task_answers.answers_in_another_process)  # one process each
+ELSEWHERE = (models.saves_and_loads, task_elsewhere.answers_in_another_process)  # one process each
 
 # One of them trains the run whose report is looked at.
 REPORTED = (tasks.fits_and_measures, tasks.prints_nothing, tasks.draws_pictures)
@@ -146,8 +154,8 @@ def test_every_task_answers_in_another_process(half):
     subjects = [CHECKS[entry.full_name][0].subject for entry in entries]  # trained already
     scenes.shapes()  # few, which the other process reads from the cache, as it does canvases
     for subject in subjects:
-        task_answers.save(subject)
-    assert task_answers.errors_elsewhere(subjects) == [None] * len(subjects)
+        task_elsewhere.save(subject)
+    assert task_elsewhere.errors_elsewhere(subjects) == [None] * len(subjects)
 
 
 def data_set_cases():

@@ -14,6 +14,7 @@ from tinyconv.errors import UserError, nearest
 from tinyconv.explain import METHODS, PIXELS, ExplainOptions, figures
 from tinyconv.explain.inspection import picture_shape, rescaled
 from tinyconv.explain.probe import Probe
+from tinyconv.explain.request import Request
 from tinyconv.results import Picture
 from tinyconv.runs.export import in_float32
 from tinyconv.runs.model_files import open_model
@@ -54,7 +55,7 @@ def pictures(
         raise UserError(f"There is no class {label!r}; {nearest(label, classes)}")
     number = None if label is None else list(classes).index(label)
     splits = training_split, held_out_split
-    request = figures.Request(model, classes, names, examples, number, options.layer, *splits)
+    request = Request(model, classes, names, examples, number, options.layer, *splits)
     yield from figures.draw_all(request) if method == ALL else figures.draw(method, request)
 
 

@@ -4,64 +4,24 @@ A family's function takes the method's name and a `Request`, and yields its `Pic
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
 from tinyconv import explain
-from tinyconv.data import Split
 from tinyconv.errors import UserError
 from tinyconv.explain import METHODS, feature_space, overlays
 from tinyconv.explain.probe import Probe
+from tinyconv.explain.request import Request
 from tinyconv.report.figures import png, short_name
 from tinyconv.results import Picture
 
-DEPTHS = 4  # layers drawn, from the first feature map to the last
 NEIGHBOURS = 8  # drawn
 SIZES = (1, 2, 4, 8)  # of a step of fgsm, in levels of 255
 MAPPED, GROUPS = 300, 10  # pictures on a map of codes at most, and their classes
-
-
-@dataclass(frozen=True)
-class Request:
-    """A network, the names of its classes, and the pictures whose predictions are explained."""
-
-    model: object
-    classes: Sequence[str]
-    names: Sequence[str]  # of the pictures, for file names
-    pictures: np.ndarray  # (N, H, W, C) uint8; N is 0 for methods that need none
-    label: int | None  # the class to explain; None for the predicted one
-    layer: str | None
-    training_split: Callable[[], Split] | None = None
-    held_out_split: Callable[[], Split] | None = None
-
-    def each(self) -> Iterator[tuple[int, str]]:
-        return enumerate(self.names)
-
-    @cached_property
-    def probe(self) -> Probe:
-        return Probe(self.model, self.pictures)
-
-    @cached_property
-    def targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """(scores (N, K), the class to explain for each picture (N,))."""
-        scores = self.probe.scores(self.probe.pictures)
-        return scores, self.probe.target_classes(self.label, scores)
-
-    def depths(self, method: str) -> list[str]:
-        """The requested layer, or some layers from shallow to deep."""
-        if self.layer is not None:
-            self.probe.layer(self.layer)
-            return [self.layer]
-        maps = self.probe.map_layers() or [self.probe.map_layer(None, method)]
-        return [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, DEPTHS).astype(int))]
-
-    def prediction(self, scores) -> str:
-        return overlays.prediction(scores, self.classes)
 
 
 def draw_maps(method: str, request: Request) -> Iterator[Picture]:

@@ -199,7 +199,7 @@ def comparison(runs: Mapping) -> Iterator[Picture]:
     Runs without a result are left out, and from the alignments those without attention or on other
     sentences than the first of them.
     """
-    from tinyconv.plugins.translate.opening import open_pairs
+    from tinyconv.plugins.translate.run_pairs import open_pairs
     from tinyconv.plugins.translate.translation import TranslationModel
 
     runs = {name: run for name, run in runs.items() if run.settings.get("result")}

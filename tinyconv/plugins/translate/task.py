@@ -7,11 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tinyconv.data import Split, selection
+from tinyconv.data import selection
 from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
 from tinyconv.plugins.translate.languages import Language, normal, require
-from tinyconv.plugins.translate.opening import open_pairs
+from tinyconv.plugins.translate.run_pairs import (
+    id_pairs,
+    new_languages,
+    open_pairs,
+    saved_languages,
+)
 from tinyconv.plugins.translate.settings import Evaluate, Explain, Predict, Settings
 from tinyconv.results import Evaluation, Picture, Prediction, plural, subset
 from tinyconv.tasks import begin
@@ -58,8 +63,8 @@ class Translate:
         dataset, policy, saved = begin(run, open_pairs)
         options = run.options
         train, validation = dataset.splits["train"], dataset.splits["validation"]
-        pair = _languages(run, train) if run.path is None else translation.languages(run)
-        pairs = _pairs(train, pair, options.longest)
+        pair = new_languages(run, train) if run.path is None else saved_languages(run)
+        pairs = id_pairs(train, pair, options.longest)
         with precision.policy(policy):
             network = rnnsearch.translator(
                 len(pair[0].vocabulary),
@@ -222,43 +227,6 @@ class Translate:
         from tinyconv.plugins.translate import figures
 
         yield from figures.comparison(runs)
-
-
-def _languages(run, train: Split) -> tuple[Language, Language]:
-    """The two languages of a new run, from its training sentences; the run records them."""
-    options, pair = run.options, []
-    from tinyconv.plugins.translate.translation import FILES
-
-    texts = {"source": list(train.rows), "target": [each["text"] for each in train.targets]}
-    for side, file in FILES.items():
-        language = Language.from_sentences(
-            texts[side], options.least, options.vocabulary, options.subword, side
-        )
-        if language.model is not None:
-            run.initial_files[file] = language.model
-        run.add(**{f"{side}_words": language.vocabulary.words})
-        pair.append(language)
-    return pair[0], pair[1]
-
-
-def _pairs(train: Split, pair: tuple[Language, Language], longest: int) -> list:
-    """The training pairs as ids; longer ones are left out, and their number is printed."""
-    from tinyconv.system import console
-
-    source, target = pair
-    rows = [
-        (source.encode(source.split(one))[1:], target.encode(target.split(other["text"])))
-        for one, other in zip(train.rows, train.targets, strict=True)
-    ]
-    usual = [row for row in rows if max(map(len, row)) <= longest + 2]
-    if len(usual) < len(rows):
-        console.print_line(
-            f"data       {plural(len(rows) - len(usual), 'pair')} of more than {longest} words "
-            "left out (--max-length)"
-        )
-    if not usual:
-        raise UserError(f"No training pair has at most {longest} words; raise --max-length.")
-    return usual
 
 
 def _tokens(model, text: str) -> list[str]:

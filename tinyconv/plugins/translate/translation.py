@@ -10,14 +10,14 @@ from tinyconv import layers
 from tinyconv.plugins.translate import alignment, decoding
 from tinyconv.plugins.translate.alignment import Agreement
 from tinyconv.plugins.translate.languages import Language, normal, require, words
+from tinyconv.plugins.translate.run_pairs import saved_languages
 from tinyconv.text import search
-from tinyconv.text.vocabulary import END, PADDING, START, Vocabulary, padded
+from tinyconv.text.vocabulary import END, PADDING, START, padded
 
 BATCH = search.BATCH  # sentences at a time
 BANDS = (3, 10, 20, 30, 40, 50, 60)  # first lengths of the bands of `bleu_by_length`
 LONG = 30  # words of a long sentence
 ALIGNED = 20_000  # training pairs that the aligner without a network is trained on
-FILES = {"source": "source.sentencepiece", "target": "target.sentencepiece"}
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,6 @@ class Translation:
     tokens: list[str]
     log_probability: float
     marks: tuple[int, ...] = ()
-
-
-def languages(run) -> tuple[Language, Language]:
-    """The source and the target language of a run that has a folder."""
-    pair = []
-    for side, file in FILES.items():
-        words = tuple(run.settings[f"{side}_words"])
-        path = run.path / file
-        pair.append(Language(Vocabulary(words), path.read_bytes() if path.exists() else None))
-    return pair[0], pair[1]
 
 
 def chunks(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -57,7 +47,7 @@ class TranslationModel:
 
     def __init__(self, run, model=None, pair: tuple[Language, Language] | None = None):
         self.options = run.options
-        self.source, self.target = pair or languages(run)
+        self.source, self.target = pair or saved_languages(run)
         self.model = model or run.model()
         self.parts = decoding.networks(self.model)
         self.search_models: dict[tuple, keras.Model] = {}  # by beam width and kind of graph

@@ -3,8 +3,7 @@
 The methods stand in the order in which a learner meets them.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,6 +50,7 @@ class Words:
         """
         from tinyconv import precision, training
         from tinyconv.plugins.language.words import training_text
+        from tinyconv.plugins.language.words.computation import Computation
 
         file = run.options.vectors
         if file is not None:
@@ -171,7 +171,7 @@ class Words:
         Raises:
             UserError: for an unknown word, or a text of more words.
         """
-        from tinyconv.plugins.language.words import figures, training_text
+        from tinyconv.plugins.language.words import figures, planes, training_text
 
         if not inputs:
             raise UserError("explain needs words: one, two or three.")
@@ -189,7 +189,7 @@ class Words:
                 probes = [space.lexicon.find(word) for word in words(options.probes or "")]
                 yield figures.ratios(space.lexicon, counts, *ids, probes)
             elif len(ids) == 3:
-                yield figures.analogy(space, ids)
+                yield planes.analogy(space, ids)
             else:
                 yield figures.neighbourhood(space, ids[0])
 
@@ -205,41 +205,6 @@ class Words:
         from tinyconv.plugins.language.words import figures, training_text
 
         yield from figures.report(run, space_of(run), training_text.open_text(run))
-
-
-class Computation:
-    """The loop of a run whose vectors are computed or read at once.
-
-    Args:
-        run: the Run.
-        lexicon: its V words.
-        dataset: its data, for the validation.
-        vectors: returns the vectors (V, d).
-        model: the name of the model.
-    """
-
-    def __init__(
-        self, run, lexicon: Lexicon, dataset, vectors: Callable[[], np.ndarray], model: str
-    ):
-        self.run_folder, self.lexicon, self.dataset = run, lexicon, dataset
-        self.vectors, self.model = vectors, model
-        self.name = f"{model}-{dataset.name}"
-
-    def run(self) -> None:
-        """Compute the vectors, and save them as a network."""
-        from tinyconv.plugins.language.words import embeddings, training_text
-        from tinyconv.training.clock import State
-
-        run, start = self.run_folder, time.monotonic()
-        run.keep_changes()
-        model = embeddings.table(self.vectors(), self.model)
-        validation = self.dataset.splits["validation"]
-        metrics = training_text.measure(run, model, self.lexicon, validation)
-        row = {"epoch": run.options.epochs, "seconds": time.monotonic() - start}
-        row |= {f"val_{name}": value for name, value in metrics.items()}
-        state = State(epoch=run.options.epochs, progress=1.0, seconds=row["seconds"], rows=[row])
-        run.save(model, vars(state), is_best=True)
-        run.write_history([row])
 
 
 def _rank(metrics: dict[str, float]) -> float:
