@@ -12,10 +12,12 @@ from tinyconv.cli.base import Verbs
 @click.version_option(package_name="tinyconv", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
-    "--no-plugins", is_flag=True, help="Disable all plugins, including the bundled caption and dqn."
+    "--no-plugins",
+    is_flag=True,
+    help="Disable all plugins, also those that come with tinyconv, such as caption and dqn.",
 )
 def cli(debug, no_plugins):
-    """Train small networks on real pictures, and see what they learn.
+    """Train small networks on pictures, texts and games, and see what they learn.
 
     Start with `tinyconv fit`: it needs no download and takes half a minute.
     """

@@ -100,7 +100,7 @@ def fit_command(name: str) -> click.Command:
         click.Option(
             ["--distributed"],
             is_flag=True,
-            help="Train in the processes that srun or mpirun started, on JAX; each takes a share.",
+            help="Train data-parallel in the processes that srun or mpirun started, on JAX.",
         ),
         click.Option(
             ["--check"],

@@ -6,9 +6,9 @@ Nothing here imports Keras, so that `tinyconv fit --help` is instant.
 from tinyconv.settings import setting
 
 
-def min_count(default: int, words: str = "a word to enter the vocabulary.") -> int:
+def min_count(default: int, help: str = "Minimum count for a word to enter the vocabulary.") -> int:
     """The setting --min-count: how often a word must occur."""
-    return setting(default, f"Minimum count for {words}", minimum=1, alias="min-count")
+    return setting(default, help, minimum=1, alias="min-count")
 
 
 def vocabulary_size(default: int, words: str = "words", minimum: int = 1) -> int:

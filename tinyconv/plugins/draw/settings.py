@@ -33,9 +33,11 @@ BINARISATIONS = ("threshold", "fixed", "random", "none")
 class NetworkSettings:
     """The network and its sizes."""
 
-    glimpses: int = setting(8, "Steps of a drawing (paper: 64); 1 for vae.", minimum=1, maximum=128)
+    glimpses: int = setting(
+        8, "Steps of a drawing (paper: 64).  [1 for vae]", minimum=1, maximum=128
+    )
     units: int = setting(96, "Units of each LSTM (paper: 256), or of each layer of vae.", minimum=1)
-    latent: int = setting(8, "Latent dimensions of each step (paper: 100); 24 for vae.", minimum=1)
+    latent: int = setting(8, "Latent dimensions per step (paper: 100).  [24 for vae]", minimum=1)
     attention: str = setting(
         "both",
         "Read and write through a window, only one of the two, or neither.",
@@ -43,17 +45,17 @@ class NetworkSettings:
     )
     read_size: int = setting(
         4,
-        "Filters of the reading window in each direction (paper: 2); 12 for two-digits.",
+        "Filters of the reading window in each direction (paper: 2).  [12 for two-digits]",
         minimum=2,
     )
     write_size: int = setting(
         4,
-        "Filters of the writing window in each direction (paper: 5); 5 for two-digits.",
+        "Filters of the writing window in each direction (paper: 5).  [5 for two-digits]",
         minimum=2,
     )
     model: str = setting(
         "draw",
-        "draw draws step by step; vae is a variational autoencoder, which does so in one.",
+        "Network: draw (DRAW, step by step) or vae (a variational autoencoder, in one step).",
         choices=tuple(MODELS),
     )
     preset: str = setting(
@@ -67,14 +69,15 @@ class PixelSettings:
 
     binarisation: str | None = setting(
         None,
-        "threshold: a pixel is white from half grey on; fixed: white with its grey as probability, "
-        "drawn once; random: drawn again in each epoch; none: greys and colours as they are, whose "
-        "nats are no likelihood.  [default: threshold for digits and two-digits, else fixed]",
+        "How pixels become black or white: threshold (white from half grey on), fixed (white with "
+        "the grey level as probability, drawn once), random (drawn again in each epoch), or none "
+        "(greys and colours stay, and the nats are not a likelihood).  [default: threshold for "
+        "digits and two-digits, else fixed]",
         choices=BINARISATIONS,
     )
     warp: bool | None = setting(
         None,
-        "Turn, stretch and shift training pictures a little.  [default: for digits alone]",
+        "Rotate, stretch and shift training pictures a little.  [default: only for digits]",
     )
 
 
@@ -82,15 +85,17 @@ class PixelSettings:
 class Settings(TrainingSettings, PixelSettings, NetworkSettings, DataSettings):
     """All settings of `tinyconv fit draw`."""
 
-    epochs: int = setting(50, "Passes over the training pictures; 60 for two-digits.", minimum=1)
-    batch_size: int = setting(100, "Pictures per step; 64 for two-digits.", minimum=1, scale="log")
+    epochs: int = setting(50, "Passes over the training pictures.  [60 for two-digits]", minimum=1)
+    batch_size: int = setting(
+        100, "Pictures per step.  [64 for two-digits]", minimum=1, scale="log"
+    )
     learning_rate: float | None = setting(0.003, "Peak learning rate.", minimum=0.0, scale="log")
     weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting(
         "digits",
         "Data set by name, such as two-digits or mnist, or a folder of class folders; digits are "
-        "scaled to 20 pixels unless --image-size says otherwise.",
+        "scaled to 20 pixels without --image-size.",
     )
 
     @classmethod
@@ -110,10 +115,10 @@ class Evaluate(EvaluateOptions):
 class Predict(PredictOptions):
     """Drawings of the network's own, or of picture files: reconstructed, or completed."""
 
-    count: int = setting(8, "Drawings, where no files are named.", minimum=1, maximum=1000)
+    count: int = setting(8, "Number of drawings, without FILES.", minimum=1, maximum=1000)
     seed: int = setting(0, "Random seed of the drawings.", minimum=0, maximum=2**31 - 1)
     temperature: float = setting(
-        1.0, "Standard deviation of the random numbers of drawings.", minimum=0.0, maximum=10.0
+        1.0, "Standard deviation of the latent variables of drawings.", minimum=0.0, maximum=10.0
     )
     hidden: str = setting(
         "none",

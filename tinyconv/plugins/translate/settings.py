@@ -23,14 +23,14 @@ class NetworkSettings:
 
     preset: str = setting(
         "default",
-        "Form of the network: paper is RNNsearch as published, default departs from it in --start, "
+        "Form of the network: paper is RNNsearch as published; default differs in --start, "
         "--annotation and --query.",
         choices=tuple(FORMS),
     )
     attention: str = setting(
         "alignment",
-        "alignment weighs the source words before each word; none has one context for all of them "
-        "(RNNencdec).",
+        "alignment: weigh the source words before each target word; none: one context vector for "
+        "all of them (RNNencdec).",
         choices=("alignment", "none"),
     )
     start: str = setting(
@@ -40,13 +40,12 @@ class NetworkSettings:
     )
     annotation: str = setting(
         "states+word",
-        "What an annotation holds: the states of both directions, or also the word itself.",
+        "Annotation of a source word: the states of both directions, or also the word itself.",
         choices=("states+word", "states"),
     )
     query: str = setting(
         "state+word",
-        "What the alignment model is shown: the last state, or also the last word of the "
-        "translation.",
+        "Input of the alignment model: the last state, or also the last target word.",
         choices=("state+word", "state"),
     )
     embedding: int = setting(64, "Size of the word embeddings (paper: 620).", minimum=1)
@@ -54,7 +53,7 @@ class NetworkSettings:
     alignment_units: int = setting(
         128, "Hidden units of the alignment model (paper: 1000).", minimum=1
     )
-    maxout: int = setting(64, "Pairs of the maxout layer (paper: 500).", minimum=1)
+    maxout: int = setting(64, "Size of the maxout layer (paper: 500).", minimum=1)
     dropout: float = setting(0.0, "Fraction of values dropped.", minimum=0.0, maximum=0.95)
 
 

@@ -47,14 +47,14 @@ class ModelSettings:
 
     model: str = setting(
         "tree-lstm",
-        "Network: bag (mean of word vectors), cnn, lstm, gru; of trees recursive, rntn, tree-lstm; "
-        "of stories memory (MemN2N).",
+        "Network: for sentences bag (mean of word vectors), cnn, lstm or gru; for trees recursive, "
+        "rntn or tree-lstm; for stories memory (MemN2N).",
         choices=tuple(NEEDS),
     )
     units: int = setting(
         64,
-        "Numbers of a word's vector, of a node's or a layer's state, and maps of each width of "
-        "cnn.  [32 for rntn, 50 for memory, 100 for files]",
+        "Size of word vectors and of the states of nodes and layers; for cnn, feature maps of each "
+        "filter width.  [32 for rntn, 50 for memory, 100 for your own files]",
         minimum=1,
     )
     dropout: float = setting(
@@ -62,37 +62,42 @@ class ModelSettings:
     )
     supervision: str = setting(
         "phrases",
-        "Of trees, train on the labels of all phrases, or on those of whole sentences alone.",
+        "For trees: train on the labels of all phrases, or only on those of whole sentences.",
         choices=("phrases", "sentences"),
     )
     clip: float = setting(
         5.0,
-        "Greatest norm of the gradients of a step, of memory for each matrix; longer ones are "
-        "scaled.  [1.25 for memory]",
+        "Maximum gradient norm (for memory: of each matrix); larger gradients are scaled down.  "
+        "[1.25 for memory]",
         minimum=1e-6,
     )
-    least: int = min_count(2, "a word to be known; others are one unknown word.  [1 for memory]")
+    least: int = min_count(
+        2,
+        "Minimum count for a word to enter the vocabulary; rarer words share one unknown word.  "
+        "[1 for memory]",
+    )
     vocabulary: int = vocabulary_size(20_000)
-    hops: int = setting(3, "Looks over the story, of memory (paper: 3).", minimum=1, maximum=20)
+    hops: int = setting(3, "Attention hops of memory (paper: 3).", minimum=1, maximum=20)
     memories: int = setting(
-        50, "Sentences of a story that memory looks at, its last ones (paper: 50).", minimum=1
+        50, "For memory: read at most this many sentences, the last ones (paper: 50).", minimum=1
     )
     noise: float = setting(
         1.0,
-        "Empty memories that are added to a story in training, at most this fraction of its "
-        "length; they train the vectors of later times (paper: 0.1).",
+        "Random noise of memory: empty sentences inserted into training stories, at most this "
+        "fraction of their length (paper: 0.1).",
         minimum=0.0,
         maximum=10.0,
     )
     linear_start: float = setting(
         0.3,
-        "Fraction of the epochs, the first ones, in which the attention of memory has no softmax.",
+        "Linear start of memory: fraction of the epochs, at first, in which its attention has no "
+        "softmax.",
         minimum=0.0,
         maximum=1.0,
     )
     tasks: str | None = setting(
         None,
-        "The tasks of stories and babi, separated by commas.  [default: all]",
+        "Numbers of the tasks of stories or babi, separated by commas.  [default: all]",
         unit="numbers",
     )
 
@@ -107,7 +112,8 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     precision: str = in_float32()
     data: str = setting(
         "opinions",
-        "Data set by name; treebank, movie-reviews, labelled-sentences and babi read yours.  "
+        "Data set by name; treebank, movie-reviews, labelled-sentences and babi read your own "
+        "files.  "
         "[stories for memory]",
     )
     root: Path | None = setting(

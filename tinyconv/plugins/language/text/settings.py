@@ -24,31 +24,34 @@ class ModelSettings:
 
     model: str = setting(
         "gru",
-        "Recurrent cell: rnn (tanh), lstm, gru, or ntm, an LSTM with a memory that it reads and "
-        "writes (Neural Turing Machine).",
+        "Recurrent network: rnn (tanh), lstm, gru, or ntm (Neural Turing Machine: an LSTM that "
+        "reads and writes a memory).",
         choices=MODELS,
     )
     level: str = setting("char", "Symbols of the text: characters or words.", choices=LEVELS)
     units: int = setting(160, "Units of each recurrent layer.  [64 for copy]", minimum=1)
-    layers: int = setting(1, "Recurrent layers, one above the other.", minimum=1, maximum=8)
+    layers: int = setting(1, "Number of recurrent layers.", minimum=1, maximum=8)
     embedding: int = setting(48, "Size of the embedding of a symbol.", minimum=1)
     dropout: float = setting(
         0.0,
-        "Fraction of values dropped between layers, never between steps.",
+        "Fraction of values dropped between layers, not between time steps.",
         minimum=0.0,
         maximum=0.95,
     )
-    slots: int = setting(40, "Rows of the memory, of ntm (paper: 128).", minimum=3)
-    width: int = setting(20, "Numbers of a row of the memory, of ntm (paper: 20).", minimum=1)
+    slots: int = setting(40, "Memory rows of ntm (paper: 128).", minimum=3)
+    width: int = setting(20, "Size of a memory row of ntm (paper: 20).", minimum=1)
     window: int = setting(
         64,
-        "Steps that gradients go back (truncated backpropagation); the state goes on.",
+        "Time steps of truncated backpropagation; the state is carried over.",
         minimum=1,
     )
     clip: float = setting(
-        1.0, "Greatest norm of the gradients of a step; longer ones are scaled.", minimum=1e-6
+        1.0, "Maximum gradient norm; larger gradients are scaled down.", minimum=1e-6
     )
-    least: int = min_count(2, "a symbol to be known; others are one unknown symbol.")
+    least: int = min_count(
+        2,
+        "Minimum count for a symbol to enter the vocabulary; rarer ones share one unknown symbol.",
+    )
     vocabulary: int = vocabulary_size(10_000, "symbols")
 
 
@@ -58,16 +61,16 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
 
     epochs: int = setting(15, "Passes over the text.", minimum=1)
     batch_size: int = setting(
-        32, "Parts of the text that are read side by side.", minimum=1, scale="log"
+        32, "Parts of the text that are read in parallel.", minimum=1, scale="log"
     )
     learning_rate: float | None = setting(0.006, "Peak learning rate.", minimum=0.0, scale="log")
     weight_decay: float | None = no_weight_decay()
     schedule: str = setting("one-cycle", "Learning-rate schedule.", choices=tuple(SCHEDULES))
     precision: str = in_float32()
     data: str = setting(
-        "devils-dictionary", "Data set by name; plain-text reads your own, copy tests a memory."
+        "devils-dictionary", "Data set by name; plain-text reads your own text, copy tests memory."
     )
-    root: Path | None = setting(None, "A text file, or a folder of .txt files, of plain-text.")
+    root: Path | None = setting(None, "A text file, or a folder of .txt files, for plain-text.")
 
     @classmethod
     def implied(cls, options: Mapping) -> dict:
@@ -84,14 +87,14 @@ class Evaluate(EvaluateOptions):
 class Predict(TextOptions):
     """How a text is continued."""
 
-    length: int = setting(200, "Symbols to write.", minimum=1, maximum=1_000_000)
+    length: int = setting(200, "Number of symbols to write.", minimum=1, maximum=1_000_000)
     temperature: float = setting(
         0.8,
-        "Scores are divided by it: below 1 the likely becomes likelier; 0 takes the likeliest.",
+        "Sampling temperature: below 1, likely symbols become likelier; 0 takes the likeliest.",
         minimum=0.0,
         maximum=100.0,
     )
-    seed: int = setting(0, "Random seed of what is written.", minimum=0)
+    seed: int = setting(0, "Random seed of the sampling.", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Explain:
 
     unit: int | None = setting(
         None,
-        "Colour the text by this unit, counted from 0.  [default: the one that tracks most]",
+        "Colour the text by this unit, counted from 0.  [default: the one that follows a property "
+        "of the text best]",
         minimum=0,
     )

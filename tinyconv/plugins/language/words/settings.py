@@ -19,36 +19,37 @@ class ModelSettings:
 
     model: str = setting(
         "skip-gram",
-        "skip-gram predicts the context of a word, cbow a word from its context, glove the "
-        "logarithm of their count; counts is no network: PPMI with a singular value decomposition.",
+        "skip-gram predicts the context of a word, cbow a word from its context; glove fits "
+        "logarithms of co-occurrence counts; counts is PPMI with a singular value decomposition, "
+        "without a network.",
         choices=MODELS,
     )
-    size: int = setting(50, "Numbers of a word vector (word2vec: 100).", minimum=1, maximum=2000)
+    size: int = setting(50, "Size of a word vector (word2vec: 100).", minimum=1, maximum=2000)
     window: int = setting(
-        5, "Greatest distance of a context, in words; each word draws its own.", minimum=1
+        5, "Maximum distance of context words; each word draws its own, up to this.", minimum=1
     )
     negative: int = setting(
-        5, "Noise words of a pair, of skip-gram and CBOW (negative sampling).", minimum=1
+        5, "Noise words per pair, for skip-gram and CBOW (negative sampling).", minimum=1
     )
     subsample: float = setting(
         1e-3,
-        "Discard words that are a greater fraction of the text than this, at random, the more the "
-        "more frequent they are; for skip-gram and CBOW.  [0: none]",
+        "For skip-gram and CBOW: randomly discard words that make up more than this fraction of "
+        "the text, the most frequent ones most often.  [0: none]",
         minimum=0.0,
         maximum=1.0,
     )
     x_max: float = setting(
-        100.0, "Count from which a pair has its full weight, of GloVe.", minimum=1e-3
+        100.0, "Count from which a pair has its full weight, for GloVe.", minimum=1e-3
     )
     alpha: float = setting(
-        0.75, "Exponent of the weight of rarer pairs, of GloVe.", minimum=0.0, maximum=10.0
+        0.75, "Exponent of the weight of rarer pairs, for GloVe.", minimum=0.0, maximum=10.0
     )
     least: int = min_count(5)
     vocabulary: int = vocabulary_size(100_000, minimum=2)
     vectors: Path | None = setting(
         None,
-        "Read the vectors of this file (word2vec's text or binary form, or GloVe's) instead of "
-        "training any; its first words, as many as --vocabulary-size.",
+        "Read vectors from this file (word2vec's text or binary format, or GloVe's) instead of "
+        "training; its first words, as many as --vocabulary-size.",
     )
 
 
@@ -62,7 +63,7 @@ class Settings(TrainingSettings, ModelSettings, ExampleSettings):
     weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting("world", "Data set by name; text-files reads your own text.")
-    root: Path | None = setting(None, "A text file, or a folder of .txt files, of text-files.")
+    root: Path | None = setting(None, "A text file, or a folder of .txt files, for text-files.")
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ class Evaluate:
 
     split: str | None = setting(None, "train, validation or test.")
     questions: Path | None = setting(
-        None, "File of analogies, in the form of questions-words.txt; instead of the data's own."
+        None, "File of analogies in the format of questions-words.txt, instead of the data's own."
     )
     similarity: Path | None = setting(
         None, "CSV or TSV of two words and a judgement on each line, such as wordsim353.csv."
     )
     among: int | None = setting(
-        None, "Search the answers among the most frequent words only (word2vec: 30000).", minimum=2
+        None, "Search for answers among this many frequent words (word2vec: 30000).", minimum=2
     )
 
 
@@ -88,8 +89,8 @@ class Predict(TextOptions):
     top: int = setting(10, "Number of answers.", minimum=1)
     vectors: str | None = setting(
         None,
-        "Give the vectors themselves, of the words or without any of all, as lines in this form; "
-        "--output writes them to a file.",
+        "Print the vectors of the words, or of all words without any, in this format; --output "
+        "writes them to a file.",
         choices=FORMS,
     )
 
