@@ -22,7 +22,7 @@ CASES = {
     "default without attention": {"side": 20, "steps": 8, **SIZES, "attention": "none"},
     "paper's MNIST": {"side": 28, "steps": 64, **PAPER},
 }
-# A training uses "unrolled" up to 16 steps, and "scanned" beyond (draw.UNROLLED).
+# A training uses "unrolled" up to 16 steps, and "scanned" beyond (draw.UNROLL_STEPS).
 FORMS = ("unrolled", "scanned", "compiled")
 WARM = 3  # rounds
 

@@ -283,6 +283,7 @@ def test_the_help_of_a_run_that_reads_text_mentions_no_pictures(capsys, monkeypa
     for part in ("RUN [TEXT]...", "standard input", "Write CSV to this file."):
         assert part in " ".join(out.split())
     _, out, _ = run(capsys, "explain", "text", "--help")
+    out = " ".join(out.split())
     assert "RUN|MODEL [TEXT]..." in out and "standard input" in out and "FILES" not in out
     _, out, _ = run(capsys, "predict", "--help")
     assert "RUN [FILES]..." in out and "pictures" in out and "with --test, lines" in out

@@ -8,7 +8,7 @@ fault and exits with 1.
 import difflib
 from collections.abc import Iterable
 
-LISTED = 80  # most names that an error lists
+MAX_NAMES = 80  # most names that an error lists
 
 
 class UserError(Exception):
@@ -24,13 +24,13 @@ class PluginError(Exception):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A clause with the valid names closest to `name`, or with all (at most LISTED) if none is.
+    """A clause with the valid names closest to `name`, or with all (at most MAX_NAMES) if none is.
 
     It ends a sentence, such as "did you mean resnet18 or resnet34?".
     """
     names = sorted(names)
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    listed = ", ".join(names[:LISTED])
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    listed = ", ".join(names[:MAX_NAMES])
     return close_matches(name, names) or (
         f"choose from {listed}{more}." if names else "there is none to choose from."
     )

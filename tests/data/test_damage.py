@@ -87,7 +87,7 @@ def test_many_writers_at_once(pets):
 
 def test_folders_of_killed_writers_are_removed_and_those_at_work_are_not(pets, tmp_path):
     dead, alive = (tmp_path / f"cache/.pets-0123456789abcdef-{name}" for name in ("dead", "alive"))
-    for path, age in ((dead, cache.ABANDONED + 60), (alive, 60)):
+    for path, age in ((dead, cache.MAX_WRITE_SECONDS + 60), (alive, 60)):
         path.mkdir(parents=True)
         (path / "train.npy").write_bytes(b"half")
         then = path.stat().st_mtime - age

@@ -16,10 +16,12 @@ from tinyconv.data.pipeline import training_batches
 from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
-SHARED = 0.01  # largest fraction of a split that may be in another: real collections have repeats
+MAX_OVERLAP = (
+    0.01  # largest fraction of a split that may be in another: real collections have repeats
+)
 IN_MEMORY = 64 << 20  # bytes of pictures that need no memory map
 PEAK = 256 << 20  # peak memory of opening, in bytes
-SCALED = 12  # side in pixels to which pictures are scaled
+SIDE = 12  # side in pixels to which pictures are scaled
 FEWEST, QUERIES, AMONG = 160, 160, 1500  # pictures to judge by, of a split, of training
 # Largest fraction of a split's pictures whose nearest training picture stands out more than that
 # quantile of the training pictures' own nearest: few copies that are clear, or many that are not.
@@ -59,7 +61,7 @@ def keeps_splits_apart(subject: Subject) -> None:
             repr(_plain(row)) if split.inputs is not None else row.tobytes() for row in split.rows
         }
         others = [split_of[key] for key in keys if key in split_of]
-        assert len(others) <= SHARED * len(keys), (
+        assert len(others) <= MAX_OVERLAP * len(keys), (
             f"{len(others)} of the {len(keys)} {dataset.unit} of {name} are also in {others[0]}"
         )
         split_of |= dict.fromkeys(keys, name)
@@ -130,10 +132,10 @@ def scales_pictures(subject: Subject) -> None:
     """`image_size` gives squares of that many pixels, also with another size in the cache."""
     with empty_cache():
         first = opened_pictures(subject)
-        dataset = open_dataset(subject, image_size=SCALED)
+        dataset = open_dataset(subject, image_size=SIDE)
         for name, split in dataset.splits.items():
             size = split.pictures.shape[1:3]
-            assert size == (SCALED, SCALED), f"{name} is {size} pixels, and 12 were requested"
+            assert size == (SIDE, SIDE), f"{name} is {size} pixels, and 12 were requested"
         again = open_dataset(subject)
         for name, split in first.splits.items():
             size = again.splits[name].pictures.shape[1:3]
@@ -145,7 +147,7 @@ def scales_targets(subject: Subject) -> None:
     """`image_size` scales boxes and maps with their pictures."""
     plain = opened_pictures(subject)
     with empty_cache():
-        scaled = open_dataset(subject, image_size=SCALED)
+        scaled = open_dataset(subject, image_size=SIDE)
     kinds = set()
     for name, split in plain.splits.items():
         other = scaled.splits[name]
@@ -153,7 +155,7 @@ def scales_targets(subject: Subject) -> None:
             kinds.add("boxes")
             height, width = split.pictures.shape[1:3]
             if height == width:  # nothing is cropped
-                expected = np.asarray(split.boxes) * (SCALED / width)
+                expected = np.asarray(split.boxes) * (SIDE / width)
                 off = np.abs(expected - np.asarray(other.boxes))[np.asarray(split.boxes) >= 0]
                 assert off.max(initial=0) <= 1, (
                     f"{name} has boxes that are {off.max():.0f} pixels off"
@@ -162,8 +164,8 @@ def scales_targets(subject: Subject) -> None:
             kinds.add("maps")
             for i, target in enumerate(other.targets):
                 size = np.shape(target)[:2]
-                assert size == (SCALED, SCALED), (
-                    f"target {i} of {name} is {size}, and its picture {SCALED} pixels"
+                assert size == (SIDE, SIDE), (
+                    f"target {i} of {name} is {size}, and its picture {SIDE} pixels"
                 )
     if not kinds:
         raise Skipped("its targets are neither boxes nor maps")
@@ -175,7 +177,7 @@ def has_the_answers_of_its_examples(subject: Subject) -> None:
     This also holds after resizing.
     """
     examples, tested = subject.examples, 0
-    for size in (None, SCALED) if has_pictures(open_dataset(subject)) else (None,):
+    for size in (None, SIDE) if has_pictures(open_dataset(subject)) else (None,):
         with contextlib.nullcontext() if size is None else empty_cache():
             dataset = open_dataset(subject, **({} if size is None else {"image_size": size}))
         for split, answers in examples.items():

@@ -10,8 +10,8 @@ from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.errors import UserError
 from tinyconv.tasks import pretrained
 
-STATED = re.compile(r"(\d[\d,]*) parameters(?: at (\d+)x(\d+)x(\d+)(?:,| and) (\d[\d,]*) )?")
-USUAL = ((8, 8, 1), (28, 28, 1), (32, 32, 1), (32, 32, 3), (64, 64, 3), (224, 224, 3))
+COUNT_CLAIM = re.compile(r"(\d[\d,]*) parameters(?: at (\d+)x(\d+)x(\d+)(?:,| and) (\d[\d,]*) )?")
+USUAL_SHAPES = ((8, 8, 1), (28, 28, 1), (32, 32, 1), (32, 32, 3), (64, 64, 3), (224, 224, 3))
 
 
 def heeds_its_arguments(subject: Subject) -> None:
@@ -41,12 +41,12 @@ def heeds_its_arguments(subject: Subject) -> None:
 def states_its_size(subject: Subject) -> None:
     """The docstring's first paragraph says "N parameters", which it has at its default sizes."""
     text = " ".join((subject.target.__doc__ or "").split("\n\n")[0].split())
-    match = STATED.search(text)
+    match = COUNT_CLAIM.search(text)
     assert match, "its docstring does not say how many parameters it has"
     stated, height, width, channels, classes = (
         part and int(part.replace(",", "")) for part in match.groups()
     )
-    shapes = [(height, width, channels)] if height else USUAL
+    shapes = [(height, width, channels)] if height else USUAL_SHAPES
     counts = [_parameters(subject, shape, classes or 10) for shape in shapes]
     assert stated in counts, (
         f"its docstring says {stated:,} parameters, but it has "

@@ -15,7 +15,7 @@ DEEP = 128  # side of the picture that passes all layers; padding weakens small 
 # Usual factor of the mean square per layer. The zoo's He networks have 0.83 (padding) to 1.36
 # (max-pooling); half the variance brings all without normalisation below 0.73.
 GAIN = (0.75, 1.6)
-POOLED = 3.1  # factor of max-pooling 2x2 over rectified independent Gaussians
+POOL_GAIN = 3.1  # factor of max-pooling 2x2 over rectified independent Gaussians
 # For pairs of an entry's name and a folder: open the model, compare scores, write the result.
 ELSEWHERE = """
 import pathlib, sys, traceback
@@ -158,7 +158,7 @@ def keeps_the_variance(subject: Subject) -> None:
     steps = len(signals) - 1
     pools = sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
     gain = (signals[-1] / signals[0]) ** (1 / steps)
-    assert GAIN[0] < gain < GAIN[1] * POOLED ** (pools / steps), (
+    assert GAIN[0] < gain < GAIN[1] * POOL_GAIN ** (pools / steps), (
         f"from its first to its last of {len(signals)} He layers the mean square goes from "
         f"{signals[0]:.3g} to {signals[-1]:.3g}"
     )

@@ -32,7 +32,7 @@ from tinyconv.plugins import Averages, Compares, Explains, ExportsSeveral
 from tinyconv.results import Picture, Prediction
 
 BY_HEART = {"limit": 32, "batch_size": 8, "epochs": 30}  # enough to memorise `examples`
-DRAWN = (".png", ".gif")  # files that predict may add to a run's folder
+FIGURES = (".png", ".gif")  # files that predict may add to a run's folder
 
 
 def evaluates_a_run_of_before(subject: Subject) -> None:
@@ -81,7 +81,7 @@ def leaves_the_run_as_it_is(subject: Subject) -> None:
     assert content(path) == before, f"evaluate changes {_differences(before, content(path))}"
     usual_answers(subject)
     before, after = subject.results["changed by predict"]
-    added = [name for name in after if name not in before and not name.endswith(DRAWN)]
+    added = [name for name in after if name not in before and not name.endswith(FIGURES)]
     changed = {name: after.get(name) for name in before}
     assert changed == before, f"predict changes {_differences(before, changed)}"
     assert not added, f"predict adds {added[0]}"

@@ -19,7 +19,10 @@ from tinyconv.plugins import StartsFromBody
 from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run
 
-PREPARED, FITTED = 4, 2  # number of own settings that are changed in a prepared training, in a fit
+TRAINING_CHANGES, FIT_CHANGES = (
+    4,
+    2,
+)  # number of own settings that are changed in a prepared training, in a fit
 LOWER = ("loss", "error", "distance", "degrees", "perplexity")  # metrics: lower is better
 HIGHER = (  # metrics: higher is better
     *("accuracy", "top", "iou", "overlap", "bleu", "precision", "recall", "f1", "psnr", "ssim"),
@@ -91,11 +94,11 @@ def heeds_its_settings(subject: Subject) -> None:
     for field in own_settings(subject):
         default = getattr(complete_run(subject).options, field.name)
         value = _other_value(field, default)
-        if value is None or prepared == PREPARED:
+        if value is None or prepared == TRAINING_CHANGES:
             continue
         prepared += 1
         same = _start(_training(subject, **{field.name: value})) == start
-        if same and fitted < FITTED:  # only a fit shows it, such as for a loss
+        if same and fitted < FIT_CHANGES:  # only a fit shows it, such as for a loss
             fitted += 1
             changed = other_run(subject, f"other-{field.name}", **{field.name: value})
             if getattr(changed.options, field.name) != value:

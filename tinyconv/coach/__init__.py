@@ -20,7 +20,7 @@ FIRST_LOOK = (
 )  # steps; after that at twice as many each time, and at the end of each epoch
 EARLY = 40  # steps in which the weights are still close to the initial ones
 LOSS_EVERY = 10  # steps from one check of the loss to the next
-PACED = 8  # steps from which the time of the whole run is estimated
+PACE_STEPS = 8  # steps from which the time of the whole run is estimated
 INITIAL = 5  # first steps, whose mean loss is the initial loss
 
 
@@ -108,7 +108,7 @@ class Coach:
             if steps == 1 and self.chance is not None:
                 self._report(loop, first_loss=rules.first_loss(loss, self.chance))
         # With progressive resizing the pace of the first steps is not that of the others.
-        if steps == PACED == len(loop.clock.steps) and len(loop.stages) == 1:
+        if steps == PACE_STEPS == len(loop.clock.steps) and len(loop.stages) == 1:
             expected = 0.0 if loop.settings.minutes else loop.clock.expected_seconds
             self._report(loop, how_long=rules.how_long(expected, loop.settings.epochs))
         if steps % LOSS_EVERY == 0:

@@ -13,7 +13,7 @@ from tinyconv.system import console
 FLAT = 8  # standard deviation in grey levels, below which a network for 0 to 255 sees one grey
 DARK = 32  # brightest pixel of pictures that were probably saved in another range than 0 to 255
 COMMON, RARE = 5, 10  # a class with this many times more, or fewer, pictures than the mean
-COUNTED = 20  # mean pictures per class, below which counts differ by chance
+MIN_MEAN_COUNT = 20  # mean pictures per class, below which counts differ by chance
 DUPLICATES = 0.01  # fraction of held-out pictures that are trained on too
 ACCURACY = 0.9  # for which the standard error is given
 MAX_ERROR = 0.03  # standard error: with more than that, most gains cannot be seen
@@ -59,7 +59,7 @@ def imbalance(class_counts: Mapping[str, int]) -> str | None:
     # Among few classes none can have five times the mean; the threshold is then halfway between an
     # equal fraction and 1.
     is_common = fraction >= min(COMMON / len(class_counts), (1 + 1 / len(class_counts)) / 2)
-    if mean < COUNTED or not (is_common or class_counts[least] * RARE <= mean):
+    if mean < MIN_MEAN_COUNT or not (is_common or class_counts[least] * RARE <= mean):
         return None
     always = f": always predicting {most} would be {fraction:.0%} accurate" if is_common else ""
     return (
@@ -136,12 +136,12 @@ DEAD = 0.5  # fraction of a layer's units
 SPAN = (
     20  # steps that the mean of gradients covers: it starts at zero, and loses 0.1 of that a step
 )
-FADED = 140  # steps after which the mean of gradients, 0.9^n, shows that none arrived
+FADE_STEPS = 140  # steps after which the mean of gradients, 0.9^n, shows that none arrived
 WEAK, STRONG = 1e-5, 1e3  # of the loss of chance; the zoo has 0.01 to 10 on digits
 LATER = 3  # epochs in which the validation loss has been worse
 WORSE = 0.1, 0.05  # of the best and of the first validation loss: a smaller rise is noise
 IDLE = 0.2  # fraction of the time
-SETTLED = 10  # seconds of an epoch: in a short one the first batches cannot be prefetched
+MIN_EPOCH_SECONDS = 10  # seconds of an epoch: in a short one the first batches cannot be prefetched
 
 
 def diverging(
@@ -173,7 +173,7 @@ def dead_rectifiers(dead: Mapping[str, tuple[int, int]], steps: int) -> str | No
     The sentence names the last layer first: a dead layer passes no gradient to those before it.
     """
     layers = [layer for layer, (count, units) in dead.items() if count > DEAD * units]
-    if steps < FADED or not layers:
+    if steps < FADE_STEPS or not layers:
         return None
     count, units = dead[layers[-1]]
     before = f", and most of those of {', '.join(layers[:-1])}," if len(layers) > 1 else ""
@@ -236,7 +236,7 @@ def overfitting(history: Sequence[Mapping[str, float]]) -> str | None:
 
 def waiting(waiting_share: float, epoch_seconds: float) -> str | None:
     """The network is faster than the input pipeline."""
-    if waiting_share < IDLE or epoch_seconds < SETTLED:
+    if waiting_share < IDLE or epoch_seconds < MIN_EPOCH_SECONDS:
         return None
     return (
         f"The network spent {waiting_share:.0%} of the epoch waiting for pictures: check what else "

@@ -33,7 +33,7 @@ FORMAT = 6  # version of this layout and of the decoding; part of every key
 HEADER_BYTES = 128  # of each .npy file written here
 CONTENT = ("labels", "boxes", "targets")  # of a split, besides its pictures
 CHUNK = 1024  # pictures decoded before they are written
-ABANDONED = 24 * 3600  # seconds after which an incomplete folder has no living writer
+MAX_WRITE_SECONDS = 24 * 3600  # seconds after which an incomplete folder has no living writer
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,10 @@ def _sweep(root: Path) -> None:
     """Remove the incomplete folders of writers that were killed, recognised by their age."""
     for path in root.glob(".*-????????????????-*/"):
         with contextlib.suppress(OSError):  # its living writer has just renamed it
-            if time.time() - max(p.stat().st_mtime for p in (path, *path.iterdir())) > ABANDONED:
+            if (
+                time.time() - max(p.stat().st_mtime for p in (path, *path.iterdir()))
+                > MAX_WRITE_SECONDS
+            ):
                 shutil.rmtree(path, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from tinyconv.results import plural
 from tinyconv.system.files import cache_root
 
 # What tinyconv writes into the cache; anything else there is somebody else's, and stays.
-HASHED = re.compile(r"\.?(?P<name>.+?)-[0-9a-f]{16}(\W.*|-.*)?")
+HASH_NAME = re.compile(r"\.?(?P<name>.+?)-[0-9a-f]{16}(\W.*|-.*)?")
 FOLDERS = ("downloads", "programs")
 EVERYTHING = "all"
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -49,7 +49,7 @@ def content() -> list[CacheEntry]:
     entries: dict[str, CacheEntry] = {}
     with contextlib.suppress(OSError):
         for path in cache_root().iterdir():
-            match = HASHED.fullmatch(path.name)
+            match = HASH_NAME.fullmatch(path.name)
             name = match["name"] if match else path.name
             if match or name in FOLDERS:
                 entry = entries.setdefault(name, CacheEntry(name))

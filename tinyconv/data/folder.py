@@ -28,7 +28,7 @@ from tinyconv.results import plural
 from tinyconv.system import console
 from tinyconv.system.paths import by_composed, composed
 
-DIVIDED = ("train", "validation")  # splits that are made here where the folder has none
+OWN_SPLITS = ("train", "validation")  # splits that are made here where the folder has none
 MAX_SIDE = 256  # square pictures of one size up to this keep it
 DEFAULT_SIDE = 64  # pixels a side of all others
 GREY_MODES = {"1", "L", "F", "I;16", "I;16B", "I"}
@@ -119,7 +119,7 @@ def _check_root(root: Path | None) -> None:
 
 def _division(divided: bool, rows: Mapping) -> dict[str, str]:
     """The split of each picture by its path, where `_splits` has divided the pictures; else {}."""
-    return {path: split for split in DIVIDED for path, _ in rows[split]} if divided else {}
+    return {path: split for split in OWN_SPLITS for path, _ in rows[split]} if divided else {}
 
 
 def _digest(division: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 Range = tuple[float, float]  # lowest and highest value
 SIXTEEN_BITS = (0, 2**16 - 1)
-USUAL = [(0, 1), *((0, 2**bits - 1) for bits in range(8, 17))]
+USUAL_RANGES = [(0, 1), *((0, 2**bits - 1) for bits in range(8, 17))]
 NARROW = 0.25  # fraction of a usual range; values within less have a range of their own
 # Pillow's words for where the upper byte of 16 bits is, and those with which it finds the lower.
 HALVES = {";16B": ";16L", ";16L": ";16B", ";16N": f";16{'B' if sys.byteorder == 'little' else 'L'}"}
@@ -81,7 +81,7 @@ def usual_range(lowest: float, highest: float) -> Range:
 
     Their own where they lie in none of them, or fill less than a quarter of it.
     """
-    for low, high in USUAL:
+    for low, high in USUAL_RANGES:
         if low <= lowest and highest <= high:
             is_narrow = 0 < highest - lowest < NARROW * (high - low)
             return (lowest, highest) if is_narrow else (low, high)

@@ -21,7 +21,7 @@ from tinyconv.runs.model_files import open_model
 
 ALL = "all"
 WITHOUT_PICTURES = ("class-picture", "filters")
-SEARCHED = 5000  # training pictures, at most, that are searched for neighbours
+SEARCH_LIMIT = 5000  # training pictures, at most, that are searched for neighbours
 
 
 def pictures(
@@ -67,7 +67,7 @@ def of_run(run, model, inputs, options: ExplainOptions) -> Iterator[Picture]:
         inputs,
         replace(options, resize=options.resize or run.settings["resized"]),
         run.settings["classes"],
-        lambda: selection.limited(dataset().splits["train"], SEARCHED),
+        lambda: selection.limited(dataset().splits["train"], SEARCH_LIMIT),
         lambda: dataset().splits[selection.labelled_split(dataset())],
     )
 

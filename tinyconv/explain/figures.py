@@ -21,7 +21,7 @@ from tinyconv.results import Picture
 
 NEIGHBOURS = 8  # drawn
 SIZES = (1, 2, 4, 8)  # of a step of fgsm, in levels of 255
-MAPPED, GROUPS = 300, 10  # pictures on a map of codes at most, and their classes
+MAP_PICTURES, GROUPS = 300, 10  # pictures on a map of codes at most, and their classes
 
 
 def draw_maps(method: str, request: Request) -> Iterator[Picture]:
@@ -180,7 +180,7 @@ def _map_of_codes(request: Request) -> Iterator[Picture]:
         spread = np.linspace(0, len(request.classes) - 1, GROUPS).astype(int)
         groups = list(dict.fromkeys([*targets[: GROUPS // 2].tolist(), *spread.tolist()]))[:GROUPS]
         indices = np.flatnonzero(np.isin(split.labels, groups))
-        indices = np.sort(np.random.default_rng(0).permutation(indices)[:MAPPED])
+        indices = np.sort(np.random.default_rng(0).permutation(indices)[:MAP_PICTURES])
         pictures = np.concatenate([np.asarray(split.pictures[indices]), pictures])
         labels = np.concatenate([split.labels[indices], labels])
     if len(pictures) < 3:

@@ -20,7 +20,7 @@ from tinyconv.system import console
 
 WORDS = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # of ticks that have names
 LAST_RESORT = "Last Resort"  # the font that has a box for every character
-NAMED = 5  # texts, at most, that the line about missing characters names
+MAX_TEXTS = 5  # texts, at most, that the line about missing characters names
 
 _reported: set[str] = set()  # characters that no font has, each reported once
 
@@ -86,8 +86,8 @@ def _choose_fonts(texts: Sequence[Text]) -> None:
     _reported.update(new)
     names = list(dict.fromkeys(text.get_text() for text in texts if lacking[text] & new))
     if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        listed = ", ".join(name.replace("\n", " ") for name in names[:NAMED])
+        more = f" and {len(names) - MAX_TEXTS} more" if len(names) > MAX_TEXTS else ""
+        listed = ", ".join(name.replace("\n", " ") for name in names[:MAX_TEXTS])
         console.print_line(
             f"fonts      no installed font has {' '.join(sorted(new)[:20])}, which figures show as "
             f"boxes: {listed}{more}; install one that has, such as Noto Sans"

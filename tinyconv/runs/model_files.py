@@ -13,7 +13,7 @@ from tinyconv import plugins, precision
 from tinyconv.errors import UserError
 from tinyconv.system import archives, start_keras
 
-SKIPPED = "Skipping variable loading"  # the start of Keras' warning about an optimizer
+SKIP_WARNING = "Skipping variable loading"  # the start of Keras' warning about an optimizer
 UNKNOWN = r"Could not locate (\w+ '.*?')"  # in Keras' error about a class that is not registered
 # Modules that register classes with Keras, by name, since plugins are above this module. A file
 # names its classes, but not their modules.
@@ -70,13 +70,13 @@ def open_model(path: str | os.PathLike, policy: str | None = None, packages: Col
                 "zip; copy it again."
             )
         with trained_under, warnings.catch_warnings():
-            warnings.filterwarnings("error", SKIPPED)
+            warnings.filterwarnings("error", SKIP_WARNING)
             return keras.saving.load_model(path, compile=policy is not None, safe_mode=True)
     except UserError:
         raise
     except Exception as error:  # Keras raises many classes for a file that it refuses
         message = f"{error}".strip()
-        if SKIPPED in message:
+        if SKIP_WARNING in message:
             raise UserError(
                 f"The state of the optimizer in {path} cannot be restored, so that the run cannot "
                 "be resumed exactly; start a new run."

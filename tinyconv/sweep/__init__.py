@@ -24,7 +24,7 @@ from tinyconv.verbs import single
 
 __all__ = ["Sweep", "Trial", "fit", "load"]
 
-LISTED = 5  # trials in the last lines of a sweep
+LAST_TRIALS = 5  # trials in the last lines of a sweep
 
 
 def load(path) -> Sweep:
@@ -133,7 +133,7 @@ def _progress(sweep: Sweep) -> str:
 def _print_result(sweep: Sweep, seconds: float) -> None:
     """Print the best trials, the page, and what to do next."""
     best = sweep.best
-    for place, trial in enumerate(sweep.ranking[:LISTED], start=1):
+    for place, trial in enumerate(sweep.ranking[:LAST_TRIALS], start=1):
         row = worker.summary(single.load(trial.path))
         console.print_line(
             f"best {place:<5} {trial.path.name}  {ranges.in_words(trial.values)}  | {row}"

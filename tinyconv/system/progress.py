@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tinyconv.system.console import duration, is_terminal, print_line, visible
 
-REPORTED = 2  # seconds of work after which a pipe gets a line when it is done
+MIN_SECONDS = 2  # seconds of work after which a pipe gets a line when it is done
 LINE_EVERY = 60  # seconds between lines where no bar can be drawn
 REFRESH_EVERY = 0.5  # seconds between drawings of a notebook's bar
 WIDTH = 20  # characters of a notebook's bar
@@ -123,7 +123,7 @@ def bar(
     """Show progress from `done` towards `total`.
 
     Where no bar can be drawn, a line a minute has the time left, and one line reports the end of
-    the work if it has a unit and took more than REPORTED seconds.
+    the work if it has a unit and took more than MIN_SECONDS seconds.
 
     Args:
         title: the work, such as "training".
@@ -147,5 +147,5 @@ def bar(
         return
     plain = Bar(title, total, done, deadline)
     yield plain
-    if unit and plain.seconds > REPORTED:
+    if unit and plain.seconds > MIN_SECONDS:
         print_line(f"{title}: {total:,.0f} {unit} in {duration(plain.seconds)}")

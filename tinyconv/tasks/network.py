@@ -23,7 +23,7 @@ from tinyconv.tasks import origin
 
 PYTHON = "python:"  # prefix of the name of a network passed to `fit` in Python
 DEFAULT, TIMED = "convnet", "sprint"  # networks where none is named; the second with --minutes
-ADAPTED = 500  # training pictures passed to a layer's `adapt`
+ADAPT_PICTURES = 500  # training pictures passed to a layer's `adapt`
 # Epochs with --from MODEL, of its head alone, and before its body learns too with --minutes;
 # measured with 5 to 50 pictures a class.
 HEAD_EPOCHS, HEAD_FIRST = 60, 10
@@ -255,7 +255,7 @@ def frozen_body(model, dataset, options):
 
 def adapt(model, pictures) -> None:
     """Call `layer.adapt` on each layer that has it, with its inputs for 500 training pictures."""
-    indices = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPTED])
+    indices = np.sort(np.random.default_rng(0).permutation(len(pictures))[:ADAPT_PICTURES])
     import keras
 
     for layer in model.layers:

@@ -302,7 +302,7 @@ class Training:
         is_over = self.is_over
         self.save(is_best, now=is_over)
         self.clock.validation = self.clock.now() - start
-        console.note(f"{messages.epoch_line(self)}  | {bar.left} left")
+        console.note(f"{messages.epoch_line(self)}  | {bar.time_left} left")
         for watcher in self.watchers:
             watcher.after_epoch(self)
         return is_over

@@ -13,8 +13,8 @@ import numpy as np
 from tinyconv.errors import UserError
 
 FIRST, RISE, STEPS = 1e-5, 1.1, 150  # from 0.00001 to 15
-SMOOTHED = 8  # steps whose mean loss belongs to the learning rate of the first of them
-DIVERGED = 4  # times the lowest loss, where the test ends: higher learning rates are useless
+SMOOTHING = 8  # steps whose mean loss belongs to the learning rate of the first of them
+DIVERGENCE = 4  # times the lowest loss, where the test ends: higher learning rates are useless
 SAFE = 3  # the suggestion is the learning rate of the lowest loss, divided by this
 
 
@@ -24,7 +24,7 @@ class RangeTest:
 
     sizes: list[float]  # learning rates
     losses: list[float]
-    smooth: list[float]  # mean loss of each SMOOTHED steps in a row: SMOOTHED - 1 fewer
+    smooth: list[float]  # mean loss of each SMOOTHING steps in a row: SMOOTHING - 1 fewer
     lowest: float  # learning rate of the lowest smoothed loss
     suggestion: float  # a third of it
 
@@ -45,9 +45,9 @@ def range_test(loop) -> RangeTest:
             break
         rates.append(rate)
         losses.append(loss)
-        if len(losses) >= SMOOTHED:
-            smooth.append(float(np.mean(losses[-SMOOTHED:])))
-            if smooth[-1] > DIVERGED * min(smooth):
+        if len(losses) >= SMOOTHING:
+            smooth.append(float(np.mean(losses[-SMOOTHING:])))
+            if smooth[-1] > DIVERGENCE * min(smooth):
                 break
     if not smooth:
         raise UserError(

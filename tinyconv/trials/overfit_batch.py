@@ -15,7 +15,7 @@ from tinyconv.coach.rules import LESSONS
 EXAMPLES = 16
 STEPS = 150
 RIGHT = 15 / 16  # of the examples, where there are classes
-LEFT = 1 / 4  # of the loss, where there are none
+REST = 1 / 4  # of the loss, where there are none
 OF_HEADS = 1 / 2  # of the loss of each head, where there are several
 
 
@@ -73,7 +73,7 @@ def check(loop) -> Check:
             sentences |= gradients.look(model.optimizer, losses[0], len(losses))
     last = statistics.fmean(losses[-10:])
     right = _accuracy(model, inputs, targets)
-    learns = last < LEFT * losses[0] if right is None else right >= RIGHT
+    learns = last < REST * losses[0] if right is None else right >= RIGHT
     learns &= all(now < OF_HEADS * first for first, now in zip(heads[0], heads[-1]))
     advice = [
         {"sentence": sentence, "lesson": LESSONS[rule]}

@@ -131,7 +131,7 @@ def test_reinforce_follows_the_gradient_of_the_bound(monkeypatch):
     """For a caption of one word: the mean over samples equals the sum over locations (10, 11)."""
     import tensorflow as tf
 
-    monkeypatch.setattr(attend, "EXPECTED", 0.0)
+    monkeypatch.setattr(attend, "EXPECTED_FRACTION", 0.0)
     monkeypatch.setattr(attend, "ENTROPY", 0.0)
     network = captioner("hard")
     decoder = network.get_layer("decoder")

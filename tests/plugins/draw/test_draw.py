@@ -227,7 +227,7 @@ def test_a_long_path_is_the_same_as_an_unrolled_one(attention, monkeypatch):
     network = small(attention=attention)
     inputs, layer = batch(network), network.get_layer("path")
     unrolled = {name: array(each) for name, each in layer.steps(**inputs).items()}
-    monkeypatch.setattr(draw, "UNROLLED", 1)
+    monkeypatch.setattr(draw, "UNROLL_STEPS", 1)
     for name, each in layer.steps(**inputs).items():
         np.testing.assert_allclose(array(each), unrolled[name], atol=1e-5, err_msg=name)
 

@@ -21,7 +21,7 @@ from tinyconv.plugins.caption.words import split
 from tinyconv.system import progress
 
 PICTURES = 200  # that are measured
-GREYED = 0.1  # fraction of a picture's cells that is greyed out
+GREY_FRACTION = 0.1  # fraction of a picture's cells that is greyed out
 DEPENDENT = np.log(2)  # a word depends on the picture if p is halved where the picture is all grey
 
 
@@ -148,7 +148,7 @@ def changes_by_grey(
     """
     random, changes = np.random.default_rng(seed), []
     rows, columns = model.grid
-    count = max(1, round(GREYED * rows * columns))
+    count = max(1, round(GREY_FRACTION * rows * columns))
     with progress.bar("greying out cells", len(captions), "captions") as bar:
         for picture, caption, weights, before in zip(pictures, captions, attention, log_p):
             length = len(weights)

@@ -24,7 +24,7 @@ KINDS = ("soft", "hard", "none")  # none: the mean over all locations for every 
 BASELINE = 0.9  # momentum of the moving average in equation 12
 ENTROPY = 0.002  # lambda_e, of the released code
 REWARD = 1.0  # lambda_r, of the released code
-EXPECTED = 0.5  # fraction of pictures whose sample is replaced by its expected value
+EXPECTED_FRACTION = 0.5  # fraction of pictures whose sample is replaced by its expected value
 
 
 def matmul(vectors, matrix):
@@ -218,7 +218,7 @@ class Decoder(WithPrograms, keras.layers.Layer):
             # Gumbel noise: the largest of log alpha + noise is a sample from alpha.
             noise = -ops.log(-ops.log(uniform))
             inputs = ops.concatenate([inputs, ops.cast(noise, inputs.dtype)], axis=-1)
-            expected = keras.random.uniform((B, 1), seed=self.seeds) < EXPECTED
+            expected = keras.random.uniform((B, 1), seed=self.seeds) < EXPECTED_FRACTION
 
         def step(state, inputs):
             hidden, cell, *_ = state

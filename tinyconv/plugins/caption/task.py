@@ -17,7 +17,7 @@ from tinyconv.results import Evaluation, Picture, Prediction
 from tinyconv.tasks import begin
 from tinyconv.text.vocabulary import Vocabulary
 
-VALIDATED = 500  # pictures captioned for validation after each epoch
+VALIDATION_PICTURES = 500  # pictures captioned for validation after each epoch
 
 
 class Caption:
@@ -82,7 +82,7 @@ class Caption:
             lambda _: model.measure(
                 inputs["validation"],
                 model.best_captions(inputs["validation"], beam=1),
-                validation.targets[:VALIDATED],
+                validation.targets[:VALIDATION_PICTURES],
             ),
             rank=lambda metrics: metrics["bleu4"],  # "early stopping on BLEU", section 4.3
             name=f"caption-{dataset.name}",
@@ -272,13 +272,13 @@ def _inputs(run, dataset: Dataset, frozen) -> dict:
     """The network's inputs, by split: pictures (N, H, W, 3), or maps of a `frozen` encoder.
 
     The maps are (N, h, w, D) and stored in the cache. "train" holds all training pictures,
-    "validation" the first VALIDATED.
+    "validation" the first VALIDATION_PICTURES.
     """
     from tinyconv.training.features import features
 
     inputs = {
         "train": dataset.splits["train"].pictures,
-        "validation": dataset.splits["validation"].pictures[:VALIDATED],
+        "validation": dataset.splits["validation"].pictures[:VALIDATION_PICTURES],
     }
     if frozen is None:
         return inputs

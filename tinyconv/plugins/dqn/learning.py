@@ -280,7 +280,7 @@ class Learning:
         if is_best:
             self.best = self.model.get_weights()
             state.best = score if state.scores else None
-        console.note(f"{self.line(seconds, first)}  | {bar.left} left")
+        console.note(f"{self.line(seconds, first)}  | {bar.time_left} left")
 
 
 def accumulate(sum_and_count: list, value: float) -> None:

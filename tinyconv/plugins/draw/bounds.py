@@ -14,7 +14,7 @@ from tinyconv.plugins.draw.two_digits import DIGIT_SIDE, SIDE
 
 BATCH = 256  # pictures at a time
 PASSES = 5  # passes of the bound over a split, with other noise each
-WEIGHTED = 50  # samples of the importance-weighted bound, k of Burda et al. 2015
+IMPORTANCE_SAMPLES = 50  # samples of the importance-weighted bound, k of Burda et al. 2015
 MOST = 1000  # pictures of the measures that take many passes
 
 
@@ -66,7 +66,7 @@ class DrawModel:
         values |= {"reconstruction": reconstruction, "kl": float(kl.sum())}
         return values | {f"kl_by_step_{t}": float(nats) for t, nats in enumerate(kl, start=1)}
 
-    def log_likelihood(self, pictures, samples: int = WEIGHTED) -> float:
+    def log_likelihood(self, pictures, samples: int = IMPORTANCE_SAMPLES) -> float:
         """ln p(x), estimated by importance weighting: nearer to it than minus the bound is.
 
         Source:

@@ -28,7 +28,7 @@ from tinyconv.plugins.draw.variational import (
 
 ATTENTION = {"both": (True, True), "read": (True, False), "write": (False, True)}
 ATTENTION |= {"none": (False, False)}  # whether it reads, and writes, through a window
-UNROLLED = 16  # steps of the longest path whose graph has every step
+UNROLL_STEPS = 16  # steps of the longest path whose graph has every step
 
 
 @keras.saving.register_keras_serializable("tinyconv")
@@ -170,7 +170,7 @@ class DrawPath(keras.layers.Layer):
         """The dicts of `step(states, row)` for each row of (B, T, Z), stacked to (B, T, ...)."""
         rows, count = ops.transpose(sequence, (1, 0, 2)), sequence.shape[1]
         states, first = step(states, rows[0])
-        if count <= UNROLLED:
+        if count <= UNROLL_STEPS:
             each = [first]
             for t in range(1, count):
                 states, happened = step(states, rows[t])

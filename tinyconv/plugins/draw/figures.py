@@ -16,9 +16,9 @@ from tinyconv.results import Picture
 
 DRAWINGS = 6  # in time
 SAMPLES = 12  # beside their nearest training pictures
-READ = 4  # reconstructions
+RECONSTRUCTIONS = 4  # reconstructions
 BETWEEN = 9  # pictures from one to another
-MEASURED = 500  # pictures of the means by step
+MEAN_PICTURES = 500  # pictures of the means by step
 
 
 def report(run, model: DrawModel, dataset: Dataset, name: str) -> Iterator[Picture]:
@@ -29,10 +29,10 @@ def report(run, model: DrawModel, dataset: Dataset, name: str) -> Iterator[Pictu
     yield movie.drawings(model.layer, first)
     yield nearest(model, drawings["canvas"][:, -1], dataset.splits["train"])
     split = dataset.splits[name]
-    strip_steps = np.sort(np.random.default_rng(0).permutation(len(split))[:MEASURED])
+    strip_steps = np.sort(np.random.default_rng(0).permutation(len(split))[:MEAN_PICTURES])
     some = split.take(strip_steps)
     pictures = model.binarised(some.pictures)
-    yield reconstructions(model, pictures[:READ], name)
+    yield reconstructions(model, pictures[:RECONSTRUCTIONS], name)
     yield kl_by_step(model, pictures, name)
     if len(pictures) > 1:
         yield between(model, pictures, name)
@@ -46,8 +46,8 @@ def nearest(model: DrawModel, drawings: np.ndarray, train: Split) -> Picture:
     distances = np.full(len(drawings), np.inf)
     pictures = np.zeros(drawings.shape)
     flat = drawings.reshape(len(drawings), -1)
-    for start in range(0, len(train), MEASURED):
-        part = model.binarised(train.pictures[start : start + MEASURED]) / 255
+    for start in range(0, len(train), MEAN_PICTURES):
+        part = model.binarised(train.pictures[start : start + MEAN_PICTURES]) / 255
         rows = part.reshape(len(part), -1)
         squares = (flat**2).sum(1)[:, None] - 2 * flat @ rows.T + (rows**2).sum(1)
         best = squares.argmin(axis=1)

@@ -21,7 +21,7 @@ from tinyconv.plugins.translate.settings import Evaluate, Explain, Predict, Sett
 from tinyconv.results import Evaluation, Picture, Prediction, plural, subset
 from tinyconv.tasks import begin
 
-VALIDATED = 200  # sentences translated for validation after each epoch
+VALIDATION_SENTENCES = 200  # sentences translated for validation after each epoch
 EPOCH_METRICS = ("loss", "bleu", "exact_match", "aer", "pointing", "mass")
 
 
@@ -86,7 +86,7 @@ class Translate:
             longest = max(len(source) - 1 for source, _ in pairs)
             run.add(longest_source=longest)
         model = translation.TranslationModel(run, network, pair)
-        some = validation.take(np.arange(min(VALIDATED, len(validation))))
+        some = validation.take(np.arange(min(VALIDATION_SENTENCES, len(validation))))
         return training.Training(
             run,
             network,

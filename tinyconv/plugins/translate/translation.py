@@ -17,7 +17,7 @@ from tinyconv.text.vocabulary import END, PADDING, START, padded
 BATCH = search.BATCH  # sentences at a time
 BANDS = (3, 10, 20, 30, 40, 50, 60)  # first lengths of the bands of `bleu_by_length`
 LONG = 30  # words of a long sentence
-ALIGNED = 20_000  # training pairs that the aligner without a network is trained on
+ALIGNER_PAIRS = 20_000  # training pairs that the aligner without a network is trained on
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ class TranslationModel:
 
     def against_aligner(self, sources, targets, weights) -> float:
         """The AER against the links on which IBM Model 1 agrees both ways."""
-        inputs = self.training.rows[:ALIGNED]
-        texts = [target["text"] for target in self.training.targets[:ALIGNED]]
+        inputs = self.training.rows[:ALIGNER_PAIRS]
+        texts = [target["text"] for target in self.training.targets[:ALIGNER_PAIRS]]
         trained = zip(map(self.source.split, inputs), map(self.target.split, texts), strict=True)
 
         def ids(source, target):

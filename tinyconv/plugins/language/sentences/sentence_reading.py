@@ -24,7 +24,7 @@ from tinyconv.results import Picture, Prediction, Table
 from tinyconv.tasks.scoring import answers
 from tinyconv.text.vocabulary import Vocabulary, padded
 
-EVALUATED = 256  # phrases at a time
+BATCH = 256  # phrases at a time
 MULTIPLE = 4  # words to which a batch's length is rounded up, so that few shapes are compiled
 
 
@@ -89,7 +89,7 @@ def scores_of_words(model, vocabulary: Vocabulary, texts: Sequence[Sequence[str]
     """The scores (N, C) of phrases; those of like lengths share a batch."""
     source = Phrases([(words, 0) for words in texts], vocabulary)
     rows = np.argsort(source.lengths, kind="stable")
-    parts = [rows[i : i + EVALUATED] for i in range(0, len(rows), EVALUATED)]
+    parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     tables = [np.asarray(model.predict_on_batch(source.arrays(part)[0])) for part in parts]
     scores = np.empty((len(texts), tables[0].shape[1]), "float32")
     scores[rows] = np.concatenate(tables)

@@ -20,7 +20,7 @@ from tinyconv.plugins.language.sentences.treebank import UNKNOWN, Tree
 from tinyconv.results import Picture, Prediction, Table, subset
 from tinyconv.tasks.scoring import answers
 
-EVALUATED = 128  # trees at a time
+BATCH = 128  # trees at a time
 EPOCH_METRICS = ("loss", "accuracy", "node_accuracy")
 
 
@@ -56,8 +56,8 @@ def node_scores(model: keras.Model, source: Trees) -> list[np.ndarray]:
     """The scores (2 n - 1, C) of all nodes of each tree; trees of like lengths share a batch."""
     scores: list = [None] * len(source.trees)
     rows = np.argsort(source.lengths, kind="stable")
-    for start in range(0, len(rows), EVALUATED):
-        part = rows[start : start + EVALUATED]
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
         table = np.asarray(model.predict_on_batch(source.arrays(part)[0]))
         for row, own in zip(part, source.nodes(part, table), strict=True):
             scores[row] = own

@@ -17,7 +17,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"
 BITS = 6  # of a symbol
 START, STOP = BITS, BITS + 1  # two more inputs, which mark the ends of a sequence
 SEED, COUNT = 0, 16_000  # training sequences
-TRAINED = 8  # symbols of the longest of them
+LONGEST_TRAINING = 8  # symbols of the longest of them
 LENGTHS = {"validation": {12: 64, 16: 64}, "test": dict.fromkeys((8, 12, 16, 24, 32), 64)}
 SILENT = -1.0  # the target where the network may write anything
 
@@ -27,7 +27,7 @@ def copy(root: Path | None = None) -> Dataset:
     if root is not None:
         raise UserError("copy is generated; leave out --root.")
     random = np.random.default_rng(SEED)
-    lengths = {"train": random.integers(1, TRAINED + 1, COUNT)}
+    lengths = {"train": random.integers(1, LONGEST_TRAINING + 1, COUNT)}
     for name, counts in LENGTHS.items():
         lengths[name] = np.repeat(list(counts), list(counts.values()))
     splits = {name: _split(random, each) for name, each in lengths.items()}

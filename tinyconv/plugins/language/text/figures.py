@@ -12,13 +12,16 @@ from tinyconv.report.comparison import COLOURS
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short
 from tinyconv.results import Picture, Table
 
-SCORED, SHOWN = 4000, 900  # characters by which units are chosen, and of the coloured text
+SCORE_LENGTH, TEXT_LENGTH = (
+    4000,
+    900,
+)  # characters by which units are chosen, and of the coloured text
 DISTANCE, WINDOWS = 48, 64  # steps back, and windows, of gradient norms
 LONG = 20_000  # symbols by which the loss at each place of a window is measured
 TEMPERATURES = (0.3, 0.6, 0.9, 1.2)
 SAMPLE = 300  # symbols of a sample
 LINE = 76  # characters of a line of a coloured text
-FOLLOWED = {
+PROPERTIES = {
     "column": "the place in the line",
     "quotes": "quotation marks",
     "brackets": "the number of open brackets",
@@ -34,9 +37,9 @@ def report(run, symbols, text: str) -> Iterator[Picture | Table]:
     if len(ids) > options.window > 1:
         yield loss_by_place(_by_place(run, model, ids), options.window)
     if options.model != "ntm":
-        if options.level == "char" and gates.signals(text[:SCORED]):
-            yield tracking(run, model, symbols, text[:SCORED])
-        inside = gates.traces(model, ids[:SCORED])
+        if options.level == "char" and gates.signals(text[:SCORE_LENGTH]):
+            yield tracking(run, model, symbols, text[:SCORE_LENGTH])
+        inside = gates.traces(model, ids[:SCORE_LENGTH])
         if inside[0].gates:
             yield saturation(inside)
     if len(ids) > DISTANCE + 1:
@@ -182,28 +185,28 @@ def tracking(run, model, symbols, text: str, unit: int | None = None) -> Picture
         name = max(best, key=lambda name: abs(best[name][2]) - abs(before[name][2]))
         layer, unit, score = best[name]
         start = _start(gates.signals(text)[name], text)
-        title = f"A unit that follows {FOLLOWED[name]}"
+        title = f"A unit that follows {PROPERTIES[name]}"
         which = (
-            f"Unit {unit} of layer {layer + 1}, whose correlation with {FOLLOWED[name]} is "
+            f"Unit {unit} of layer {layer + 1}, whose correlation with {PROPERTIES[name]} is "
             f"{score:.2f}."
         )
     scores = "; ".join(
-        f"{FOLLOWED[name]} {abs(best[name][2]):.2f} ({abs(before[name][2]):.2f})" for name in best
+        f"{PROPERTIES[name]} {abs(best[name][2]):.2f} ({abs(before[name][2]):.2f})" for name in best
     )
     caption = (
         f"{which} The greatest correlation of any unit, and in brackets that of any unit of an "
         f"untrained network: {scores}."
     )
     values = trained[layer].state[:, unit]
-    end = start + SHOWN
+    end = start + TEXT_LENGTH
     figure = coloured(text[start:end], values[start:end], np.abs(values).max())
     return Picture("unit", title, caption, png(figure), f"{which} {scores}")
 
 
 def _start(signal: np.ndarray, text: str) -> int:
     """The beginning of a line from which the signal changes as much as anywhere."""
-    lines = [0, *(i + 1 for i, one in enumerate(text[: -SHOWN or None]) if one == "\n")]
-    return max(lines, key=lambda i: signal[i : i + SHOWN].std())
+    lines = [0, *(i + 1 for i, one in enumerate(text[: -TEXT_LENGTH or None]) if one == "\n")]
+    return max(lines, key=lambda i: signal[i : i + TEXT_LENGTH].std())
 
 
 def coloured(text: str, values: np.ndarray, greatest: float) -> Figure:

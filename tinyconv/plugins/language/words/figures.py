@@ -12,10 +12,10 @@ from tinyconv.plugins.language.words.space import WordSpace
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table
 
-LISTED, NEIGHBOURS = 12, 6  # rows of the table of neighbours, and words in each
+ROWS, NEIGHBOURS = 12, 6  # rows of the table of neighbours, and words in each
 FREQUENT = 300  # most frequent words, which the table draws from
 PROBES = 8  # words by which two are compared
-SEEN = 20  # occurrences beside the two words from which a ratio is no accident
+MIN_OCCURRENCES = 20  # occurrences beside the two words from which a ratio is no accident
 
 
 def report(run, space: WordSpace, dataset) -> Iterator[Picture | Table]:
@@ -97,7 +97,7 @@ def neighbourhood(space: WordSpace, word: int) -> Picture:
 
 def neighbours(space: WordSpace) -> Table:
     """The nearest words of frequent ones."""
-    ids = np.linspace(0, min(FREQUENT, len(space.lexicon)) - 1, LISTED).astype(int)
+    ids = np.linspace(0, min(FREQUENT, len(space.lexicon)) - 1, ROWS).astype(int)
     rows = []
     for i in dict.fromkeys(ids.tolist()):
         near = space.answers([i], NEIGHBOURS)
@@ -141,7 +141,7 @@ def ratios(lexicon: Lexicon, counts, one: int, other: int, probes: Sequence[int]
     shares = (rows + 0.5) / (rows + 0.5).sum(axis=1, keepdims=True)
     ratio = shares[0] / shares[1]
     if not len(probes):
-        usual = np.flatnonzero(rows.sum(axis=0) >= min(SEEN, rows.sum() / len(lexicon)))
+        usual = np.flatnonzero(rows.sum(axis=0) >= min(MIN_OCCURRENCES, rows.sum() / len(lexicon)))
         usual = usual[(usual != one) & (usual != other)]
         order = usual[np.argsort(ratio[usual], kind="stable")]
         middle = order[np.argsort(np.abs(np.log(ratio[order])), kind="stable")][:PROBES]

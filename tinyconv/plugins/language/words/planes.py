@@ -10,7 +10,7 @@ from tinyconv.plugins.language.words.space import WordSpace
 from tinyconv.report.figures import INK, TRAIN, png
 from tinyconv.results import Picture
 
-MAPPED = 300  # most frequent words on a map
+MAP_WORDS = 300  # most frequent words on a map
 LETTERS = np.array([0.07, 0.016])  # width and height of a written word, of the map's
 CLUSTERS = 10  # of k-means, where no kinds are known
 ARROWS = 16  # pairs of a relation
@@ -27,7 +27,7 @@ def maps(space: WordSpace, questions) -> Iterator[Picture]:
     from sklearn.manifold import TSNE
 
     roles = analogies.roles_of_words(space.lexicon, questions)
-    chosen = [i for i in range(len(space.lexicon)) if i in roles or not roles][:MAPPED]
+    chosen = [i for i in range(len(space.lexicon)) if i in roles or not roles][:MAP_WORDS]
     if len(chosen) < 4 or space.unit.shape[1] < 2:
         return
     groups, by = _groups(space, chosen, roles)
