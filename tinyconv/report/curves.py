@@ -41,17 +41,36 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
     return Picture("curves", "Learning curves", caption, png(figure), alt, plot=True)
 
 
-def losses_and_measures(history: Sequence, title: str, measures: Mapping, chance="") -> Figure:
+def measures_by_epoch(history: Sequence, names: Mapping[str, str] | Sequence[str]) -> dict:
+    """{label: values by epoch} of validation metrics, of those that the history has.
+
+    Args:
+        history: the rows of history.csv, at least one.
+        names: of the metrics, with a label for each; by default the name with spaces.
+    """
+    labels = names if isinstance(names, Mapping) else {n: n.replace("_", " ") for n in names}
+    return {
+        label: [row[f"val_{name}"] for row in history]
+        for name, label in labels.items()
+        if f"val_{name}" in history[-1]
+    }
+
+
+def losses_and_measures(
+    history: Sequence, title: str, measures: Mapping, caption: str, alt: str, chance: str = ""
+) -> Picture:
     """Plot the loss of training and validation by epoch, and beside it measures from 0 to 1.
 
     Args:
         history: the rows of history.csv, at least one, with "epoch", "loss" and "val_loss".
         title: what the loss is of.
         measures: for each label the values by epoch, of the validation.
+        caption: how to read it.
+        alt: its text alternative.
         chance: the label of values by chance, whose line is dashed.
 
     Returns:
-        The Figure.
+        A Picture named "curves".
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -62,7 +81,7 @@ def losses_and_measures(history: Sequence, title: str, measures: Mapping, chance
     right.set_ylim(-0.02, 1.02)
     _finish(left, title)
     _finish(right, "validation")
-    return figure
+    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
 
 
 def _plot_pair(axes, history: Sequence, name: str) -> None:

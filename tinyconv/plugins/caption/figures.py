@@ -7,8 +7,7 @@ import numpy as np
 from tinyconv.plugins.caption import metrics
 from tinyconv.plugins.caption.words import split
 from tinyconv.report import attention
-from tinyconv.report.curves import losses_and_measures
-from tinyconv.report.figures import png
+from tinyconv.report.curves import losses_and_measures, measures_by_epoch
 from tinyconv.results import Picture, plural
 
 GALLERY = 200  # pictures from which the best and the worst are chosen
@@ -18,12 +17,7 @@ SHOWN = 3  # of each in the report
 def curves(history) -> Iterator[Picture]:
     """The loss and the caption metrics by epoch."""
     names = ("bleu4", "exact_match", "attribute_accuracy", "pointing_accuracy", "pointing_chance")
-    measures = {
-        name.replace("_", " "): [row[f"val_{name}"] for row in history]
-        for name in names
-        if f"val_{name}" in history[-1]
-    }
-    figure = losses_and_measures(history, "loss of a caption", measures, "pointing chance")
+    measures = measures_by_epoch(history, names)
     caption = (
         "The loss is -ln p of a caption, in nats: in training of all captions and with dropout, in "
         "validation of each picture's first."
@@ -34,17 +28,13 @@ def curves(history) -> Iterator[Picture]:
             "the word names; pointing chance is that of a random location."
         )
     last = history[-1]
+    ends = "".join(f", {label} {values[-1]:.3g}" for label, values in measures.items())
     alt = (
         f"Curves over {plural(len(history), 'epoch')}. At the end: loss {last['loss']:.3g} in "
-        f"training and {last['val_loss']:.3g} in validation"
+        f"training and {last['val_loss']:.3g} in validation{ends}."
     )
-    values = [
-        f", {name.replace('_', ' ')} {last[f'val_{name}']:.3g}"
-        for name in names
-        if f"val_{name}" in last
-    ]
-    yield Picture(
-        "curves", "How it learnt", caption, png(figure), f"{alt}{''.join(values)}.", plot=True
+    yield losses_and_measures(
+        history, "loss of a caption", measures, caption, alt, chance="pointing chance"
     )
 
 

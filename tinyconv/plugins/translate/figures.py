@@ -12,7 +12,7 @@ from tinyconv.plugins.translate.alignment import known_links
 from tinyconv.plugins.translate.languages import labels
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.curves import losses_and_measures, measures_by_epoch
 from tinyconv.report.figures import INK, VALIDATION, png
 from tinyconv.results import Picture, Table
 
@@ -40,17 +40,14 @@ def report(run, model, split, name: str) -> Iterator[Picture | Table]:
 def curves(history: Sequence[dict[str, float]]) -> Picture:
     """The loss, and the validation's measures, by epoch."""
     measures = {"BLEU / 100": [row["val_bleu"] / 100 for row in history]}
-    for name in ("exact_match", "aer", "pointing"):
-        if f"val_{name}" in history[-1]:
-            measures[name.replace("_", " ")] = [row[f"val_{name}"] for row in history]
-    figure = losses_and_measures(history, "loss of a word", measures)
+    measures |= measures_by_epoch(history, ("exact_match", "aer", "pointing"))
     caption = (
         "The loss is -ln p of a word, in nats. The alignment error rate (aer) falls as the "
         "greatest weight of each word finds the word that it translates, often after BLEU rises."
     )
     last = history[-1]
     alt = f"At the end: validation loss {last['val_loss']:.3g}, BLEU {last['val_bleu']:.1f}."
-    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+    return losses_and_measures(history, "loss of a word", measures, caption, alt)
 
 
 def by_length(results: Mapping[str, dict[str, float]], trained: int, split: str) -> Picture:

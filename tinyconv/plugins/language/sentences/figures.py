@@ -12,7 +12,7 @@ from tinyconv.plugins.language.sentences.sentence_networks import WIDTHS
 from tinyconv.plugins.language.sentences.tree_batches import word_ids
 from tinyconv.plugins.language.sentences.treebank import UNKNOWN, Tree
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.curves import losses_and_measures, measures_by_epoch
 from tinyconv.report.figures import INK, png
 from tinyconv.results import Picture, Table, plural
 from tinyconv.text.vocabulary import Vocabulary, padded
@@ -42,18 +42,13 @@ class ByHeight:
 def curves(history: Sequence[Mapping]) -> Picture:
     """The loss, and the labels that are right, by epoch."""
     names = {"accuracy": "sentences", "node_accuracy": "all phrases"}
-    measures = {
-        label: [row[f"val_{name}"] for row in history]
-        for name, label in names.items()
-        if f"val_{name}" in history[-1]
-    }
-    figure = losses_and_measures(history, "loss of a label", measures)
+    measures = measures_by_epoch(history, names)
     caption = (
         "Left: -ln of the probability of the right label, in nats. Right: the fraction of labels "
         "that are right, of validation sentences and, for trees, of all their phrases."
     )
     alt = "; ".join(f"{label} {values[-1]:.3f} at the end" for label, values in measures.items())
-    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+    return losses_and_measures(history, "loss of a label", measures, caption, alt)
 
 
 def shade(label: int, count: int) -> str:

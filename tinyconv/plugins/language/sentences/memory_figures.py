@@ -11,7 +11,7 @@ from tinyconv.data import Dataset, selection
 from tinyconv.plugins.language.sentences import memory_network, story_batches, story_measures
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.curves import losses_and_measures, measures_by_epoch
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture, Table, plural
 
@@ -40,14 +40,8 @@ def report(run, dataset: Dataset) -> Iterator[Picture | Table]:
 
 def curves(history: Sequence[Mapping], linear_epochs: int) -> Picture:
     """The loss, the answers, and the attention, by epoch; the first ones are a linear start."""
-    measures = {
-        name.replace("_", " "): [row[f"val_{name}"] for row in history]
-        for name in ("answer_accuracy", "attention_on_fact", "attention_on_fact_chance")
-        if f"val_{name}" in history[-1]
-    }
-    figure = losses_and_measures(
-        history, "loss of an answer", measures, chance="attention on fact chance"
-    )
+    names = ("answer_accuracy", "attention_on_fact", "attention_on_fact_chance")
+    measures = measures_by_epoch(history, names)
     caption = (
         "The loss is -ln p of the answer, in nats. The network is never trained on the facts on "
         "which an answer rests: its largest weights find them where the answers are learnt."
@@ -59,7 +53,8 @@ def curves(history: Sequence[Mapping], linear_epochs: int) -> Picture:
         )
     last = history[-1]
     alt = f"At the end: answers right {last['val_answer_accuracy']:.2f}."
-    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+    chance = "attention on fact chance"
+    return losses_and_measures(history, "loss of an answer", measures, caption, alt, chance)
 
 
 def examples(run, model, split) -> Iterator[Picture]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tinyconv.plugins.language.text import copy_sequences, language_model
 from tinyconv.plugins.language.text.neural_turing_machine import TuringCell
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.curves import losses_and_measures
+from tinyconv.report.curves import losses_and_measures, measures_by_epoch
 from tinyconv.report.figures import INK, VALIDATION, png, short_name
 from tinyconv.results import Picture
 
@@ -36,18 +36,15 @@ def has_memory(model) -> bool:
 
 def curves(history) -> Picture:
     """The loss, and what is right in longer sequences, by epoch."""
-    measures = {
-        "sequences without an error": [row["val_sequence_accuracy"] for row in history],
-        "wrong bits": [row["val_bit_error"] for row in history],
-    }
-    figure = losses_and_measures(history, "loss of a bit", measures)
+    names = {"sequence_accuracy": "sequences without an error", "bit_error": "wrong bits"}
+    measures = measures_by_epoch(history, names)
     caption = (
         "The loss is -ln p of a bit, in nats: 0.69 is guessing. The validation's sequences are "
         "longer than any in training."
     )
     last = history[-1]
     alt = f"At the end: sequences without an error {last['val_sequence_accuracy']:.2f}."
-    return Picture("curves", "How it learnt", caption, png(figure), alt, plot=True)
+    return losses_and_measures(history, "loss of a bit", measures, caption, alt)
 
 
 def by_length(metrics: dict[str, float]) -> Picture:
