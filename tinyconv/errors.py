@@ -30,9 +30,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     names = sorted(names)
     more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    listed = ", ".join(names[:MAX_NAMES])
+    shortlist = ", ".join(names[:MAX_NAMES])
     return close_matches(name, names) or (
-        f"choose from {listed}{more}." if names else "there is none to choose from."
+        f"choose from {shortlist}{more}." if names else "there is none to choose from."
     )
 
 

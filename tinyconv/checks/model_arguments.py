@@ -63,8 +63,10 @@ def comes_with_its_weights(subject: Subject) -> None:
         raise Skipped("it has no pretrained weights")
     values = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
     assert all(values.values()), f"it declares no {', '.join(n for n in values if not values[n])}"
-    listed = subject.entry.pretrained
-    assert listed == values, f"its source says {listed} as literals, but should say {values}"
+    pretrained = subject.entry.pretrained
+    assert pretrained == values, (
+        f"its source says {pretrained} as literals, but should say {values}"
+    )
     weights = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)

@@ -76,15 +76,15 @@ def ranks_the_better_higher(subject: Subject) -> None:
         for row in complete_run(subject).history
     ]
     training = _training(subject)
-    rank, metrics, judged = training.rank, rows[-1], 0
+    rank, metrics, count = training.rank, rows[-1], 0
     for name, value in metrics.items():
         sign = _direction(name)
         step = max(abs(value) / 2, 0.1)
         gain = rank({**metrics, name: value + step}) - rank({**metrics, name: value - step})
         if sign and gain:
-            judged += 1
+            count += 1
             assert gain * sign > 0, f"an epoch ranks higher, the worse its {name} is"
-    if not judged:
+    if not count:
         raise Skipped("the names of the metrics do not show whether higher is better")
 
 

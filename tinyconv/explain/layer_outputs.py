@@ -25,8 +25,8 @@ def filters(model, layer=None) -> np.ndarray:
         UserError: if there is no such layer, or it has no such weights.
     """
     if layer is None:
-        named = named_layers(model).items()
-        layer = next((n for n, each in named if _kernel(each) is not None), None)
+        layers = named_layers(model).items()
+        layer = next((n for n, each in layers if _kernel(each) is not None), None)
         if layer is None:
             raise UserError(f"{model.name} has no layer with weights to show.")
     kernel = _kernel(find_layer(model, layer))

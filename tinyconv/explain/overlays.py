@@ -104,13 +104,13 @@ def prediction(scores: np.ndarray, classes: Sequence[str]) -> str:
     return f"{short_name(classes[best])} {softmax(scores)[best]:.0%}"
 
 
-def thumbnails(axes, pictures, points, colours, marked) -> None:
+def thumbnails(axes, pictures, points, colours, is_marked) -> None:
     """Draw small pictures at points (N, 2), framed in their class's colour; those in `marked` (N,)
     are larger, above the others, and have a wider frame."""
     axes.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal")
     side = 0.045 if len(pictures) > 60 else 0.075
-    for i in np.argsort(marked, kind="stable"):
-        half = side * (1.0 if marked[i] else 0.5)
+    for i in np.argsort(is_marked, kind="stable"):
+        half = side * (1.0 if is_marked[i] else 0.5)
         x, y = points[i]
         extent = (x - half, x + half, y - half, y + half)
         axes.imshow(
@@ -119,10 +119,10 @@ def thumbnails(axes, pictures, points, colours, marked) -> None:
             vmin=0,
             vmax=255,
             extent=extent,
-            zorder=2 + marked[i],
+            zorder=2 + is_marked[i],
         )
         edge = Rectangle((x - half, y - half), 2 * half, 2 * half, fill=False, ec=colours[i])
-        edge.set(lw=2.4 if marked[i] else 1.4, zorder=3 + marked[i])
+        edge.set(lw=2.4 if is_marked[i] else 1.4, zorder=3 + is_marked[i])
         axes.add_patch(edge)
     axes.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06))
 

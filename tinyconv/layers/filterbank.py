@@ -125,5 +125,5 @@ def write(patches, where: Window, rows: int, columns: int):
         (B, C, R, A).
     """
     F_Y, F_X = filterbank(where, rows, columns, patches.shape[-1])
-    drawn = ops.matmul(ops.matmul(ops.swapaxes(F_Y, 1, 2)[:, None], patches), F_X[:, None])
-    return drawn / where.intensity[:, None, None, None]
+    drawing = ops.matmul(ops.matmul(ops.swapaxes(F_Y, 1, 2)[:, None], patches), F_X[:, None])
+    return drawing / where.intensity[:, None, None, None]

@@ -235,15 +235,15 @@ def _unmet(distribution) -> str | None:
     ours = importlib.metadata.version(OURS)
     for requirement in map(Requirement, requirements):
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        met = requirement.specifier.contains(ours, prereleases=True)
-        if canonical(requirement.name) == OURS and applies and not met:
+        is_met = requirement.specifier.contains(ours, prereleases=True)
+        if canonical(requirement.name) == OURS and applies and not is_met:
             return f"it needs tinyconv {requirement.specifier}, but {ours} is installed"
     return None
 
 
 def _with_rivals(entries: list[Entry]) -> list[Entry]:
     """Mark the entries whose name another one has too; a name of tinyconv's own stays its own."""
-    marked = []
+    result = []
     for entry in entries:
         rivals = [
             other
@@ -255,8 +255,8 @@ def _with_rivals(entries: list[Entry]) -> list[Entry]:
         if rivals and entry.kind and not entry.is_off and entry.distribution != OURS:
             others = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
             entry = replace(entry, rivals=others)
-        marked.append(entry)
-    return marked
+        result.append(entry)
+    return result
 
 
 def _natural(name: str) -> list:

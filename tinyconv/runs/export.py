@@ -123,10 +123,10 @@ def destination(path: Path, format: str, is_folder: bool) -> Path:
     exists = "exists already; name another place with --output."
     if path.exists():  # also `.`, which has no name
         raise UserError(f"{path} {exists}")
-    named = path if suffix == ending or not ending else path.with_name(path.name + ending)
-    if named.exists():
-        raise UserError(f"{named} {exists}")
-    return named
+    target = path if suffix == ending or not ending else path.with_name(path.name + ending)
+    if target.exists():
+        raise UserError(f"{target} {exists}")
+    return target
 
 
 def write(networks: Mapping, path: Path, format: str, facts: Mapping) -> list[str]:

@@ -113,8 +113,8 @@ def _read(name: str, value, kind: type, is_optional: bool, metadata: Mapping):
 
 def _choices(name: str, values: list) -> Choices:
     if not values or any(value in values[:i] for i, value in enumerate(values)):
-        listed = ", ".join(map(str, values))
-        raise UserError(f"{name} lists no value, or one of them twice: {listed or 'nothing'}.")
+        choices = ", ".join(map(str, values))
+        raise UserError(f"{name} lists no value, or one of them twice: {choices or 'nothing'}.")
     return Choices(tuple(values))
 
 

@@ -79,7 +79,7 @@ class BeamSearch(keras.layers.Layer):
         excluded: ids of words that no sentence has, beside PADDING and START.
 
     Args of the call:
-        begun: {name: (P, ...)}, the tensors that the step needs before the first word.
+        context: {name: (P, ...)}, the tensors that the step needs before the first word.
 
     Returns:
         word ids (P, K, T) int32, with PADDING after the end, and ln p (P, K) float32, the best

@@ -187,9 +187,9 @@ def resume_seeds(folder: Path, count: int | None = None) -> RunGroup:
         record = group.read(folder)
     first, count = record["settings"]["seed"], record["count"]
     seeds = {folder / f"seed-{seed}": seed for seed in range(first, first + count)}
-    begun = len([path for path in seeds if group.is_finished(path)])
+    count_finished = len([path for path in seeds if group.is_finished(path)])
     console.print_line(
-        f"seeds      {first} to {first + count - 1} in {folder}: {begun} of them finished"
+        f"seeds      {first} to {first + count - 1} in {folder}: {count_finished} of them finished"
     )
 
     def train(place: Path) -> None:

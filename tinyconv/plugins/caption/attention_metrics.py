@@ -153,9 +153,9 @@ def changes_by_grey(
         for picture, caption, weights, before in zip(pictures, captions, attention, log_p):
             length = len(weights)
             top = [np.argsort(-each, kind="stable")[:count] for each in weights]
-            drawn = [random.permutation(rows * columns)[:count] for _ in weights]
+            at_random = [random.permutation(rows * columns)[:count] for _ in weights]
             masks = np.ones((1 + 2 * length, rows * columns), bool)  # the first is all grey
-            for mask, cells in zip(masks[1:], top + drawn):
+            for mask, cells in zip(masks[1:], top + at_random):
                 mask[:] = False
                 mask[cells] = True
             variants = np.stack([greyed(picture, mask, rows, columns) for mask in masks])

@@ -54,12 +54,12 @@ def gallery(model, examples, name: str) -> Iterator[Picture]:
         for several, caption, p in zip(references, captions, log_p)
     ]
     order = sorted(range(count), key=ranks.__getitem__)
-    shown = min(SHOWN, count)
-    middle = (count - shown) // 2
+    number = min(SHOWN, count)
+    middle = (count - number) // 2
     parts = {
-        "best": order[::-1][:shown],
-        "typical": order[middle : middle + shown],
-        "worst": order[:shown],
+        "best": order[::-1][:number],
+        "typical": order[middle : middle + number],
+        "worst": order[:number],
     }
     for part, indices in parts.items():
         for rank, i in enumerate(indices, start=1):

@@ -165,9 +165,9 @@ class DrawModel:
         probabilities = np.full(known.shape, 0.5)
         for number in range(rounds):
             guess = random.random(known.shape) < probabilities
-            shown = np.where(mask, 255 * guess, pictures).astype("uint8")
-            noise = drawing_noise(number * len(shown), len(shown), *self.sizes, seed)
-            outputs = self.model.predict_on_batch({"pictures": shown, "noise": noise})
+            inputs = np.where(mask, 255 * guess, pictures).astype("uint8")
+            noise = drawing_noise(number * len(inputs), len(inputs), *self.sizes, seed)
+            outputs = self.model.predict_on_batch({"pictures": inputs, "noise": noise})
             probabilities = expit(np.asarray(outputs["canvas"], "float64"))
         return np.where(mask, probabilities, known).astype("float32")
 

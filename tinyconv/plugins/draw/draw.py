@@ -120,8 +120,8 @@ class DrawPath(keras.layers.Layer):
     def draw(self, z, canvas, h_dec, cell):
         """c_t, the decoder's states, and the window: equations 7 and 8, or 14 and 15."""
         h_dec, (_, cell) = self.decoder(z, [h_dec, cell])  # (7)
-        drawn, where = self.write(h_dec)
-        return canvas + drawn, h_dec, cell, where  # (8)
+        stroke, where = self.write(h_dec)
+        return canvas + stroke, h_dec, cell, where  # (8)
 
     def step(self, x, states, noise):
         """The states after one step, and a dict of what happened in it.
@@ -134,15 +134,15 @@ class DrawPath(keras.layers.Layer):
         mean, log_deviation, encoder, read = self.infer(x, states)
         z = mean + ops.exp(log_deviation) * noise  # (6)
         canvas, h_dec, cell, write = self.draw(z, states[0], *states[3:])
-        happened = {
+        values = {
             "z": z,
             "kl": kl_divergence(mean, log_deviation),
             "log_ratio": log_ratio(z, noise, log_deviation),
             "canvas": canvas,
         }
         for name, where in (("read", read), ("write", write)):
-            happened |= {} if where is None else {name: ops.stack(where, axis=1)}
-        return (canvas, *encoder, h_dec, cell), happened
+            values |= {} if where is None else {name: ops.stack(where, axis=1)}
+        return (canvas, *encoder, h_dec, cell), values
 
     def steps(self, pictures, noise) -> dict:
         """All steps of the inference of pictures: a dict of tensors (B, T, ...).
@@ -160,8 +160,8 @@ class DrawPath(keras.layers.Layer):
 
         def step(states, each):
             canvas, h_dec, cell, where = self.draw(each, *states)
-            happened = {} if where is None else {"write": ops.stack(where, axis=1)}
-            return (canvas, h_dec, cell), {"canvas": canvas, **happened}
+            values = {} if where is None else {"write": ops.stack(where, axis=1)}
+            return (canvas, h_dec, cell), {"canvas": canvas, **values}
 
         canvas, _, _, *decoder = self.begin(ops.shape(z)[0])
         return self._loop(step, (canvas, *decoder), z)
@@ -173,8 +173,8 @@ class DrawPath(keras.layers.Layer):
         if count <= UNROLL_STEPS:
             each = [first]
             for t in range(1, count):
-                states, happened = step(states, rows[t])
-                each.append(happened)
+                states, values = step(states, rows[t])
+                each.append(values)
             steps = {name: ops.stack([one[name] for one in each], axis=1) for name in first}
         else:
 

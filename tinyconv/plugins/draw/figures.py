@@ -102,10 +102,12 @@ def between(model: DrawModel, pictures: np.ndarray, name: str) -> Picture:
     half = len(ends) // 2
     shares = np.linspace(0, 1, BETWEEN)[:, None, None]
     rows = [(1 - shares) * z[i] + shares * z[half + i] for i in range(half)]
-    drawn = model.decoded(np.concatenate(rows))["canvas"][:, -1]
-    drawn = drawn.reshape(half, BETWEEN, *drawn.shape[1:])
-    framed = np.concatenate([ends[:half, None] / 255, drawn, ends[half:, None] / 255], axis=1)
-    flat = np.round(255 * framed.reshape(-1, *framed.shape[2:])).astype("uint8")
+    between = model.decoded(np.concatenate(rows))["canvas"][:, -1]
+    between = between.reshape(half, BETWEEN, *between.shape[1:])
+    rows_with_ends = np.concatenate(
+        [ends[:half, None] / 255, between, ends[half:, None] / 255], axis=1
+    )
+    flat = np.round(255 * rows_with_ends.reshape(-1, *rows_with_ends.shape[2:])).astype("uint8")
     caption = (
         f"From one {name} picture (left) to another (right): drawings whose numbers z go from "
         "those of one to those of the other. Shapes that stay legible on the way show that it has "

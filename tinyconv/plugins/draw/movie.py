@@ -131,9 +131,9 @@ def write_completion(folder: Path, name: str, picture, hidden, result) -> None:
     """Write a figure of a picture, of the half that the network saw, and of what it made of it."""
     folder.mkdir(exist_ok=True)
     figure = Figure(figsize=(4.2, 1.7), layout="constrained")
-    shown = np.where(hidden[..., None], 0.35, picture / 255)
+    half = np.where(hidden[..., None], 0.35, picture / 255)
     titles = ("picture", "what is shown", "completed")
-    for axes, each, title in zip(figure.subplots(1, 3), (picture / 255, shown, result), titles):
+    for axes, each, title in zip(figure.subplots(1, 3), (picture / 255, half, result), titles):
         show(axes, each)
         axes.set_title(title, fontsize=9, color=INK)
     files.write(files.unused_path(folder / f"{name}-completed.png"), png(figure))

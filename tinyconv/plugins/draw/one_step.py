@@ -54,8 +54,8 @@ class InferenceStep(DecoderPart):
 
     def call(self, pictures, noise, states):
         x = ops.transpose(ops.cast(pictures, "float32") / 255, (0, 3, 1, 2))
-        states, happened = self.decoder.step(x, states, noise)
-        return happened["z"], happened["kl"], *states
+        states, values = self.decoder.step(x, states, noise)
+        return values["z"], values["kl"], *states
 
 
 @keras.saving.register_keras_serializable("tinyconv")
@@ -81,10 +81,10 @@ def networks(model) -> dict[str, keras.Model]:
     """
     layer, pictures = model.get_layer("path"), model.input["pictures"]
     z = keras.Input((layer.latent,), name="z")
-    shown = keras.Input(pictures.shape[1:], dtype=pictures.dtype, name="pictures")
+    picture = keras.Input(pictures.shape[1:], dtype=pictures.dtype, name="pictures")
     if hasattr(layer, "decode"):
         return {
-            "encode": keras.Model(shown, LatentEncoder(layer)(shown), name="encode"),
+            "encode": keras.Model(picture, LatentEncoder(layer)(picture), name="encode"),
             "decode": keras.Model(z, LatentDecoder(layer)(z), name="decode"),
         }
     begin = keras.Model(z, FirstCanvas(layer)(z), name="begin")
@@ -95,9 +95,9 @@ def networks(model) -> dict[str, keras.Model]:
     canvas, _, _, h, cell = states
     noise = keras.Input((layer.latent,), name="noise")
     drawing = DrawingStep(layer)(z, canvas, h, cell)
-    inference = InferenceStep(layer)(shown, noise, states)
+    inference = InferenceStep(layer)(picture, noise, states)
     return {
         "begin": begin,
         "draw": keras.Model([z, canvas, h, cell], drawing, name="draw"),
-        "infer": keras.Model([shown, noise, *states], inference, name="infer"),
+        "infer": keras.Model([picture, noise, *states], inference, name="infer"),
     }

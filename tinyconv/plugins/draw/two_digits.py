@@ -43,16 +43,16 @@ def _drawn(image_size: int | None) -> Sources:
 
 def _source(split: Split, name: str, number: int, image_size: int | None) -> Source:
     """Canvases with each digit of the split equally often as the first of the two."""
-    shown = np.stack([resize(picture, DIGIT_SIDE) for picture in split.pictures])
-    copies = -(-FEWEST[name] // len(shown))
+    singles = np.stack([resize(picture, DIGIT_SIDE) for picture in split.pictures])
+    copies = -(-FEWEST[name] // len(singles))
     names, pictures, targets = [], [], []
-    for i in range(copies * len(shown)):
+    for i in range(copies * len(singles)):
         random = np.random.default_rng([number, i])
-        pair = i // copies, int(random.integers(len(shown)))
+        pair = i // copies, int(random.integers(len(singles)))
         corners = apart(random)
         picture = np.zeros((SIDE, SIDE, 1), "uint8")
         for k, (left, top) in zip(pair, corners):
-            picture[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE] = shown[k]
+            picture[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE] = singles[k]
         middles = (corners + (DIGIT_SIDE - 1) / 2) / ((SIDE - 1) / 2) - 1
         names.append(f"{split.names[pair[0]]}-{i % copies}")
         pictures.append(picture if image_size is None else resize(picture, image_size))

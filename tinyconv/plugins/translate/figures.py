@@ -270,12 +270,12 @@ def worst_translations(model, sources, best, targets, split: str) -> Table:
         share = len(common) / max(1, len(set(reference) | set(translated.tokens)))
         text = model.target.join(translated.tokens)
         rows.append((share, model.source.join(source), text or "(no words)", target["text"]))
-    shown = sorted(rows)[:WORST]
+    least = sorted(rows)[:WORST]
     return Table(
         "worst",
         "Worst translations",
         f"Of {len(rows)} {split} sentences, those that share the fewest words with their reference "
         "(words in common, of all words of the two).",
         ("in common", "source", "translation", "reference"),
-        [(f"{share:.0%}", *texts) for share, *texts in shown],
+        [(f"{share:.0%}", *texts) for share, *texts in least],
     )

@@ -105,7 +105,7 @@ def states_of(decoder, context, embedded, of_words):
 
     Args:
         decoder: the `AligningDecoder`.
-        begun: the result of its `begin`.
+        context: the result of its `begin`.
         embedded: (T, B, m), E y_{i-1}.
         of_words: (T, B, 3n), W E y_{i-1} + b.
     """

@@ -43,7 +43,7 @@ def opinions(root: Path | None = None) -> Dataset:
     sentences: set[str] = set()
     splits = {}
     for name, (count, levels, seed) in SPLITS.items():
-        trees = drawn(count, levels, seed, sentences)
+        trees = draw_trees(count, levels, seed, sentences)
         sentences |= {tree.sentence for tree in trees}
         splits[name] = split(trees, [str(i) for i in range(count)])
     return Dataset("opinions", LABELS, splits, unit="sentences")
@@ -56,7 +56,7 @@ def split(trees: list[Tree], names: list[str]) -> Split:
     return Split(None, labels, names, targets=targets, inputs=[tree.sentence for tree in trees])
 
 
-def drawn(count: int, levels: tuple[int, ...], seed: int, others: Set[str]) -> list[Tree]:
+def draw_trees(count: int, levels: tuple[int, ...], seed: int, others: Set[str]) -> list[Tree]:
     """Trees of different sentences, none of which is in `others`."""
     random, trees, sentences = Random(seed), [], set(others)
     while len(trees) < count:

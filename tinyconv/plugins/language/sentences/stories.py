@@ -133,7 +133,7 @@ def where_was_a_thing(world: World) -> tuple | None:
 QUESTIONS = {1: where_is_a_person, 2: where_is_a_thing, 3: where_was_a_thing}
 
 
-def drawn(random: np.random.Generator, task: int, fewest: int, most: int) -> tuple[str, dict]:
+def draw_story(random: np.random.Generator, task: int, fewest: int, most: int) -> tuple[str, dict]:
     """A story of so many statements with its question, and the target."""
     while True:
         world = World(random)
@@ -150,9 +150,9 @@ def examples(random: np.random.Generator, split: str, known: set) -> Iterator[tu
     for task, (fewest, most) in LENGTHS.items():
         ends = (most + 1, 2 * most) if split == "deeper" else (fewest, most)
         for _ in range(COUNTS[split]):
-            text, target = drawn(random, task, *ends)
+            text, target = draw_story(random, task, *ends)
             while text in known:
-                text, target = drawn(random, task, *ends)
+                text, target = draw_story(random, task, *ends)
             known.add(text)
             yield text, target
 

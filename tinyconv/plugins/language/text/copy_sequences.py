@@ -35,13 +35,13 @@ def copy(root: Path | None = None) -> Dataset:
 
 
 def _split(random, lengths: np.ndarray) -> Split:
-    rows = [drawn(random, length) for length in lengths]
+    rows = [sequence(random, length) for length in lengths]
     names = [str(i) for i in range(len(rows))]
     targets = [{"copy": row} for row in rows]
     return Split(None, np.full(len(rows), -1, np.int32), names, targets=targets, inputs=rows)
 
 
-def drawn(random, length: int) -> str:
+def sequence(random, length: int) -> str:
     """A random text of `length` symbols."""
     return "".join(ALPHABET[i] for i in random.integers(0, len(ALPHABET), length))
 
@@ -88,6 +88,6 @@ def batches(
     """
     random = np.random.default_rng([seed, epoch])
     lengths = random.permutation([len(text) for text in texts])
-    texts = [drawn(random, length) for length in lengths]
+    texts = [sequence(random, length) for length in lengths]
     for step in range(first, max(1, len(texts) // batch_size)):
         yield arrays(texts[step * batch_size : (step + 1) * batch_size], max(lengths))

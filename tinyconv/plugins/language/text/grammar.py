@@ -30,9 +30,9 @@ def grammar(root: Path | None = None) -> Dataset:
     if root is not None:
         raise UserError("grammar is generated; leave out --root.")
     generator = random.Random(SEED)
-    drawn = [[line(generator) for _ in range(LINES)] for _ in range(PASSAGES)]
-    rows = ["".join(text for text, _ in each) for each in drawn]
-    costs = [sum(bits for _, bits in each) for each in drawn]
+    texts = [[line(generator) for _ in range(LINES)] for _ in range(PASSAGES)]
+    rows = ["".join(text for text, _ in each) for each in texts]
+    costs = [sum(bits for _, bits in each) for each in texts]
     names = [f"passage {i + 1}" for i in range(PASSAGES)]
     edges = {"train": (0, 540), "validation": (540, 570), "test": (570, PASSAGES)}
     splits = {}

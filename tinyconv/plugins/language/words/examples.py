@@ -86,18 +86,18 @@ class Windows:
         rest, number = None, 0
         for turn in count():
             for block in self._order(epoch):
-                drawn = self.draw(epoch, turn, block)
+                examples = self.draw(epoch, turn, block)
                 if rest is not None:
-                    drawn = tuple(map(np.concatenate, zip(rest, drawn, strict=True)))
-                whole = len(drawn[1]) // self.batch_size
+                    examples = tuple(map(np.concatenate, zip(rest, examples, strict=True)))
+                whole = len(examples[1]) // self.batch_size
                 for i in range(min(whole, steps - number)):
                     if number >= first:
                         rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
-                        yield drawn[0][rows], drawn[1][rows]
+                        yield examples[0][rows], examples[1][rows]
                     number += 1
                 if number == steps:
                     return
-                rest = tuple(each[whole * self.batch_size :] for each in drawn)
+                rest = tuple(each[whole * self.batch_size :] for each in examples)
 
 
 class Counts:

@@ -93,20 +93,20 @@ def _map(name, title, caption, space: WordSpace, chosen, places, groups) -> Pict
 
 def arrows(space: WordSpace, pairs: Sequence[tuple[int, int]], kind: str) -> Picture:
     """The pairs of a relation in the plane in which their words differ most."""
-    shown = sorted(pairs, key=sum)[:ARROWS]
-    ends = [np.array(side) for side in zip(*shown)]
+    first = sorted(pairs, key=sum)[:ARROWS]
+    ends = [np.array(side) for side in zip(*first)]
     steps = space.unit[ends[1]] - space.unit[ends[0]]
     alike = _mean_cosine(steps)
-    random = np.random.default_rng(0).permutation(len(shown))
+    random = np.random.default_rng(0).permutation(len(first))
     chance = _mean_cosine(space.unit[ends[1][random]] - space.unit[ends[0]])
-    figure = _plane(space, shown, (8.5, 6))
+    figure = _plane(space, first, (8.5, 6))
     caption = (
         f"Each arrow goes from a word to the one that has the relation {kind} to it, in the plane "
         "in which these words differ most. Where a relation is a direction, arrows are parallel: "
         f"their mean cosine, in all dimensions, is {alike:.2f}, and {chance:.2f} where the second "
         "words are exchanged at random."
     )
-    alt = f"{len(shown)} arrows of {kind}, mean cosine {alike:.2f}."
+    alt = f"{len(first)} arrows of {kind}, mean cosine {alike:.2f}."
     title = f"One relation as a direction: {kind}"
     return Picture("arrows", title, caption, png(figure), alt, plot=True)
 
