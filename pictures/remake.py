@@ -45,8 +45,8 @@ def main() -> None:
         subprocess.run([*command, "predict", "runs/draw", "--count", "6"], check=True)
         shutil.copy("runs/draw/drawings/drawings.png", HERE / "drawing.png")
         shutil.copy("catch-game.gif", HERE / "catch.gif")
-        for form in ("alignment", "none"):
-            words = [*command, "fit", "translate", "--minutes", "3", "--name", form]
+        for form, epochs in (("alignment", "10"), ("none", "14")):  # which take as long
+            words = [*command, "fit", "translate", "--epochs", epochs, "--name", form]
             subprocess.run([*words, "--attention", form], check=True)
         translation(tinyconv.load("runs/alignment"), tinyconv.load("runs/none"))
         subprocess.run([*command, "fit", "glimpse", "--name", "glimpses"], check=True)

@@ -66,7 +66,7 @@ def lessons(as_json):
     "--check",
     type=_HomePath(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Python file with your answer to the exercise, to be checked.",
+    help="Check your answer to the exercise, a Python file.",
 )
 @click.pass_context
 def lesson(ctx, numbers, run, output, check):

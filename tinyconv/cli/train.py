@@ -182,7 +182,7 @@ fit = Tasks(
 lr_find = Tasks(
     "lr-find",
     lr_find_command,
-    """Find a learning rate by a short range test, which makes no run.
+    """Find a learning rate by a short range test; no run is written.
 
     Accepts the options of `tinyconv fit`, plots the loss against the learning rate, and suggests
     one.

@@ -136,7 +136,7 @@ class ExplainOptions:
 
     method: str = setting(DEFAULT, f"{', '.join(METHODS)}, or all.")
     label: str | None = setting(
-        None, "Class to explain; default: the prediction.", option="--class"
+        None, "Class to explain.  [default: the predicted one]", option="--class"
     )
     layer: str | None = setting(None, "Layer to explain, for methods that take one.")
     resize: bool = setting(False, "Scale and crop pictures of another size.")

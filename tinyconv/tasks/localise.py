@@ -47,7 +47,7 @@ class Settings(PictureSettings):
 
 
 class Localise:
-    """What and where: a label and a box for each picture, two heads on any model of the zoo."""
+    """Localisation: a label and a box for each picture, two heads on any model of the zoo."""
 
     Settings = Settings
     Evaluate = EvaluateOptions

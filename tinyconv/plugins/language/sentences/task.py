@@ -34,7 +34,7 @@ OF_MEMORY = ("hops", "memories", "noise", "linear_start", "tasks")  # settings
 
 
 class Sentences:
-    """What a text says, by trees, filters, chains or a memory (Socher 2013, Kim 2014, Tai 2015)."""
+    """Sentences classified by trees, CNN or LSTM; stories by memory (Socher 2013, Kim 2014)."""
 
     Settings = Settings
     Evaluate = Evaluate
