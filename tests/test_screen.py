@@ -40,12 +40,12 @@ def test_time_left_by_hand(now):
 def test_work_with_a_deadline_has_the_time_until_then(now):
     """Whatever its pace: with --minutes a body learns a hundred times slower than its head."""
     bar = progress.Bar("training", total=1, deadline=220.0)
-    assert bar.left == "2 min 00 s"
+    assert bar.time_left == "2 min 00 s"
     now[0] += 90
     bar.advance(0.001)
-    assert bar.left == "30 s"
+    assert bar.time_left == "30 s"
     now[0] += 90
-    assert bar.left == "0 s"
+    assert bar.time_left == "0 s"
 
 
 def test_a_pipe_gets_one_line_and_only_for_long_work(capsys, now):

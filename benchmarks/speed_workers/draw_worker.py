@@ -16,7 +16,7 @@ from tinyconv.plugins.draw import draw, task  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 side, steps, batch, form = (sizes.pop(name) for name in ("side", "steps", "batch", "form"))
-draw.UNROLLED = 1 if form == "scanned" else steps
+draw.UNROLL_STEPS = 1 if form == "scanned" else steps
 keras.utils.set_random_seed(0)
 random = np.random.default_rng(0)
 pictures = (255 * random.integers(0, 2, (batch, side, side, 1))).astype("uint8")

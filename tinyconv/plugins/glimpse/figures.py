@@ -103,9 +103,9 @@ def _errors_together(lines: Mapping[str, Mapping[int, float]], of: str, title: s
     for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
         errors = 100 * np.array([line[k] for k in sorted(line)])
         if len(errors) == 1 < len(ticks):  # convnet, which has seen everything
-            axes.axhline(errors[0], ls="--", color=colour, label=figures.short(name, 40))
+            axes.axhline(errors[0], ls="--", color=colour, label=figures.short_name(name, 40))
         else:
-            axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short(name, 40))
+            axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short_name(name, 40))
         texts.append(f"{name}: {', '.join(f'{error:.1f}' for error in errors)}")
     axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
     axes.grid(alpha=0.3)
@@ -132,7 +132,7 @@ def strip(name, picture, paths: Paths, i: int, classes: Sequence[str], options, 
     axes = figure.subplots(2, count + 1, height_ratios=(3, 2))
     windows = None if paths.windows is None else paths.windows[i]
     _draw_path(axes[0, 0], picture, locations, options, count, windows)
-    title = "" if label is None or label < 0 else figures.short(classes[label])
+    title = "" if label is None or label < 0 else figures.short_name(classes[label])
     axes[0, 0].set_title(title, fontsize=9, color=INK)
     axes[1, 0].axis("off")
     views = _views(picture, locations, options, windows)
@@ -217,7 +217,7 @@ def _draw_probabilities(axes, probabilities, classes: Sequence[str]) -> None:
     """Bars of at most eleven classes, the most probable ones of many; the digits and the end."""
     chosen = np.sort(np.argsort(-probabilities, kind="stable")[:11])
     axes.bar(range(len(chosen)), probabilities[chosen], color=TRAIN)
-    names = [figures.short(classes[i], 8) for i in chosen]
+    names = [figures.short_name(classes[i], 8) for i in chosen]
     rotation = 90 if max(map(len, names)) > 1 else 0
     axes.set_xticks(range(len(chosen)), names, fontsize=7, rotation=rotation)
     axes.set(ylim=(0, 1), yticks=[])
