@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.text import gates, language_model, sampling, streams
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short_name
 from tinyconv.results import Picture, Table
 
 SCORE_LENGTH, TEXT_LENGTH = (
@@ -137,7 +137,7 @@ def _losses_together(tables: Mapping[str, np.ndarray]) -> Picture:
     axes, ends = figure.subplots(), []
     for (name, (carried, fresh)), colour in zip(tables.items(), itertools.cycle(COLOURS)):
         places = np.arange(1, len(carried) + 1)
-        axes.plot(places, carried, color=colour, label=short(name, 50))
+        axes.plot(places, carried, color=colour, label=short_name(name, 50))
         axes.plot(places, fresh, ":", color=colour)
         last = max(1, len(carried) // 8)
         ends.append(f"{name}: {carried.mean():.2f} and {fresh[-last:].mean():.2f}")
@@ -282,7 +282,7 @@ def _gradients(lines: Mapping[str, np.ndarray]) -> Picture:
     for number, ((name, values), colour) in enumerate(zip(lines.items(), itertools.cycle(COLOURS))):
         style = "--" if name.endswith(", untrained") else "-"
         shares = values / max(values[0], 1e-30)
-        axes.plot(shares, style, color=colour, label=short(name, 50), zorder=3 - number / 99)
+        axes.plot(shares, style, color=colour, label=short_name(name, 50), zorder=3 - number / 99)
     axes.set(yscale="log", xlabel="steps back", ylabel="gradient norm, 1 at the last step")
     axes.set_ylim(bottom=1e-8)
     axes.grid(alpha=0.3)
