@@ -74,6 +74,6 @@ def report_unknown(unknown: Collection[str], noun: str = "word") -> None:
     """
     if unknown:
         first = ", ".join(sorted(set(unknown))[:SHOWN])
-        console.say(
+        console.print_line(
             f"unknown    {plural(len(unknown), noun)} that the network has not learnt: {first}"
         )
