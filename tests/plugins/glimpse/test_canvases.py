@@ -142,6 +142,10 @@ def test_symbols_end_after_the_digits():
     symbols = looks.symbols_of(np.array([-1, -1]), digits, 4)
     assert symbols.tolist() == [[3, 10, -1, -1], [1, 0, 9, 10]]
     assert looks.symbols_of(np.array([7, 8]), digits, 1).tolist() == [[7], [8]]
+    short = looks.symbols_of(np.array([-1]), digits[:1], 2)  # no picture shows more than one
+    assert short.tolist() == [[3, 10]]
+    with pytest.raises(UserError, match="shows 3 digits, and this network reads 2 at most before"):
+        looks.symbols_of(np.array([-1, -1]), digits, 3)
     places = np.arange(12, dtype=float).reshape(2, 3, 2)
     places[0, 1:] = np.nan
     aims = looks.aims(places, 8, 4)

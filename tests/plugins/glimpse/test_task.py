@@ -129,6 +129,11 @@ def test_dram_predicts_numbers(dram_run, picture):
     assert 0 < answer["probability"] <= 1 and np.shape(answer["path"]) == (turns, 2)
 
 
+def test_a_run_that_reads_numbers_needs_their_digits(dram_run):
+    with pytest.raises(UserError, match="digits does not say which digits its pictures show"):
+        dram_run.evaluate(data="digits")
+
+
 def test_a_path_ends_where_the_number_does():
     """Turns of two glimpses: 3 1 end and another, no end at all, the end at once."""
     best = np.array([[3, 1, looks.END, 5], [1, 2, 3, 4], [looks.END, 1, looks.END, 2]])

@@ -12,6 +12,7 @@ import numpy as np
 from tinyconv.data import Split
 from tinyconv.data.augment import warped
 from tinyconv.data.pipeline import steps_per_epoch, training_batches
+from tinyconv.errors import UserError
 from tinyconv.plugins.glimpse.dram import NONE
 from tinyconv.plugins.glimpse.drawing import Canvas, draw
 from tinyconv.plugins.glimpse.ram import LEARNED
@@ -100,13 +101,22 @@ def symbols_of(labels, digits, objects: int) -> np.ndarray:
         labels: (B,) the classes; -1 for numbers.
         digits: (B, M) int32, the digits of numbers, -1 where there is none.
         objects: S.
+
+    Raises:
+        UserError: for a number of more than S - 1 digits.
     """
     if objects == 1:
         return np.asarray(labels, "int32")[:, None]
-    symbols = np.full((len(labels), objects), NONE, np.int32)
+    lengths = (digits >= 0).sum(axis=1)
+    if lengths.max() >= objects:
+        raise UserError(
+            f"A picture shows {lengths.max()} digits, and this network reads {objects - 1} at most "
+            "before the end; choose data with fewer, or train a network on these."
+        )
+    symbols = np.full((len(labels), max(objects, digits.shape[1])), NONE, np.int32)
     symbols[:, : digits.shape[1]] = digits
-    symbols[np.arange(len(symbols)), (digits >= 0).sum(axis=1)] = END
-    return symbols
+    symbols[np.arange(len(symbols)), lengths] = END
+    return symbols[:, :objects]
 
 
 def digits_of(split: Split) -> np.ndarray:

@@ -21,7 +21,12 @@ def measured(run, data, root, split: str | None) -> tuple[Dataset, str]:
     if run.settings.get("classes"):
         dataset = selection.of_run(run, data, root)
         return dataset, selection.split_to_measure(dataset, split)
-    dataset = _readable(run, selection.named(run, data, root))
+    dataset = selection.named(run, data, root)
+    if not _is_of_numbers(dataset):
+        raise UserError(
+            f"{dataset.name} does not say which digits its pictures show, and this run reads them; "
+            "evaluate it on number-digits or number-digits-2."
+        )
     return dataset, selection.held_out_split(dataset, split)
 
 

@@ -226,12 +226,12 @@ def _network(options: Settings, shape, dataset: Dataset):
         "units": options.units,
     }
     if options.model == "dram":
-        from tinyconv.plugins.glimpse import dram
+        from tinyconv.plugins.glimpse import dram, looks
 
         objects, symbols = 1, len(dataset.classes)
         if not symbols:
-            rows = [target["digits"] for target in dataset.splits["train"].targets]
-            objects, symbols = 1 + max(map(len, rows)), 11  # the digits and the end
+            most = max(looks.digits_of(split).shape[1] for split in dataset.splits.values())
+            objects, symbols = 1 + most, 11  # the digits and the end
         context = options.context == "coarse"
         return dram.dram(shape[-1], symbols, objects, options.glimpses, context=context, **sensor)
     from tinyconv.plugins.glimpse import ram
