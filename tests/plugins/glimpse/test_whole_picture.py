@@ -61,7 +61,7 @@ def test_a_run_that_sees_everything_beside_one_that_looks(make_run, tmp_path):
     assert set(metrics) == {"loss", "error", "error_by_glimpse_1", "pixels_seen", "multiply_adds"}
     assert metrics["pixels_seen"] == 60 * 60
     names = [each.name for each in run.pictures()]
-    assert names == ["curves", "error-by-glimpse", *(f"path-{k}" for k in range(1, 7)), "where"]
+    assert names == ["curves", *(f"path-{k}" for k in range(1, 7))]
     Image.new("L", (60, 60), 200).save(tmp_path / "digit.png")
     (one,) = run.predict(tmp_path / "digit.png")
     assert one.answers[0]["path"] == [[0, 0]]

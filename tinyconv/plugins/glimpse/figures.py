@@ -36,14 +36,14 @@ def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Pict
     some = split.take(np.arange(0, len(split), max(1, len(split) // SAMPLE)))
     places = places_of(some)
     paths = model.paths(some.pictures, places)
-    if model.layer.objects == 1:
+    if model.layer.objects == 1 < model.glimpses:
         yield error_by_glimpse(model, some, places, paths, name)
     shown = np.random.default_rng(0).permutation(len(some))[:SHOWN]
     for rank, i in enumerate(np.sort(shown), start=1):
         yield strip(
             f"path-{rank}", some.pictures[i], paths, i, classes, run.options, some.labels[i]
         )
-    if not np.isnan(places).all():
+    if model.glimpses > 1 and not np.isnan(places).all():
         yield where(paths, places, model.digit)
 
 
@@ -67,8 +67,8 @@ def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     if len(rows) > 1:
         caption += (
             "The first is at a random place. A network that was trained with --policy random is "
-            "better at random glimpses than this one: `tinyconv report RUN OTHER` compares two "
-            "runs."
+            "better at random glimpses than this one: `tinyconv report RUN OTHER` compares runs, "
+            "also with the ConvNet of --model convnet, which sees everything."
         )
     return Picture(
         "error-by-glimpse", "Error by glimpse", caption, png(figure), "; ".join(texts), plot=True
