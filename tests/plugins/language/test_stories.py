@@ -59,6 +59,12 @@ def test_answers_are_those_of_the_story_and_of_its_facts_alone(dataset):
             assert replayed("\n".join([*facts, lines[-1]])) == target["answer"], text
 
 
+def test_stories_are_the_same_every_time(dataset):
+    again = stories.all_splits.__wrapped__()  # not those of the first time
+    for name, split in dataset.splits.items():
+        assert (again[name].rows, again[name].targets) == (split.rows, split.targets)
+
+
 def test_splits_share_no_story_and_deeper_is_longer(dataset):
     texts = [text for split in dataset.splits.values() for text in split.rows]
     assert len({*texts}) == len(texts) == 3 * sum(stories.COUNTS.values())
@@ -224,7 +230,8 @@ def test_stories_become_arrays():
     assert four.answers.tolist() == [c, -1] and four.tasks.tolist() == [1, 2]
     assert four.is_fact.tolist() == [[True, False], [True, False]] and four.cut == 0
     short = arrays(memories=1)
-    assert short.sentences[0].tolist() == [[c, d, e, f]] and short.cut == 1
+    assert short.sentences[0].tolist() == [[c, d, e, f], [0, 0, 0, 0]]  # never fewer than two
+    assert short.cut == 1
     assert not short.is_fact[0].any()  # the fact is forgotten
 
 

@@ -61,6 +61,8 @@ def test_opinions_mean_what_their_parts_mean():
     assert [len(each) for each in dataset.splits.values()] == [8000, 500, 1000, 1000]
     sentences = [text for each in dataset.splits.values() for text in each.inputs]
     assert len(set(sentences)) == len(sentences)  # no sentence twice, in no two splits
+    again = opinions.all_splits.__wrapped__()  # the same every time, not those of the first time
+    assert sentences == [text for each in again.values() for text in each.inputs]
     value = {word: v for v, words in opinions.ADJECTIVES.items() for word in words}
     rules = 0
     for target, label in zip(split.targets, split.labels):

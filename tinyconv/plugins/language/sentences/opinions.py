@@ -6,6 +6,7 @@ The split `deeper` has sentences of more clauses than any in training.
 """
 
 from collections.abc import Set
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -36,17 +37,23 @@ SPLITS = {
 }
 
 
-def opinions(root: Path | None = None) -> Dataset:
-    """Opinions on films, composed of up to 50 words: a treebank with a label at every node."""
-    if root is not None:
-        raise UserError("opinions is generated; leave out --root.")
+@cache
+def all_splits() -> dict[str, Split]:
+    """The splits, the same ones every time."""
     sentences: set[str] = set()
     splits = {}
     for name, (count, levels, seed) in SPLITS.items():
         trees = draw_trees(count, levels, seed, sentences)
         sentences |= {tree.sentence for tree in trees}
         splits[name] = split(trees, [str(i) for i in range(count)])
-    return Dataset("opinions", LABELS, splits, unit="sentences")
+    return splits
+
+
+def opinions(root: Path | None = None) -> Dataset:
+    """Opinions on films, composed of up to 50 words: a treebank with a label at every node."""
+    if root is not None:
+        raise UserError("opinions is generated; leave out --root.")
+    return Dataset("opinions", LABELS, dict(all_splits()), unit="sentences")
 
 
 def split(trees: list[Tree], names: list[str]) -> Split:

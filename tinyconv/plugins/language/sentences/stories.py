@@ -11,6 +11,7 @@ An example is a text of one sentence a line, whose last line is the question. It
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,13 @@ def examples(random: np.random.Generator, split: str, known: set) -> Iterator[tu
             yield text, target
 
 
+@cache
+def all_splits() -> dict[str, Split]:
+    """The splits, the same ones every time."""
+    random, known = np.random.default_rng(SEED), set()
+    return {name: split(list(examples(random, name, known))) for name in COUNTS}
+
+
 def stories(root: Path | None = None) -> Dataset:
     """Generated stories with a question, as tasks 1 to 3 of bAbI; the supporting facts are known.
 
@@ -164,9 +172,7 @@ def stories(root: Path | None = None) -> Dataset:
     """
     if root is not None:
         raise UserError("stories is generated; leave out --root, or choose babi.")
-    random, known = np.random.default_rng(SEED), set()
-    splits = {name: split(list(examples(random, name, known))) for name in COUNTS}
-    return Dataset("stories", (), splits, unit="questions")
+    return Dataset("stories", (), dict(all_splits()), unit="questions")
 
 
 def split(rows: list[tuple[str, dict]], names: list[str] | None = None) -> Split:
