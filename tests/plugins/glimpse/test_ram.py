@@ -264,7 +264,9 @@ def error_of(policy, seed, steps=200):
     return float((np.asarray(scores)[:, -1].argmax(axis=-1) != labels).mean())
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_the_policy_learns_to_look_where_looking_pays(seed):
     """A glimpse on the mark shows the class; one elsewhere shows little of it."""
     assert error_of("learned", seed) < 0.6 * error_of("random", seed)
