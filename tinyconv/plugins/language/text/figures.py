@@ -284,7 +284,8 @@ def _gradients(lines: Mapping[str, np.ndarray]) -> Picture:
         shares = values / max(values[0], 1e-30)
         axes.plot(shares, style, color=colour, label=short_name(name, 50), zorder=3 - number / 99)
     axes.set(yscale="log", xlabel="steps back", ylabel="gradient norm, 1 at the last step")
-    axes.set_ylim(bottom=1e-8)
+    least = min(values.min() / max(values[0], 1e-30) for values in lines.values())
+    axes.set_ylim(bottom=max(1e-8, least / 2))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
     ends = "; ".join(
