@@ -17,16 +17,15 @@ import math
 import keras
 from keras import ops
 
-from tinyconv import layers
 from tinyconv.plugins.glimpse.ram import LEARNED, at_once, path, reinforce
-from tinyconv.plugins.glimpse.retina import coarse, multiply_adds, program_numbers, retina
+from tinyconv.plugins.glimpse.retina import WithRetina, coarse, multiply_adds, retina
 
 COARSE = 15  # values of the context's picture in each direction
 NONE = -1  # a target after the last one
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class Dram(layers.WithPrograms, keras.layers.Layer):
+class Dram(WithRetina, keras.layers.Layer):
     """The deep recurrent attention model.
 
     Args:
@@ -149,10 +148,6 @@ class Dram(layers.WithPrograms, keras.layers.Layer):
         shapes = {"scores": (B, self.objects, self.symbols), "locations": (B, T, 2)}
         shapes |= {"aims": (B, T, 2), "log_pi": (B, T), "values": (B, T)}
         return {name: keras.KerasTensor(shape, "float32") for name, shape in shapes.items()}
-
-    def program_numbers(self) -> int:
-        """Those of the retina, at each glimpse."""
-        return self.input[1].shape[1] * program_numbers(self.size, self.scales)
 
     def multiply_adds(self, glimpses: int, channels: int = 1) -> int:
         """The multiply-adds of the matrix products for a picture, without the context network."""

@@ -23,8 +23,7 @@ import math
 import keras
 from keras import ops
 
-from tinyconv import layers
-from tinyconv.plugins.glimpse.retina import multiply_adds, program_numbers, retina
+from tinyconv.plugins.glimpse.retina import WithRetina, multiply_adds, retina
 
 LEARNED = "learned"
 
@@ -111,7 +110,7 @@ def reinforce(log_pi, values, rewards):
 
 
 @keras.saving.register_keras_serializable("tinyconv")
-class Ram(layers.WithPrograms, keras.layers.Layer):
+class Ram(WithRetina, keras.layers.Layer):
     """The recurrent attention model.
 
     Args:
@@ -228,10 +227,6 @@ class Ram(layers.WithPrograms, keras.layers.Layer):
         shapes = {"scores": (B, T, self.classes), "locations": (B, T, 2)}
         shapes |= {"aims": (B, T, 2), "log_pi": (B, T), "values": (B, T)}
         return {name: keras.KerasTensor(shape, "float32") for name, shape in shapes.items()}
-
-    def program_numbers(self) -> int:
-        """Those of the retina, at each glimpse."""
-        return self.input[1].shape[1] * program_numbers(self.size, self.scales)
 
     def multiply_adds(self, glimpses: int, channels: int = 1) -> int:
         """The multiply-adds of the matrix products for a picture, without those of training."""

@@ -56,9 +56,13 @@ def _program():
     return tf.function(_patches, jit_compile=True, autograph=False)
 
 
-def program_numbers(size: int, scales: int) -> int:
-    """Three passes over the window of a glimpse: measured, as `layers.WithPrograms` counts."""
-    return 3 * window(size, scales) ** 2
+class WithRetina(layers.WithPrograms):
+    """A layer of pictures and one row of `looks` a glimpse, which sees each through a `retina`."""
+
+    def program_numbers(self) -> int:
+        """Three passes over the window of each glimpse: measured, as `WithPrograms` counts."""
+        glimpses = self.input[1].shape[1]
+        return 3 * glimpses * window(self.size, self.scales) ** 2
 
 
 def _patches(pictures, locations, size: int, scales: int):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinyconv.data.settings import DataSettings, EvaluateOptions, PredictOptions
-from tinyconv.recipe import TrainingSettings, in_float32
+from tinyconv.recipe import TrainingSettings, in_float32, no_weight_decay
 from tinyconv.settings import setting
 
 POLICIES = ("learned", "random", "centre", "oracle")
@@ -128,9 +128,7 @@ class Settings(TrainingSettings, PolicySettings, SensorSettings, NetworkSettings
     learning_rate: float | None = setting(
         0.004, "Peak learning rate; 0.002 for other networks than ram.", minimum=0.0, scale="log"
     )
-    weight_decay: float | None = setting(
-        0.0, "Decoupled weight decay, of kernels only.", minimum=0.0, scale="log"
-    )
+    weight_decay: float | None = no_weight_decay()
     precision: str = in_float32()
     data: str = setting(
         "cluttered-digits",
