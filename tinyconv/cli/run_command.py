@@ -10,7 +10,7 @@ from tinyconv import registry, settings, sweep, verbs
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError, nearest
 from tinyconv.explain import ModelExplainOptions
-from tinyconv.registry import recorded
+from tinyconv.registry import recorded_plugins
 from tinyconv.runs import Run, find_folder, group
 from tinyconv.runs.verb_options import options_of
 
@@ -104,7 +104,7 @@ def _target(verb: str, args: list[str]) -> Target:
     for word in words:
         with contextlib.suppress(UserError):
             members = group.members(group.find(word) or Path(word))
-            task = recorded.task_class(members[0] if members else find_folder(word))
+            task = recorded_plugins.task_class(members[0] if members else find_folder(word))
             return Target(word, options_of(task, verb), reads_text(task))
     return Target(None, options_of(registry.find("tasks", DEFAULT_TASK), verb))
 

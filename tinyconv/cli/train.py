@@ -7,7 +7,7 @@ import click
 from tinyconv import registry, settings, verbs
 from tinyconv.cli.base import echo, explicit, json_at_end, print_json
 from tinyconv.errors import UserError
-from tinyconv.registry import recorded
+from tinyconv.registry import recorded_plugins
 from tinyconv.runs import find_folder, group
 from tinyconv.system import processes
 from tinyconv.system.paths import expanded
@@ -52,7 +52,7 @@ def _task_of_run(args: list[str]) -> str | None:
             with contextlib.suppress(UserError):  # the verb reports what is wrong
                 if folder := group.find(path):
                     return group.read(folder)["task"]
-                return recorded.task_name(find_folder(path))
+                return recorded_plugins.task_name(find_folder(path))
     return None
 
 

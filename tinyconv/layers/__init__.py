@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from tinyconv.errors import UserError, nearest
-from tinyconv.layers.accelerated import PRELU_SLOPE, Add, BatchNormalization, Conv2D, PReLU
+from tinyconv.layers.accelerated_layers import PRELU_SLOPE, Add, BatchNormalization, Conv2D, PReLU
 from tinyconv.layers.compilation import (
     WithPrograms,
     can_compile,

@@ -1,9 +1,9 @@
 """Normalisation, shortcut and PReLU as one XLA program, for TensorFlow on a CPU.
 
-`accelerated.py` chooses between these programs and Keras' operations. A layer with a few operations
-a number is bound by memory: its time depends on how often a feature map is read and written.
-TensorFlow runs each operation by itself, so that Keras' normalisation and PReLU pass over the map
-two dozen times, forward and back. Here they are one function,
+`accelerated_layers.py` chooses between these programs and Keras' operations. A layer with a few
+operations a number is bound by memory: its time depends on how often a feature map is read and
+written. TensorFlow runs each operation by itself, so that Keras' normalisation and PReLU pass over
+the map two dozen times, forward and back. Here they are one function,
 
     y = f(z),    z = scale x + shift + shortcut,    f(z) = max(0, z) + a min(0, z)
 
@@ -19,7 +19,7 @@ import math
 
 import tensorflow as tf
 
-from tinyconv.layers.normalised import Normalised
+from tinyconv.layers.normalised_map import Normalised
 
 ADDENDS = 8  # pixels that a loop adds up; with more, XLA's program is three times slower
 

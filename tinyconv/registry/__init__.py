@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tinyconv.errors import PluginError, UserError, nearest
-from tinyconv.registry import recorded
+from tinyconv.registry import recorded_plugins
 from tinyconv.registry.entry_points import KINDS, OURS, Entry, installed
 
 
@@ -97,14 +97,14 @@ class Catalogue:
 
         Raises UserError, with the package to install, where it is missing.
         """
-        entry = self.used[kind] = recorded.entry(kind, origin, run)
+        entry = self.used[kind] = recorded_plugins.entry(kind, origin, run)
         if entry.distribution != OURS:
             entry.load()
         return entry
 
     def task_of(self, folder: Path):
         """The task of another run, in `folder`; the tasks in use stay as they are."""
-        return recorded.task_class(folder)()
+        return recorded_plugins.task_class(folder)()
 
 
 def _checked(entry: Entry, function):

@@ -6,7 +6,7 @@ from typing import overload
 
 from tinyconv import runs
 from tinyconv.errors import UserError
-from tinyconv.registry import recorded
+from tinyconv.registry import recorded_plugins
 from tinyconv.runs import Run, group
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import processes
@@ -97,7 +97,7 @@ def repeat(task: str | None, path, changes: dict, name: str | None = None) -> Ru
     """
     folder = runs.find_folder(path)
     facts = read_settings(folder)
-    own = recorded.task(facts, folder)
+    own = recorded_plugins.task(facts, folder)
     if task not in (None, own.name, own.full_name):
         raise UserError(f"{folder} is a run of {own.short_name}, not of {task}; leave out {task}.")
     return _like(folder, facts, changes, name)

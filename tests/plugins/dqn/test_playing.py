@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import evaluation, figures, published
+from tinyconv.plugins.dqn import evaluation, figures, published_scores
 from tinyconv.plugins.dqn.evaluation import PLAIN, PROTOCOLS
 from tinyconv.plugins.dqn.games import open_games
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID, Step
@@ -99,13 +99,15 @@ def test_without_sticky_actions_games_start_with_no_op_actions():
 
 
 def test_the_scale_from_random_play_to_people():
-    for env, (random, human) in published.RANDOM_AND_HUMAN.items():
-        assert published.human_normalised(env, random) == 0
-        assert published.human_normalised(env, human) == pytest.approx(100)
+    for env, (random, human) in published_scores.RANDOM_AND_HUMAN.items():
+        assert published_scores.human_normalised(env, random) == 0
+        assert published_scores.human_normalised(env, human) == pytest.approx(100)
     # Mnih et al. 2015, Extended Data Table 2: DQN's 401.2 at Breakout is 1327 %.
-    assert published.human_normalised("ALE/Breakout-v5", 401.2) == pytest.approx(1327, abs=0.5)
-    assert published.human_normalised("ALE/Pong-v5", 18.9) == pytest.approx(132, abs=0.5)
-    assert published.human_normalised("catch", 1.0) is None
+    assert published_scores.human_normalised("ALE/Breakout-v5", 401.2) == pytest.approx(
+        1327, abs=0.5
+    )
+    assert published_scores.human_normalised("ALE/Pong-v5", 18.9) == pytest.approx(132, abs=0.5)
+    assert published_scores.human_normalised("catch", 1.0) is None
 
 
 def test_the_best_game_is_shown_with_its_values():

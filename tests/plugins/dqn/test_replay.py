@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn.prioritised import PrioritisedReplay, SumTree
+from tinyconv.plugins.dqn.prioritised_replay import PrioritisedReplay, SumTree
 from tinyconv.plugins.dqn.replay import Replay, Transitions
 from tinyconv.plugins.dqn.steps import FIRST, LAST, MID
 

@@ -16,7 +16,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
 
 import tinyconv
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import learning, prioritised, replay
+from tinyconv.plugins.dqn import learning, prioritised_replay, replay
 
 CLOSE = 1e-4  # for numbers whose order of summation varies
 SMALL = {"steps": 1200, "games": 4, "start": 100, "replay": 400, "update_every": 4}
@@ -53,7 +53,7 @@ def updates(monkeypatch):
         monkeypatch.setattr(kind, "update_priorities", update_priorities)
         return update_priorities
 
-    methods = [recording(kind) for kind in (prioritised.PrioritisedReplay, replay.Replay)]
+    methods = [recording(kind) for kind in (prioritised_replay.PrioritisedReplay, replay.Replay)]
 
     def stop(at):
         for method in methods:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from tinyconv.errors import UserError
-from tinyconv.plugins.dqn import evaluation, published
+from tinyconv.plugins.dqn import evaluation, published_scores
 from tinyconv.plugins.dqn.evaluation import Turn
 from tinyconv.plugins.dqn.steps import Games, screen
 from tinyconv.report.figures import TRAIN, VALIDATION, png
@@ -32,9 +32,11 @@ def curves(run) -> Picture:
     frames = [row["frames"] for row in history]
     for axes, (name, title) in zip(figure.subplots(2, 3).flat, CURVES.items()):
         axes.plot(frames, [row[name] for row in history], ".-", color=TRAIN)
-        points = [point for point in published.PUBLISHED.get(env, []) if point[0] <= 2 * frames[-1]]
+        points = [
+            point for point in published_scores.PUBLISHED.get(env, []) if point[0] <= 2 * frames[-1]
+        ]
         if name == "score" and points:
-            axes.plot(*zip(*points), "x", color=VALIDATION, label=published.PUBLISHED_BY)
+            axes.plot(*zip(*points), "x", color=VALIDATION, label=published_scores.PUBLISHED_BY)
             axes.legend(frameon=False)
         axes.set(title=title, xlabel="frames")
         axes.xaxis.set_major_formatter(EngFormatter())
@@ -59,14 +61,14 @@ def score(run) -> Iterator[Table]:
     protocol = evaluation.find_protocol(env, None, run.options.sticky)
     rows = [
         ("this run", f"{metrics['return_mean']:.1f} ± {metrics['return_std']:.1f}"),
-        *((name, f"{value:g}") for name, value in published.baselines(env)),
+        *((name, f"{value:g}") for name, value in published_scores.baselines(env)),
     ]
     caption = (
         f"Mean and standard deviation of {evaluation.GAMES} games, played {protocol.description}."
     )
     if "human_normalised" in metrics:
         rows.append(("human-normalised", f"{metrics['human_normalised']:.0f} %"))
-        caption += f" Random play and people: {published.SOURCE}."
+        caption += f" Random play and people: {published_scores.SOURCE}."
     yield Table("score", "Its score", caption, ("", "score of a game"), rows)
 
 

@@ -16,7 +16,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import resume
 from tinyconv.plugins.dqn.agent import experience, make_agent
 from tinyconv.plugins.dqn.games import open_games
-from tinyconv.plugins.dqn.prioritised import PrioritisedReplay
+from tinyconv.plugins.dqn.prioritised_replay import PrioritisedReplay
 from tinyconv.plugins.dqn.private import create_slots, online_network
 from tinyconv.plugins.dqn.replay import Replay
 from tinyconv.plugins.dqn.steps import LAST, append_frames, blank_observations

@@ -94,7 +94,7 @@ class Dqn:
         Raises:
             UserError: for an unknown protocol, or a game that does not fit the network.
         """
-        from tinyconv.plugins.dqn import evaluation, published
+        from tinyconv.plugins.dqn import evaluation, published_scores
         from tinyconv.system import console
 
         env = options.data or run.options.env
@@ -104,10 +104,12 @@ class Dqn:
         console.print_line(
             f"scored     {plural(len(scores), 'game')} of {env}, {protocol.description}"
         )
-        normalised = published.human_normalised(env, scores.mean())
+        normalised = published_scores.human_normalised(env, scores.mean())
         if normalised is not None:
             metrics["human_normalised"] = normalised
-            console.print_line(f"           human-normalised in per cent, by {published.SOURCE}")
+            console.print_line(
+                f"           human-normalised in per cent, by {published_scores.SOURCE}"
+            )
         return Evaluation(metrics, env)
 
     def predict(self, run, inputs: Sequence[str], options: Screens) -> Iterator[Prediction]:

@@ -9,9 +9,9 @@ import functools
 import keras
 from keras import ops
 
-from tinyconv.layers import normalised
+from tinyconv.layers import normalised_map
 from tinyconv.layers.compilation import WithPrograms, is_compiled
-from tinyconv.layers.normalised import Normalised
+from tinyconv.layers.normalised_map import Normalised
 from tinyconv.system import private
 
 PRELU_SLOPE = 0.25  # initial slope below zero (He et al. 2015, section 2.1)
@@ -57,7 +57,7 @@ class PReLU(WithPrograms, keras.layers.Layer):
             from tinyconv.layers import fused_norm
 
             # If nothing else reads the normalised map, TensorFlow leaves it out of the graph.
-            before = normalised.attached(inputs) or Normalised(inputs)
+            before = normalised_map.attached(inputs) or Normalised(inputs)
             return fused_norm.rectify(before, self.alpha.value)
         slope = ops.cast(self.alpha, inputs.dtype)
         return ops.maximum(inputs, 0) + slope * ops.minimum(inputs, 0)
@@ -138,7 +138,7 @@ class BatchNormalization(WithPrograms, keras.layers.BatchNormalization):
             mean, variance = (self._update(*each) for each in moving)
         before = Normalised(inputs, mean, variance, self.gamma, self.beta, self.epsilon, of_batch)
         outputs = fused_norm.rectify(before, ops.ones(1, "float32"))
-        normalised.attach(outputs, before)
+        normalised_map.attach(outputs, before)
         return outputs
 
     def _update(self, moving, value):
@@ -157,7 +157,7 @@ class Add(keras.layers.Add):
 
     def call(self, inputs):
         outputs = super().call(inputs)
-        before = normalised.attached(inputs[0])
+        before = normalised_map.attached(inputs[0])
         if before is not None and len(inputs) == 2:
-            normalised.attach(outputs, dataclasses.replace(before, shortcut=inputs[1]))
+            normalised_map.attach(outputs, dataclasses.replace(before, shortcut=inputs[1]))
         return outputs
