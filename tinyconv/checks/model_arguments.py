@@ -63,10 +63,8 @@ def comes_with_its_weights(subject: Subject) -> None:
         raise Skipped("it has no pretrained weights")
     values = {name: getattr(declared, name) for name in ("accuracy", "licence", "size")}
     assert all(values.values()), f"it declares no {', '.join(n for n in values if not values[n])}"
-    pretrained = subject.entry.pretrained
-    assert pretrained == values, (
-        f"its source says {pretrained} as literals, but should say {values}"
-    )
+    literals = subject.entry.pretrained
+    assert literals == values, f"its source says {literals} as literals, but should say {values}"
     weights = []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)

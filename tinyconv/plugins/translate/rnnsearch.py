@@ -235,9 +235,9 @@ class AligningDecoder(layers.WithPrograms, keras.layers.Layer):
         scores = self.word_scores(embedded, states, contexts, training)
         return {"scores": scores, "weights": ops.cast(alphas, "float32")}
 
-    def _states(self, context, embedded, of_words):
+    def _states(self, beginning, embedded, of_words):
         """s_{i-1}, c_i and alpha_i of each step, time first."""
-        annotations, keys, mask, start = context
+        annotations, keys, mask, start = beginning
 
         def step(carry, inputs):
             state, word, of_word = (

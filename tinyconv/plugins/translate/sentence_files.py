@@ -174,18 +174,18 @@ def sentence_pairs(root: Path | None = None) -> Dataset:
         return dataset("sentence-pairs", divided(pairs), pairs.notes(root.name), root)
     files = sorted(path for path in root.iterdir() if path.is_file())
     tables = [path for path in files if path.name.removesuffix(".gz").endswith((".tsv", ".txt"))]
-    pairs = {split: _pair(files, stems) for split, stems in STEMS.items()}
-    if pairs["train"] is None and len(tables) == 1:
+    file_pairs = {split: _pair(files, stems) for split, stems in STEMS.items()}
+    if file_pairs["train"] is None and len(tables) == 1:
         return sentence_pairs(tables[0])
-    if pairs["train"] is None and len(tables) > 1:
+    if file_pairs["train"] is None and len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise UserError(f"--root {root} holds several tables; name one of {names}.")
-    if pairs["train"] is None:
+    if file_pairs["train"] is None:
         raise UserError(
             f"--root {root} holds no pair of files of training sentences; it should be {WHAT}."
         )
     splits, notes = {}, []
-    for split, pair in pairs.items():
+    for split, pair in file_pairs.items():
         if pair is not None:
             pairs = parallel(read(pair[0]), read(pair[1]), (pair[0].name, pair[1].name))
             notes += pairs.notes(pair[0].name)

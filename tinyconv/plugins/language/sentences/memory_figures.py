@@ -163,23 +163,23 @@ def by_length(lines: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Picture:
     """
     figure = Figure(figsize=(6, 3.3), layout="constrained")
     axes = figure.subplots()
-    lines = []
+    facts = []
     for (label, (lengths, is_right)), colour in zip(lines.items(), cycle(COLOURS)):
         bands, counts = np.unique(lengths // BAND, return_counts=True)
         bands = bands[counts >= FEWEST]
         values = [is_right[lengths // BAND == band].mean() for band in bands]
         if values:
             axes.plot(bands * BAND + (BAND - 1) / 2, values, "o-", color=colour, ms=4)
-            lines.append((label, f"{label}: {values[0]:.2f} to {values[-1]:.2f}"))
+            facts.append((label, f"{label}: {values[0]:.2f} to {values[-1]:.2f}"))
     axes.set(xlabel="sentences of the story", ylabel="answers right", ylim=(-0.03, 1.03))
     axes.grid(alpha=0.3)
-    if lines:
-        labels = [label for label, _ in lines]
+    if facts:
+        labels = [label for label, _ in facts]
         lettering.legend(axes, axes.get_lines(), labels, frameon=False, fontsize=8)
     caption = (
         f"Answers by the length of the story, in bands of {BAND} sentences with {FEWEST} stories "
         "or more. Those of the split deeper, where there is one, are longer than any of their task "
         "in training."
     )
-    alt = "; ".join(line for _, line in lines)
+    alt = "; ".join(line for _, line in facts)
     return Picture("by-length", "Answers by length", caption, png(figure), alt, plot=True)
