@@ -100,16 +100,16 @@ def _run(of_words, of_queries, start, annotations, keys, mask, U, C, W_a, v):
     return (states, contexts, alphas), gradients
 
 
-def states_of(decoder, context, embedded, of_words):
+def states_of(decoder, beginning, embedded, of_words):
     """s_{i-1} (T, B, n), c_i (T, B, D) and alpha_i (T, B, J) of each step.
 
     Args:
         decoder: the `AligningDecoder`.
-        context: the result of its `begin`.
+        beginning: the result of its `begin`.
         embedded: (T, B, m), E y_{i-1}.
         of_words: (T, B, 3n), W E y_{i-1} + b.
     """
-    annotations, keys, mask, start = context
+    annotations, keys, mask, start = beginning
     shape = (*tf.unstack(tf.shape(of_words)[:2]), keys.shape[-1])
     of_queries = tf.zeros(shape, of_words.dtype)
     if decoder.query == "state+word":

@@ -220,7 +220,7 @@ class AligningDecoder(layers.WithPrograms, keras.layers.Layer):
         return ops.cast(matmul(t, self.W_o) + self.b_v, "float32")
 
     def call(self, annotations, first, last, source, words, training=False):
-        context = self.begin(annotations, first, last, source)
+        beginning = self.begin(annotations, first, last, source)
         embedded = ops.take(self.E, words, axis=0)  # (B, T, m)
         embedded = self.dropout(embedded, training=training)
         by_step = ops.swapaxes(embedded, 0, 1)  # (T, B, m)
@@ -228,9 +228,9 @@ class AligningDecoder(layers.WithPrograms, keras.layers.Layer):
         if self.attention == "alignment" and layers.is_compiled():
             from tinyconv.plugins.translate import fused_decoder
 
-            states, contexts, alphas = fused_decoder.states_of(self, context, by_step, of_words)
+            states, contexts, alphas = fused_decoder.states_of(self, beginning, by_step, of_words)
         else:
-            states, contexts, alphas = self._states(context, by_step, of_words)
+            states, contexts, alphas = self._states(beginning, by_step, of_words)
         states, contexts, alphas = (ops.swapaxes(x, 0, 1) for x in (states, contexts, alphas))
         scores = self.word_scores(embedded, states, contexts, training)
         return {"scores": scores, "weights": ops.cast(alphas, "float32")}
