@@ -124,9 +124,6 @@ def print_line(text: str) -> None:
     _log.add(text)
 
 
-say = print_line
-
-
 def note(text: str) -> None:
     """Add one line to the log; print it where no live bar shows the same numbers."""
     if is_terminal():
