@@ -2,7 +2,8 @@
 
     python benchmarks/gpu.py [--root cifar-10-batches-bin] [--output gpu.json] [--quick]
 
-It takes ten minutes at most and needs no network. On JAX steps are timed one by one and in chunks.
+It takes ten minutes at most and needs no network. On JAX steps are timed one by one, in chunks, and
+in chunks drawn from a data set on the device.
 With --root, the folder of CIFAR-10's binary files, it also trains `sprint` to 94 % and measures the
 seconds. It prints tables, and writes everything to a JSON file. --quick is a trial with small
 networks, for a machine without a GPU.
@@ -22,6 +23,7 @@ from tinyconv.system.start_keras import BACKENDS, is_installed
 WORKER = Path(__file__).parent / "speed_workers" / "gpu_worker.py"
 SECONDS = 200.0  # for the networks of each backend
 MINUTES = 1.5  # of the training on CIFAR-10, on each backend
+WAYS = ("chunk", "drawn")  # on JAX
 GOAL = 0.94  # validation top-1
 
 
@@ -51,13 +53,14 @@ def seconds_to_goal(backend: str, root: Path) -> dict:
 def table(rows: list[dict]) -> str:
     """The rows of `networks`, with the speed of each format relative to float32's."""
     lines = ["| network | batch | format | first step, s | a step, ms | beside float32 | loss |"]
-    lines[0] += " a step in a chunk, ms |"
-    lines += ["| --- " * 8 + "|"]
+    lines[0] += " a step in a chunk, ms | drawn on the device, ms |"
+    lines += ["| --- " * 9 + "|"]
     plain = {row["network"]: row["step"] for row in rows if row["precision"] == "float32"}
     lines += [
         f"| {row['network']} | {row['batch']} | {row['precision']} | {row['first_step']:.1f} | "
         f"{1000 * row['step']:.1f} | {plain[row['network']] / row['step']:.2f}x | "
-        f"{row['loss']:.4g} | " + (f"{1000 * row['chunk']:.1f} |" if row["chunk"] else "- |")
+        f"{row['loss']:.4g} | "
+        + " ".join(f"{1000 * row[way]:.1f} |" if way in row else "- |" for way in WAYS)
         for row in rows
     ]
     return "\n".join(lines)

@@ -12,7 +12,8 @@ from tests.helpers.incidents import ctrl_c
 from tinyconv import losses, precision, training, zoo
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.training.chunks import Chunks, chunks
+from tinyconv.training import chunks, failures
+from tinyconv.training.chunks import Chunks
 from tinyconv.training.clock import Clock, State
 
 jax_alone = pytest.mark.skipif(keras.config.backend() != "jax", reason="chunks are for JAX")
@@ -100,10 +101,30 @@ def test_batches_of_several_sizes():
         np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-5)
 
 
+@jax_alone
+def test_a_batch_that_fits_is_tried_for_after_a_chunk_has_failed(monkeypatch):
+    """Its program had taken the memory of all variables, and wrote no new ones."""
+    model = network("two_layer")
+    program = Chunks(model, PICTURES[0], LABELS[0])
+    for variable in sum(program._variables, []):
+        variable.value.delete()
+    loop = SimpleNamespace(
+        model=model,
+        chunks=program,
+        state=State(),
+        settings=SimpleNamespace(batch_size=8),
+        run_folder=SimpleNamespace(path=None),
+        batches=lambda epoch, step: iter([(PICTURES[0], LABELS[0])]),
+    )
+    monkeypatch.setattr(failures, "hardware", SimpleNamespace(has_gpu=lambda: True))
+    assert "--batch-size 4, which fits" in str(failures.out_of_memory(loop))
+
+
 def test_networks_that_take_one_step_at_a_time():
     on_jax = keras.config.backend() == "jax"
-    assert chunks(network("resnet20"), PICTURES[0], LABELS[0]) is None  # on a CPU
-    assert (chunks(network("two_layer"), PICTURES[0], LABELS[0]) is not None) == on_jax
+    assert chunks.chunks(network("resnet20"), PICTURES[0], LABELS[0]) is None  # on a CPU
+    program = chunks.chunks(network("two_layer"), PICTURES[0], LABELS[0])
+    assert (program is not None) == on_jax
 
 
 # In a training ----------------------------------------------------------------------------
@@ -128,7 +149,7 @@ def test_a_run_in_chunks_has_the_numbers_of_one_step_by_step(monkeypatch, sizes,
     run = tinyconv.fit(task, **values)
     assert sizes[0] == 1 and max(sizes) > 4
     with monkeypatch.context() as patch:
-        patch.setattr(training, "chunks", lambda *_: None)
+        patch.setattr(chunks, "chunks", lambda *_: None)
         sizes.clear()
         plain = tinyconv.fit(task, **values)
     assert set(sizes) == {1}
@@ -161,7 +182,7 @@ def test_a_loss_that_diverges_in_mid_chunk_is_told_with_its_step(monkeypatch):
     for patched in (False, True):
         with monkeypatch.context() as patch, pytest.raises(UserError) as error:
             if patched:
-                patch.setattr(training, "chunks", lambda *_: None)
+                patch.setattr(chunks, "chunks", lambda *_: None)
             tinyconv.fit(**RUN, optimizer="sgd", learning_rate=1e19, name=f"wild{patched}")
         messages.append(str(error.value))
     assert "step 1;" not in messages[0]

@@ -77,7 +77,9 @@ def test_boxes_move_with_their_pictures(name, mirror):
     pictures = np.stack([filled(box, (32, 32)) for box in drawn])
     moved, targets = pictures, {"box": boxes.corners(drawn, (32, 32, 1)), "scores": "labels"}
     for step in boxes.policy(name, mirror)[:2]:  # cutout would hide part of a box
-        moved, targets = step(moved, targets, np.random.default_rng(2), np.arange(20))
+        numbers = step.draw(moved.shape, np.random.default_rng(2), np.arange(20))
+        targets = step.moved(targets, moved.shape, *numbers)
+        moved = step.apply(moved, *numbers)
     assert targets["scores"] == "labels"
     corners = targets["box"]
     expected = boxes.corners([bounding_box(picture) for picture in moved], (32, 32, 1))
@@ -86,12 +88,14 @@ def test_boxes_move_with_their_pictures(name, mirror):
 
 
 def test_a_box_that_is_unknown_or_leaves_is_unknown():
-    pictures, turns = np.zeros((200, 16, 16, 1), "uint8"), np.ones(200, int)
+    shape, turns = (200, 16, 16, 1), np.ones(200, int)
     corner = np.tile(np.float32([[0, 0, 1 / 16, 1 / 16]]), (200, 1))
-    nowhere = {"box": np.full((200, 4), boxes.UNKNOWN)}
+    nowhere = np.full((200, 4), boxes.UNKNOWN)
     for step in boxes.policy("basic", True):
-        corner = step(pictures, {"box": corner}, np.random.default_rng(0), turns)[1]["box"]
-        unknown = step(pictures, nowhere, np.random.default_rng(0), turns)[1]["box"]
+        numbers = step.draw(shape, np.random.default_rng(0), turns)
+        corner, unknown = (
+            step.moved({"box": each}, shape, *numbers)["box"] for each in (corner, nowhere)
+        )
         np.testing.assert_array_equal(unknown, boxes.UNKNOWN)
     is_known = boxes.is_known(corner)
     assert 0 < is_known.sum() < 200

@@ -18,6 +18,8 @@ start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import losses, precision, recipe, training, zoo  # noqa: E402
+from tinyconv.data import Split, augment  # noqa: E402
+from tinyconv.data.pipeline import training_batches  # noqa: E402
 from tinyconv.plugins.caption import encoder, glance, model  # noqa: E402
 from tinyconv.system import gpu, hardware, provenance  # noqa: E402
 from tinyconv.training.chunks import Chunks  # noqa: E402
@@ -65,15 +67,34 @@ if quick:
     }
 
 
-def chunked(network, inputs, targets) -> float:
-    """Seconds of a step among the STEPS of a chunk, the median of three."""
-    program, seconds = Chunks(network, inputs, targets), []
-    count = min(program.size, 2 if quick else STEPS)
-    for length in (1, count, count, count):  # the first one is compiled
-        start = time.monotonic()
-        program.take([(inputs, targets)] * length, [1e-3] * length)
-        seconds.append((time.monotonic() - start) / length)
-    return statistics.median(seconds[1:])
+def chunked(network, inputs, targets) -> dict[str, float]:
+    """Seconds of a step among the STEPS of a chunk, the median of three.
+
+    "chunk" takes the batch from the host, "drawn" makes pictures of it on the device, with
+    augmentation.
+    """
+    program = Chunks(network, inputs, targets)
+    if quick:
+        program.size = 1  # a loop of convolutions takes a CPU twenty times as long
+    count = min(program.size, STEPS)
+
+    def median(*batch, place=None) -> float:
+        seconds = []
+        for length in (1, count, count, count):  # the first one is compiled
+            start = time.monotonic()
+            program.take([batch] * length, [1e-3] * length, place)
+            seconds.append((time.monotonic() - start) / length)
+        return statistics.median(seconds[1:])
+
+    times = {"chunk": median(inputs, targets)}
+    if not isinstance(inputs, dict):
+        from tinyconv.training import resident
+
+        split = Split(inputs, targets, targets)
+        batches = training_batches(split, len(targets), augment.policy("basic", True), 0, 0)
+        place = resident.of(batches, None)
+        times["drawn"] = median(*next(batches.drawn()), place=place)
+    return times
 
 
 def measure(name: str, policy: str) -> dict:
@@ -90,7 +111,7 @@ def measure(name: str, policy: str) -> dict:
         seconds.append(time.monotonic() - start)
         if sum(seconds) > LONGEST:
             break
-    in_chunks = chunked(network, inputs, targets) if keras.config.backend() == "jax" else None
+    in_chunks = chunked(network, inputs, targets) if keras.config.backend() == "jax" else {}
     keras.backend.clear_session()
     return {
         "network": name,
@@ -98,8 +119,8 @@ def measure(name: str, policy: str) -> dict:
         "batch": len(targets),
         "first_step": first,
         "step": statistics.median(seconds),
-        "chunk": in_chunks,
         "loss": float(loss),
+        **in_chunks,
     }
 
 

@@ -109,6 +109,25 @@ def test_crop_shifts_by_at_most_an_eighth():
     assert set(map(tuple, shifts)) == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (16, 9, 1), (3, 2, 2)])
+def test_changes_by_hand(shape):
+    """Each picture by itself: sliced from NumPy's reflected padding, reversed, painted."""
+    height, width, _ = shape
+    batch = np.random.default_rng(1).integers(0, 256, (20, *shape)).astype("uint8")
+    rows, columns = np.random.default_rng(2).integers(-5, 6, (2, 20))
+    moved = augment.shifted(batch, rows, columns)
+    tops, lefts = cutout.draw(batch.shape, np.random.default_rng(3), None)
+    cut, side = cutout(batch, np.random.default_rng(3), None), max(1, min(height, width) // 4)
+    mirrored = flip(batch, None, np.arange(20))
+    for i, picture in enumerate(batch):
+        padded = np.pad(picture, [(5, 5), (5, 5), (0, 0)], mode="reflect")
+        top, left = 5 - rows[i], 5 - columns[i]
+        np.testing.assert_array_equal(moved[i], padded[top : top + height, left : left + width])
+        np.testing.assert_array_equal(mirrored[i], picture[:, ::-1] if i % 2 else picture)
+        picture[tops[i] : tops[i] + side, lefts[i] : lefts[i] + side] = 128
+        np.testing.assert_array_equal(cut[i], picture)
+
+
 def test_colour_keeps_order_and_cutout_cuts_one_square():
     batch = np.repeat(np.arange(64, 192, 2, dtype="uint8").reshape(1, 8, 8, 1), 20, axis=0)
     changed = colour(batch, np.random.default_rng(0), None).reshape(20, -1).astype(int)

@@ -24,4 +24,6 @@ def test_a_quick_trial_on_the_cpu(tmp_path):
         for (network, _), row in rows.items():
             plain = rows[network, "float32"]
             assert math.isclose(row["loss"], plain["loss"], rel_tol=0.1)
+            ways = {"chunk", "drawn"} if network != "caption" else {"chunk"}
+            assert {"chunk", "drawn"} & row.keys() == (ways if backend == "jax" else set())
             assert f"| {network} | {row['batch']} | {row['precision']} |" in end.stdout

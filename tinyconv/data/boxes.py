@@ -5,6 +5,8 @@ inside. A network's boxes are corners (B, 4): left, top, right, bottom as fracti
 picture's width and height, from 0 to 1. In both, an unknown box is -1 four times.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyconv.data import augment
@@ -39,33 +41,28 @@ def _area(corners) -> np.ndarray:
     return np.prod(corners[:, 2:] - corners[:, :2], axis=1)
 
 
-# Random changes, as in data/augment.py, with targets {"box": corners (B, 4), ...} ---------------
+# Random changes of data/augment.py, with targets {"box": corners (B, 4), ...} -------------------
 
 
 def policy(name: str, mirror: bool) -> list:
-    """The steps of policy `name`: (pictures, targets, random, turns) -> (pictures, targets)."""
-    with_boxes = {augment.flip: _flip, augment.crop: _crop}
-    return [
-        with_boxes.get(step) or augment.on_pictures(step) for step in augment.policy(name, mirror)
-    ]
+    """The changes of policy `name`, which move the boxes, too."""
+    moves = {augment.flip: _mirrored, augment.crop: _shifted}
+    return [replace(each, move=moves.get(each)) for each in augment.policy(name, mirror)]
 
 
-def _flip(pictures, targets, random, turns):
+def _mirrored(targets, shape, is_mirrored):
     boxes = targets["box"]
     left, top, right, bottom = boxes.T
     mirrored = np.stack([1 - right, top, 1 - left, bottom], axis=1)
-    changed = (turns % 2 == 1) & is_known(boxes)
-    moved = np.where(changed[:, None], mirrored, boxes)
-    return augment.flip(pictures, random, turns), targets | {"box": moved}
+    changed = is_mirrored & is_known(boxes)
+    return targets | {"box": np.where(changed[:, None], mirrored, boxes)}
 
 
-def _crop(pictures, targets, random, turns):
-    """Shift pictures and boxes; a box that leaves the picture becomes unknown."""
+def _shifted(targets, shape, rows, columns):
+    """A box that leaves the picture becomes unknown."""
     boxes = targets["box"]
-    rows, columns = augment.shifts(pictures, random)
-    _, height, width, _ = pictures.shape
+    _, height, width, _ = shape
     by = np.stack([columns / width, rows / height] * 2, axis=1).astype(boxes.dtype)
     moved = np.clip(boxes + by, 0, 1)
     is_visible = is_known(boxes) & (moved[:, :2] < moved[:, 2:]).all(axis=1)
-    moved = np.where(is_visible[:, None], moved, UNKNOWN)
-    return augment.shifted(pictures, rows, columns), targets | {"box": moved}
+    return targets | {"box": np.where(is_visible[:, None], moved, UNKNOWN)}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyconv.data.augment import on_pictures
+from tinyconv.data.augment import Change, on_pictures
 from tinyconv.errors import UserError
 
 AHEAD = 4  # batches prefetched for a network that takes them one by one
@@ -34,43 +34,94 @@ def steps_per_epoch(pictures: int, batch_size: int) -> int:
 
 def training_batches(
     split, batch_size, policy, seed, epoch, first_step=0, targets=None
-) -> Iterator[tuple]:
-    """Yield the batches of one epoch, shuffled and augmented.
+) -> "Batches":
+    """The batches of one epoch, shuffled and augmented.
 
     A data set smaller than a batch gives one batch of all its pictures.
 
     Args:
         split: the training Split, with N pictures or an array of other inputs.
         batch_size: examples in a batch, B.
-        policy: the augmentation steps, each (pictures, random, turns) -> pictures as in
-            `data/augment.py`. With `targets` each is (pictures, targets, random, turns) ->
-            (pictures, targets), and may change both.
+        policy: the augmentation, each a Change of `data/augment.py`, or a function (pictures,
+            random, turns) -> pictures. With `targets` a function is (pictures, targets, random,
+            turns) -> (pictures, targets), and may change both.
         seed: the random seed of the run.
         epoch: epochs finished before this one; the order depends on it.
         first_step: steps of this epoch that are already done.
         targets: an array of N rows or a dict of such arrays; the split's labels for None.
 
-    Yields:
-        (inputs, targets): pictures (B, H, W, C) uint8, or inputs of another kind that are an
-        array, and labels (B,) int32 or the rows of `targets`.
+    Returns:
+        An iterator of (inputs, targets): pictures (B, H, W, C) uint8, or inputs of another kind
+        that are an array, and labels (B,) int32 or the rows of `targets`.
 
     Raises:
-        UserError: if the memory map's file was truncated.
+        UserError: at its next batch, if the memory map's file was truncated.
     """
     if targets is None:
-        targets, policy = split.labels, [on_pictures(step) for step in policy]
-    order = np.random.default_rng([seed, epoch]).permutation(len(split))
-    turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
-    for step in range(first_step, steps_per_epoch(len(order), batch_size)):
-        indices = np.sort(order[step * batch_size : (step + 1) * batch_size])
-        check_whole(split.rows)
-        inputs, answers = split.rows[indices], _rows(targets, indices)
-        random = np.random.default_rng([seed, epoch, step])
-        for change in policy:
-            inputs, answers = change(inputs, answers, random, turns[indices])
-        yield inputs, answers
-        if step % RELEASE == 0:
-            release(split.rows)
+        targets = split.labels
+        policy = [each if isinstance(each, Change) else on_pictures(each) for each in policy]
+    return Batches(split.rows, targets, batch_size, policy, (seed, epoch), first_step)
+
+
+class Batches(Iterator):
+    """The batches of one epoch, as `training_batches` describes them.
+
+    Attributes:
+        rows: all inputs, N rows.
+        policy: the augmentation.
+    """
+
+    def __init__(self, rows, targets, batch_size, policy, seed: tuple[int, int], first_step):
+        self.rows, self.policy = rows, policy
+        self._targets, self._size, self._seed, self._first = targets, batch_size, seed, first_step
+        self._batches = self._made()
+
+    def __next__(self):
+        return next(self._batches)
+
+    def drawn(self) -> Iterator[tuple]:
+        """Yield ((row numbers, numbers of each Change), targets), for a policy of Changes alone.
+
+        `changed(rows[indices], policy, numbers)` are the inputs, wherever a copy of the rows is.
+        """
+        for indices, turns, random in self._steps():
+            answers, numbers = _rows(self._targets, indices), []
+            shape = len(indices), *self.rows.shape[1:]
+            for change in self.policy:
+                numbers.append(tuple(change.draw(shape, random, turns)))
+                answers = change.moved(answers, shape, *numbers[-1])
+            yield (indices.astype("int32"), tuple(numbers)), answers
+
+    def _made(self) -> Iterator[tuple]:
+        for number, (indices, turns, random) in enumerate(self._steps()):
+            check_whole(self.rows)
+            inputs, answers = self.rows[indices], _rows(self._targets, indices)
+            for change in self.policy:
+                if isinstance(change, Change):
+                    numbers = change.draw(inputs.shape, random, turns)
+                    answers = change.moved(answers, inputs.shape, *numbers)
+                    inputs = change.apply(inputs, *numbers)
+                else:
+                    inputs, answers = change(inputs, answers, random, turns)
+            yield inputs, answers
+            if number % RELEASE == 0:
+                release(self.rows)
+
+    def _steps(self) -> Iterator[tuple]:
+        """(row numbers, each row's turn, generator) of each step from the first one on."""
+        seed, epoch = self._seed
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.rows))
+        turns = epoch + np.random.default_rng(seed).integers(0, 2, len(order))
+        for step in range(self._first, steps_per_epoch(len(order), self._size)):
+            indices = np.sort(order[step * self._size : (step + 1) * self._size])
+            yield indices, turns[indices], np.random.default_rng([seed, epoch, step])
+
+
+def changed(inputs, policy, numbers):
+    """A batch after each Change of a policy, by its numbers; in NumPy or on JAX."""
+    for change, each in zip(policy, numbers, strict=True):
+        inputs = change.apply(inputs, *each)
+    return inputs
 
 
 def _rows(targets, indices):

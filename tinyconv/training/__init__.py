@@ -16,14 +16,13 @@ import keras
 
 from tinyconv import deprecated, layers
 from tinyconv.coach import Coach
-from tinyconv.data.pipeline import AHEAD, Feeder
 from tinyconv.errors import UserError
 from tinyconv.recipe import SCHEDULES, TrainingSettings
 from tinyconv.system import console, processes, progress
 from tinyconv.system.interruptions import stop_signals
 from tinyconv.system.private import graphs_released, random_states
 from tinyconv.training import checkpoints, failures, messages, tensorboard
-from tinyconv.training.chunks import agree, chunks
+from tinyconv.training.chunks import agree, begin, feeder
 from tinyconv.training.clock import Clock, State, stretched
 from tinyconv.training.frozen_body import FrozenBody
 from tinyconv.training.precision_trial import settle as settle_precision
@@ -91,6 +90,7 @@ class Training:
         self.checkpoints = checkpoints.Checkpoints(run, now=self.clock.now)
         self.trained = None  # the network of the last step
         self.chunks = None  # its Chunks, where they are faster than one step at a time
+        self.resident = None  # the data set on the device, where batches are drawn from one
         watching = {Coach: not settings.no_coach, tensorboard.Events: settings.tensorboard}
         self.watchers = [watcher(self) for watcher, is_asked in watching.items() if is_asked]
         self.saved_progress = self.state.progress
@@ -190,9 +190,8 @@ class Training:
             False if the epoch was stopped before its end, or ended with the last of `steps`.
         """
         state, start, count, seconds_before = self.state, self.clock.now(), 0, self.state.seconds
-        ahead = AHEAD if self.chunks is None else max(AHEAD, self.chunks.size)
-        with Feeder(self.batches(state.epoch, state.step), ahead) as feeder:
-            batches = iter(feeder)
+        with feeder(self) as feed:
+            batches = iter(feed)
             while chunk := list(itertools.islice(batches, len(plan := self.plan(steps)))):
                 self.take(chunk, plan := plan[: len(chunk)])
                 count += sum(len(keras.tree.flatten(targets)[0]) for _, targets in chunk)
@@ -200,7 +199,7 @@ class Training:
                 state.progress = plan[-1] + (1 - plan[-1]) / (left + 1)
                 elapsed = self.clock.now() - start
                 state.seconds = seconds_before + elapsed
-                self.row = messages.row(self, count / elapsed, feeder.waited / elapsed)
+                self.row = messages.row(self, count / elapsed, feed.waited / elapsed)
                 bar.advance(state.progress - plan[0], messages.epoch_line(self))
                 if self.steps_done >= steps:
                     return False
@@ -245,11 +244,10 @@ class Training:
         start, model, step = self.clock.now(), self.model, self.steps_done
         switches = self.programs.before_step(step, model, *batches[0])
         if switches or model is not self.trained:
-            self.clock.forget()
-            self.trained, self.chunks = model, chunks(model, *batches[0])
+            begin(self, *batches[0] if self.resident is None else self.resident.whole(*batches[0]))
         rates = [self.settings.peak_rate * self.schedule(progress) for progress in plan]
         if self.chunks is not None:
-            logs = self.chunks.take(batches, rates)
+            logs = self.chunks.take(batches, rates, self.resident)
         else:
             ((inputs, targets),), model.optimizer.learning_rate = batches, rates[0]
             with layers.compiled(self.programs.are_used(step)):

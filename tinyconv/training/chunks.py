@@ -7,7 +7,8 @@ step is computed by the same instructions, so that a resumed run repeats the bit
 one.
 
 In a loop on a CPU, XLA takes twenty times as long for the steps of a network with convolutions as
-outside (benchmarks/RESULTS.md), so that there such networks take one step at a time.
+outside (benchmarks/RESULTS.md), so that there such networks take one step at a time. Data sets live
+on GPUs alone (`resident.py`): a CPU gains nothing from it.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tinyconv.data.pipeline import AHEAD, Batches, Feeder
 from tinyconv.system import hardware, processes
 from tinyconv.system.private import built_for_training
 
@@ -37,6 +39,29 @@ def chunks(model, inputs, targets):
         return program
     program.size = 1  # without a loop
     return program if processes.is_requested() else None
+
+
+def begin(loop, inputs, targets) -> None:
+    """Prepare a Training for the steps of another network, which takes batches like this one."""
+    loop.clock.forget()
+    loop.trained, loop.chunks = loop.model, chunks(loop.model, inputs, targets)
+
+
+def feeder(loop) -> Feeder:
+    """The Feeder of the batches of a Training's epoch, from its next step on.
+
+    The loop's `resident` becomes the data set on the GPU from which they are drawn, or None for
+    whole batches.
+    """
+    batches = loop.batches(loop.state.epoch, loop.state.step)
+    loop.resident, earlier = None, loop.resident
+    on_gpu = keras.config.backend() == "jax" and hardware.has_gpu()  # there are Chunks
+    if on_gpu and isinstance(batches, Batches):
+        from tinyconv.training import resident  # imports JAX
+
+        loop.resident = resident.of(batches, earlier)
+    ahead = AHEAD if loop.chunks is None else max(AHEAD, loop.chunks.size)
+    return Feeder(batches if loop.resident is None else batches.drawn(), ahead)
 
 
 def agree(loop) -> None:
@@ -94,12 +119,15 @@ class Chunks:
         """
         return max(1, int(min(most, self.size, MOST_SECONDS / max(seconds, 1e-9))))
 
-    def take(self, batches: Sequence[tuple], rates: Sequence[float]) -> list[dict[str, float]]:
+    def take(
+        self, batches: Sequence[tuple], rates: Sequence[float], resident=None
+    ) -> list[dict[str, float]]:
         """Take a step down the gradient for each batch.
 
         Args:
             batches: (inputs, targets) of the steps, at most `size`.
             rates: the learning rate of each step.
+            resident: the Resident from which the batches are drawn; None for whole batches.
 
         Returns:
             What `train_on_batch` returns of each batch: the loss and the metrics by name.
@@ -107,14 +135,22 @@ class Chunks:
         import jax
 
         if len({_shapes(batch) for batch in batches}) > 1:
-            return [self.take([batch], [rate])[0] for batch, rate in zip(batches, rates)]
-        state, logs = self._program(*self._arguments(batches, rates))
+            return [self.take([each], [rate], resident)[0] for each, rate in zip(batches, rates)]
+        state, logs = self._program(*self._arguments(batches, rates, resident))
         if self._shares is not None:
             state, logs = jax.tree.map(self._shares.own, (state, logs))
         logs = {name: rows.tolist() for name, rows in jax.device_get(logs).items()}  # or an error
         for variable, value in zip(jax.tree.leaves(self._variables), jax.tree.leaves(state)):
             variable.assign(value)
         return [{name: rows[i] for name, rows in logs.items()} for i in range(len(batches))]
+
+    def refill(self) -> None:
+        """Set variables to 0 whose memory a program took that then failed; others can compute."""
+        import jax
+
+        for variable in jax.tree.leaves(self._variables):
+            if variable.value.is_deleted():
+                variable.assign(jax.numpy.zeros(variable.shape, variable.dtype))
 
     @property
     def _variables(self) -> list[list]:
@@ -129,7 +165,7 @@ class Chunks:
             )
         ]
 
-    def _arguments(self, batches, rates) -> tuple:
+    def _arguments(self, batches, rates, resident=None) -> tuple:
         """Those of `_steps`."""
         import jax
 
@@ -139,10 +175,9 @@ class Chunks:
         rows = jax.tree.map(self._stacked, *batches)
         whole = state, metrics, self._stacked(*np.float32(rates)), np.int32(len(batches))
         if self._shares is None:
-            return *whole, rows
-        return *jax.tree.map(self._shares.everywhere, whole), jax.tree.map(
-            self._shares.divided, rows
-        )
+            return *whole, rows, resident
+        whole = jax.tree.map(self._shares.everywhere, whole)
+        return *whole, jax.tree.map(self._shares.divided, rows), None
 
     def _stacked(self, *arrays) -> np.ndarray:
         """The arrays as the first of `size` rows; no step reads the others."""
@@ -152,30 +187,31 @@ class Chunks:
             rows[i] = array
         return rows
 
-    def _steps(self, state, metrics, rates, count, batches):
+    def _steps(self, state, metrics, rates, count, batches, resident):
         """(the variables' values after `count` steps, {name: its value at each step})."""
         import jax
 
         def step(i, carry):
             state, logs = carry
-            inputs, targets = jax.tree.map(lambda rows: rows[i], batches)
-            state, new = self._step(state, metrics, rates[i], inputs, targets)
+            batch = jax.tree.map(lambda each: each[i], batches)
+            state, new = self._step(state, metrics, rates[i], batch, resident)
             return state, {name: logs[name].at[i].set(new[name]) for name in logs}
 
-        first = jax.tree.map(lambda rows: rows[0], batches)
+        first = jax.tree.map(lambda each: each[0], batches)
         if self.size == 1:
-            state, logs = self._step(state, metrics, rates[0], *first)
+            state, logs = self._step(state, metrics, rates[0], first, resident)
             return state, {name: value[None] for name, value in logs.items()}
-        _, logs = jax.eval_shape(self._step, state, metrics, rates[0], *first)
+        _, logs = jax.eval_shape(self._step, state, metrics, rates[0], first, resident)
         none = {name: jax.numpy.zeros(self.size, each.dtype) for name, each in logs.items()}
         return jax.lax.fori_loop(0, count, step, (state, none))
 
-    def _one_step(self, state, metrics, rate, inputs, targets):
+    def _one_step(self, state, metrics, rate, batch, resident):
         """(the variables' values after a step of Keras' own, its loss and metrics)."""
         weights, others, optimizer = state
         optimizer = [*optimizer[: self._rate], rate, *optimizer[self._rate + 1 :]]
         before = weights, others, optimizer, metrics
-        logs, (*after, _) = self.model.train_step(before, (inputs, targets))
+        batch = batch if resident is None else resident.whole(*batch)
+        logs, (*after, _) = self.model.train_step(before, batch)
         return after, logs
 
 

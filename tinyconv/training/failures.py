@@ -28,6 +28,8 @@ def out_of_memory(loop) -> UserError:
     fitting, state = None, loop.state
     if hardware.has_gpu():
         batch = next(iter(loop.batches(state.epoch, state.step)))
+        if loop.chunks is not None:
+            loop.chunks.refill()
         fitting = fitting_size(loop.model, *batch)
     place = f"in epoch {state.epoch + 1}, step {state.step + 1}"
     return too_large(place, loop.settings.batch_size, loop.run_folder.path, fitting)
