@@ -74,7 +74,7 @@ def succeed(*command, **where) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONPATH": ""},
+        env=os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
         **where,
     )
     assert done.returncode == 0, done.stdout
