@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import signal
 import sys
 import time
 import types
@@ -222,12 +223,18 @@ def test_a_line_that_a_kill_has_cut_off_is_removed(tmp_path):
     assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
-def test_minutes_stop_a_worker_as_ctrl_c_does(at_step, monkeypatch, capsys):
-    with pytest.raises(worker.TimeIsOver), worker.deadline(0.0005):
-        while True:
-            time.sleep(0.005)
-    with worker.deadline(60):
-        pass
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_minutes_stop_a_worker_as_ctrl_c_does(handler):
+    """Also in a script's background job, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(worker.TimeIsOver), worker.deadline(0.0005):
+            time.sleep(30)
+        with worker.deadline(60):
+            pass
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_worker_whose_minutes_are_over_stops_in_mid_trial(at_step, monkeypatch, capsys):

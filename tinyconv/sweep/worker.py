@@ -19,6 +19,7 @@ from tinyconv.sweep import halving
 from tinyconv.sweep.ranges import in_words
 from tinyconv.sweep.study import Study
 from tinyconv.system import console
+from tinyconv.system.interruptions import interruptible
 from tinyconv.verbs import single
 
 MISTAKES = 3  # trials in a row that cannot begin, after which a worker ends
@@ -194,7 +195,8 @@ def deadline(minutes: float | None) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        with interruptible():
+            yield
     except KeyboardInterrupt as error:
         if is_over.is_set():
             raise TimeIsOver from error

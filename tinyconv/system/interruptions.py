@@ -34,6 +34,22 @@ def too_large(place: str, batch_size: int, path, fitting: int | None = None) -> 
 
 
 @contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt also in a script's background job, which ignores it.
+
+    Python's `interrupt_main` does nothing where the signal is ignored.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
 def stop_signals() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
     stopped = threading.Event()
