@@ -82,11 +82,11 @@ def assert_same(run, other, exactly=False):
 def test_the_device_makes_the_batches_of_the_host(name, shape):
     steps = policy(name, mirror=True)
     place = resident.of(epoch(steps=steps, shape=shape), None)
-    made = jax.jit(lambda place, *batch: place.whole(*batch))
+    on_device = jax.jit(lambda place, *batch: place.whole(*batch))
     whole, drawn = (epoch(5, 1, steps, shape=shape) for _ in range(2))
     count = 0
     for (pictures, labels), batch in zip(whole, drawn.drawn(), strict=True):
-        others, twins = made(place, *batch)
+        others, twins = on_device(place, *batch)
         assert others.dtype == pictures.dtype and others.shape == pictures.shape
         np.testing.assert_array_equal(labels, twins)
         far = np.abs(np.asarray(others, int) - pictures)

@@ -65,6 +65,11 @@ def rounded(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def metric_cells(metrics: Mapping[str, float]) -> list[str]:
+    """Each metric with its name, for people: ["loss 0.5717", "top1 0.9916"]."""
+    return [f"{name} {rounded(value)}" for name, value in metrics.items()]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The predictions for one input.

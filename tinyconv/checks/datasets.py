@@ -16,9 +16,7 @@ from tinyconv.data.pipeline import training_batches
 from tinyconv.data.selection import has_pictures
 from tinyconv.errors import UserError
 
-MAX_OVERLAP = (
-    0.01  # largest fraction of a split that may be in another: real collections have repeats
-)
+MAX_OVERLAP = 0.01  # largest part of a split that may be in another: real collections have repeats
 IN_MEMORY = 64 << 20  # bytes of pictures that need no memory map
 PEAK = 256 << 20  # peak memory of opening, in bytes
 SIDE = 12  # side in pixels to which pictures are scaled

@@ -19,10 +19,8 @@ from tinyconv.plugins import StartsFromBody
 from tinyconv.runs.schema import TIMES
 from tinyconv.trials import dry_run
 
-TRAINING_CHANGES, FIT_CHANGES = (
-    4,
-    2,
-)  # number of own settings that are changed in a prepared training, in a fit
+TRAINING_CHANGES = 4  # own settings of a task that are changed in a prepared training
+FIT_CHANGES = 2  # and in a fit
 LOWER = ("loss", "error", "distance", "degrees", "perplexity")  # metrics: lower is better
 HIGHER = (  # metrics: higher is better
     *("accuracy", "top", "iou", "overlap", "bleu", "precision", "recall", "f1", "psnr", "ssim"),

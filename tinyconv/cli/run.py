@@ -17,7 +17,7 @@ from tinyconv.cli.base import as_json, echo, explicit, print_json
 from tinyconv.cli.run_command import AnswersFile, Inputs, RunCommand, opened, opened_group
 from tinyconv.errors import UserError
 from tinyconv.plugins import Averages
-from tinyconv.results import counted, plural, rounded
+from tinyconv.results import counted, metric_cells, plural, rounded
 from tinyconv.system.console import visible
 from tinyconv.system.files import make_folder, write_text
 from tinyconv.system.paths import expanded
@@ -54,8 +54,7 @@ def evaluate(ctx, runs, as_json, **options):
         print_json(document | {name: getattr(measured, name) for name in names})
         return
     for one in document.get("runs", ()):
-        numbers = (f"{name} {rounded(value)}" for name, value in one["metrics"].items())
-        echo("  ".join([*numbers, one["run"]]))
+        echo("  ".join([*metric_cells(one["metrics"]), one["run"]]))
     width = max(map(len, measured.metrics), default=0)
     for name, value in measured.metrics.items():
         echo(f"{name:{width}} {rounded(value)}")
@@ -96,7 +95,7 @@ def predict(ctx, run, files, output, as_json, **options):
         _write_answers(sys.stdout, predictions, as_lines=True)
     elif not output:
         for prediction in predictions:
-            echo(f"{prediction.input}: {', '.join(map(_in_words, prediction.answers))}")
+            echo(f"{prediction.input}: {', '.join(map(_metric_cells, prediction.answers))}")
 
 
 def _write_answers(file, predictions, as_lines: bool) -> None:
@@ -120,7 +119,7 @@ def _cell(value):
     return visible(f"'{value}" if value[:1] in FORMULAS else value)
 
 
-def _in_words(answer: dict) -> str:
+def _metric_cells(answer: dict) -> str:
     """An answer for people: its words as they are, a probability in per cent."""
     values = [
         f"{value:.1%}"

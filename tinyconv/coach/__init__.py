@@ -15,9 +15,7 @@ from tinyconv.data import Dataset
 from tinyconv.system import console, hardware
 
 MAX_FRACTION = 0.005  # of the training's time for gradients; all else takes at most as much
-FIRST_LOOK = (
-    rules.SPAN
-)  # steps; after that at twice as many each time, and at the end of each epoch
+FIRST_LOOK = rules.SPAN  # steps; then at twice as many each time, and at the end of each epoch
 EARLY = 40  # steps in which the weights are still close to the initial ones
 LOSS_EVERY = 10  # steps from one check of the loss to the next
 PACE_STEPS = 8  # steps from which the time of the whole run is estimated

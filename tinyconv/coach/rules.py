@@ -133,9 +133,7 @@ STUCK = 0.98  # fraction of the loss of chance
 PATIENT = 300  # steps: by then the zoo's networks are below it, and the schedule's warm-up is over
 RISEN = 2  # times the loss of chance: no network recovers from there
 DEAD = 0.5  # fraction of a layer's units
-SPAN = (
-    20  # steps that the mean of gradients covers: it starts at zero, and loses 0.1 of that a step
-)
+SPAN = 20  # steps that the mean of gradients covers: it starts at 0, and loses 0.1 of it a step
 FADE_STEPS = 140  # steps after which the mean of gradients, 0.9^n, shows that none arrived
 WEAK, STRONG = 1e-5, 1e3  # of the loss of chance; the zoo has 0.01 to 10 on digits
 LATER = 3  # epochs in which the validation loss has been worse

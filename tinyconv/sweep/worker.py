@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyconv.errors import UserError
-from tinyconv.results import plural, rounded
+from tinyconv.results import metric_cells, plural
 from tinyconv.runs import Run, group
 from tinyconv.runs.schema import read_settings
 from tinyconv.sweep import halving
@@ -171,7 +171,7 @@ def summary(run: Run) -> str:
     row = best_row(run)
     numbers = {name: value for name, value in row.items() if name.startswith("val_")}
     numbers = numbers or read_settings(run.path).get("result", {}).get("metrics", {})
-    return "  ".join(f"{name} {rounded(value)}" for name, value in numbers.items())
+    return "  ".join(metric_cells(numbers))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from tinyconv.data import arrays
 from tinyconv.data.text import reads_text
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.results import Evaluation, plural, rounded
+from tinyconv.results import Evaluation, metric_cells, plural
 from tinyconv.runs import Run
 from tinyconv.runs.schema import read_settings
 from tinyconv.system import console, processes
@@ -267,7 +267,7 @@ def _report(run: Run) -> None:
 
 def _print_result(run: Run, measured: Evaluation, seconds: float) -> None:
     """Print the last lines of a training: its numbers, its folder, and what to do next."""
-    cells = [f"{name} {rounded(value)}" for name, value in measured.metrics.items()]
+    cells = metric_cells(measured.metrics)
     unit = "example" if measured.pictures is None else "picture"
     count = "" if measured.count is None else f"({plural(measured.count, unit)}), "
     cells.append(f"{count}after {console.duration(seconds)} of training")

@@ -40,8 +40,8 @@ def test_the_network_against_numpy():
             ],
             axis=-1,
         )
-        seen = np.maximum(maps + W["maps/bias"], 0).ravel()
-        hidden = np.maximum(seen @ W["hidden/kernel"] + W["hidden/bias"], 0)
+        rectified = np.maximum(maps + W["maps/bias"], 0).ravel()
+        hidden = np.maximum(rectified @ W["hidden/kernel"] + W["hidden/bias"], 0)
         expected = hidden @ W["action/kernel"] + W["action/bias"]
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
 

@@ -28,9 +28,7 @@ from tinyconv.training.checkpoints import INITIAL_WRITE_SECONDS, is_due
 REPORTS = 20  # rows of history per run, or more:
 MAX_INTERVAL = 250_000  # actions between two rows: an iteration of Castro et al. 2018
 CHECKPOINT_SECONDS = 600  # until a checkpoint is due, or MAX_INTERVAL actions, or once it is cheap
-RESTART_EVERY = (
-    500_000  # actions between restarts of the games; a resumed run replays at most these
-)
+RESTART_EVERY = 500_000  # actions between restarts of the games; a resumed run replays only these
 SCORE_GAMES = 100  # latest games whose mean is the score
 MAX_REWARD = 1.0  # "fixing all positive rewards to be 1 and all negative rewards to be -1"
 

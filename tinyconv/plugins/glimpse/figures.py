@@ -36,7 +36,7 @@ def report(run, model: GlimpseModel, split, name: str, classes) -> Iterator[Pict
     some = split.take(np.arange(0, len(split), max(1, len(split) // SAMPLE)))
     places = places_of(some)
     paths = model.paths(some.pictures, places)
-    if model.layer.objects == 1 < model.glimpses:
+    if model.layer.objects == 1 < paths.scores.shape[1]:  # a class after each of several glimpses
         yield error_by_glimpse(model, some, places, paths, name)
     shown = np.random.default_rng(0).permutation(len(some))[:SHOWN]
     for rank, i in enumerate(np.sort(shown), start=1):

@@ -12,10 +12,7 @@ from tinyconv.report.comparison import COLOURS
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short_name
 from tinyconv.results import Picture, Table
 
-SCORE_LENGTH, TEXT_LENGTH = (
-    4000,
-    900,
-)  # characters by which units are chosen, and of the coloured text
+SCORE_LENGTH, TEXT_LENGTH = 4000, 900  # characters that choose a unit, and of the coloured text
 DISTANCE, WINDOWS = 48, 64  # steps back, and windows, of gradient norms
 LONG = 20_000  # symbols by which the loss at each place of a window is measured
 TEMPERATURES = (0.3, 0.6, 0.9, 1.2)
