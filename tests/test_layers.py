@@ -26,6 +26,28 @@ def test_prelu_is_its_formula(shape, shared):
     np.testing.assert_allclose(layer(y), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("channels, stride", [(1, 2), (4, 2), (12, 2), (4, (2, 3)), (16, 2)])
+def test_a_strided_convolution_of_single_pixels_learns(channels, stride, padding):
+    """Against the formula; with oneDNN's gradient processes crashed within a few steps."""
+    pictures = RANDOM.normal(size=(8, 8, 8, channels)).astype("float32")
+    layer = layers.Conv2D(8, 1, stride, padding, use_bias=False)
+    model = keras.Sequential([keras.Input((None, None, channels)), layer])
+    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile="auto")
+    rows, columns = layer.strides
+    strided = pictures[:, ::rows, ::columns]
+    kernel = keras.ops.convert_to_numpy(layer.kernel)[0, 0]
+    targets = strided @ kernel
+    assert keras.ops.shape(model(pictures)) == targets.shape
+    for _ in range(60):
+        kernel = keras.ops.convert_to_numpy(layer.kernel)[0, 0]
+        error = strided @ kernel - (targets + 1)
+        gradient = np.einsum("bhwc,bhwn->cn", strided, 2 * error / error.size)
+        model.train_on_batch(pictures, targets + 1)
+        after = keras.ops.convert_to_numpy(layer.kernel)[0, 0]
+        np.testing.assert_allclose(after, kernel - gradient, atol=1e-5)
+
+
 def test_prelu_equals_keras_prelu_shared_over_space():
     ours, theirs = layers.PReLU(), keras.layers.PReLU("glorot_normal", shared_axes=[1, 2])
     y = RANDOM.normal(size=(2, 4, 6, 3)).astype("float32")

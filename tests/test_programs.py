@@ -24,13 +24,13 @@ NUMBERS = ("loss", "top1", "val_loss", "val_top1")
 def take_over(monkeypatch):
     """Switches to programs at a step of a short run; counts the networks that are compiled."""
     compiled = []
-    compile_step = programs._training_step
+    compiled_step = programs.compiled
 
-    def counted(network, specs):
-        compiled.append(network)
-        return compile_step(network, specs)
+    def counted(step, *batch):
+        compiled.append(step.model)
+        return compiled_step(step, *batch)
 
-    monkeypatch.setattr(programs, "_training_step", counted)
+    monkeypatch.setattr(programs, "compiled", counted)
 
     def at(step):
         monkeypatch.setattr(programs, "first_step", lambda costs, done, steps: step)

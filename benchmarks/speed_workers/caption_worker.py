@@ -15,6 +15,7 @@ from tinyconv import precision, recipe, training  # noqa: E402
 from tinyconv.plugins.caption import beam_search, encoder, glance, model  # noqa: E402
 from tinyconv.text import search  # noqa: E402
 from tinyconv.text.vocabulary import END  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
 side, features, width, words, vocabulary, batch = (
@@ -33,6 +34,8 @@ word_ids = random.integers(END + 2, vocabulary, (batch, words + 1)).astype("int3
 widths = {"embedding": width, "units": width, "attention_units": width}
 network = model.captioner(vision, vocabulary, dropout=0.5, penalty=1.0, **widths)
 training.compile_model(network, recipe.TrainingSettings(), None, [])
+examples = {"pictures": pictures, "words": word_ids[:, :-1]}, word_ids[:, 1:]
+step = step_of(network, *examples)
 # END is never the best word: all captions have the maximum length.
 network.get_layer("decoder").b_o.assign(np.where(np.arange(vocabulary) == END, -1e4, 0))
 parts = beam_search.networks(network)
@@ -41,7 +44,7 @@ search_models = {beam: beam_search.search_model(parts, beam, words) for beam in 
 for line in sys.stdin:
     start_time = time.perf_counter()
     if line.strip() == "train":
-        network.train_on_batch({"pictures": pictures, "words": word_ids[:, :-1]}, word_ids[:, 1:])
+        step(*examples)
     else:
         captions = search.search(search_models[int(line)], pictures)
         assert {len(best[0].word_ids) for best in captions} == {words}

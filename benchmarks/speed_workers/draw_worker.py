@@ -13,6 +13,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import recipe, training  # noqa: E402
 from tinyconv.plugins.draw import draw, task  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 side, steps, batch, form = (sizes.pop(name) for name in ("side", "steps", "batch", "form"))
@@ -29,9 +30,11 @@ if form == "compiled":  # the whole path and its gradient, an XLA program each
 
     path = network.get_layer("path")
     path.call = tf.function(path.call, jit_compile=True, autograph=False)
+inputs = {"pictures": pictures, "noise": noise}
+step = step_of(network, inputs, pictures)
 
 for _ in sys.stdin:
     start_time, start_cpu = time.perf_counter(), time.process_time()
-    network.train_on_batch({"pictures": pictures, "noise": noise}, pictures)
+    step(inputs, pictures)
     seconds, cpu = time.perf_counter() - start_time, time.process_time() - start_cpu
     print(json.dumps({"seconds": seconds, "cpu": cpu}), flush=True)

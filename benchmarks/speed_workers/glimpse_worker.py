@@ -13,6 +13,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import layers, recipe, training  # noqa: E402
 from tinyconv.plugins.glimpse import ram  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 keras.utils.set_random_seed(0)
@@ -33,9 +34,10 @@ network = ram.ram(
     units=sizes["units"],
 )
 training.compile_model(network, recipe.TrainingSettings(), None, None)
+step = step_of(network, inputs, labels)
 
 for _ in sys.stdin:
     start_time = time.process_time()
     with layers.compiled():  # as a training longer than a few seconds does
-        network.train_on_batch(inputs, labels)
+        step(inputs, labels)
     print(json.dumps({"seconds": time.process_time() - start_time}), flush=True)

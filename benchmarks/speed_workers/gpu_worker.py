@@ -23,6 +23,7 @@ from tinyconv.data.pipeline import training_batches  # noqa: E402
 from tinyconv.plugins.caption import encoder, glance, model  # noqa: E402
 from tinyconv.system import gpu, hardware, provenance  # noqa: E402
 from tinyconv.training.chunks import Chunks  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 FORMATS = ("float32", "mixed_bfloat16", "mixed_float16")
 WORDS, VOCABULARY = 12, 2_000
@@ -103,11 +104,12 @@ def measure(name: str, policy: str) -> dict:
     keras.utils.set_random_seed(0)
     with precision.policy(policy):
         network, inputs, targets = NETWORKS[name]()
-    loss = network.train_on_batch(inputs, targets, return_dict=True)["loss"]
+    step = step_of(network, inputs, targets)
+    loss = step(inputs, targets)["loss"]
     first, seconds = time.monotonic() - begin, []
     for _ in range(3 if quick else STEPS):
         start = time.monotonic()
-        network.train_on_batch(inputs, targets)
+        step(inputs, targets)
         seconds.append(time.monotonic() - start)
         if sum(seconds) > LONGEST:
             break

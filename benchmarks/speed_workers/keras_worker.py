@@ -14,6 +14,7 @@ start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import layers, recipe, training, zoo  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 contender, network, size, batch, classes, dtype, graph = sys.argv[1:]
 size, batch, classes = int(size), int(batch), int(classes)
@@ -68,12 +69,14 @@ def write_graph(model):
 
 
 model = build()
+step = None if contender == "tinyconv" else model.train_on_batch
 for line in sys.stdin:
     verb, begun = line.strip(), time.perf_counter()
     # A run's first step is on the plain graph; long runs go on by programs, and those are timed.
     with layers.compiled(verb != "first step"):
         if verb in ("first step", "warm up", "train"):
-            model.train_on_batch(pictures, labels)
+            step = step or step_of(model, pictures, labels)
+            step(pictures, labels)
         if verb in ("warm up", "predict"):
             model.predict_on_batch(pictures)
     answer = {"seconds": time.perf_counter() - begun}

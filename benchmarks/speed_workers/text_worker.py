@@ -14,6 +14,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 from tinyconv import layers, training  # noqa: E402
 from tinyconv.plugins.language.text import language_model  # noqa: E402
 from tinyconv.plugins.language.text.settings import Settings  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 STEPS = 5  # of a round
 contender, sizes = sys.argv[1], json.loads(sys.argv[2])
@@ -39,7 +40,7 @@ else:
     )
     network.compile(keras.optimizers.Adam(0.003, global_clipnorm=1.0), loss)
 # A text with something to learn: a digit's successor, mostly.
-random, place = np.random.default_rng(0), 0
+random, place, step = np.random.default_rng(0), 0, None
 text = (np.arange(B)[:, None] * 7 + np.arange(2000)) % V
 text = np.where(random.random(text.shape) < 0.2, random.integers(0, V, text.shape), text)
 for _ in sys.stdin:
@@ -47,7 +48,12 @@ for _ in sys.stdin:
     for _ in range(STEPS):
         window = text[:, (place + np.arange(T + 1)) % text.shape[1]].astype("int32")
         with layers.compiled(contender == "tinyconv"):  # as a training of some length does
-            value = network.train_on_batch(window[:, :-1], window[:, 1:])
+            batch = window[:, :-1], window[:, 1:]
+            if contender == "tinyconv":
+                step = step or step_of(network, *batch)
+                value = step(*batch)["loss"]
+            else:
+                value = network.train_on_batch(*batch)
         place += T
     times = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print(json.dumps({**times, "characters": STEPS * B * T, "loss": float(value)}), flush=True)

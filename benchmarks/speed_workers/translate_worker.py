@@ -15,6 +15,7 @@ from tinyconv import layers, recipe, training  # noqa: E402
 from tinyconv.plugins.translate import decoding, rnnsearch  # noqa: E402
 from tinyconv.text import search  # noqa: E402
 from tinyconv.text.vocabulary import END, START  # noqa: E402
+from tinyconv.training.steps import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 J, T, units, width, vocabulary, batch = (
@@ -29,6 +30,8 @@ network = rnnsearch.translator(
     vocabulary, vocabulary, units, embedding=width, alignment_units=units, maxout=width
 )
 training.compile_model(network, recipe.TrainingSettings(), None, [])
+examples = {"source": source, "words": words[:, :-1]}, words[:, 1:]
+step = step_of(network, *examples)
 # END is never the best word: all translations have the maximum length.
 bias = np.where(np.arange(vocabulary) == END, -1e4, 0)
 network.get_layer("decoder").b_v.assign(bias)
@@ -39,7 +42,7 @@ for line in sys.stdin:
     start_time = time.perf_counter()
     if line.strip() == "train":
         with layers.compiled():  # as a training longer than a few seconds does
-            network.train_on_batch({"source": source, "words": words[:, :-1]}, words[:, 1:])
+            step(*examples)
     else:
         best = search.search(search_models[int(line)], source)
         assert {len(each[0].word_ids) for each in best} == {T}

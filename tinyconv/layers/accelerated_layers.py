@@ -15,6 +15,7 @@ from tinyconv.layers.normalised_map import Normalised
 from tinyconv.system import private
 
 PRELU_SLOPE = 0.25  # initial slope below zero (He et al. 2015, section 2.1)
+FEW_CHANNELS = 16  # fewer than the block that oneDNN computes at once: 8 with AVX2, 16 with AVX-512
 
 
 def _is_fast(inputs) -> bool:
@@ -84,6 +85,12 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
+        is_of_single_pixels = self.kernel_size == (1, 1) and self.data_format == "channels_last"
+        if is_of_single_pixels and self.strides != (1, 1) and inputs.shape[-1] < FEW_CHANNELS:
+            # oneDNN writes the gradient of such a kernel outside of its own memory (its issue
+            # 6035): programs crashed on processors with AVX2 alone.
+            rows, columns = self.strides
+            return ops.conv(inputs[:, ::rows, ::columns], kernel, data_format=self.data_format)
         faster = self.faster(inputs.shape, inputs.dtype) if _is_fast(inputs) else None
         return (faster or super().convolution_op)(inputs, kernel)
 

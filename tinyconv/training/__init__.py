@@ -2,9 +2,9 @@
 
 `Training` is the loop of the lecture: a batch, a step down the gradient, and so on. It adds the
 learning-rate schedule, the clock of `--minutes`, checkpoints, and a clean end for a run that is
-stopped or whose loss becomes NaN or infinite. Keras' `train_on_batch` does the step on every
-backend. `Model.fit` is not used: its input thread stalls at the end of every epoch, and it cannot
-resume in the middle of one.
+stopped or whose loss becomes NaN or infinite. Keras' `train_step` does the step on every backend
+(`steps.py`, `chunks.py`). `Model.fit` is not used: its input thread stalls at the end of every
+epoch, and it cannot resume in the middle of one.
 """
 
 import copy
@@ -88,7 +88,7 @@ class Training:
         self.programs = Programs(run, networks, settings, self.clock.total, self.steps_done)
         self.schedule = SCHEDULES[settings.schedule]
         self.checkpoints = checkpoints.Checkpoints(run, now=self.clock.now)
-        self.trained = None  # the network of the last step
+        self.trained = self.step = None  # the network of the last step, and what takes its steps
         self.chunks = None  # its Chunks, where they are faster than one step at a time
         self.resident = None  # the data set on the device, where batches are drawn from one
         watching = {Coach: not settings.no_coach, tensorboard.Events: settings.tensorboard}
@@ -251,7 +251,7 @@ class Training:
         else:
             ((inputs, targets),), model.optimizer.learning_rate = batches, rates[0]
             with layers.compiled(self.programs.are_used(step)):
-                logs = [model.train_on_batch(inputs, targets, return_dict=True)]
+                logs = [self.step(inputs, targets)]
         self.clock.steps += [(self.clock.now() - start) / len(batches)] * len(batches)
         for (_, targets), rate, each in zip(batches, rates, logs, strict=True):
             self.rate = rate

@@ -45,6 +45,7 @@ def begin(loop, inputs, targets) -> None:
     """Prepare a Training for the steps of another network, which takes batches like this one."""
     loop.clock.forget()
     loop.trained, loop.chunks = loop.model, chunks(loop.model, inputs, targets)
+    loop.step = loop.programs.step_of(loop.model, inputs, targets)
 
 
 def feeder(loop) -> Feeder:

@@ -11,13 +11,12 @@ import concurrent.futures
 import math
 from functools import cache
 
-import keras
-
 from tinyconv import layers
 from tinyconv.layers.program_costs import Estimate, estimate
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import EXTENSIONS
 from tinyconv.system import program_cache
+from tinyconv.training.steps import Step, step_of
 
 SLOWDOWN = 2  # factor by which compiling takes longer while training runs
 
@@ -68,47 +67,40 @@ class Programs:
         """Whether the step, counted from 0, uses programs."""
         return self.first is not None and step >= self.first and layers.can_compile()
 
-    def before_step(self, step: int, network, inputs, targets) -> bool:
+    def before_step(self, done: int, network, inputs, targets) -> bool:
         """Start compiling during the steps before the switch, and then install the programs.
 
         Nothing is compiled before the first step, which would then take twice as long. Returns
         whether training switches to the programs at this step.
         """
-        if self.first is None or not layers.can_compile() or step < min(1, self.first):
+        if self.first is None or not layers.can_compile() or done < min(1, self.first):
             return False
         if not self.compilations:
-            specs = (*keras.tree.map_structure(_spec, (inputs, targets)), None)
             for each in self.networks:
-                self.compilations[id(each)] = _worker().submit(_training_step, each, specs)
-        switches = self.are_used(step) and id(network) not in self.ready
+                step = Step(each, inputs, targets)
+                self.compilations[id(each)] = _worker().submit(compiled, step, inputs, targets)
+        switches = self.are_used(done) and id(network) not in self.ready
         if switches:
-            compiled_step = self.compilations[id(network)].result()
-            network.train_function = lambda batches: compiled_step(next(batches))
-            network.predict_function = (
-                None  # Keras builds it again, with programs, on the next call
-            )
+            network.predict_function = None  # Keras makes it again, with programs
             self.ready.add(id(network))
         return switches
 
+    def step_of(self, network, inputs, targets):
+        """The step of a network, by programs from the switch on: see `steps.step_of`."""
+        if id(network) in self.ready:
+            return self.compilations[id(network)].result()
+        return step_of(network, inputs, targets)
 
-def _training_step(network, specs):
-    """The network's training step as a graph with compiled programs."""
-    import tensorflow as tf
 
+def compiled(step: Step, inputs, targets) -> Step:
+    """The step, whose graph for batches like this one has compiled programs."""
     from tinyconv.layers import fused_norm
 
     program_cache.check()
     with layers.compiled():
-        step = tf.function(network.train_step, reduce_retracing=True, autograph=False)
-        step.get_concrete_function(specs)
+        step.trace(inputs, targets)
         fused_norm.finish()
     return step
-
-
-def _spec(array):
-    import tensorflow as tf
-
-    return tf.TensorSpec(array.shape, array.dtype)
 
 
 @cache

@@ -1,0 +1,65 @@
+"""A step down the gradient as one call.
+
+Before each step Keras' `train_on_batch` sets every metric to 0 by an operation of its own, and
+looks at every layer: a small network learns about as long as that takes. On TensorFlow the metrics
+are set to 0 by the step's own graph here, and nothing else surrounds it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import keras
+
+from tinyconv.system.private import built_for_training
+
+
+def step_of(model, inputs, targets) -> Callable[..., dict[str, float]]:
+    """What `train_on_batch` does for a compiled model, which returns a dict.
+
+    Args:
+        model: the compiled Keras model; one with a `train_on_batch` of its own is trained by it.
+        inputs, targets: a batch.
+
+    Returns:
+        `step(inputs, targets)`, which returns the loss and the metrics by name.
+    """
+    is_own = type(model).train_on_batch is not keras.Model.train_on_batch
+    if is_own or keras.config.backend() != "tensorflow" or model.run_eagerly:
+        return partial(model.train_on_batch, return_dict=True)
+    return Step(model, inputs, targets)
+
+
+class Step:
+    """A step of a compiled Keras model on TensorFlow, as one graph.
+
+    Args:
+        model: the compiled Keras model.
+        inputs, targets: a batch.
+    """
+
+    def __init__(self, model, inputs, targets):
+        import tensorflow as tf
+
+        built_for_training(model, inputs, targets)  # the graph cannot reset what there is not yet
+        self.model = model
+        self.graph = tf.function(
+            self._step, reduce_retracing=True, autograph=False, jit_compile=model.jit_compile
+        )
+
+    def trace(self, inputs, targets) -> None:
+        """Make the graph for batches like this one, without computing anything."""
+        import tensorflow as tf
+
+        batch = inputs, targets
+        self.graph.get_concrete_function(
+            *keras.tree.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), batch)
+        )
+
+    def __call__(self, inputs, targets) -> dict[str, float]:
+        """Take a step; returns the loss and the metrics by name."""
+        logs = self.graph(inputs, targets)
+        return {name: float(logs[name]) for name in sorted(logs)}  # the order of Keras
+
+    def _step(self, inputs, targets):
+        self.model.reset_metrics()
+        return self.model.train_step((inputs, targets, None))
