@@ -3,6 +3,7 @@
     python benchmarks/text.py                                # the default, three seeds
     python benchmarks/text.py --text input.txt --minutes 3   # tiny Shakespeare
     python benchmarks/text.py --copy ntm lstm --seeds 0 1 2 3 4
+    python benchmarks/text.py --text input.txt --cut cut.txt  # char-rnn's division, for `fit`
     python benchmarks/text.py --torch-python PYTHON --threads 1   # characters a second
 
 Speed: each contender is a process of its own that waits while the other works; rounds alternate,
@@ -26,6 +27,7 @@ CELLS = ("lstm", "gru")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--text", type=Path, help="a text file instead of The Devil's Dictionary")
+parser.add_argument("--cut", type=Path, help="write the text in the order of char-rnn's division")
 parser.add_argument("--minutes", type=float, help="of each training; by default --epochs decide")
 parser.add_argument("--models", nargs="+", default=["gru"])
 parser.add_argument("--copy", nargs="+", help="models that copy sequences instead")
@@ -35,6 +37,18 @@ parser.add_argument("--torch-python", help="an interpreter with PyTorch: measure
 parser.add_argument("--rounds", type=int, default=7)
 parser.add_argument("--threads", type=int, default=2, help="1 on a busy machine")
 arguments = parser.parse_args()
+
+
+def cut(text: str) -> str:
+    """A text whose last twentieth is what char-rnn holds out: the last of each of 50 parts.
+
+    Before it stand the twentieths before those, by which the best epoch is chosen.
+    """
+    length = len(text) // 50
+    held_out = length // 20
+    parts = [text[start : start + length] for start in range(0, 50 * length, length)]
+    ends = [length - 2 * held_out, length - held_out, length]
+    return "".join(part[start:end] for start, end in zip([0, *ends], ends) for part in parts)
 
 
 def learn() -> None:
@@ -97,7 +111,9 @@ def race(cell: str) -> None:
         print(f"| {name} | {count / wall:,.0f} | {count / cpu:,.0f} | {rows[-1]['loss']:.3f} |")
 
 
-if arguments.torch_python:
+if arguments.cut is not None:
+    arguments.cut.write_text(cut(arguments.text.read_text("utf-8")), "utf-8")
+elif arguments.torch_python:
     for each in CELLS:
         race(each)
 else:
