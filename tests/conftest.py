@@ -86,10 +86,17 @@ def draw_few(patch):
     patch.setattr(canvases, "FEWEST", CANVASES)
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A cache that all tests share whose data sets draw few pictures."""
+    return tmp_path_factory.mktemp("drawn")
+
+
 @pytest.fixture
-def few_scenes(monkeypatch):
-    """`draw_few` in a test."""
+def few_scenes(drawn, monkeypatch):
+    """`draw_few` in a test, once for all tests."""
     draw_few(monkeypatch)
+    monkeypatch.setenv("TINYCONV_CACHE", str(drawn))
 
 
 @pytest.fixture
@@ -169,7 +176,7 @@ def grids(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def make_run(tmp_path_factory):
+def make_run(drawn, tmp_path_factory):
     """Trains a run for the tests of a module, in float32 and in separate folders.
 
     It has no report unless `pages` is true.
@@ -181,7 +188,7 @@ def make_run(tmp_path_factory):
             settle(patch, pages)
             draw_few(patch)
             patch.setenv("TINYCONV_RUNS", str(place))
-            patch.setenv("TINYCONV_CACHE", str(place / "cache"))
+            patch.setenv("TINYCONV_CACHE", str(drawn))
             return tinyconv.fit(**settings)
 
     return make

@@ -1,13 +1,17 @@
 """Convolutions by tiles and of small maps: exact to rounding, and used where they save time."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
 from tests.helpers import compiled
 from tests.helpers.compiled import results, values
-from tinyconv import layers
+from tinyconv import layers, training
+from tinyconv.errors import UserError
 from tinyconv.layers import small_maps, winograd
+from tinyconv.recipe import TrainingSettings
 from tinyconv.system import hardware
 
 pytestmark = pytest.mark.tensorflow
@@ -275,3 +279,32 @@ def test_convolution_of_narrow_maps_agrees_with_keras(shape, filters, stride, ba
 )
 def test_small_maps_are_rearranged_where_it_saves_time(shape, filters, stride, expected):
     assert small_maps.is_worthwhile(shape, filters, stride) is expected
+
+
+@pytest.mark.parametrize(
+    "flags, channels, is_refused",
+    [
+        ({"avx2"}, 4, True),
+        ({"avx2"}, 8, False),
+        ({"avx2", "avx512f"}, 8, True),
+        ({"avx2", "avx512f"}, 16, False),
+        ({"asimd"}, 4, False),
+    ],
+)
+@pytest.mark.parametrize("kind", [keras.layers.Conv2D, layers.Conv2D])
+def test_a_layer_that_crashes_is_refused(kind, flags, channels, is_refused, monkeypatch):
+    """oneDNN's issue 6035, of Keras' own layer alone."""
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
+    x = keras.Input((8, 8, channels))
+    short, long = kind(4, 1, 2, name="short")(x), kind(4, 3, 2, padding="same", name="long")(x)
+    model = keras.Model(x, keras.layers.Add()([short, long]))
+    compiles = contextlib.nullcontext()
+    if is_refused and kind is keras.layers.Conv2D:
+        compiles = pytest.raises(UserError, match=f"layer short is a 1x1 .* from {channels} chan")
+    with compiles:
+        training.compile_model(model, TrainingSettings(), "mse", [])
+    model.trainable = False
+    training.compile_model(model, TrainingSettings(), "mse", [])
+    model.trainable = True
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    training.compile_model(model, TrainingSettings(), "mse", [])

@@ -114,18 +114,6 @@ def cases():
             yield pytest.param(check, marks=marks, id=str(check))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def decoded_once(cache, monkeypatch):
-    """Share decoded pictures between these tests."""
-    monkeypatch.setenv("TINYCONV_CACHE", str(cache))
-
-
-@pytest.mark.usefixtures("decoded_once")
 @pytest.mark.parametrize("check", list(cases()))
 def test_promise(check):
     with graphs_released():
@@ -146,7 +134,6 @@ def test_every_model_saves_and_loads(deeper):
 
 
 @needs_tf_agents
-@pytest.mark.usefixtures("decoded_once")
 @pytest.mark.parametrize("half", [pytest.param(each, marks=TOGETHER[each[0]]) for each in HALVES])
 def test_every_task_answers_in_another_process(half):
     """`answers_in_another_process` for each, with one other process for half of them."""
@@ -184,7 +171,6 @@ def sources(tmp_path_factory):
     return subject
 
 
-@pytest.mark.usefixtures("decoded_once")
 @pytest.mark.parametrize(("source", "promise"), list(data_set_cases()))
 def test_data_set(source, promise, sources):
     checks.Check(promise, sources(source))()

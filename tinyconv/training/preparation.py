@@ -5,10 +5,10 @@ import os
 
 import keras
 
-from tinyconv import precision
+from tinyconv import layers, precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
-from tinyconv.system import console, gpu, hardware, processes, xla_trial
+from tinyconv.system import console, gpu, hardware, private, processes, xla_trial
 from tinyconv.training import checkpoints, tensorboard
 from tinyconv.training.optimizers import optimizer, scaled
 from tinyconv.zoo.anatomy import multiply_adds
@@ -94,6 +94,29 @@ def describe_model(model, cost: str | None = None) -> None:
     console.print_line(f"model      {model.name}: {parameters:,} parameters, {cost}")
 
 
+def _check_convolutions(model) -> None:
+    """UserError for a layer whose gradient oneDNN writes outside of its memory (its issue 6035).
+
+    The process would crash, or compute with other numbers.
+    """
+    flags = hardware.cpu_flags()
+    is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
+    if is_off or "avx2" not in flags or not hardware.is_tensorflow_on_cpu():
+        return
+    block = 16 if "avx512f" in flags else 8  # channels that oneDNN computes at once
+    for layer in private.flat_layers(model):
+        is_convolution = isinstance(layer, keras.layers.Conv2D)
+        if not is_convolution or isinstance(layer, layers.Conv2D) or not layer.trainable:
+            continue
+        channels = layer.kernel.shape[2]
+        if layer.kernel_size == (1, 1) and layer.strides != (1, 1) and channels < block:
+            raise UserError(
+                f"the layer {layer.name} is a 1x1 convolution with strides from {channels} "
+                "channels, whose training crashes in oneDNN on this processor; use "
+                "tinyconv.layers.Conv2D, which computes the same, or set TF_ENABLE_ONEDNN_OPTS=0."
+            )
+
+
 def compile_model(
     model, settings: TrainingSettings, loss, metrics, saved=None, slow=(), slow_rate=1.0
 ) -> None:
@@ -113,8 +136,9 @@ def compile_model(
         slow_rate: their learning rate as a fraction of the others', 0 to 1.
 
     Raises:
-        UserError: if the saved optimizer has another class or other variables.
+        UserError: if the saved optimizer has another class or other variables, or a layer crashes.
     """
+    _check_convolutions(model)
     model.compile(
         optimizer=scaled(optimizer(settings, slow, slow_rate), model),
         loss=loss,

