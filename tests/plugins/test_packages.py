@@ -136,9 +136,12 @@ def test_a_new_plugin_of_one_kind_is_that_part_of_one_of_all_kinds(kind):
         assert any(line.startswith(f"tinyconv {use}") for line in lines) == (other == kind), use
 
 
-def test_plugins_side_by_side_pass_their_tests(python, plugins_folder):
+@pytest.mark.parametrize(
+    "names", [sorted(NEW), pytest.param([path.name for path in OF_OTHERS], marks=pytest.mark.slow)]
+)
+def test_plugins_side_by_side_pass_their_tests(names, python, plugins_folder):
     assert plugins(python).keys() == NEW.keys() | {"tinyconv-compass", "tinyconv-backwards"}
-    pass_their_tests(python, sorted(plugins_folder.iterdir()))
+    pass_their_tests(python, [plugins_folder / name for name in names])
     assert "--model NAME" in succeed(python, "-m", "tinyconv", "fit", "bearing", "--help")
 
 
