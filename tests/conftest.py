@@ -176,7 +176,7 @@ def grids(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def make_run(drawn, tmp_path_factory):
+def make_run(tmp_path_factory):
     """Trains a run for the tests of a module, in float32 and in separate folders.
 
     It has no report unless `pages` is true.
@@ -188,7 +188,7 @@ def make_run(drawn, tmp_path_factory):
             settle(patch, pages)
             draw_few(patch)
             patch.setenv("TINYCONV_RUNS", str(place))
-            patch.setenv("TINYCONV_CACHE", str(drawn))
+            patch.setenv("TINYCONV_CACHE", str(place / "cache"))
             return tinyconv.fit(**settings)
 
     return make

@@ -36,10 +36,10 @@ def losses(runs) -> list[list[float]]:
 
 
 @pytest.fixture
-def folder_of(three, drawn, monkeypatch):
-    """The folder of runs that the three are in, with their cache."""
+def folder_of(three, monkeypatch):
+    """The folder of runs, and the cache, that the three are in."""
     monkeypatch.setenv("TINYCONV_RUNS", str(three.path.parent))
-    monkeypatch.setenv("TINYCONV_CACHE", str(drawn))
+    monkeypatch.setenv("TINYCONV_CACHE", str(three.path.parent / "cache"))
     return three.path.parent
 
 
@@ -228,9 +228,9 @@ def test_like_repeats_a_run_with_one_setting_changed(alone, folder_of, capsys):
     assert losses([same]) == losses([origin])
 
 
-def test_like_keeps_the_task_and_replaces_the_end(make_run, drawn, monkeypatch):
+def test_like_keeps_the_task_and_replaces_the_end(make_run, monkeypatch):
     origin = make_run(task="localise", limit=40, epochs=1, image_size=32, model="linear")
-    monkeypatch.setenv("TINYCONV_CACHE", str(drawn))
+    monkeypatch.setenv("TINYCONV_CACHE", str(origin.path.parent / "cache"))
     from tinyconv import verbs
 
     other = verbs.repeat(None, origin.path, {"minutes": 2.0})
