@@ -116,7 +116,9 @@ def test_a_damaged_cache_is_rebuilt(source, damage):
     np.testing.assert_array_equal(load(root).splits["train"].pictures, pictures)
 
 
-def test_a_crash_leaves_no_cache(tmp_path):
+def test_a_crash_leaves_no_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))  # empty
+
     def stop(number):
         raise KeyboardInterrupt
 
