@@ -24,7 +24,7 @@ from tinyconv.errors import UserError
 from tinyconv.runs import run_folder
 from tinyconv.tasks.scoring import measure, scores
 from tinyconv.training.clock import Clock
-from tinyconv.training.steps import Step
+from tinyconv.training.step_graph import Step
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tinyconv import precision, recipe, training  # noqa: E402
 from tinyconv.plugins.caption import beam_search, encoder, glance, model  # noqa: E402
 from tinyconv.text import search  # noqa: E402
 from tinyconv.text.vocabulary import END  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 sizes, dtype = json.loads(sys.argv[1]), sys.argv[2]
 side, features, width, words, vocabulary, batch = (

@@ -13,7 +13,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import recipe, training  # noqa: E402
 from tinyconv.plugins.draw import draw, task  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 side, steps, batch, form = (sizes.pop(name) for name in ("side", "steps", "batch", "form"))

@@ -13,7 +13,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import layers, recipe, training  # noqa: E402
 from tinyconv.plugins.glimpse import ram  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 keras.utils.set_random_seed(0)

@@ -23,7 +23,7 @@ from tinyconv.data.pipeline import training_batches  # noqa: E402
 from tinyconv.plugins.caption import encoder, glance, model  # noqa: E402
 from tinyconv.system import gpu, hardware, provenance  # noqa: E402
 from tinyconv.training.chunks import Chunks  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 FORMATS = ("float32", "mixed_bfloat16", "mixed_float16")
 WORDS, VOCABULARY = 12, 2_000

@@ -14,7 +14,7 @@ start()
 import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 
 from tinyconv import layers, recipe, training, zoo  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 contender, network, size, batch, classes, dtype, graph = sys.argv[1:]
 size, batch, classes = int(size), int(batch), int(classes)

@@ -14,7 +14,7 @@ import keras  # noqa: E402  after start, which keeps TensorFlow quiet
 from tinyconv import layers, training  # noqa: E402
 from tinyconv.plugins.language.text import language_model  # noqa: E402
 from tinyconv.plugins.language.text.settings import Settings  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 STEPS = 5  # of a round
 contender, sizes = sys.argv[1], json.loads(sys.argv[2])

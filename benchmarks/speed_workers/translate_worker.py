@@ -15,7 +15,7 @@ from tinyconv import layers, recipe, training  # noqa: E402
 from tinyconv.plugins.translate import decoding, rnnsearch  # noqa: E402
 from tinyconv.text import search  # noqa: E402
 from tinyconv.text.vocabulary import END, START  # noqa: E402
-from tinyconv.training.steps import step_of  # noqa: E402
+from tinyconv.training.step_graph import step_of  # noqa: E402
 
 sizes = json.loads(sys.argv[1])
 J, T, units, width, vocabulary, batch = (

@@ -3,7 +3,7 @@
 `Training` is the loop of the lecture: a batch, a step down the gradient, and so on. It adds the
 learning-rate schedule, the clock of `--minutes`, checkpoints, and a clean end for a run that is
 stopped or whose loss becomes NaN or infinite. Keras' `train_step` does the step on every backend
-(`steps.py`, `chunks.py`). `Model.fit` is not used: its input thread stalls at the end of every
+(`step_graph.py`, `chunks.py`). `Model.fit` is not used: its input thread stalls at the end of every
 epoch, and it cannot resume in the middle of one.
 """
 

@@ -16,7 +16,7 @@ from tinyconv.layers.program_costs import Estimate, estimate
 from tinyconv.recipe import TrainingSettings
 from tinyconv.runs import EXTENSIONS
 from tinyconv.system import program_cache
-from tinyconv.training.steps import Step, step_of
+from tinyconv.training.step_graph import Step, step_of
 
 SLOWDOWN = 2  # factor by which compiling takes longer while training runs
 
@@ -86,7 +86,7 @@ class Programs:
         return switches
 
     def step_of(self, network, inputs, targets):
-        """The step of a network, by programs from the switch on: see `steps.step_of`."""
+        """The step of a network, by programs from the switch on: see `step_graph.step_of`."""
         if id(network) in self.ready:
             return self.compilations[id(network)].result()
         return step_of(network, inputs, targets)

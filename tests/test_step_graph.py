@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.test_chunks import LABELS, PICTURES, RATES, network, one_by_one, variables
-from tinyconv.training.steps import Step, step_of
+from tinyconv.training.step_graph import Step, step_of
 
 pytestmark = pytest.mark.tensorflow
 
