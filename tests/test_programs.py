@@ -22,12 +22,12 @@ NUMBERS = ("loss", "top1", "val_loss", "val_top1")
 
 @pytest.fixture
 def take_over(monkeypatch):
-    """Switches to programs at a step of a short run; counts the networks that are compiled."""
+    """Switches to programs at a step of a short run; counts the steps that are compiled."""
     compiled = []
     compiled_step = programs.compiled
 
     def counted(step, *batch):
-        compiled.append(step.model)
+        compiled.append(step)
         return compiled_step(step, *batch)
 
     monkeypatch.setattr(programs, "compiled", counted)
@@ -90,6 +90,21 @@ def test_the_speed_of_the_thread_changes_no_number(take_over, monkeypatch):
         monkeypatch.setattr(programs, "_worker", worker)
         other = tinyconv.fit(**RUN)
         assert numbers(other) == numbers(beside)
+
+
+def test_a_network_that_overrides_train_on_batch_is_trained_by_it(take_over, monkeypatch):
+    calls, train_on_batch = [], keras.Model.train_on_batch
+
+    def own(self, *batch, **options):
+        calls.append(self)
+        return train_on_batch(self, *batch, **options)
+
+    take_over(5)
+    expected = tinyconv.fit(**RUN)
+    monkeypatch.setattr("tinyconv.training.step_graph.is_overridden", lambda model: True)
+    monkeypatch.setattr(keras.Model, "train_on_batch", own)
+    np.testing.assert_allclose(numbers(tinyconv.fit(**RUN)), numbers(expected), rtol=1e-3)
+    assert len(calls) == 6 * 4
 
 
 def test_verify_takes_over_where_the_run_did(take_over):

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -40,7 +41,8 @@ else:
     )
     network.compile(keras.optimizers.Adam(0.003, global_clipnorm=1.0), loss)
 # A text with something to learn: a digit's successor, mostly.
-random, place, step = np.random.default_rng(0), 0, None
+random, place = np.random.default_rng(0), 0
+step = None if contender == "tinyconv" else partial(network.train_on_batch, return_dict=True)
 text = (np.arange(B)[:, None] * 7 + np.arange(2000)) % V
 text = np.where(random.random(text.shape) < 0.2, random.integers(0, V, text.shape), text)
 for _ in sys.stdin:
@@ -49,11 +51,8 @@ for _ in sys.stdin:
         window = text[:, (place + np.arange(T + 1)) % text.shape[1]].astype("int32")
         with layers.compiled(contender == "tinyconv"):  # as a training of some length does
             batch = window[:, :-1], window[:, 1:]
-            if contender == "tinyconv":
-                step = step or step_of(network, *batch)
-                value = step(*batch)["loss"]
-            else:
-                value = network.train_on_batch(*batch)
+            step = step or step_of(network, *batch)
+            value = step(*batch)["loss"]
         place += T
     times = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     print(json.dumps({**times, "characters": STEPS * B * T, "loss": float(value)}), flush=True)

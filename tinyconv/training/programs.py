@@ -77,11 +77,11 @@ class Programs:
             return False
         if not self.compilations:
             for each in self.networks:
-                step = Step(each, inputs, targets)
+                step = step_of(each, inputs, targets)
                 self.compilations[id(each)] = _worker().submit(compiled, step, inputs, targets)
         switches = self.are_used(done) and id(network) not in self.ready
         if switches:
-            network.predict_function = None  # Keras makes it again, with programs
+            network.train_function = network.predict_function = None  # made again, with programs
             self.ready.add(id(network))
         return switches
 
@@ -92,11 +92,13 @@ class Programs:
         return step_of(network, inputs, targets)
 
 
-def compiled(step: Step, inputs, targets) -> Step:
+def compiled(step, inputs, targets):
     """The step, whose graph for batches like this one has compiled programs."""
     from tinyconv.layers import fused_norm
 
     program_cache.check()
+    if not isinstance(step, Step):  # a network that overrides `train_on_batch` makes its own graph
+        return step
     with layers.compiled():
         step.trace(inputs, targets)
         fused_norm.finish()

@@ -23,10 +23,14 @@ def step_of(model, inputs, targets) -> Callable[..., dict[str, float]]:
     Returns:
         `step(inputs, targets)`, which returns the loss and the metrics by name.
     """
-    is_own = type(model).train_on_batch is not keras.Model.train_on_batch
-    if is_own or keras.config.backend() != "tensorflow" or model.run_eagerly:
+    if is_overridden(model) or keras.config.backend() != "tensorflow" or model.run_eagerly:
         return partial(model.train_on_batch, return_dict=True)
     return Step(model, inputs, targets)
+
+
+def is_overridden(model) -> bool:
+    """Whether the model's class has a `train_on_batch` of its own."""
+    return type(model).train_on_batch is not keras.Model.train_on_batch
 
 
 class Step:
