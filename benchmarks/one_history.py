@@ -43,9 +43,9 @@ def history(task: str, runs: Path) -> str:
     environment = {**os.environ, "TINYCONV_RUNS": str(runs)}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     header, *rows = (line.split(",") for line in (runs / "run/history.csv").read_text().split())
-    kept = [i for i, name in enumerate(header) if not name.endswith(TIMES)]
+    columns = [i for i, name in enumerate(header) if not name.endswith(TIMES)]
     result = json.loads((runs / "run/settings.json").read_text())["result"]["metrics"]
-    return json.dumps([[[row[i] for i in kept] for row in rows], result])
+    return json.dumps([[[row[i] for i in columns] for row in rows], result])
 
 
 print("| task | command | times | histories |\n| --- | --- | --- | --- |")

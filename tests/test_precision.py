@@ -106,10 +106,11 @@ def test_a_resumed_run_keeps_its_precision():
     assert tinyconv.fit(**settings).settings["policy"] == "float32"
 
 
-def test_measuring_compares_both_precisions_and_restores_the_policy():
+def test_measuring_compares_both_precisions_and_restores_the_policy(monkeypatch):
     """With a clock that advances by 7 s per reading: one step lies between two readings."""
     import keras
 
+    monkeypatch.setattr(precision, "PAIRS", 2)
     readings = itertools.count(step=7)
     before = keras.config.dtype_policy().name
     gain = precision.measure(now=lambda: next(readings))

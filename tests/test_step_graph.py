@@ -15,7 +15,7 @@ pytestmark = pytest.mark.tensorflow
     [
         ("two_layer", {}),  # with dropout
         ("two_layer", {"policy": "mixed_float16"}),  # its loss is scaled
-        ("resnet20", {"optimizer": "sgd"}),
+        ("resnet9", {"optimizer": "sgd"}),
     ],
 )
 def test_a_step_is_that_of_keras(name, options):

@@ -197,9 +197,9 @@ def test_workers_killed_at_random_moments_end_with_the_numbers_of_an_undisturbed
         "learning-rate": "1e-3..1e-1",
         "weight-decay": "0,1e-3",
     }
-    counts = counted(settings, trials=5, kills=3, seconds=1.0)
-    assert counts["trials"] == counts["identical"] == 5 and counts["same_best"]
-    assert counts["kills"] >= 1 and counts["starts"] >= 5
+    counts = counted(settings, trials=4, kills=2, seconds=1.0)
+    assert counts["trials"] == counts["identical"] == 4 and counts["same_best"]
+    assert counts["kills"] >= 1 and counts["starts"] >= 4
 
 
 def test_a_worker_takes_over_what_was_killed_before_it_had_values(done, tmp_path):
@@ -229,7 +229,8 @@ def test_minutes_stop_a_worker_as_ctrl_c_does(handler):
     before = signal.signal(signal.SIGINT, handler)
     try:
         with pytest.raises(worker.TimeIsOver), worker.deadline(0.0005):
-            time.sleep(30)
+            for _ in range(3000):  # it takes effect between two of Python's instructions
+                time.sleep(0.01)
         with worker.deadline(60):
             pass
         assert signal.getsignal(signal.SIGINT) == handler

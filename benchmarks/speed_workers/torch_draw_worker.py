@@ -36,10 +36,10 @@ class Draw(nn.Module):
     def __init__(self):
         super().__init__()
         pixels = side * side
-        seen, drawn = (READ**2, WRITE**2) if attention == "both" else (pixels, pixels)
-        self.encoder, self.decoder = nn.LSTMCell(2 * seen + n, n), nn.LSTMCell(Z, n)
+        read_size, write_size = (READ**2, WRITE**2) if attention == "both" else (pixels, pixels)
+        self.encoder, self.decoder = nn.LSTMCell(2 * read_size + n, n), nn.LSTMCell(Z, n)
         self.mean, self.log_deviation = nn.Linear(n, Z), nn.Linear(n, Z)
-        self.patch = nn.Linear(n, drawn)
+        self.patch = nn.Linear(n, write_size)
         self.read_window, self.write_window = nn.Linear(n, 5), nn.Linear(n, 5)
         self.canvas_0 = nn.Parameter(torch.zeros(side, side))
         self.states_0 = nn.Parameter(torch.zeros(4, n))

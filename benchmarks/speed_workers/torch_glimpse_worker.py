@@ -57,8 +57,8 @@ class Ram(nn.Module):
                 location = sample.clamp(-1, 1)
             what = self.what(retina(pyramid, location)).relu()
             where = self.where(location).relu()
-            seen = (self.what_g(what) + self.where_g(where)).relu()
-            h = (self.core(h) + self.core_g(seen)).relu()
+            g = (self.what_g(what) + self.where_g(where)).relu()
+            h = (self.core(h) + self.core_g(g)).relu()
             scores.append(self.action(h))
         return torch.stack(scores, 1), torch.stack(log_pi, 1), torch.stack(values, 1)
 

@@ -51,10 +51,10 @@ def test_targets_of_any_kind_go_with_their_pictures_and_steps_may_change_them():
     targets = {"number": np.arange(50), "place": {"row": 10 * np.arange(50)}}
     batches = list(training_batches(SPLIT, 16, (doubled,), 3, 0, 1, targets))
     assert len(batches) == 2
-    for (pictures, found), (same, labels) in zip(batches, epoch(0, first_step=1)):
+    for (pictures, values), (same, labels) in zip(batches, epoch(0, first_step=1)):
         np.testing.assert_array_equal(pictures, same)
-        np.testing.assert_array_equal(found["number"], 2 * labels)
-        np.testing.assert_array_equal(found["place"]["row"], 10 * labels)
+        np.testing.assert_array_equal(values["number"], 2 * labels)
+        np.testing.assert_array_equal(values["place"]["row"], 10 * labels)
 
 
 def test_fewer_pictures_than_a_batch():
