@@ -1,5 +1,6 @@
 """The choice of precision, on faked hardware."""
 
+import contextlib
 import itertools
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 
 import tinyconv
 from tests.helpers.quick import QUICK
-from tinyconv import precision
+from tinyconv import layers, precision
 from tinyconv.errors import UserError
 from tinyconv.recipe import TrainingSettings
 from tinyconv.system import gpu, hardware
@@ -111,6 +112,7 @@ def test_measuring_compares_both_precisions_and_restores_the_policy(monkeypatch)
     import keras
 
     monkeypatch.setattr(precision, "PAIRS", 2)
+    monkeypatch.setattr(layers, "compiled", contextlib.nullcontext)  # the clock is not real
     readings = itertools.count(step=7)
     before = keras.config.dtype_policy().name
     gain = precision.measure(now=lambda: next(readings))

@@ -33,7 +33,7 @@ NAMES = [
     "catch",
     "catch-large",
     pytest.param("ALE/Breakout-v5", marks=needs_ale),
-    pytest.param("ALE/Pong-v5", marks=needs_ale),
+    pytest.param("ALE/Pong-v5", marks=[needs_ale, pytest.mark.slow]),
 ]
 
 
