@@ -15,7 +15,10 @@ DEEP = 128  # side of the picture that passes all layers; padding weakens small 
 # Usual factor of the mean square per layer. The zoo's He networks have 0.83 (padding) to 1.36
 # (max-pooling); half the variance brings all without normalisation below 0.73.
 GAIN = (0.75, 1.6)
-POOL_GAIN = 3.1  # factor of max-pooling 2x2 over rectified independent Gaussians
+# Factors of pooling 2x2 over rectified independent Gaussians.
+MAX_POOL_GAIN, AVERAGE_POOL_GAIN = 3.1, 0.49
+# Of fewer He layers the gain depends on the draw of their weights: its mean over five is taken.
+FEW, DRAWS = 8, 5
 # For pairs of an entry's name and a folder: open the model, compare scores, write the result.
 ELSEWHERE = """
 import pathlib, sys, traceback
@@ -142,26 +145,51 @@ def keeps_the_variance(subject: Subject) -> None:
     """He et al. 2015, equation 10: no layer shrinks or amplifies the signal."""
     import keras
 
-    keras.utils.set_random_seed(1)
-    model = build(subject, (DEEP, DEEP, 3))
-    layers = [layer for layer in model.layers if _claims_he(layer)]
-    if len(layers) < 3:
-        raise Skipped(f"{len(layers)} layers claim He initialisation, too few to judge")
+    model = _drawn(subject, 1)
+    steps = len(_he_layers(model)) - 1
+    if steps < 2:
+        raise Skipped(f"{steps + 1} layers claim He initialisation, too few to judge")
+    models = [model, *(_drawn(subject, 1 + n) for n in range(1, DRAWS if steps < FEW else 1))]
+    first, last = np.exp(np.mean([np.log(_mean_squares(each)) for each in models], axis=0))
+    gain = (last / first) ** (1 / steps)
+    low, high = (
+        bound * pool_gain ** (sum(isinstance(layer, pool) for layer in model.layers) / steps)
+        for bound, pool_gain, pool in (
+            (GAIN[0], AVERAGE_POOL_GAIN, keras.layers.AveragePooling2D),
+            (GAIN[1], MAX_POOL_GAIN, keras.layers.MaxPooling2D),
+        )
+    )
+    assert low < gain < high, (
+        f"from its first to its last of {steps + 1} He layers the mean square goes from "
+        f"{first:.3g} to {last:.3g}"
+    )
+
+
+def _drawn(subject: Subject, seed: int):
+    """The network for large pictures, with weights of a seed."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    return build(subject, (DEEP, DEEP, 3))
+
+
+def _he_layers(model) -> list:
+    return [layer for layer in model.layers if _claims_he(layer)]
+
+
+def _mean_squares(model) -> list[float]:
+    """Those of what the first and the last He layer return for noise."""
+    import keras
+
+    layers = _he_layers(model)
     try:
-        outputs = keras.Model(model.input, [layer.output for layer in layers])
+        outputs = keras.Model(model.input, [layers[0].output, layers[-1].output])
     except AttributeError as error:
         raise Skipped("it is not a functional model, so its layers cannot be inspected") from error
-    signals = [
+    return [
         float(np.mean(np.square(np.asarray(output, "float32"))))
         for output in outputs(noise((8, DEEP, DEEP, 3)), training=True)
     ]
-    steps = len(signals) - 1
-    pools = sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
-    gain = (signals[-1] / signals[0]) ** (1 / steps)
-    assert GAIN[0] < gain < GAIN[1] * POOL_GAIN ** (pools / steps), (
-        f"from its first to its last of {len(signals)} He layers the mean square goes from "
-        f"{signals[0]:.3g} to {signals[-1]:.3g}"
-    )
 
 
 def gives_scores_not_probabilities(subject: Subject) -> None:
