@@ -164,7 +164,7 @@ def test_a_task_learns_in_float16_or_refuses_it(task, few_scenes):
 
 
 @pytest.mark.parametrize(
-    "task", ["classify", "localise", pytest.param("caption", marks=pytest.mark.slow)]
+    "task", [pytest.param(task, marks=[pytest.mark.slow] * (task == "caption")) for task in TASKS]
 )
 def test_a_resumed_run_equals_an_unbroken_one(task, at_step, few_scenes):
     """Two epochs and two more, and four; the counter of the loss scale counts them all.
