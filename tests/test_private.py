@@ -211,6 +211,27 @@ def test_trained_variable(monkeypatch):
     assert [each is own for each, own in zip(updated, (one, two), strict=True)] == [True, True]
 
 
+@pytest.mark.parametrize(
+    "kind, options, count",
+    [
+        ("SGD", {}, 0),
+        ("SGD", {"momentum": 0.5}, 1),
+        ("AdamW", {}, 2),
+        ("Adam", {"amsgrad": True}, 3),
+    ],
+)
+def test_optimizer_state(kind, options, count):
+    """After a step from zeros each holds its own variable's gradient, or the square of it."""
+    one, two = (keras.Variable(np.ones(size, "float32")) for size in (2, 3))
+    optimizer = getattr(keras.optimizers, kind)(0.5, **options)
+    optimizer.build([one, two])
+    optimizer.apply([ops.convert_to_tensor([1.0, 2.0]), ops.zeros(3)], [one, two])
+    state = [np.array(each) for each in private.optimizer_state(optimizer, one)]
+    assert len(state) == len(private.optimizer_state(optimizer, two)) == count
+    for values, ratio in zip(state, (2, 4, 4)):
+        assert values[1] / values[0] == pytest.approx(ratio, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
 def test_mean_gradients(kind):
     """The mean of the same gradient in many steps is that gradient."""

@@ -40,8 +40,9 @@ def test_kernels_decay_and_nothing_else(name):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("is_compiled", [False, True])
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_a_step_in_one_program_is_keras_own(name):
+def test_a_step_is_keras_own(name, is_compiled):
     """An embedding, whose gradients are sparse, and the equivalent product with one-hot rows."""
     networks = []
     for first in (keras.layers.Embedding(9, 4), keras.layers.Dense(4, use_bias=False)):
@@ -61,12 +62,30 @@ def test_a_step_in_one_program_is_keras_own(name):
     for step in range(5):
         words, targets = random.integers(0, 9, (16, 5)), random.normal(size=(16, 5, 3))
         ours.optimizer.learning_rate = theirs.optimizer.learning_rate = 0.01 * (step + 1)
-        with layers.compiled():
+        with layers.compiled(is_compiled):
             ours.train_on_batch(words, targets)
         theirs.train_on_batch(np.eye(9)[words], targets)
     for one, other in zip(ours.get_weights(), theirs.get_weights()):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     assert int(ours.optimizer.iterations) == 5
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("kind, option", [("SGD", "nesterov"), ("AdamW", "amsgrad")])
+def test_a_step_is_keras_own_with_any_option_and_type(kind, option, dtype):
+    """Without momentum, and with amsgrad, no one operation does it."""
+    for more in ({}, {option: True}):
+        weights = []
+        for optimizers_of in (optimizers, keras.optimizers):
+            weight = keras.Variable([1.0, -2.0, 3.0], dtype=dtype)
+            optimizer = getattr(optimizers_of, kind)(0.1, **more)
+            optimizer.build([weight])
+            for gradient in ([0.5, 1.0, -0.25], [0.25, -1.0, 2.0], [1.0, 0.5, 0.0]):
+                optimizer.apply([keras.ops.convert_to_tensor(gradient)], [weight])
+            weights.append(np.array(weight, "float32"))
+        assert np.abs(weights[0] - [1, -2, 3]).min() > 0.01
+        np.testing.assert_allclose(*weights, rtol=1e-5 if dtype == "float32" else 1e-2)
 
 
 def test_sgd_with_nesterov_momentum_is_its_formula():

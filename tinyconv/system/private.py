@@ -200,6 +200,19 @@ def trained_variable(optimizer, variable):
     return trained_variables(optimizer)[optimizer._get_variable_index(variable)]
 
 
+def optimizer_state(optimizer, variable) -> list:
+    """What a built Adam or SGD keeps of a variable, as variables of the backend.
+
+    In Keras 3.15 that is for SGD the variable of `momentums`, if there is momentum, and for Adam
+    those of `_momentums`, `_velocities` and, with amsgrad, `_velocity_hats`, in the order of
+    `_get_variable_index`.
+    """
+    names = ("momentums", "_momentums", "_velocities", "_velocity_hats")
+    lists = [getattr(optimizer, name, []) for name in names]
+    index = optimizer._get_variable_index(variable)
+    return [each[index].value for each in lists if len(each)]
+
+
 def mean_gradients(optimizer) -> list | None:
     """The mean gradient of each of `trained_variables` in the state of a built Adam or SGD.
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.layers import program_costs
+from tinyconv.layers.sequence_graphs import predict
 from tinyconv.text.vocabulary import END, PADDING, START
 
 BATCH = 128  # sentences decoded at a time
@@ -190,7 +191,7 @@ def search(model: keras.Model, inputs) -> list[list[Hypothesis]]:
     results = []
     with program_costs.for_predictions(model, len(inputs)):
         for batch, count in whole_batches(inputs, BATCH):
-            ids, totals = (np.asarray(each)[:count] for each in model.predict_on_batch(batch))
+            ids, totals = (np.asarray(each)[:count] for each in predict(model, batch))
             for sentences, sums in zip(ids, totals):
                 results.append(
                     [

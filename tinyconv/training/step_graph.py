@@ -10,6 +10,7 @@ from functools import partial
 
 import keras
 
+from tinyconv.layers.sequence_graphs import input_specs, target_specs
 from tinyconv.system.private import built_for_training
 
 
@@ -45,22 +46,23 @@ class Step:
         import tensorflow as tf
 
         built_for_training(model, inputs, targets)  # the graph cannot reset what there is not yet
-        self.model = model
+        self.model, self.is_traced = model, False
         self.graph = tf.function(
             self._step, reduce_retracing=True, autograph=False, jit_compile=model.jit_compile
         )
 
     def trace(self, inputs, targets) -> None:
         """Make the graph for batches like this one, without computing anything."""
-        import tensorflow as tf
-
-        batch = inputs, targets
+        size = len(keras.tree.flatten(inputs)[0])
         self.graph.get_concrete_function(
-            *keras.tree.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), batch)
+            input_specs(self.model, inputs, size), target_specs(self.model, targets)
         )
+        self.is_traced = True
 
     def __call__(self, inputs, targets) -> dict[str, float]:
         """Take a step; returns the loss and the metrics by name."""
+        if not self.is_traced:
+            self.trace(inputs, targets)
         logs = self.graph(inputs, targets)
         return {name: float(logs[name]) for name in sorted(logs)}  # the order of Keras
 

@@ -7,6 +7,7 @@ from tinyconv import layers
 from tinyconv.data.pipeline import whole_batches
 from tinyconv.errors import UserError
 from tinyconv.layers import program_costs
+from tinyconv.layers.sequence_graphs import predict
 from tinyconv.plugins.caption import beam_search, encoder, metrics
 from tinyconv.plugins.caption.model import Captioner
 from tinyconv.plugins.caption.words import split
@@ -78,7 +79,7 @@ class CaptionModel:
         for start in range(0, len(words), BATCH):
             batch = words[start : start + BATCH]
             pictures = np.asarray(inputs[start : start + BATCH])
-            outputs = self.model.predict_on_batch({"pictures": pictures, "words": batch[:, :-1]})
+            outputs = predict(self.model, {"pictures": pictures, "words": batch[:, :-1]})
             attention += list(np.asarray(outputs["maps"]))
             samples += list(np.asarray(outputs["looks"]))
             logs = np.asarray(keras.ops.log_softmax(outputs["scores"]), "float64")

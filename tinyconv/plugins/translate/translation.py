@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tinyconv import layers
+from tinyconv.layers.sequence_graphs import predict
 from tinyconv.plugins.translate import alignment, decoding
 from tinyconv.plugins.translate.alignment import Agreement
 from tinyconv.plugins.translate.languages import Language, normal, require, words
@@ -89,7 +90,7 @@ class TranslationModel:
         for chunk in chunks([len(each) for each in sources]):
             source = padded([self.ids(sources[i]) for i in chunk], 8)
             so_far = padded([ids[i] for i in chunk])
-            outputs = self.model.predict_on_batch({"source": source, "words": so_far[:, :-1]})
+            outputs = predict(self.model, {"source": source, "words": so_far[:, :-1]})
             logs = np.asarray(keras.ops.log_softmax(outputs["scores"]), "float64")
             of_words = np.take_along_axis(logs, so_far[:, 1:, None], axis=2)[..., 0]
             totals = np.where(so_far[:, 1:] == PADDING, 0, of_words).sum(axis=1)

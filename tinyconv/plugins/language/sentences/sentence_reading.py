@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyconv import precision, training
 from tinyconv.data import Dataset, Split, selection
+from tinyconv.layers.sequence_graphs import predict
 from tinyconv.plugins.language.sentences import figures, node_measures, sentence_networks
 from tinyconv.plugins.language.sentences.labelled_phrases import (
     has_trees,
@@ -90,7 +91,7 @@ def scores_of_words(model, vocabulary: Vocabulary, texts: Sequence[Sequence[str]
     source = Phrases([(words, 0) for words in texts], vocabulary)
     rows = np.argsort(source.lengths, kind="stable")
     parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    tables = [np.asarray(model.predict_on_batch(source.arrays(part)[0])) for part in parts]
+    tables = [np.asarray(predict(model, source.arrays(part)[0])) for part in parts]
     scores = np.empty((len(texts), tables[0].shape[1]), "float32")
     scores[rows] = np.concatenate(tables)
     return scores

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyconv import precision, training
 from tinyconv.data import Dataset, Split, selection
+from tinyconv.layers.sequence_graphs import predict
 from tinyconv.plugins.language.sentences import compositions, figures, node_measures
 from tinyconv.plugins.language.sentences.labelled_phrases import (
     held_out_trees,
@@ -58,7 +59,7 @@ def node_scores(model: keras.Model, source: Trees) -> list[np.ndarray]:
     rows = np.argsort(source.lengths, kind="stable")
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        table = np.asarray(model.predict_on_batch(source.arrays(part)[0]))
+        table = np.asarray(predict(model, source.arrays(part)[0]))
         for row, own in zip(part, source.nodes(part, table), strict=True):
             scores[row] = own
     return scores

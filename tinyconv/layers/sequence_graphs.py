@@ -1,0 +1,54 @@
+"""Graphs of TensorFlow for sequences of any length.
+
+TensorFlow makes a graph for the length of the first batch and, when a second batch has another, one
+for any length. The functions here make the second at once: it takes seconds of a first epoch.
+"""
+
+import keras
+
+
+def has_sequences(model) -> bool:
+    """Whether inputs of a Keras model have axes without a size, after that of the batch."""
+    return any(None in tensor.shape[1:] for tensor in getattr(model, "inputs", None) or ())
+
+
+def input_specs(model, inputs, size: int | None = None):
+    """`tf.TensorSpec`s of batches of a model's inputs, with sequences of any length.
+
+    Args:
+        model: a Keras model; the axes of its inputs without a size are lengths.
+        inputs: a batch, whose structure and types are those of the result.
+        size: of the batches; None for any.
+    """
+    import tensorflow as tf
+
+    arrays = keras.tree.flatten(inputs)
+    shapes = [array.shape for array in arrays]
+    if has_sequences(model):
+        declared = [tensor.shape for tensor in model.inputs]
+        if list(map(len, declared)) == list(map(len, shapes)):
+            shapes = declared
+    specs = [tf.TensorSpec((size, *shape[1:]), each.dtype) for shape, each in zip(shapes, arrays)]
+    return keras.tree.pack_sequence_as(inputs, specs)
+
+
+def target_specs(model, targets):
+    """`tf.TensorSpec`s of batches of targets; integers have any length where inputs have."""
+    import tensorflow as tf
+
+    def spec(array):
+        shape, dtype = list(array.shape), tf.as_dtype(array.dtype)
+        if has_sequences(model) and dtype.is_integer:
+            shape[1:2] = [None] * len(shape[1:2])
+        return tf.TensorSpec(shape, dtype)
+
+    return keras.tree.map_structure(spec, targets)
+
+
+def predict(model, inputs):
+    """`model.predict_on_batch(inputs)`; sequences of any length and number have one graph."""
+    is_on_tensorflow = keras.config.backend() == "tensorflow" and not model.run_eagerly
+    if is_on_tensorflow and model.predict_function is None and has_sequences(model):
+        model.make_predict_function()
+        model.predict_function.get_concrete_function([(input_specs(model, inputs),)])
+    return model.predict_on_batch(inputs)
