@@ -78,6 +78,12 @@ def test_other_networks_have_the_graphs_of_keras(traces):
     assert traces == [(2, 3)]
 
 
+def test_pictures_of_any_size_are_no_sequences():
+    pictures = keras.Input((None, None, 1))
+    network = keras.Model(pictures, keras.layers.GlobalMaxPooling2D()(pictures))
+    assert not has_sequences(network)
+
+
 class Own(keras.Model):
     """A network without declared inputs."""
 

@@ -8,26 +8,30 @@ import keras
 
 
 def has_sequences(model) -> bool:
-    """Whether inputs of a Keras model have axes without a size, after that of the batch."""
-    return any(None in tensor.shape[1:] for tensor in getattr(model, "inputs", None) or ())
+    """Whether an input of a Keras model has two or three axes, of which the second has no size.
+
+    An input of four axes is a picture of any size.
+    """
+    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
+    return any(len(shape) in (2, 3) and shape[1] is None for shape in shapes)
 
 
 def input_specs(model, inputs, size: int | None = None):
     """`tf.TensorSpec`s of batches of a model's inputs, with sequences of any length.
 
     Args:
-        model: a Keras model; the axes of its inputs without a size are lengths.
+        model: a Keras model.
         inputs: a batch, whose structure and types are those of the result.
         size: of the batches; None for any.
     """
     import tensorflow as tf
 
     arrays = keras.tree.flatten(inputs)
-    shapes = [array.shape for array in arrays]
+    shapes = [tuple(array.shape) for array in arrays]
     if has_sequences(model):
         declared = [tensor.shape for tensor in model.inputs]
         if list(map(len, declared)) == list(map(len, shapes)):
-            shapes = declared
+            shapes = [one if len(one) < 4 else other for one, other in zip(declared, shapes)]
     specs = [tf.TensorSpec((size, *shape[1:]), each.dtype) for shape, each in zip(shapes, arrays)]
     return keras.tree.pack_sequence_as(inputs, specs)
 
