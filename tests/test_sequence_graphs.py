@@ -68,8 +68,7 @@ def test_training_steps_of_any_length_have_one_graph(traces):
     assert [shape for shape in traces if shape[1] is None] == [(4, None)]
 
 
-def test_other_networks_have_the_graphs_of_keras(traces):
-    """One of fixed inputs, and one whose batches have another layout than its inputs."""
+def test_a_network_of_fixed_lengths_has_the_graphs_of_keras(traces):
     words = keras.Input((3,), dtype="int32")
     network = keras.Model(words, keras.layers.Dense(2)(keras.layers.Embedding(9, 4)(words)))
     assert not has_sequences(network)
