@@ -74,9 +74,13 @@ def memory_released():
 
 @pytest.fixture(autouse=True, scope="module")
 def networks_collected():
-    """Collect networks with reference cycles."""
+    """Collect networks with reference cycles, and the programs that JAX has compiled for them."""
     yield
     gc.collect()
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        import jax
+
+        jax.clear_caches()
 
 
 def draw_few(patch):
