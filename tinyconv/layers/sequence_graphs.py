@@ -16,24 +16,28 @@ def has_sequences(model) -> bool:
     return any(len(shape) in (2, 3) and shape[1] is None for shape in shapes)
 
 
-def input_specs(model, inputs, size: int | None = None):
+def input_specs(model, inputs, of_any_size: bool = False):
     """`tf.TensorSpec`s of batches of a model's inputs, with sequences of any length.
 
     Args:
         model: a Keras model.
         inputs: a batch, whose structure and types are those of the result.
-        size: of the batches; None for any.
+        of_any_size: whether batches may have any number of rows.
     """
     import tensorflow as tf
 
     arrays = keras.tree.flatten(inputs)
     shapes = [tuple(array.shape) for array in arrays]
-    if has_sequences(model):
-        declared = [tensor.shape for tensor in model.inputs]
-        if list(map(len, declared)) == list(map(len, shapes)):
-            shapes = [one if len(one) < 4 else other for one, other in zip(declared, shapes)]
-    specs = [tf.TensorSpec((size, *shape[1:]), each.dtype) for shape, each in zip(shapes, arrays)]
-    return keras.tree.pack_sequence_as(inputs, specs)
+    declared = [tensor.shape for tensor in model.inputs] if has_sequences(model) else shapes
+    if list(map(len, declared)) != list(map(len, shapes)):
+        declared = shapes
+
+    def spec(array, shape, declared):
+        rest = declared[1:] if len(shape) < 4 else shape[1:]
+        rows = (None,) if of_any_size else shape[:1]
+        return tf.TensorSpec((*rows, *rest), array.dtype)
+
+    return keras.tree.pack_sequence_as(inputs, list(map(spec, arrays, shapes, declared)))
 
 
 def target_specs(model, targets):
@@ -54,5 +58,7 @@ def predict(model, inputs):
     is_on_tensorflow = keras.config.backend() == "tensorflow" and not model.run_eagerly
     if is_on_tensorflow and model.predict_function is None and has_sequences(model):
         model.make_predict_function()
-        model.predict_function.get_concrete_function([(input_specs(model, inputs),)])
+        model.predict_function.get_concrete_function(
+            [(input_specs(model, inputs, of_any_size=True),)]
+        )
     return model.predict_on_batch(inputs)

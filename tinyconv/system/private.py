@@ -201,7 +201,7 @@ def trained_variable(optimizer, variable):
 
 
 def optimizer_state(optimizer, variable) -> list:
-    """What a built Adam or SGD keeps of a variable, as variables of the backend.
+    """The variables that a built Adam or SGD updates with one of `trained_variables`.
 
     In Keras 3.15 that is for SGD the variable of `momentums`, if there is momentum, and for Adam
     those of `_momentums`, `_velocities` and, with amsgrad, `_velocity_hats`, in the order of
@@ -210,24 +210,25 @@ def optimizer_state(optimizer, variable) -> list:
     names = ("momentums", "_momentums", "_velocities", "_velocity_hats")
     lists = [getattr(optimizer, name, []) for name in names]
     index = optimizer._get_variable_index(variable)
-    return [each[index].value for each in lists if len(each)]
+    return [each[index] for each in lists if len(each)]
 
 
 def mean_gradients(optimizer) -> list | None:
     """The mean gradient of each of `trained_variables` in the state of a built Adam or SGD.
 
     Each is (variable of the optimizer, factor); None for an optimizer without mean gradients. In
-    Keras 3.15 Adam and its subclasses have the mean in `_momentums`, and SGD with momentum m and
-    learning rate r has the sum of -r gradient m^k in `momentums`.
+    Keras 3.15 Adam and its subclasses have the mean first in their state, and SGD with momentum m
+    and learning rate r has the sum of -r gradient m^k.
     """
     import keras
 
+    factor = 1.0
     if isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum:
         factor = (optimizer.momentum - 1) / max(float(optimizer.learning_rate), 1e-12)
-        return [(total, factor) for total in optimizer.momentums]
-    if isinstance(optimizer, keras.optimizers.Adam):
-        return [(mean, 1.0) for mean in optimizer._momentums]
-    return None
+    elif not isinstance(optimizer, keras.optimizers.Adam):
+        return None
+    variables = trained_variables(optimizer)
+    return [(optimizer_state(optimizer, each)[0], factor) for each in variables]
 
 
 # JAX --------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class _Step:
         if len(state) == self.state_size:
             numbers = {"lr": learning_rate, "grad": gradient, **shared}
             numbers = {name: keras.ops.cast(each, variable.dtype) for name, each in numbers.items()}
-            self.update(variable.handle, [each.handle for each in state], numbers)
+            self.update(variable.handle, [each.value.handle for each in state], numbers)
         else:
             super().update_step(gradient, variable, learning_rate)
 
@@ -98,11 +98,12 @@ class AdamW(_Step, keras.optimizers.AdamW):
 
     def numbers(self) -> dict:
         """What `update` needs, by names of TensorFlow."""
-        steps = keras.ops.cast(self.iterations + 1, "float32")
-        numbers = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        constants = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
         numbers = {
-            name: keras.ops.convert_to_tensor(number, "float32") for name, number in numbers.items()
+            name: keras.ops.convert_to_tensor(constant, "float32")
+            for name, constant in constants.items()
         }
+        steps = keras.ops.cast(self.iterations + 1, "float32")
         return numbers | {f"{name}_power": numbers[name] ** steps for name in ("beta1", "beta2")}
 
     def update(self, variable, state, numbers) -> None:

@@ -53,9 +53,8 @@ class Step:
 
     def trace(self, inputs, targets) -> None:
         """Make the graph for batches like this one, without computing anything."""
-        size = len(keras.tree.flatten(inputs)[0])
         self.graph.get_concrete_function(
-            input_specs(self.model, inputs, size), target_specs(self.model, targets)
+            input_specs(self.model, inputs), target_specs(self.model, targets)
         )
         self.is_traced = True
 
