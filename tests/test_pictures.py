@@ -7,7 +7,7 @@ from PIL import Image
 
 from tinyconv import zoo
 from tinyconv.data import Split
-from tinyconv.report import curves, figures
+from tinyconv.report import attention, curves, figures
 
 CLASSES = ("cat", "dog", "horse")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2], "int32")
@@ -72,3 +72,23 @@ def test_many_classes_still_fit_a_page():
     )
     assert max(opened(picture).size) < 1500
     assert len(table.rows) == figures.PAIRS
+
+
+def test_hard_attention_has_a_box_round_the_cell_that_it_sampled():
+    picture, soft = np.zeros((32, 32, 3), "uint8"), np.full((2, 4), 0.25, "float32")
+    hard = np.eye(4, dtype="float32")[[3, 0]]  # of 2x2 cells the last, then the first
+
+    def box(looks):
+        """The rows and columns of its pixels, as fractions of the last two of three panels."""
+        strip = attention.strip("strip", picture, "a cat", ["a", "cat"], soft, looks, (2, 2))
+        pixels = np.asarray(opened(strip).convert("RGB"), "int32")
+        side = pixels.shape[1] / 3  # of a panel; above it is its title
+        ours = np.abs(pixels - (0xCC, 0x66, 0x77)).max(axis=-1) < 40
+        panels = ours[-round(side) :].T.reshape(3, round(side), -1)
+        assert not panels[0].any()
+        return [np.argwhere(panel) / side for panel in panels[1:]]
+
+    last, first = box(hard)
+    assert np.allclose([last.min(0), last.max(0)], [(0.5, 0.5), (1, 1)], atol=0.05)
+    assert np.allclose([first.min(0), first.max(0)], [(0, 0), (0.5, 0.5)], atol=0.05)
+    assert not any(map(len, box(soft)))

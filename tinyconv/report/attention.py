@@ -4,12 +4,11 @@ import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from tinyconv.report.figures import INK, VALIDATION, png
+from tinyconv.report.figures import VALIDATION, grid, png
 from tinyconv.results import Picture
 from tinyconv.system import files
 
@@ -42,50 +41,32 @@ def lit(picture, weights, cells) -> np.ndarray:
 def strip(name, picture, caption, words, maps, looks, cells, log_p=None) -> Picture:
     """The picture, then for each word the picture lit by its attention weights, `maps` (T, L).
 
-    `looks` (T, L) are the locations sampled by hard attention.
+    `looks` (T, L) are the locations sampled by hard attention, each of which gets a box.
     """
-    figure = _grid(1 + len(words))
-    axes = figure.axes
-    axes[0].imshow(picture)
-    axes[0].set_title("" if log_p is None else f"ln p {log_p:.1f}", fontsize=9)
-    for word, weights, look, place in zip(words, maps, looks, axes[1:]):
-        _draw(place, picture, word, weights, look, cells)
+    pictures = np.stack(
+        [picture, *(lit(picture, weights, cells) for weights in maps[: len(words)])]
+    )
+    titles = ["" if log_p is None else f"ln p {log_p:.1f}", *words]
+    figure = grid(pictures, titles, COLUMNS, cell=1.5, size=10)
+    (axes,) = figure.axes
+    for image, look in zip(axes.images[1:], looks):
+        if look.max() == 1 and len(look) > 1:
+            row, column = divmod(int(look.argmax()), cells[1])
+            left, right, bottom, top = image.get_extent()
+            high, wide = (bottom - top) / cells[0], (right - left) / cells[1]
+            corner = left + column * wide, top + row * high
+            axes.add_patch(Rectangle(corner, wide, high, fill=False, color=VALIDATION, lw=1.5))
     text = f"“{caption}”: the network's attention for each word is bright."
     alt = f"The picture, then one copy for each word of “{caption}”, bright at its attention."
     return Picture(f"{name}-caption", caption, text, png(figure), alt)
-
-
-def _grid(count: int) -> Figure:
-    """A figure of `count` squares without frames."""
-    columns = min(count, COLUMNS)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis("off")
-    return figure
-
-
-def _draw(axes, picture, word, weights, look, cells) -> None:
-    """Draw one word, with a box round the location that hard attention sampled."""
-    axes.imshow(lit(picture, weights, cells))
-    axes.set_title(word, fontsize=10, color=INK, pad=2)
-    if look.max() == 1 and len(look) > 1:
-        row, column = divmod(int(look.argmax()), cells[1])
-        high, wide = picture.shape[0] / cells[0], picture.shape[1] / cells[1]
-        corner = column * wide - 0.5, row * high - 0.5
-        axes.add_patch(Rectangle(corner, wide, high, fill=False, color=VALIDATION, lw=1.5))
 
 
 def animation(picture, words, maps, cells) -> bytes:
     """A GIF: one frame per word, with its attention."""
     frames = []
     for i, weights in enumerate(maps[: len(words)]):
-        figure = Figure(figsize=(4, 4.4), layout="constrained")
-        axes = figure.subplots()
-        axes.axis("off")
-        axes.imshow(lit(picture, weights, cells))
-        start = max(0, i - 5)
-        axes.set_title(" ".join(words[start : i + 1]), fontsize=11, color=INK)
+        last = " ".join(words[max(0, i - 5) : i + 1])
+        figure = grid(lit(picture, weights, cells)[None], [last], cell=4, size=11)
         frame = Image.open(io.BytesIO(png(figure, FRAME_DPI)))
         frames.append(frame.convert("RGB"))  # Pillow mixes up palettes of several frames
     buffer = io.BytesIO()

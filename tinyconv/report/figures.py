@@ -14,6 +14,7 @@ from tinyconv.report import lettering
 from tinyconv.results import Picture, Table, plural
 
 DPI = 110
+POINTS = 72  # of an inch
 INK, TRAIN, VALIDATION = "#333333", "#4477aa", "#cc6677"  # Paul Tol's colour-blind-safe hues
 GRID_SIZE = 24  # most pictures in a grid
 MAX_NAMED = 30  # most classes whose names fit beside a confusion matrix
@@ -179,21 +180,30 @@ def slopes(model) -> Iterator[Picture]:
     )
 
 
-def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
+def grid(
+    pictures,
+    titles: Sequence[str] | None,
+    columns: int = 8,
+    cell: float | None = None,
+    size: float = 6.5,
+) -> Figure:
     """Draw pictures side by side, each below its title.
 
     Args:
         pictures: (N, H, W, C) uint8, C 1 or 3; N is at least 1.
         titles: N titles, which may have several lines; None for none.
         columns: most pictures in a row.
+        cell: the side of a picture with its gap, in inches; None for 1.15, or 0.55 without titles.
+        size: the size of the titles' letters, in points.
 
     Returns:
-        A matplotlib Figure.
+        A matplotlib Figure, with one image for each picture.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    cell, gap = (1.15 if titles else 0.55), 0.08  # inches
-    above = 0.06 + 0.12 * max(title.count("\n") + 1 for title in titles) if titles else 0
+    cell, gap = cell or (1.15 if titles else 0.55), 0.08  # inches
+    line = 1.33 * size / POINTS
+    above = 0.06 + line * max(title.count("\n") + 1 for title in titles) if titles else 0
     figure = Figure(figsize=(columns * cell, rows * (cell + above)))
     # One pair of axes in inches for all: one per picture would take most of a report's time.
     axes = figure.add_axes((0, 0, 1, 1))
@@ -205,7 +215,7 @@ def grid(pictures, titles: Sequence[str] | None, columns: int = 8) -> Figure:
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent)
         if titles:
             middle = left + width / 2
-            axes.text(middle, top - 0.03, titles[i], fontsize=6.5, color=INK, ha="center")
+            axes.text(middle, top - 0.03, titles[i], fontsize=size, color=INK, ha="center")
     axes.set(xlim=(0, columns * cell), ylim=(rows * (cell + above), 0))
     axes.axis("off")
     return figure
