@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinyconv.checks.datasets import empty_cache, open_dataset
+from tinyconv.checks.dataset_openings import empty_cache, open_dataset
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.data.picture_files import is_picture
 from tinyconv.data.selection import has_pictures

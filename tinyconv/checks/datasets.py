@@ -1,25 +1,25 @@
 """The promises of a data set: load(root, image_size, skip_corrupt) -> Dataset."""
 
-import contextlib
-import shutil
-import tempfile
-import tracemalloc
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
+from tinyconv.checks.dataset_openings import (
+    SIDE,
+    open_dataset,
+    opened_anew,
+    opened_pictures,
+    opened_scaled,
+    own_cache,
+)
 from tinyconv.checks.likeness import distinction
-from tinyconv.checks.subject import Skipped, Subject, agree, environment
-from tinyconv.data.cache import cache_root
+from tinyconv.checks.subject import Skipped, Subject, agree
 from tinyconv.data.pipeline import training_batches
 from tinyconv.data.selection import has_pictures
-from tinyconv.errors import UserError
 
 MAX_OVERLAP = 0.01  # largest part of a split that may be in another: real collections have repeats
 IN_MEMORY = 64 << 20  # bytes of pictures that need no memory map
 PEAK = 256 << 20  # peak memory of opening, in bytes
-SIDE = 12  # side in pixels to which pictures are scaled
 FEWEST, QUERIES, AMONG = 160, 160, 1500  # pictures to judge by, of a split, of training
 # Largest fraction of a split's pictures whose nearest training picture stands out more than that
 # quantile of the training pictures' own nearest: few copies that are clear, or many that are not.
@@ -104,18 +104,16 @@ def has_labels_in_range(subject: Subject) -> None:
 
 def opens_the_same_twice(subject: Subject) -> None:
     """The same pictures, labels and targets in the same order, also with an empty cache."""
-    first = open_dataset(subject)
-    with empty_cache():
-        again = open_dataset(subject)
-        assert list(first.splits) == list(again.splits)
-        for name, split in first.splits.items():
-            other = again.splits[name]
-            assert list(split.names) == list(other.names), f"{name} comes in another order"
-            assert np.array_equal(split.labels, other.labels), f"{name} has other labels"
-            assert np.array_equal(split.pictures, other.pictures), f"{name} has other pictures"
-            for part in ("inputs", "boxes", "targets"):
-                one, two = (_plain(getattr(each, part)) for each in (split, other))
-                assert one == two, f"{name} has other {part}"
+    first, (again, _) = open_dataset(subject), opened_anew(subject)
+    assert list(first.splits) == list(again.splits)
+    for name, split in first.splits.items():
+        other = again.splits[name]
+        assert list(split.names) == list(other.names), f"{name} comes in another order"
+        assert np.array_equal(split.labels, other.labels), f"{name} has other labels"
+        assert np.array_equal(split.pictures, other.pictures), f"{name} has other pictures"
+        for part in ("inputs", "boxes", "targets"):
+            one, two = (_plain(getattr(each, part)) for each in (split, other))
+            assert one == two, f"{name} has other {part}"
     train = first.splits["train"]
     if not isinstance(train.rows, np.ndarray):  # its task builds the batches
         return
@@ -128,24 +126,21 @@ def opens_the_same_twice(subject: Subject) -> None:
 
 def scales_pictures(subject: Subject) -> None:
     """`image_size` gives squares of that many pixels, also with another size in the cache."""
-    with empty_cache():
-        first = opened_pictures(subject)
-        dataset = open_dataset(subject, image_size=SIDE)
-        for name, split in dataset.splits.items():
-            size = split.pictures.shape[1:3]
-            assert size == (SIDE, SIDE), f"{name} is {size} pixels, and 12 were requested"
+    plain, scaled = opened_pictures(subject), opened_scaled(subject)
+    for name, split in scaled.splits.items():
+        size = split.pictures.shape[1:3]
+        assert size == (SIDE, SIDE), f"{name} is {size} pixels, and {SIDE} were requested"
+    with own_cache(subject):
         again = open_dataset(subject)
-        for name, split in first.splits.items():
-            size = again.splits[name].pictures.shape[1:3]
-            assert size == split.pictures.shape[1:3], f"{name} stays {size} pixels without a size"
-    assert dataset.resized, "its attribute resized is false"
+    for name, split in plain.splits.items():
+        size = again.splits[name].pictures.shape[1:3]
+        assert size == split.pictures.shape[1:3], f"{name} stays {size} pixels without a size"
+    assert scaled.resized, "its attribute resized is false"
 
 
 def scales_targets(subject: Subject) -> None:
     """`image_size` scales boxes and maps with their pictures."""
-    plain = opened_pictures(subject)
-    with empty_cache():
-        scaled = open_dataset(subject, image_size=SIDE)
+    plain, scaled = opened_pictures(subject), opened_scaled(subject)
     kinds = set()
     for name, split in plain.splits.items():
         other = scaled.splits[name]
@@ -174,31 +169,23 @@ def has_the_answers_of_its_examples(subject: Subject) -> None:
 
     This also holds after resizing.
     """
-    examples, tested = subject.examples, 0
-    for size in (None, SIDE) if has_pictures(open_dataset(subject)) else (None,):
-        with contextlib.nullcontext() if size is None else empty_cache():
-            dataset = open_dataset(subject, **({} if size is None else {"image_size": size}))
+    examples, tested, dataset = subject.examples, 0, open_dataset(subject)
+    for each in (dataset, opened_scaled(subject)) if has_pictures(dataset) else (dataset,):
         for split, answers in examples.items():
             for which, answer in answers.items():
-                if size is None or callable(answer):
-                    tested += _has_answer(subject, dataset, split, which, answer)
+                if each is dataset or callable(answer):
+                    tested += _has_answer(subject, each, split, which, answer)
     if not tested:
         raise Skipped("none of its examples is among these files")
 
 
 def keeps_memory_bounded(subject: Subject) -> None:
     """Opening needs less than 256 MiB of memory, and large pictures stay on disk."""
-    with empty_cache():
-        tracemalloc.start()
-        try:
-            dataset = open_dataset(subject)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak < PEAK, f"opening needs {peak >> 20} MiB"
-        for name, split in dataset.splits.items():
-            small = split.pictures is None or split.pictures.nbytes < IN_MEMORY
-            assert small or isinstance(split.pictures, np.memmap), f"{name} is all in memory"
+    dataset, peak = opened_anew(subject)
+    assert peak < PEAK, f"opening needs {peak >> 20} MiB"
+    for name, split in dataset.splits.items():
+        small = split.pictures is None or split.pictures.nbytes < IN_MEMORY
+        assert small or isinstance(split.pictures, np.memmap), f"{name} is all in memory"
 
 
 PROMISES = (
@@ -212,43 +199,6 @@ PROMISES = (
     keeps_near_copies_apart,
     has_the_answers_of_its_examples,
 )
-
-
-def open_dataset(subject: Subject, **options):
-    """The data set; raises Skipped where its files are missing."""
-    try:
-        return subject.target(**{**subject.small, **options})
-    except UserError as error:
-        if subject.small.get("root") is None:
-            raise Skipped(f"it needs its files, and --root names them ({error})") from error
-        raise
-
-
-def opened_pictures(subject: Subject):
-    """The data set; raises Skipped where it has no pictures."""
-    dataset = open_dataset(subject)
-    if not has_pictures(dataset):
-        raise Skipped(f"it has {dataset.unit}, and no pictures")
-    return dataset
-
-
-@contextlib.contextmanager
-def empty_cache() -> Iterator[None]:
-    """Use an empty cache inside the block, except for downloaded files."""
-    downloads = cache_root().resolve() / "downloads"
-    with tempfile.TemporaryDirectory(prefix="tinyconv-checks-") as folder:
-        if downloads.is_dir():
-            _lend(downloads, Path(folder, "downloads"))
-        with environment(TINYCONV_CACHE=folder):
-            yield
-
-
-def _lend(folder: Path, place: Path) -> None:
-    """Make `folder` available at `place`: by a link, or by a copy without links (Windows)."""
-    try:
-        place.symlink_to(folder)
-    except OSError:
-        shutil.copytree(folder, place)
 
 
 def _some(pictures: np.ndarray, count: int) -> np.ndarray:

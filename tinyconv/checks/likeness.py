@@ -37,14 +37,11 @@ def distinction(queries: np.ndarray, others: np.ndarray, are_the_first: bool = F
     if are_the_first:
         np.fill_diagonal(likeness, -1)
     candidates = np.argsort(-likeness, axis=1)[:, :CANDIDATES]
-    queries, others = _grey(queries, LARGE), _grey(others, LARGE)
-    distances = np.array(
-        [
-            1 - np.max([_peaks(*pair) for pair in _pairs(queries[i, None], others[near], FINE)], 0)
-            for i, near in enumerate(candidates)
-        ]
-    )
-    nearest, second = np.partition(distances[:, 0], 1, axis=1)[:, :2].T
+    chosen, near = np.unique(candidates, return_inverse=True)
+    large = _grey(queries, LARGE), _grey(others[chosen], LARGE)
+    near = near.reshape(candidates.shape)  # positions among the chosen
+    likeness = np.max([_peaks(*pair, near) for pair in _pairs(*large, FINE)], axis=0)
+    nearest, second = np.partition(1 - likeness, 1, axis=1)[:, :2].T
     return (second + NOISE) / (nearest + NOISE)
 
 
@@ -84,8 +81,11 @@ def _spectra(grey: np.ndarray) -> np.ndarray:
     return scipy.fft.rfft2(grey / (np.linalg.norm(grey, axis=(1, 2), keepdims=True) + 1e-6))
 
 
-def _peaks(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N, M) the highest correlation of each query with each other picture, over all shifts."""
-    return np.array(
-        [scipy.fft.irfft2(np.conj(query) * others).max(axis=(1, 2)) for query in queries]
-    )
+def _peaks(queries: np.ndarray, others: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+    """(N, M) the highest correlation of each query with each other picture, over all shifts.
+
+    With `near` (N, K) each query is compared with the others at its K positions alone: (N, K).
+    """
+    rows = [...] * len(queries) if near is None else near
+    products = (np.conj(query) * others[row] for query, row in zip(queries, rows))
+    return np.array([scipy.fft.irfft2(product).max(axis=(1, 2)) for product in products])

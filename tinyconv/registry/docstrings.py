@@ -46,12 +46,11 @@ def flaw(module: str, attribute: str) -> str | None:
     if file is None:
         return None  # compiled, or from an import hook: only an import can show
     try:
-        tree = ast.parse(file.read_bytes())
+        names = _bound(file.read_bytes())
     except SyntaxError as error:
         return f"{file.name}, line {error.lineno}, is not Python: {error.msg}"
     except (OSError, ValueError) as error:
         return f"{file.name} cannot be read: {error}"
-    names = _bound(tree)
     if attribute.split(".")[0] in names or {"*", "__getattr__"} & names:
         return None
     return f"{module} has no {attribute}"
@@ -62,17 +61,18 @@ def exists(module: str) -> bool:
     return _file(module) is not None
 
 
-def _bound(tree: ast.Module) -> set[str]:
-    """Every name that the module could bind, and "*" for `import *`."""
+@cache
+def _bound(source: bytes) -> frozenset[str]:
+    """Every name that a module of this source could bind, and "*" for `import *`."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.alias):
             names.add((node.asname or node.name).split(".")[0])
-    return names
+    return frozenset(names)
 
 
 def _definitions(module: str) -> list:
