@@ -51,6 +51,28 @@ def test_a_tensorflow_that_is_broken_counts_as_none(tmp_path):
     assert line == "backend    jax, because TensorFlow cannot be imported (DLL load failed)"
 
 
+PARTS = """
+import sys
+from tinyconv.system.start_keras import start
+from tinyconv.runs.model_files import register
+start()
+register()
+print(*sorted({"jax", "matplotlib", "sklearn"} & sys.modules.keys()))
+import keras, matplotlib.pyplot, sklearn.base
+assert issubclass(keras.wrappers.SKLearnClassifier, sklearn.base.BaseEstimator)
+assert keras.visualization.plot_image_gallery.__globals__["plt"] is matplotlib.pyplot
+import jax
+assert jax.numpy.ones(2).sum() == 2
+"""
+
+
+@pytest.mark.tensorflow
+@needs_jax
+def test_parts_of_keras_that_are_seldom_used_are_imported_when_they_are(tmp_path):
+    done = python(tmp_path, "-c", PARTS)
+    assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     "backend, missing, sentence",
     [

@@ -33,12 +33,12 @@ def opened_pictures(subject: Subject):
     return dataset
 
 
-def opened_anew(subject: Subject) -> tuple:
+def opened_again(subject: Subject) -> tuple:
     """(the data set, opened with an empty cache; the peak memory of that in bytes)."""
-    return subject.once("opened anew", lambda: _opened_anew(subject))
+    return subject.once("opened again", lambda: _opened_again(subject))
 
 
-def _opened_anew(subject: Subject) -> tuple:
+def _opened_again(subject: Subject) -> tuple:
     with own_cache(subject):
         tracemalloc.start()
         try:
@@ -49,7 +49,7 @@ def _opened_anew(subject: Subject) -> tuple:
 
 def opened_scaled(subject: Subject):
     """The data set with pictures of SIDE pixels, opened after its own size with the same cache."""
-    opened_anew(subject)
+    opened_again(subject)
     with own_cache(subject):
         return subject.once("scaled", lambda: open_dataset(subject, image_size=SIDE))
 

@@ -7,7 +7,7 @@ import numpy as np
 from tinyconv.checks.dataset_openings import (
     SIDE,
     open_dataset,
-    opened_anew,
+    opened_again,
     opened_pictures,
     opened_scaled,
     own_cache,
@@ -104,7 +104,7 @@ def has_labels_in_range(subject: Subject) -> None:
 
 def opens_the_same_twice(subject: Subject) -> None:
     """The same pictures, labels and targets in the same order, also with an empty cache."""
-    first, (again, _) = open_dataset(subject), opened_anew(subject)
+    first, (again, _) = open_dataset(subject), opened_again(subject)
     assert list(first.splits) == list(again.splits)
     for name, split in first.splits.items():
         other = again.splits[name]
@@ -181,7 +181,7 @@ def has_the_answers_of_its_examples(subject: Subject) -> None:
 
 def keeps_memory_bounded(subject: Subject) -> None:
     """Opening needs less than 256 MiB of memory, and large pictures stay on disk."""
-    dataset, peak = opened_anew(subject)
+    dataset, peak = opened_again(subject)
     assert peak < PEAK, f"opening needs {peak >> 20} MiB"
     for name, split in dataset.splits.items():
         small = split.pictures is None or split.pictures.nbytes < IN_MEMORY

@@ -14,7 +14,14 @@ import tempfile
 from collections.abc import Iterator
 
 from tinyconv.errors import UserError
-from tinyconv.system import console, files, keras_configuration, processes, program_cache
+from tinyconv.system import (
+    console,
+    deferred_imports,
+    files,
+    keras_configuration,
+    processes,
+    program_cache,
+)
 
 BACKENDS = {"tensorflow": "pip install tensorflow", "jax": "pip install jax"}
 
@@ -74,9 +81,10 @@ def start() -> None:
     if "keras" not in sys.modules:
         keras_configuration.check()
         program_cache.use()
-        with _standard_error_hidden():
+        with _standard_error_hidden(), deferred_imports.deferred():
             _import_backend(backend)
-            import keras
+            with deferred_imports.without_jax():
+                import keras
         processes.connect(keras.config.backend())
         with _standard_error_hidden():
             keras.distribution.list_devices()  # the backend prints about its devices here
@@ -91,8 +99,12 @@ def _import_backend(backend: str | None) -> None:
     """Import `backend`, or the first one that can be imported; UserError if none can."""
     errors = {}
     for name in [backend] if backend else BACKENDS:
+        hidden = (
+            deferred_imports.without_jax() if name == "tensorflow" else contextlib.nullcontext()
+        )
         try:
-            importlib.import_module(name)
+            with hidden:
+                importlib.import_module(name)
             break
         except ImportError as error:
             errors[name] = error

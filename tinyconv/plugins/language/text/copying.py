@@ -10,7 +10,7 @@ from tinyconv import precision, training
 from tinyconv.data import Dataset, Split
 from tinyconv.data.text import sentences
 from tinyconv.errors import UserError
-from tinyconv.plugins.language.text import copy_figures, copy_sequences, language_model
+from tinyconv.plugins.language.text import copy_sequences, language_model
 from tinyconv.plugins.language.text.copy_sequences import ALPHABET, BITS, SILENT
 from tinyconv.results import Prediction
 
@@ -110,6 +110,8 @@ def predictions(run, inputs: Sequence[str], options) -> Iterator[Prediction]:
 
 def explanation(run, text: str, options):
     """Where the heads are while a text is copied; without a memory, the copy itself."""
+    from tinyconv.plugins.language.text import copy_figures  # and matplotlib
+
     check(text)
     model = run.model()
     return (copy_figures.heads if copy_figures.has_memory(model) else copy_figures.copied)(
@@ -119,11 +121,15 @@ def explanation(run, text: str, options):
 
 def pictures(run, dataset: Dataset):
     """The figures of a run's report."""
+    from tinyconv.plugins.language.text import copy_figures  # and matplotlib
+
     yield from copy_figures.report(run, run.model(), dataset.splits["test"])
 
 
 def comparison(runs: Mapping, dataset: Dataset):
     """Sequences without an error, by length, of several runs."""
+    from tinyconv.plugins.language.text import copy_figures  # and matplotlib
+
     yield copy_figures.together(
         {name: run.settings["result"]["metrics"] for name, run in runs.items()}
     )
