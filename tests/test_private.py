@@ -211,6 +211,18 @@ def test_trained_variable(monkeypatch):
     assert [each is own for each, own in zip(updated, (one, two), strict=True)] == [True, True]
 
 
+def test_is_decayed(monkeypatch):
+    """Keras calls `_apply_weight_decay`, which this optimizer leaves out, before it updates."""
+    one, two = (keras.Variable([1.0, 2.0], name=name) for name in ("kernel", "bias"))
+    optimizer = keras.optimizers.AdamW(0.5, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build([one, two])
+    assert [private.is_decayed(optimizer, each) for each in (one, two)] == [True, False]
+    monkeypatch.setattr(optimizer, "_apply_weight_decay", lambda variables: None)
+    optimizer.apply([ops.zeros(2), ops.zeros(2)])
+    assert np.array(one).tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(
     "kind, options, count",
     [

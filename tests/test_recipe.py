@@ -1,5 +1,7 @@
 """Schedules by hand, and which variables decay."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -86,6 +88,23 @@ def test_a_step_is_keras_own_with_any_option_and_type(kind, option, dtype):
             weights.append(np.array(weight, "float32"))
         assert np.abs(weights[0] - [1, -2, 3]).min() > 0.01
         np.testing.assert_allclose(*weights, rtol=1e-5 if dtype == "float32" else 1e-2)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name, update", [("sgd", "KerasMomentum"), ("adamw", "Adam")])
+def test_a_variable_is_updated_by_one_operation_and_decays_by_another(name, update):
+    import tensorflow as tf
+
+    network = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(3)])
+    network.build((None, 5))
+    optimizer = optimizers.optimizer(Settings(optimizer=name, weight_decay=0.1))
+    optimizer.build(network.trainable_variables)
+    gradients = [tf.zeros(each.shape) for each in network.trainable_variables]
+    graph = tf.function(optimizer.apply, autograph=False).get_concrete_function(gradients).graph
+    counts = Counter(each.type for each in graph.get_operations())
+    assert counts[f"ResourceApply{update}"] == 4
+    assert counts["ResourceApplyGradientDescent"] == 2
+    assert counts["AssignSubVariableOp"] == 0 and counts.total() < 100, counts
 
 
 def test_sgd_with_nesterov_momentum_is_its_formula():

@@ -200,6 +200,15 @@ def trained_variable(optimizer, variable):
     return trained_variables(optimizer)[optimizer._get_variable_index(variable)]
 
 
+def is_decayed(optimizer, variable) -> bool:
+    """Whether an optimizer's weight decay applies to a variable.
+
+    Keras 3.15 decides it in `_use_weight_decay`, and lets the weights decay in
+    `_apply_weight_decay`, before it updates them.
+    """
+    return optimizer._use_weight_decay(variable)
+
+
 def optimizer_state(optimizer, variable) -> list:
     """The variables that a built Adam or SGD updates with one of `trained_variables`.
 
