@@ -1,8 +1,9 @@
-"""Private parts of Keras, TensorFlow and click: each function of system/private.py has a test of
-its name, which fails when the library changes; and no other module of the package uses them."""
+"""Private parts of libraries: each function of system/private.py has a test of its name, which
+fails when the library changes; and no other module of the package uses them."""
 
 import ast
 import dataclasses
+import io
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 
 from tests.helpers.package import FILES, PACKAGE
 from tinyconv.explain import backprop_rules
@@ -284,6 +287,30 @@ def test_unparsed_arguments():
     group = click.Group("group", params=[click.Option(["--json"], is_flag=True)])
     context = group.make_context("group", ["--json", "predict", "run", "--beam", "3"])
     assert private.unparsed_arguments(context) == ["predict", "run", "--beam", "3"]
+
+
+def test_keep_title(monkeypatch):
+    """The title is where it would be without, and no axis is measured."""
+    pixels, measured, get_tightbbox = [], [], Axis.get_tightbbox
+
+    def recording(self, *arguments, **named):
+        measured[-1] += 1
+        return get_tightbbox(self, *arguments, **named)
+
+    monkeypatch.setattr(Axis, "get_tightbbox", recording)
+    for is_kept in (False, True):
+        measured.append(0)
+        figure = Figure(layout="constrained")
+        for axes in figure.subplots(1, 2):
+            axes.imshow(np.eye(3))
+            axes.set_title("title")
+            axes.axis("off")
+            if is_kept:
+                private.keep_title(axes)
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        pixels.append(file.getvalue())
+    assert pixels[0] == pixels[1] and measured[0] > measured[1] == 0
 
 
 def test_is_frozen():

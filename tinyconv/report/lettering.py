@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from tinyconv.system import console
+from tinyconv.system.private import keep_title
 
 WORDS = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # of ticks that have names
 LAST_RESORT = "Last Resort"  # the font that has a box for every character
@@ -49,6 +50,9 @@ def legend(owner, marks, names: Sequence[str], **look) -> None:
 
 def save(figure: Figure, file, dpi: int) -> None:
     """Write `figure` as PNG to `file`, with every text as it is."""
+    for axes in figure.axes:
+        if not axes.axison:
+            keep_title(axes)
     texts = _texts(figure)
     for text in texts:
         text.set(parse_math=False, usetex=False)

@@ -1,4 +1,4 @@
-"""Private parts of Keras, TensorFlow and click that we use, a function for each.
+"""Private parts of Keras, TensorFlow, click and matplotlib that we use, a function for each.
 
 Each docstring states what the library does today, and each function has a test of its name in
 tests/test_private.py. Libraries are imported only when a function is called.
@@ -277,6 +277,15 @@ def unparsed_arguments(context) -> list[str]:
     have all of them in `args`.
     """
     return [*getattr(context, "_protected_args", []), *context.args]
+
+
+def keep_title(axes) -> None:
+    """Leave the title of matplotlib's axes where it is.
+
+    matplotlib 3.11 moves it above the ticks at the top unless `_autotitlepos` is false, and for
+    that measures the axes, hidden ones too, which takes half of the time of a figure of pictures.
+    """
+    axes._autotitlepos = False
 
 
 def is_frozen(kind: type) -> bool:
