@@ -78,6 +78,8 @@ def start() -> None:
         )
     # TensorFlow warns of "retracing" for each of many networks built in one process.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # matplotlib warns when listing the fonts, once a machine, takes more than five seconds.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     if "keras" not in sys.modules:
         keras_configuration.check()
         program_cache.use()
