@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.command import python
 from tests.helpers.sources import cached_picture
 from tinyconv import course
-from tinyconv.checks import datasets
+from tinyconv.checks import dataset_openings
 from tinyconv.data import selection
 from tinyconv.errors import UserError
 from tinyconv.registry import guarded_import
@@ -153,7 +153,7 @@ def test_without_symbolic_links_downloads_are_lent_as_a_copy(monkeypatch, tmp_pa
     monkeypatch.setattr(Path, "symlink_to", refused)
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads/file").write_text("content")
-    datasets._lend(tmp_path / "downloads", tmp_path / "lent")
+    dataset_openings._lend(tmp_path / "downloads", tmp_path / "lent")
     assert (tmp_path / "lent/file").read_text() == "content"
 
 
