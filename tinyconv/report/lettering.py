@@ -75,10 +75,10 @@ def _texts(figure: Figure) -> list[Text]:
         for axis in (axes.xaxis, axes.yaxis):
             if not axes.axison:
                 passed_over.add(axis)
-            elif not isinstance(axis.get_major_formatter(), WORDS):
-                passed_over |= {axis.offsetText, *axis.get_ticklabels(which="both")}
-            else:
-                axis.get_ticklabels(which="both")  # sets their texts
+                continue
+            labels = axis.get_ticklabels(which="both")  # sets their texts
+            if not isinstance(axis.get_major_formatter(), WORDS):
+                passed_over |= {axis.offsetText, *labels}
     return [artist for artist in _artists(figure, passed_over) if isinstance(artist, Text)]
 
 

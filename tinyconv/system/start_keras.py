@@ -101,11 +101,8 @@ def _import_backend(backend: str | None) -> None:
     """Import `backend`, or the first one that can be imported; UserError if none can."""
     errors = {}
     for name in [backend] if backend else BACKENDS:
-        hidden = (
-            deferred_imports.without_jax() if name == "tensorflow" else contextlib.nullcontext()
-        )
         try:
-            with hidden:
+            with contextlib.nullcontext() if name == "jax" else deferred_imports.without_jax():
                 importlib.import_module(name)
             break
         except ImportError as error:
