@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import run
+from tinyconv.plugins.caption import scenes
 from tinyconv.registry.scaffold import OF_KIND, write
 
 ROOT = Path(__file__).parents[2]
@@ -208,8 +209,9 @@ def test_the_template_is_a_plugin_called_my_plugin(tmp_path):
             assert copy.read_text() == path.read_text()
 
 
-def test_the_core_works_without_the_plugins_that_come_with_it(tmp_path):
+def test_the_core_works_without_the_plugins_that_come_with_it(few_scenes, tmp_path):
     """One folder, packed as a distribution of its own, comes back by entry points alone."""
+    scenes.shapes()  # few, which the other process reads from the cache
     bare = core_alone(tmp_path)
     tasks = [bare, "-m", "tinyconv", "tasks", "--json"]
     assert names(succeed(*tasks)) == ["classify", "localise"]

@@ -56,6 +56,7 @@ def flaw(module: str, attribute: str) -> str | None:
     return f"{module} has no {attribute}"
 
 
+@cache
 def exists(module: str) -> bool:
     """Whether the module's source exists."""
     return _file(module) is not None

@@ -5,6 +5,7 @@ a listing imports nothing. An entry is imported when it is used, inside a guard 
 failure of the import into a PluginError.
 """
 
+import collections
 import contextlib
 import importlib
 import importlib.metadata
@@ -12,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tinyconv.errors import PluginError
@@ -152,13 +154,13 @@ def installed() -> list[Entry]:
 
     With TINYCONV_STRICT_PLUGINS=1, imports them all and raises the first PluginError.
     """
-    entries, distributions = [], set()
+    by_distribution: dict[str, list[Entry]] = {}
     for distribution in importlib.metadata.distributions():
         with contextlib.suppress(OSError, UnicodeError):
-            text = distribution.read_text("entry_points.txt") or ""
-            if "tinyconv." in text and (name := _name(distribution)) not in distributions:
-                distributions.add(name)
-                entries += _entries(distribution, name)
+            if "tinyconv." in (distribution.read_text("entry_points.txt") or ""):
+                name, entries = _entries(distribution)
+                by_distribution.setdefault(name, entries)  # the first one is imported
+    entries = [entry for each in by_distribution.values() for entry in each]
     entries.sort(key=lambda entry: (_natural(entry.name), entry.distribution))
     entries = _with_rivals(entries)
     if os.environ.get("TINYCONV_STRICT_PLUGINS") == "1":
@@ -170,22 +172,19 @@ def installed() -> list[Entry]:
     return entries
 
 
-def _name(distribution) -> str:
+def _entries(distribution) -> tuple[str, list[Entry]]:
+    """(its name, its entries), or one entry with the fault where they cannot be read."""
+    name = "?"
     try:
-        return distribution.metadata["Name"] or "?"
-    except Exception:  # a folder without METADATA
-        return "?"
-
-
-def _entries(distribution, name: str) -> list[Entry]:
-    """The entries of one distribution, or one entry with the fault where they cannot be read."""
-    off = not _is_on(name)
-    try:
-        version, fault = distribution.version, _unmet(distribution)
+        metadata = distribution.metadata  # parses a file each time
+        name, version = metadata["Name"] or name, metadata["Version"]
+        fault = _unmet(metadata.get_all("Requires-Dist") or distribution.requires or ())
         points = [p for p in distribution.entry_points if p.group.startswith("tinyconv.")]
-    except Exception as error:
-        return [Entry("", name, name, "?", "", off, f"its metadata cannot be read: {error!r}")]
-    return [
+    except Exception as error:  # such as a folder without METADATA
+        fault = f"its metadata cannot be read: {error!r}"
+        return name, [Entry("", name, name, "?", "", not _is_on(name), fault)]
+    off = not _is_on(name)
+    return name, [
         _entry(kind, point, name, version, off, fault)
         for point in points
         if (kind := point.group.removeprefix("tinyconv.")) in KINDS
@@ -225,9 +224,9 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
-def _unmet(distribution) -> str | None:
+def _unmet(requirements: Iterable[str]) -> str | None:
     """The requirement that this version of tinyconv does not meet, in a clause; None if it does."""
-    requirements = [t for t in distribution.requires or () if canonical(t).startswith(OURS)]
+    requirements = [text for text in requirements if canonical(text).startswith(OURS)]
     if not requirements:
         return None
     from packaging.requirements import Requirement
@@ -243,15 +242,13 @@ def _unmet(distribution) -> str | None:
 
 def _with_rivals(entries: list[Entry]) -> list[Entry]:
     """Mark the entries whose name another one has too; a name of tinyconv's own stays its own."""
+    claims = collections.defaultdict(list)
+    for entry in entries:
+        if not (entry.is_off or entry.error):
+            claims[entry.kind, entry.name].append(entry)
     result = []
     for entry in entries:
-        rivals = [
-            other
-            for other in entries
-            if (other.kind, other.name) == (entry.kind, entry.name)
-            and other is not entry
-            and not (other.is_off or other.error)
-        ]
+        rivals = [other for other in claims[entry.kind, entry.name] if other is not entry]
         if rivals and entry.kind and not entry.is_off and entry.distribution != OURS:
             others = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
             entry = replace(entry, rivals=others)

@@ -114,7 +114,7 @@ def test_grad_cam_is_the_gradient_by_differences(kind):
 
 
 @pytest.mark.tensorflow
-def test_evaluate_measures_them(make_run):
+def test_evaluate_measures_them(few_scenes, make_run):
     small = {"limit": 32, "epochs": 1, "least": 1, "longest": 8, "batch_size": 32}
     run = make_run(task="caption", name="looks", **small)
     plain, more = run.evaluate(), run.evaluate(attention_metrics=True)

@@ -174,7 +174,7 @@ def test_shapes_are_where_their_boxes_say():
             assert np.ptp(picture[outside].mean(axis=0)) < 5  # grey
 
 
-def test_held_out_combinations_are_in_the_test_pictures_alone():
+def test_held_out_combinations_are_in_the_test_pictures_alone(few_scenes):
     dataset = scenes.shapes()
     phrases = {
         split: {each["phrase"] for target in part.targets for each in target["objects"]}

@@ -110,20 +110,6 @@ def test_settings_of_another_model_are_named(capsys):
     )
 
 
-def test_a_run_that_is_stopped_ends_like_one_that_is_not(at_step):
-    import signal
-
-    options = SMALL | {"limit": 60, "deterministic": True, "units": 8}
-    whole = tinyconv.fit(name="whole", **options)
-    at_step(6, lambda *_: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        tinyconv.fit(name="stopped", **options)
-    resumed = verbs.resume("stopped")
-    for which in ("best", "last"):
-        one, other = (each.model(which).get_weights() for each in (whole, resumed))
-        assert all(map(np.array_equal, one, other))
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [

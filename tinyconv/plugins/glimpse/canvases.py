@@ -151,11 +151,12 @@ def _source(canvas: Canvas, split: Split, name: str, number: int, image_size) ->
         random = np.random.default_rng([number, i, 1])
         return draw(canvas, of_copies[i % copies], labels, order[i, None], random)
 
+    drawn = [one(i) for i in range(len(order))]
+
     def read(i):
-        picture = one(i).pictures[0]
+        picture = drawn[i].pictures[0]
         return picture if image_size is None else resize(picture, image_size)
 
-    drawn = [one(i) for i in range(len(order))]
     targets = [
         {"digits": digits[digits >= 0].tolist(), "places": places[digits >= 0].round(4).tolist()}
         for digits, places in ((each.digits[0], each.places[0]) for each in drawn)
