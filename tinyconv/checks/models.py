@@ -89,6 +89,8 @@ def learns_eight_pictures_by_heart(subject: Subject) -> None:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
+    # Variables created in the first step would make TensorFlow trace that step twice.
+    model.optimizer.build(model.trainable_variables)
     losses = []
     for _ in range(150):
         losses.append(float(model.train_on_batch(pictures, labels)))
