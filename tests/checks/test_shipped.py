@@ -44,11 +44,9 @@ OURS_OF_KERAS = (
     models.gives_scores_not_probabilities,
 )
 # One task with the loop of tinyconv.training, `classify`, is enough to test that loop; the rest are
-# the promises that take longest for captions, and one of two networks whose training step takes ten
-# seconds to trace; tests/test_on_any_backend.py takes such a step of resnet50, and a captioner of
-# tests/plugins/caption trains above efficientnet-lite0.
+# the promises that take longest for captions, and one of resnet50, whose training step takes ten
+# seconds to trace; tests/test_on_any_backend.py takes such a step.
 LONG = {
-    "efficientnet-lite0": (models.learns_eight_pictures_by_heart,),
     "resnet50": (models.learns_eight_pictures_by_heart,),
     "localise": (tasks.resumes_within_an_epoch, task_answers.answers_its_examples),
     "caption": (

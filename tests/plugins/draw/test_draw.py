@@ -258,6 +258,7 @@ def test_it_learns_to_say_which_of_four_pictures_it_is():
     network = draw.draw(SHAPE, 3, units=24, latent=3, read_size=3, write_size=3)
     compiled = keras.config.backend() == "jax"  # which else computes operation by operation
     network.compile(keras.optimizers.Adam(0.02, global_clipnorm=50.0), jit_compile=compiled)
+    network.optimizer.build(network.trainable_variables)
     random = np.random.default_rng(0)
     kinds = random.integers(0, 2, (4, *SHAPE)).astype("uint8") * 255
     for _ in range(200):

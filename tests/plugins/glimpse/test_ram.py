@@ -251,6 +251,7 @@ def error_of(policy, seed, steps=200):
         deviation=0.3,
     )  # fmt: skip
     network.compile(keras.optimizers.Adam(0.004, clipnorm=1.0))
+    network.optimizer.build(network.trainable_variables)
     layer, nowhere = network.get_layer("path"), np.full((1000, 1, 2), np.nan)
     random = np.random.default_rng(seed)
     for step in range(steps):
