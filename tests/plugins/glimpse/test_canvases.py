@@ -7,7 +7,7 @@ from tests.helpers.sources import idx_files
 from tinyconv.data.digits import digits as load_digits
 from tinyconv.errors import UserError
 from tinyconv.plugins.glimpse import canvases, looks
-from tinyconv.plugins.glimpse.drawing import Canvas, draw
+from tinyconv.plugins.glimpse.drawing import Canvas, content, draw
 
 # A digit is a square of its own grey: what lies on a canvas can be read off its pixels.
 SHADES = np.arange(1, 11) * 25
@@ -25,16 +25,25 @@ def drawn(canvas, count=200, seed=0):
 
 def test_a_digit_lies_where_its_place_says():
     canvas = Canvas("digits")
-    content, first = drawn(canvas)
-    assert content.pictures.shape == (200, 60, 60, 1) and content.pictures.dtype == np.uint8
-    np.testing.assert_array_equal(content.labels, first)
-    for picture, label, (place,) in zip(content.pictures[..., 0], first, content.places):
+    whole, first = drawn(canvas)
+    assert whole.pictures.shape == (200, 60, 60, 1) and whole.pictures.dtype == np.uint8
+    np.testing.assert_array_equal(whole.labels, first)
+    for picture, label, (place,) in zip(whole.pictures[..., 0], first, whole.places):
         rows, columns = np.nonzero(picture)
         assert set(picture[rows, columns]) == {SHADES[label]} and len(rows) == 28**2
         middle = np.array([columns.mean(), rows.mean()])
         np.testing.assert_allclose((place + 1) / 2 * 59, middle, atol=1e-4)
-    corners = content.places[:, 0].min(axis=0), content.places[:, 0].max(axis=0)
+    corners = whole.places[:, 0].min(axis=0), whole.places[:, 0].max(axis=0)
     np.testing.assert_allclose(np.abs(corners), 1 - 27 / 59, atol=0.05)  # everywhere it fits
+
+
+@pytest.mark.parametrize("canvas", canvases.CANVASES.values(), ids=canvases.CANVASES)
+def test_the_content_of_a_canvas_is_known_without_drawing_it(canvas):
+    whole, first = drawn(canvas)
+    random = np.random.default_rng(0)
+    random.integers(0, 10, 200)  # as for `first`
+    for name, values in vars(content(canvas, np.arange(10), first, random)).items():
+        np.testing.assert_array_equal(values, getattr(whole, name))
 
 
 def test_clutter_is_cut_from_other_digits():
@@ -47,11 +56,11 @@ def test_clutter_is_cut_from_other_digits():
 
 def test_numbers_are_read_from_left_to_right():
     canvas = Canvas("digits", digit_side=18, most=3, reads="number")
-    content, _ = drawn(canvas)
-    counts = (content.digits >= 0).sum(axis=1)
-    assert set(counts) == {1, 2, 3} and (content.labels == -1).all()
+    whole, _ = drawn(canvas)
+    counts = (whole.digits >= 0).sum(axis=1)
+    assert set(counts) == {1, 2, 3} and (whole.labels == -1).all()
     for picture, digits, places, count in zip(
-        content.pictures[..., 0], content.digits, content.places, counts
+        whole.pictures[..., 0], whole.digits, whole.places, counts
     ):
         assert (picture > 0).sum() == count * 18**2  # none covers another
         assert (digits[:count] >= 0).all() and np.isnan(places[count:]).all()
@@ -64,9 +73,9 @@ def test_numbers_are_read_from_left_to_right():
 def test_pairs_and_sums_have_the_class_of_their_digits():
     for reads in ("pair", "sum"):
         canvas = Canvas("mnist", side=100, fewest=2, most=2, reads=reads)
-        content, _ = drawn(canvas)
-        assert ((content.pictures > 0).sum(axis=(1, 2, 3)) == 2 * 28**2).all()
-        for label, (one, two) in zip(content.labels, content.digits):
+        whole, _ = drawn(canvas)
+        assert ((whole.pictures > 0).sum(axis=(1, 2, 3)) == 2 * 28**2).all()
+        for label, (one, two) in zip(whole.labels, whole.digits):
             name = canvas.classes[label]
             assert name == (
                 f"{min(one, two)} and {max(one, two)}" if reads == "pair" else f"{one + two}"

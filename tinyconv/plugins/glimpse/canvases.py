@@ -16,7 +16,7 @@ from tinyconv.data.decode import resize
 from tinyconv.data.digits import digits
 from tinyconv.data.mnist import mnist
 from tinyconv.errors import UserError
-from tinyconv.plugins.glimpse.drawing import Canvas, Drawn, draw
+from tinyconv.plugins.glimpse.drawing import Canvas, content, draw
 
 VERSION = 2  # of the drawing and of FEWEST; part of the cache's key
 FEWEST = {"train": 10_000, "validation": 1_000, "test": 4_000}  # canvases; one a digit at least
@@ -147,22 +147,21 @@ def _source(canvas: Canvas, split: Split, name: str, number: int, image_size) ->
         generators = [np.random.default_rng([number, k]) for k in range(copies)]
         of_copies = [warped(singles[..., None], random)[..., 0] for random in generators]
 
-    def one(i) -> Drawn:
-        random = np.random.default_rng([number, i, 1])
-        return draw(canvas, of_copies[i % copies], labels, order[i, None], random)
-
-    drawn = [one(i) for i in range(len(order))]
+    def generator(i):
+        return np.random.default_rng([number, i, 1])
 
     def read(i):
-        picture = drawn[i].pictures[0]
+        digits = of_copies[i % copies]
+        picture = draw(canvas, digits, labels, order[i, None], generator(i)).pictures[0]
         return picture if image_size is None else resize(picture, image_size)
 
+    contents = [content(canvas, labels, order[i, None], generator(i)) for i in range(len(order))]
     targets = [
         {"digits": digits[digits >= 0].tolist(), "places": places[digits >= 0].round(4).tolist()}
-        for digits, places in ((each.digits[0], each.places[0]) for each in drawn)
+        for digits, places in ((each.digits[0], each.places[0]) for each in contents)
     ]
     names = [f"{split.names[k]}-{i % copies}" for i, k in enumerate(order)]
-    return Source(names, [int(each.labels[0]) for each in drawn], read, targets=targets)
+    return Source(names, [int(each.labels[0]) for each in contents], read, targets=targets)
 
 
 def _is_lit(picture, target) -> bool:

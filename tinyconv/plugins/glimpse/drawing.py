@@ -49,21 +49,26 @@ class Canvas:
 
 
 @dataclass
-class Drawn:
-    """Canvases and what is on them.
+class Content:
+    """What is on canvases.
 
     Attributes:
-        pictures: (B, side, side, 1) uint8.
         labels: (B,) int32, the classes; -1 for numbers.
         digits: (B, most) int32, from left to right for numbers; -1 where there is none.
         places: (B, most, 2) float32, the middle of each digit, x and y from -1 to 1; NaN where
             there is none.
     """
 
-    pictures: np.ndarray
     labels: np.ndarray
     digits: np.ndarray
     places: np.ndarray
+
+
+@dataclass
+class Drawn(Content):
+    """Canvases and what is on them; `pictures` is (B, side, side, 1) uint8."""
+
+    pictures: np.ndarray
 
 
 def draw(canvas: Canvas, digits, labels, first, random: np.random.Generator) -> Drawn:
@@ -76,25 +81,41 @@ def draw(canvas: Canvas, digits, labels, first, random: np.random.Generator) -> 
         first: (B,) indices from 0 to N - 1.
         random: a generator.
     """
-    count, most, side, size = len(first), canvas.most, canvas.side, canvas.digit_side
-    others = random.integers(0, len(digits), (count, most - 1))
-    chosen = np.concatenate([first[:, None], others], axis=1)
-    is_there = np.arange(most) < random.integers(canvas.fewest, most + 1, (count, 1))
-    corners = _corners(canvas, is_there, random)  # (B, most, 2): left and top
+    chosen, is_there, corners = layout = _layout(canvas, len(digits), first, random)
+    count, side = len(first), canvas.side
     pictures, rows = np.zeros((count, side, side), np.uint8), np.arange(count)
-    for k in range(most):
+    for k in range(canvas.most):
         shown = rows[is_there[:, k]]
         _put(pictures, shown, digits[chosen[shown, k]], corners[shown, k])
     for _ in range(canvas.clutter):
         others = digits[random.integers(0, len(digits), count)]
-        left, top = random.integers(0, size - CUT + 1, (2, count, 1))
+        left, top = random.integers(0, canvas.digit_side - CUT + 1, (2, count, 1))
         steps = np.arange(CUT)
         cuts = others[rows[:, None, None], (top + steps)[:, :, None], (left + steps)[:, None]]
         _put(pictures, rows, cuts, random.integers(0, side - CUT + 1, (count, 2)))
+    return Drawn(*_content(canvas, labels, *layout), pictures[..., None])
+
+
+def content(canvas: Canvas, labels, first, random: np.random.Generator) -> Content:
+    """What `draw` draws with these arguments, without drawing it."""
+    return Content(*_content(canvas, labels, *_layout(canvas, len(labels), first, random)))
+
+
+def _layout(canvas: Canvas, count: int, first, random) -> tuple[np.ndarray, ...]:
+    """Indices of `count` digits (B, most), which of them are there, their left and top pixels."""
+    others = random.integers(0, count, (len(first), canvas.most - 1))
+    chosen = np.concatenate([first[:, None], others], axis=1)
+    counts = random.integers(canvas.fewest, canvas.most + 1, (len(first), 1))
+    is_there = np.arange(canvas.most) < counts
+    return chosen, is_there, _corners(canvas, is_there, random)
+
+
+def _content(canvas: Canvas, labels, chosen, is_there, corners) -> tuple[np.ndarray, ...]:
+    """The fields of Content, from a layout."""
     values = np.where(is_there, labels[chosen], -1).astype("int32")
-    middles = (corners + (size - 1) / 2) / ((side - 1) / 2) - 1
+    middles = (corners + (canvas.digit_side - 1) / 2) / ((canvas.side - 1) / 2) - 1
     places = np.where(is_there[..., None], middles, np.nan).astype("float32")
-    return Drawn(pictures[..., None], _classes(canvas, values), values, places)
+    return _classes(canvas, values), values, places
 
 
 def _corners(canvas: Canvas, is_there, random) -> np.ndarray:
