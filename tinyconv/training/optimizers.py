@@ -47,8 +47,10 @@ class _Step:
 
     def _apply_weight_decay(self, variables):
         """Keras' step before the updates: w -= w · decay · learning rate, in two operations."""
+        if not self.weight_decay:  # None, or 0, for which Keras computes w - 0
+            return
         shared = _numbers.get()
-        if not shared or self.weight_decay is None:
+        if not shared:
             super()._apply_weight_decay(variables)
             return
         import tensorflow as tf
