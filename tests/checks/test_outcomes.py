@@ -4,6 +4,7 @@ import json
 
 from tests.helpers.command import run
 from tests.helpers.strangers import install
+from tinyconv import checks, precision
 from tinyconv.checks import models
 
 POINTS = "[tinyconv.models]\nstrange = strange_nets:strange\n"
@@ -42,3 +43,13 @@ def test_counts_of_the_command(capsys, tmp_path, monkeypatch):
 def test_unknown_names(capsys):
     code, _, err = run(capsys, "plugins", "check", "convnett")
     assert code == 2 and "did you mean convnet?" in err
+
+
+def test_a_dtype_policy_of_the_caller_changes_no_outcome():
+    """A notebook that trains in bfloat16 also checks its plugins."""
+    import keras
+
+    checked = [c for c in checks.of("two_layer") if "many_scores" in str(c)]
+    with precision.policy("mixed_bfloat16"):
+        assert [checks.run(check).outcome for check in checked] == ["passed"]
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"

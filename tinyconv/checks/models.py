@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinyconv import precision
 from tinyconv.checks.subject import Skipped, Subject
 from tinyconv.errors import UserError
 
@@ -125,13 +126,9 @@ def works_in_mixed_precision(subject: Subject) -> None:
     pictures = noise((4, *shape))
     model = build(subject, shape)
     plain = scores_of(model, pictures)
-    policy = keras.config.dtype_policy()
     for dtype in ("bfloat16", "float16"):
-        keras.config.set_dtype_policy(f"mixed_{dtype}")
-        try:
+        with precision.policy(f"mixed_{dtype}"):
             mixed = build(subject, shape)
-        finally:
-            keras.config.set_dtype_policy(policy)
         computed = {str(layer.compute_dtype) for layer in mixed.layers}
         assert dtype in computed, f"no layer computes in {dtype}, only in {computed}"
         weights = {keras.backend.standardize_dtype(w.dtype) for w in mixed.trainable_weights}

@@ -60,9 +60,7 @@ def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
         errors = (scores.argmax(axis=-1) != split.labels[:, None]).mean(axis=0)
         axes.plot(steps, 100 * errors, "o-", color=colour, label=label)
         texts.append(f"{label}: {', '.join(f'{100 * error:.1f}' for error in errors)}")
-    axes.set(xlabel="glimpse", ylabel="error, %", ylim=(0, None), xticks=steps)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    _finish(axes, "glimpse", steps)
     caption = f"The error on {len(split)} {name} pictures, were the class read after each glimpse. "
     if len(rows) > 1:
         caption += (
@@ -73,6 +71,14 @@ def error_by_glimpse(model, split, places, paths: Paths, name: str) -> Picture:
     return Picture(
         "error-by-glimpse", "Error by glimpse", caption, png(figure), "; ".join(texts), plot=True
     )
+
+
+def _finish(axes, of: str, ticks: Sequence[int]) -> None:
+    """Label axes with curves of errors, from zero to a margin above the highest."""
+    axes.update_datalim([(ticks[0], 0)])
+    axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def comparison(runs: Mapping) -> Iterator[Picture]:
@@ -107,9 +113,7 @@ def _errors_together(lines: Mapping[str, Mapping[int, float]], of: str, title: s
         else:
             axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short_name(name, 40))
         texts.append(f"{name}: {', '.join(f'{error:.1f}' for error in errors)}")
-    axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    _finish(axes, of, ticks)
     caption = f"The error of each run on held-out pictures, by {of}: lower is better."
     return Picture(f"errors-by-{of}", title, caption, png(figure), "; ".join(texts), plot=True)
 
