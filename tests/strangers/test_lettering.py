@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,9 @@ import tinyconv
 from tinyconv import results
 from tinyconv.data import Split
 from tinyconv.explain import overlays
+from tinyconv.plugins.glimpse import figures as glimpse_figures
+from tinyconv.plugins.language.sentences import figures as sentence_figures
+from tinyconv.plugins.language.sentences import memory_figures
 from tinyconv.report import attention, comparison, curves, figures, lettering
 
 HOSTILE = [
@@ -94,12 +98,39 @@ def test_every_figure_takes_every_name():
     assert attention.animation(pictures[0], words, np.ones((3, 4)), (2, 2)).startswith(b"GIF8")
 
 
-def test_a_legend_has_names_that_begin_with_an_underscore():
+def explained(name):
     figure = Figure()
-    overlays.legend(figure, ["_hidden", "seen"], ["red", "blue"])
-    (entries,) = figure.legends
-    assert [text.get_text() for text in entries.get_texts()] == ["_hidden", "seen", "explained"]
-    assert figures.png(figure)
+    overlays.legend(figure, [name], ["red"])
+    figures.png(figure)
+
+
+def errors(name):
+    metrics = {"error_by_glimpse_1": 0.2, "error_by_glimpse_2": 0.1}
+    run = SimpleNamespace(settings={"result": {"metrics": metrics}})
+    list(glimpse_figures.comparison({name: run}))
+
+
+LEGENDS = {
+    "runs": lambda name: comparison.plot({name: [{"epoch": 1, "loss": 1.0}]}, "epoch", "Curves"),
+    "explained classes": explained,
+    "errors by glimpse": errors,
+    "labels of a sentence": lambda name: sentence_figures.beginnings(
+        ["a", "b"], np.zeros((2, 1)), [name]
+    ),
+    "stories": lambda name: memory_figures.by_length({name: (np.full(20, 3), np.ones(20, bool))}),
+}
+
+
+@pytest.mark.parametrize("draw", LEGENDS.values(), ids=LEGENDS)
+def test_a_legend_has_names_that_begin_with_an_underscore(draw, monkeypatch):
+    saved, save = [], lettering.save
+    monkeypatch.setattr(
+        lettering, "save", lambda figure, *how: saved.append(figure) or save(figure, *how)
+    )
+    draw("_hidden")
+    (figure,) = saved
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    assert "_hidden" in [text.get_text() for legend in legends for text in legend.get_texts()]
 
 
 def test_missing_characters_come_from_an_installed_font(monkeypatch, capsys):

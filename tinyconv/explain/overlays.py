@@ -130,11 +130,13 @@ def thumbnails(axes, pictures, points, colours, is_marked) -> None:
 def legend(figure: Figure, names: Sequence[str], colours) -> None:
     """Draw a legend of the classes' colours."""
     if names:
-        patches = [Rectangle((0, 0), 1, 1, color=colour) for colour, _ in zip(colours, names)]
-        patches.append(Rectangle((0, 0), 1, 1, fill=False, ec="black", lw=2))
-        names = [*names, "explained"]
+        patches = [
+            Rectangle((0, 0), 1, 1, color=colour, label=lettering.label(name))
+            for colour, name in zip(colours, names)
+        ]
+        patches.append(Rectangle((0, 0), 1, 1, fill=False, ec="black", lw=2, label="explained"))
         look = {"loc": "outside upper right", "ncols": 6, "frameon": False, "fontsize": 8}
-        lettering.legend(figure, patches, names, **look)
+        figure.legend(handles=patches, **look)
 
 
 def stacked(parts: list[Image.Image]) -> Image.Image:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from tinyconv import report
 from tinyconv.report import lettering
-from tinyconv.report.figures import png
+from tinyconv.report.figures import finish, png
 from tinyconv.results import Picture, Table, counted, rounded
 from tinyconv.system.files import write
 
@@ -113,7 +113,7 @@ def plot(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str
     marks, ends = [], []
     for i, (name, rows) in enumerate(histories.items()):
         look = {"color": COLOURS[i % len(COLOURS)], "marker": " ."[i // len(COLOURS) % 2]}
-        marks.append(Line2D([], [], lw=2, **look))
+        marks.append(Line2D([], [], lw=2, label=lettering.label(name), **look))
         for axes, kind in zip(panels, kinds):
             solid = f"val_{kind}" if f"val_{kind}" in columns else kind
             for column, style in ((solid, "-"), (kind, ":")):
@@ -125,11 +125,10 @@ def plot(histories: Mapping[str, Sequence[dict[str, float]]], x: str, title: str
                 ends.append(f"{name} {kind} {rows[-1][solid]:.3g}")
     for axes, kind in zip(panels, kinds):
         axes.set(xlabel=x, title="accuracy" if kind == "top1" else kind.replace("_", " "))
-        axes.grid(alpha=0.3)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        finish(axes, whole=True)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
-    lettering.legend(figure, marks, list(histories), loc="outside upper left", frameon=False)
+    figure.legend(handles=marks, loc="outside upper left", frameon=False)
     caption = "Each colour is a run. "
     if any(name.startswith("val_") for name in columns):
         caption += (

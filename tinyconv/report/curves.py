@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, finish, png
 from tinyconv.results import Picture, plural
 
 
@@ -95,9 +95,7 @@ def _plot_pair(axes, history: Sequence, name: str) -> None:
 
 def _finish(axes, title: str) -> None:
     axes.set(title=title, xlabel="epoch")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    finish(axes, whole=True)
 
 
 def range_test(test) -> Picture:
@@ -109,8 +107,7 @@ def range_test(test) -> Picture:
     axes.axvline(test.lowest, color=INK, lw=0.8, ls=":", label=f"lowest: {test.lowest:.2g}")
     axes.axvline(test.suggestion, color=VALIDATION, label=f"try {test.suggestion:g}")
     axes.set(xlabel="learning rate", ylabel="loss", ylim=(0, 1.5 * max(test.losses[:10])))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    finish(axes)
     caption = (
         "The learning rate rises by a tenth each step. Flat on the left: too low to learn. Rising "
         "on the right: too high. A third of the rate with the lowest loss is a good rate to try."

@@ -221,6 +221,20 @@ def grid(
     return figure
 
 
+def finish(axes, whole: bool = False) -> None:
+    """Add a faint grid to a plot, and a legend where its curves have labels.
+
+    Args:
+        axes: the Axes of matplotlib, with everything drawn.
+        whole: whether x is a whole number, such as an epoch.
+    """
+    axes.grid(alpha=0.3)
+    if any(axes.get_legend_handles_labels()):
+        axes.legend(frameon=False, fontsize=8)
+    if whole:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+
+
 def short_name(name: str, length: int = 18) -> str:
     """A class name in one line, truncated to fit above a small picture."""
     name = lettering.plain(name)

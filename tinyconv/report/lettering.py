@@ -41,11 +41,9 @@ def plain(text: str) -> str:
     return visible or "\ufffd"
 
 
-def legend(owner, marks, names: Sequence[str], **look) -> None:
-    """The legend of a figure or of axes, for names that may begin with an underscore."""
-    entries = owner.legend(marks, list(map(str, range(len(names)))), **look)
-    for entry, name in zip(entries.get_texts(), names, strict=True):
-        entry.set_text(name)
+def label(name: str) -> str:
+    """`name` as a label that no legend leaves out: after a joiner, which `save` removes."""
+    return f"\u200d{name}"
 
 
 def save(figure: Figure, file, dpi: int) -> None:

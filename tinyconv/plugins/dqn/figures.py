@@ -11,7 +11,7 @@ from tinyconv.errors import UserError
 from tinyconv.plugins.dqn import evaluation, published_scores
 from tinyconv.plugins.dqn.evaluation import Turn
 from tinyconv.plugins.dqn.steps import Games, screen
-from tinyconv.report.figures import TRAIN, VALIDATION, png
+from tinyconv.report.figures import TRAIN, VALIDATION, finish, png
 from tinyconv.results import Picture, Table
 
 CURVES = {
@@ -37,10 +37,9 @@ def curves(run) -> Picture:
         ]
         if name == "score" and points:
             axes.plot(*zip(*points), "x", color=VALIDATION, label=published_scores.PUBLISHED_BY)
-            axes.legend(frameon=False)
         axes.set(title=title, xlabel="frames")
         axes.xaxis.set_major_formatter(EngFormatter())
-        axes.grid(alpha=0.3)
+        finish(axes)
     figure.axes[-1].set_axis_off()
     caption = (
         "The score should rise while the fraction of random actions falls. Values that grow "

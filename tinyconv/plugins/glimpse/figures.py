@@ -16,7 +16,7 @@ from tinyconv.plugins.glimpse.looking import GlimpseModel, Paths
 from tinyconv.plugins.glimpse.looks import places_of
 from tinyconv.plugins.glimpse.ram import LEARNED
 from tinyconv.plugins.glimpse.retina import look, pasted
-from tinyconv.report import curves, figures
+from tinyconv.report import curves, figures, lettering
 from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
 from tinyconv.results import Picture
 from tinyconv.system import files
@@ -77,8 +77,7 @@ def _finish(axes, of: str, ticks: Sequence[int]) -> None:
     """Label axes with curves of errors, from zero to a margin above the highest."""
     axes.update_datalim([(ticks[0], 0)])
     axes.set(xlabel=of, ylabel="error, %", ylim=(0, None), xticks=ticks)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    figures.finish(axes)
 
 
 def comparison(runs: Mapping) -> Iterator[Picture]:
@@ -108,10 +107,11 @@ def _errors_together(lines: Mapping[str, Mapping[int, float]], of: str, title: s
     ticks = sorted({k for line in lines.values() for k in line})
     for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
         errors = 100 * np.array([line[k] for k in sorted(line)])
+        look = {"color": colour, "label": lettering.label(figures.short_name(name, 40))}
         if len(errors) == 1 < len(ticks):  # convnet, which has seen everything
-            axes.axhline(errors[0], ls="--", color=colour, label=figures.short_name(name, 40))
+            axes.axhline(errors[0], ls="--", **look)
         else:
-            axes.plot(sorted(line), errors, "o-", color=colour, label=figures.short_name(name, 40))
+            axes.plot(sorted(line), errors, "o-", **look)
         texts.append(f"{name}: {', '.join(f'{error:.1f}' for error in errors)}")
     _finish(axes, of, ticks)
     caption = f"The error of each run on held-out pictures, by {of}: lower is better."

@@ -13,7 +13,7 @@ from tinyconv.plugins.translate.languages import labels
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
 from tinyconv.report.curves import losses_and_measures, measures_by_epoch
-from tinyconv.report.figures import INK, VALIDATION, png
+from tinyconv.report.figures import INK, VALIDATION, finish, png
 from tinyconv.results import Picture, Table
 
 GALLERY = 120  # sentences from which matrices and the worst translations are chosen
@@ -63,9 +63,8 @@ def by_length(results: Mapping[str, dict[str, float]], trained: int, split: str)
     for line, colour in zip(lines.values(), cycle(COLOURS)):
         axes.plot(names, [line.get(band, np.nan) for band in bands], "o-", color=colour)
     if len(lines) > 1:
-        lettering.legend(
-            figure, axes.get_lines(), list(lines), loc="outside upper left", frameon=False
-        )
+        labels = map(lettering.label, lines)
+        figure.legend(axes.get_lines(), labels, loc="outside upper left", frameon=False)
     inside = sum(first < trained for first, _ in bands)
     if inside < len(bands):
         axes.axvline(inside - 0.5, color=INK, lw=0.8, ls=":")
@@ -73,7 +72,7 @@ def by_length(results: Mapping[str, dict[str, float]], trained: int, split: str)
         text = {"right": "lengths in training", "left": "longer than any in training"}[side[0]]
         axes.text(inside - 0.5 + side[1], 2, text, fontsize=8, color=INK, ha=side[0])
     axes.set(xlabel="words of the source sentence", ylabel="BLEU", ylim=(0, 102))
-    axes.grid(alpha=0.3)
+    finish(axes)
     caption = (
         "BLEU, 0 to 100, by the length of the source sentence, as in figure 2 of Bahdanau et al. "
         "2014."

@@ -11,9 +11,10 @@ from scipy.special import softmax
 from tinyconv.plugins.language.sentences.sentence_networks import WIDTHS
 from tinyconv.plugins.language.sentences.tree_batches import word_ids
 from tinyconv.plugins.language.sentences.treebank import UNKNOWN, Tree
+from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
 from tinyconv.report.curves import losses_and_measures, measures_by_epoch
-from tinyconv.report.figures import INK, png
+from tinyconv.report.figures import INK, finish, png
 from tinyconv.results import Picture, Table, plural
 from tinyconv.text.vocabulary import Vocabulary, padded
 
@@ -133,7 +134,7 @@ def first_wrong(tree: Tree, predicted: np.ndarray) -> int | None:
 def _legend(axes, classes: Sequence[str]) -> None:
     """A disc for each label."""
     for label, name in enumerate(classes):
-        axes.scatter([], [], s=60, c=shade(label, len(classes)), label=name)
+        axes.scatter([], [], s=60, c=shade(label, len(classes)), label=lettering.label(name))
     axes.legend(frameon=False, fontsize=7, loc="upper left", ncols=len(classes))
 
 
@@ -145,7 +146,8 @@ def beginnings(words: Sequence[str], scores: np.ndarray, classes: Sequence[str])
     floor = np.zeros(len(words))
     for label, name in enumerate(classes):
         colour = shade(label, len(classes))
-        axes.bar(range(len(words)), chances[:, label], 0.9, floor, color=colour, label=name)
+        look = {"color": colour, "label": lettering.label(name)}
+        axes.bar(range(len(words)), chances[:, label], 0.9, floor, **look)
         floor += chances[:, label]
     axes.set_xticks(range(len(words)), words, rotation=45, ha="right", fontsize=8)
     axes.set(ylabel="probability", ylim=(0, 1))
@@ -206,13 +208,12 @@ def depth(runs: Mapping[str, ByHeight]) -> Picture:
     for (name, each), colour in zip(runs.items(), COLOURS * len(runs)):
         heights = sorted(each.counts)
         values = [each.right[h] / each.counts[h] for h in heights]
-        axes.plot(heights, values, "o-", ms=4, color=colour, label=name)
+        axes.plot(heights, values, "o-", ms=4, color=colour, label=lettering.label(name))
         facts.append(f"{name} {values[0]:.2f} at height {heights[0]}, {values[-1]:.2f} at "
                     f"{heights[-1]}")  # fmt: skip
     axes.set(xlabel="height of the tree", ylabel="sentences with the right label",
              ylim=(-0.03, 1.03))  # fmt: skip
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     total = sum(next(iter(runs.values())).counts.values())
     caption = (
         f"The accuracy of {plural(total, 'held-out sentence')} by the height of their tree: how "

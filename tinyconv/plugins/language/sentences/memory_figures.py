@@ -12,7 +12,7 @@ from tinyconv.plugins.language.sentences import memory_network, story_batches, s
 from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
 from tinyconv.report.curves import losses_and_measures, measures_by_epoch
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, finish, png
 from tinyconv.results import Picture, Table, plural
 
 SHORT, LONG = 5, 12  # statements of a story that is drawn, where there is one
@@ -169,17 +169,15 @@ def by_length(lines: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Picture:
         bands = bands[counts >= FEWEST]
         values = [is_right[lengths // BAND == band].mean() for band in bands]
         if values:
-            axes.plot(bands * BAND + (BAND - 1) / 2, values, "o-", color=colour, ms=4)
-            facts.append((label, f"{label}: {values[0]:.2f} to {values[-1]:.2f}"))
+            look = {"color": colour, "label": lettering.label(label)}
+            axes.plot(bands * BAND + (BAND - 1) / 2, values, "o-", ms=4, **look)
+            facts.append(f"{label}: {values[0]:.2f} to {values[-1]:.2f}")
     axes.set(xlabel="sentences of the story", ylabel="answers right", ylim=(-0.03, 1.03))
-    axes.grid(alpha=0.3)
-    if facts:
-        labels = [label for label, _ in facts]
-        lettering.legend(axes, axes.get_lines(), labels, frameon=False, fontsize=8)
+    finish(axes)
     caption = (
         f"Answers by the length of the story, in bands of {BAND} sentences with {FEWEST} stories "
         "or more. Those of the split deeper, where there is one, are longer than any of their task "
         "in training."
     )
-    alt = "; ".join(line for _, line in facts)
+    alt = "; ".join(facts)
     return Picture("by-length", "Answers by length", caption, png(figure), alt, plot=True)

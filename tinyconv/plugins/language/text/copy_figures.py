@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.text import copy_sequences, language_model
 from tinyconv.plugins.language.text.neural_turing_machine import TuringCell
+from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
 from tinyconv.report.curves import losses_and_measures, measures_by_epoch
-from tinyconv.report.figures import INK, VALIDATION, png, short_name
+from tinyconv.report.figures import INK, VALIDATION, finish, png, short_name
 from tinyconv.results import Picture
 
 LENGTH = re.compile(r"sequence_accuracy_(\d+)")
@@ -84,11 +85,11 @@ def _by_length(lines: Mapping[str, Mapping[int, float]], alt: str, unit="fractio
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
     for (name, line), colour in zip(lines.items(), itertools.cycle(COLOURS)):
-        axes.plot(list(line), list(line.values()), "o-", color=colour, label=short_name(name, 40))
+        label = lettering.label(short_name(name, 40))
+        axes.plot(list(line), list(line.values()), "o-", color=colour, label=label)
     axes.axvline(copy_sequences.LONGEST_TRAINING, color=INK, lw=0.8, ls=":")
     axes.set(xlabel="length of the sequence", ylabel=unit, ylim=(-0.03, 1.03))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     caption = (
         f"Training ended at length {copy_sequences.LONGEST_TRAINING} (dotted). A network that has "
         "learnt to copy, and not those sequences, goes on beyond it."

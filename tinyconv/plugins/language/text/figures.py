@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.text import gates, language_model, sampling, streams
+from tinyconv.report import lettering
 from tinyconv.report.comparison import COLOURS
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png, short_name
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, finish, png, short_name
 from tinyconv.results import Picture, Table
 
 SCORE_LENGTH, TEXT_LENGTH = 4000, 900  # characters that choose a unit, and of the coloured text
@@ -66,9 +67,7 @@ def curves(run) -> Picture:
             facts += f", {metrics[key]:.3g} of {label}"
     what = "bits a character" if name == "bits" else "perplexity of a word"
     axes.set(xlabel="epoch", ylabel=what)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    finish(axes, whole=True)
     caption = (
         f"The {what}, beside what counts alone reach: the best of 1- to 6-grams"
         + (", and bzip2." if "bits_bz2" in metrics else ".")
@@ -86,8 +85,7 @@ def loss_by_place(table: np.ndarray, window: int) -> Picture:
     for values, colour, label in zip(table, (TRAIN, VALIDATION), labels):
         axes.plot(places, values, color=colour, label=label)
     axes.set(xlabel="place in the window", ylabel="loss of a symbol (nats)")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     head = max(1, window // 8)
     carried, fresh = table[:, :head].mean(axis=1)
     caption = (
@@ -134,13 +132,12 @@ def _losses_together(tables: Mapping[str, np.ndarray]) -> Picture:
     axes, ends = figure.subplots(), []
     for (name, (carried, fresh)), colour in zip(tables.items(), itertools.cycle(COLOURS)):
         places = np.arange(1, len(carried) + 1)
-        axes.plot(places, carried, color=colour, label=short_name(name, 50))
+        axes.plot(places, carried, color=colour, label=lettering.label(short_name(name, 50)))
         axes.plot(places, fresh, ":", color=colour)
         last = max(1, len(carried) // 8)
         ends.append(f"{name}: {carried.mean():.2f} and {fresh[-last:].mean():.2f}")
     axes.set(xlabel="place in the window", ylabel="loss of a symbol (nats)")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     ends = "; ".join(ends)
     caption = (
         "Solid: the state is carried over from window to window. Dotted: each window begins as if "
@@ -279,12 +276,12 @@ def _gradients(lines: Mapping[str, np.ndarray]) -> Picture:
     for number, ((name, values), colour) in enumerate(zip(lines.items(), itertools.cycle(COLOURS))):
         style = "--" if name.endswith(", untrained") else "-"
         shares = values / max(values[0], 1e-30)
-        axes.plot(shares, style, color=colour, label=short_name(name, 50), zorder=3 - number / 99)
+        label = lettering.label(short_name(name, 50))
+        axes.plot(shares, style, color=colour, label=label, zorder=3 - number / 99)
     axes.set(yscale="log", xlabel="steps back", ylabel="gradient norm, 1 at the last step")
     least = min(values.min() / max(values[0], 1e-30) for values in lines.values())
     axes.set_ylim(bottom=max(1e-8, least / 2))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    finish(axes)
     ends = "; ".join(
         f"{name}: {values[-1] / max(values[0], 1e-30):.1e}" for name, values in lines.items()
     )

@@ -9,7 +9,7 @@ from tinyconv.plugins.language.words import analogies, planes
 from tinyconv.plugins.language.words.corpus import cooccurrence, harmonic
 from tinyconv.plugins.language.words.lexicon import Lexicon
 from tinyconv.plugins.language.words.space import WordSpace
-from tinyconv.report.figures import INK, TRAIN, VALIDATION, png
+from tinyconv.report.figures import INK, TRAIN, VALIDATION, finish, png
 from tinyconv.results import Picture, Table
 
 ROWS, NEIGHBOURS = 12, 6  # rows of the table of neighbours, and words in each
@@ -58,9 +58,7 @@ def curves(history: Sequence[dict[str, float]]) -> Picture:
             axes.plot(passes, values, ".-", color=colour, label=label)
         axes.set(title="analogies answered", xlabel="passes over the text", ylim=(-0.02, 1.02))
     for axes in (left, *right):
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        finish(axes, whole=True)
     caption = (
         "Analogies are answered by the word nearest to b - a + c. A high score means something "
         "only as far as it is above that of the nearest neighbour of c, which ignores a and b."

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from tinyconv.plugins.language.words import analogies
 from tinyconv.plugins.language.words.space import WordSpace
+from tinyconv.report import lettering
 from tinyconv.report.figures import INK, TRAIN, png
 from tinyconv.results import Picture
 
@@ -76,7 +77,7 @@ def _map(name, title, caption, space: WordSpace, chosen, places, groups) -> Pict
                 s=14,
                 color=colour if is_filled else "white",
                 edgecolor=colour,
-                label=group if is_filled else None,
+                label=lettering.label(group) if is_filled else None,
             )
     spread = np.ptp(places, axis=0) * LETTERS
     written: list[np.ndarray] = []
