@@ -33,7 +33,7 @@ OF_EVERY_DEPTH = (models.keeps_the_variance,)
 # Counted in tests/zoo, without drawing up to 178 million random weights.
 COUNTED = model_arguments.states_its_size
 DEEPER = {*SMALL, "efficientnet-lite1", "efficientnet-lite2"} - {*KINDS}
-# Of Keras' own networks one is tested, and of that what the package adds to it.
+# Of Keras' own networks what the package adds is tested, and of one everything.
 OF_KERAS = {
     entry.name for entry in MODELS if entry.target.startswith("tinyconv.plugins.photographs.app")
 }
@@ -98,14 +98,14 @@ def cases():
     """Every promise of every shipped model and task, except those of another process."""
     for entry in SHIPPED:
         for check in CHECKS[entry.full_name] if entry.kind != "datasets" else ():
-            if check.promise in ELSEWHERE:
+            is_another = entry.name in OF_KERAS - {TESTED_OF_KERAS}
+            is_ours = check.promise in OURS_OF_KERAS
+            if check.promise in ELSEWHERE or (is_another and not is_ours):
                 continue
             marks = [needs_tf_agents] if entry.name == "dqn" else []
             marks += [TOGETHER[entry.name]] if entry.kind == "tasks" else []
             marks += [pytest.mark.pages] if check.promise in REPORTED else []
-            if entry.name in OF_KERAS and (
-                entry.name != TESTED_OF_KERAS or check.promise not in OURS_OF_KERAS
-            ):
+            if is_another or (entry.name == TESTED_OF_KERAS and not is_ours):
                 marks.append(pytest.mark.slow)
             if entry.name in DEEPER and check.promise not in OF_EVERY_DEPTH:
                 marks.append(pytest.mark.slow)
