@@ -135,7 +135,8 @@ def test_programs_agree_with_keras_in_values_and_gradients(kind, mask, given, ba
     fast = outcome(ours, values(B, T, D), True, upstream, **call)
     plain = outcome(theirs, values(B, T, D), False, upstream, **call)
     for one, other in zip(fast, plain, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 if np.ndim(one) else 0)
+        largest = np.abs(other).max()  # a sum near zero has the rounding of what it adds up
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * max(1, largest))
 
 
 @pytest.mark.tensorflow

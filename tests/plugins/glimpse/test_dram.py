@@ -75,6 +75,20 @@ def test_policy_and_places_reach_the_context_network():
         assert all(abs(np.asarray(g)).max() > 0 for g in gradients(loss, of(network, *CONTEXT)))
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("objects, glimpses", [(1, 1), (1, 2), (2, 1)])
+def test_every_trainable_weight_has_a_gradient(objects, glimpses):
+    """After a single glimpse nothing is left to be aimed by r2."""
+    network = dram.dram(1, 5, objects, glimpses, size=4, scales=2, units=8)
+    inputs = batch(glimpses=objects * glimpses)
+
+    def loss():
+        return sum(keras.ops.mean(output) for output in network(inputs).values())
+
+    assert all(g is not None for g in gradients(loss, network.trainable_weights))
+    assert (len(of(network, "r2")) == 3) == (objects * glimpses > 1)
+
+
 def test_where_and_what_are_multiplied_and_the_gate_starts_at_one():
     network = small(policy="random", units=64)
     layer = network.get_layer("path")

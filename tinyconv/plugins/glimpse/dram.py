@@ -101,6 +101,7 @@ class Dram(WithRetina, keras.layers.Layer):
             layer.trainable = self.context
         self.start.trainable = self.context
         self.start.build((None, self.filters * math.ceil(COARSE / 2) ** 2))
+        self.r2.trainable = looks_shape[1] > 1  # it aims the second glimpse and later ones
         if self.policy != LEARNED:  # no location is its own
             for layer in (self.r2, self.aim_mean, *self.baseline, *self.maps, self.start):
                 layer.trainable = False
