@@ -22,6 +22,7 @@ pytestmark = [
 FIT = ["--model", "sprint_small", "--image-size", "8", "--limit", "64", "--batch-size", "16"]
 FIT += ["--epochs", "2", "--no-coach", "--optimizer", "sgd"]
 NUMBERS = ("loss", "top1", "val_loss", "val_top1")
+HANGS = 900  # seconds; four processes beside other work take minutes on two old cores
 
 
 def free_port() -> int:
@@ -52,7 +53,11 @@ def start(count, *arguments, before="", numbers=None):
 
 def ends(started) -> list[tuple[int, str, str]]:
     """(exit code, standard output, standard error) of each process."""
-    texts = [process.communicate(timeout=120) for process in started]
+    try:
+        texts = [process.communicate(timeout=HANGS) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     return [(process.returncode, *text) for process, text in zip(started, texts)]
 
 
